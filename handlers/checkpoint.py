@@ -1,0 +1,121 @@
+"""A model on disk: `weights.safetensors` beside a `config.json` that names it and rebuilds it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+SCHEMA = 1
+WEIGHTS_FILE = "weights.safetensors"
+CONFIG_FILE = "config.json"
+HEADER_TYPES: Mapping[str, type] = {"schema": int, "name": str, "version": str, "sha256": str}
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be trusted or read; the text says what is wrong and what is right."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights with everything that is needed to use and to name them.
+
+    `config` is the part of `config.json` that the model itself defines: what rebuilds the network,
+    and by convention `"licence"` (str) and `"figures"` (measured results), which are shown to users.
+    `sha256` is the hexadecimal hash of the weights file, `tensors` hold the type stored on disk.
+    """
+
+    name: str
+    version: str
+    config: dict[str, Any]
+    tensors: dict[str, Tensor]
+    sha256: str
+
+
+def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
+    """Read and verify the checkpoint in `folder`, its tensors on `device`.
+
+    Raises CheckpointError when a file is missing or damaged, the schema is unknown, or the hash of
+    the weights is not the one that the configuration names.
+    """
+    header, config = _split_header(_read_config(folder / CONFIG_FILE), folder / CONFIG_FILE)
+    weights = _read(folder / WEIGHTS_FILE)
+    sha256 = hashlib.sha256(weights).hexdigest()
+    if sha256 != header["sha256"]:
+        raise CheckpointError(
+            f"{folder / WEIGHTS_FILE} has sha256 {sha256}, but {CONFIG_FILE} names "
+            f"{header['sha256']}: the two files must come from the same save"
+        )
+    try:
+        tensors = load_safetensors(weights)
+    except SafetensorError as error:
+        raise CheckpointError(f"{folder / WEIGHTS_FILE} is no safetensors file: {error}") from error
+    tensors = {key: tensor.to(device) for key, tensor in tensors.items()}
+    return Checkpoint(header["name"], header["version"], config, tensors, sha256)
+
+
+def save_checkpoint(
+    folder: Path, name: str, version: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> Checkpoint:
+    """Write weights and configuration into `folder` (made when missing) and return what was saved.
+
+    Raises CheckpointError when `config` uses a name that the header keeps for itself.
+    """
+    if taken := sorted(HEADER_TYPES.keys() & config.keys()):
+        raise CheckpointError(f"config may not hold {', '.join(taken)}: the header writes them")
+    stored = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    weights = save_safetensors(stored)
+    sha256 = hashlib.sha256(weights).hexdigest()
+    header = {"schema": SCHEMA, "name": name, "version": version, "sha256": sha256}
+    text = json.dumps({**header, **config}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / WEIGHTS_FILE, weights)
+    _replace(folder / CONFIG_FILE, text.encode())
+    return Checkpoint(name, version, dict(config), stored, sha256)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot read {path} ({error.strerror}): a checkpoint is a folder that holds "
+            f"{WEIGHTS_FILE} and {CONFIG_FILE}"
+        ) from error
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(_read(path))
+    except ValueError as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__} instead of a JSON object")
+    return content
+
+
+def _split_header(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    if content.get("schema") != SCHEMA:
+        raise CheckpointError(
+            f"{path} has schema {content.get('schema')!r}; this version reads schema {SCHEMA}"
+        )
+    for key, kind in HEADER_TYPES.items():
+        if not isinstance(content.get(key), kind):
+            raise CheckpointError(f"{path} has {key} {content.get(key)!r}; needed: {kind.__name__}")
+    header = {key: content[key] for key in HEADER_TYPES}
+    return header, {key: value for key, value in content.items() if key not in HEADER_TYPES}
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    os.replace(part, path)

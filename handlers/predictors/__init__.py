@@ -1,0 +1,1 @@
+"""Predictors join networks and processing; handlers serve them and evaluation measures them."""

@@ -1,0 +1,1 @@
+"""Image and geometry processing on NumPy arrays; no networks, no files."""
