@@ -1,0 +1,85 @@
+# Every target sets up what it needs in .venv, as a plain user, and installs it only once.
+# The first installation downloads about 1 GB (torch) and takes some minutes.
+#
+#   PYTHON=python3.12     another interpreter, 3.11 or newer
+#   TORCH_INDEX=ADDRESS   another package index for torch alone, such as PyTorch's own one of CPU
+#                         builds; without it pip takes its default build, on Linux the one for
+#                         NVIDIA GPUs, several GB large
+#   PORT=9000             where `make run` listens
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+HOST ?= 127.0.0.1
+PORT ?= 8000
+DATA ?=
+RECIPE ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+LOCK := requirements.lock
+TORCH := $(shell grep '^torch==' $(LOCK))
+SOURCES := service handlers tests
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-fast lint format train-align evaluate lock clean
+
+help: ## Show this list
+	@echo "Countenance: face alignment as a service. Targets:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
+		| awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+run: $(VENV)/.models ## Start the service on http://localhost:8000 (PORT=... for another)
+	$(BIN)/countenance serve --host $(HOST) --port $(PORT)
+
+test: $(VENV)/.all ## Run every test, the slow ones too (minutes; ARGS=... goes to pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(VENV)/.all ## Run the tests that are not marked slow (about a minute)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lint: $(VENV)/.all ## Check style and types without changing anything (about a minute)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+
+format: $(VENV)/.all ## Rewrite the sources in the project's style
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+train-align: $(VENV)/.all ## Train by a recipe: RECIPE=file (hours; stops and resumes)
+	@test -n "$(RECIPE)" || { echo "Which recipe? make train-align RECIPE=FILE"; exit 2; }
+	$(BIN)/countenance train $(RECIPE) --resume $(ARGS)
+
+evaluate: $(VENV)/.all ## Measure the served predictor on labelled faces: DATA=folder (minutes)
+	@test -n "$(DATA)" || { echo "Which faces? make evaluate DATA=FOLDER"; exit 2; }
+	$(BIN)/countenance evaluate align --data $(DATA) $(ARGS)
+
+lock: $(VENV)/.all ## Write the versions that are installed now into requirements.lock
+	@sed -n '/^#/p' $(LOCK) > $(VENV)/lock
+	@$(PIP) freeze --exclude-editable | sed -n 's/^\([^ ]*==[^+ ]*\).*/\1/p' >> $(VENV)/lock
+	@mv $(VENV)/lock $(LOCK)
+
+clean: ## Remove the environment and what the tools left behind
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# torch goes first and alone: asked for by another package it could come in another build. What it
+# needs itself comes with the rest.
+$(VENV)/.torch: $(LOCK)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "Setting up $(VENV), once. torch comes first: seconds to many minutes, by your network."
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --no-deps $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	@touch $@
+
+$(VENV)/.models: $(VENV)/.torch pyproject.toml
+	@echo "Installing the service and the networks (about a minute)."
+	$(PIP) install --constraint $(LOCK) --editable ".[models]"
+	@touch $@
+
+$(VENV)/.all: $(VENV)/.models
+	@echo "Installing what training and the tests need (about a minute)."
+	$(PIP) install --constraint $(LOCK) --editable ".[models,train,test]"
+	@touch $@
