@@ -20,7 +20,7 @@ HEADER_TYPES: Mapping[str, type] = {"schema": int, "name": str, "version": str, 
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be trusted or read; the text says what is wrong and what is right."""
+    """A checkpoint that cannot be trusted or read; says what is wrong and what would be right."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Checkpoint:
     """Weights with everything that is needed to use and to name them.
 
     `config` is the part of `config.json` that the model itself defines: what rebuilds the network,
-    and by convention `"licence"` (str) and `"figures"` (measured results), which are shown to users.
+    and by convention `"licence"` (str) and `"figures"` (measured results), shown to users.
     `sha256` is the hexadecimal hash of the weights file, `tensors` hold the type stored on disk.
     """
 

@@ -1,0 +1,96 @@
+"""The guard of every handler: rows of bytes in, one answer a row out, whatever a row holds."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from handlers.wire import Request, WireError, read_request, write_error, write_reply
+
+Item = TypeVar("Item")
+Outputs = dict[str, Any]
+Answer = tuple[Outputs, bytes | None]
+
+logger = logging.getLogger(__name__)
+
+INTERNAL = "internal"
+INVALID_REQUEST = "invalid-request"
+
+
+class InputError(ValueError):
+    """The caller's mistake: a stable `type` for programs and a `detail` for people."""
+
+    def __init__(self, type: str, detail: str) -> None:
+        super().__init__(detail)
+        self.type = type
+        self.detail = detail
+
+
+class Handler(ABC, Generic[Item]):
+    """Answers rows of one model; subclasses say what a row is and how a batch of rows is computed.
+
+    A row that cannot be read spoils only itself. When a batch fails, its rows are tried one by one,
+    so that only the culprit is answered with `internal`; when the device's memory does not hold
+    the batch, its halves are tried.
+    """
+
+    @abstractmethod
+    def decode(self, request: Request) -> Item:
+        """Read and check one row; raises InputError for what the caller did wrong."""
+
+    @abstractmethod
+    def compute(self, items: Sequence[Item]) -> list[Answer]:
+        """Answer a batch: outputs and, for streams, the next state, one a row and in order."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Say what is served: name, version, weights hash, licence, figures."""
+
+    def handle(self, rows: Sequence[bytes | bytearray]) -> list[bytes]:
+        """Answer every row with a packed reply or a packed error, in order; never raises."""
+        replies: dict[int, bytes] = {}
+        items: dict[int, Item] = {}
+        for index, row in enumerate(rows):
+            try:
+                items[index] = self.decode(read_request(row))
+            except Exception as error:
+                replies[index] = _refuse(error)
+        answers = self._compute_guarded(list(items.values()))
+        replies.update(zip(items, answers, strict=True))
+        return [replies[index] for index in range(len(rows))]
+
+    def _compute_guarded(self, items: Sequence[Item]) -> list[bytes]:
+        if not items:
+            return []
+        try:
+            return self._compute_packed(items)
+        except Exception as error:
+            if len(items) == 1:
+                return [_refuse(error)]
+            out_of_memory = isinstance(error, torch.OutOfMemoryError)
+            logger.warning("batch of %d failed and is split: %r", len(items), error)
+        # Outside the handler above: the exception held the failed batch's tensors alive.
+        if not out_of_memory:
+            return [reply for item in items for reply in self._compute_guarded([item])]
+        torch.cuda.empty_cache()
+        half = len(items) // 2
+        return self._compute_guarded(items[:half]) + self._compute_guarded(items[half:])
+
+    def _compute_packed(self, items: Sequence[Item]) -> list[bytes]:
+        answers = self.compute(items)
+        if len(answers) != len(items):
+            raise RuntimeError(f"{len(answers)} answers came for {len(items)} rows")
+        return [write_reply(outputs, state) for outputs, state in answers]
+
+
+def _refuse(error: Exception) -> bytes:
+    if isinstance(error, InputError):
+        return write_error(error.type, error.detail)
+    if isinstance(error, WireError):
+        return write_error(INVALID_REQUEST, str(error))
+    logger.error("a row failed", exc_info=error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return write_error(INTERNAL, "the device's memory does not hold this input")
+    return write_error(INTERNAL, f"the model failed on this input ({type(error).__name__})")

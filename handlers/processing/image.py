@@ -1,0 +1,193 @@
+"""Encoded pictures to upright RGB pixels and back; whatever comes, the answer is pixels or a name.
+
+Bytes of unknown origin are bounded by what their header declares before any pixel is decoded.
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import Image as Pillow
+from PIL.ExifTags import Base as Exif
+from PIL.ImageChops import invert
+from PIL.ImageFile import ImageFile
+
+Image = NDArray[np.uint8]
+
+NOT_AN_IMAGE = "not-an-image"
+INVALID_IMAGE = "invalid-image"
+TRUNCATED_IMAGE = "truncated-image"
+TOO_MANY_PIXELS = "too-many-pixels"
+
+# Opened by their own classes and not by Image.open, whose limit of pixels is one of the process.
+READERS: dict[str, type[ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+}
+READ = "read are JPEG, PNG, WebP, BMP and GIF"
+
+# (offset, bytes, what it is) of what people send by mistake.
+FOREIGN_MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    (4, b"ftyphei", "a HEIC picture"),
+    (4, b"ftypmif1", "a HEIF picture"),
+    (4, b"ftypavi", "an AVIF picture"),
+    (4, b"ftyp", "an MP4 or MOV video"),
+    (0, b"\x1aE\xdf\xa3", "a WebM or Matroska video"),
+    (0, b"II*\x00", "a TIFF picture"),
+    (0, b"MM\x00*", "a TIFF picture"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+    (0, b"<", "HTML, XML or SVG text"),
+    (0, b"{", "JSON text"),
+    (0, b"data:", "a data URL; send the bytes it encodes"),
+)
+
+
+class ImageError(ValueError):
+    """Bytes that give no picture: `type` is a name from above, `detail` says what was found."""
+
+    def __init__(self, type: str, detail: str) -> None:
+        super().__init__(detail)
+        self.type = type
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """An upright picture: `pixels` uint8 RGB `(H, W, 3)`, and what was done to get them.
+
+    `format` is "JPEG", "PNG", "WEBP", "BMP" or "GIF"; `rotated` whether the camera's orientation
+    mark turned or mirrored it; `frames` how many pictures an animation holds; `notes` tell people
+    what was left out or converted.
+    """
+
+    pixels: Image
+    format: str
+    rotated: bool
+    frames: int
+    notes: tuple[str, ...]
+
+
+def decode_image(data: bytes, max_pixels: int) -> DecodedImage:
+    """Decode one picture: EXIF orientation applied, any colour mode to RGB, an animation's first.
+
+    Transparent pictures are laid over white, 16-bit ones scaled to 8 bits. Raises ImageError
+    `not-an-image`, `truncated-image`, `invalid-image`, or, before anything is decoded,
+    `too-many-pixels` when width x height x frames exceeds `max_pixels`.
+    """
+    format = sniff_format(data)
+    try:
+        picture = READERS[format](BytesIO(data))
+        frames = int(getattr(picture, "n_frames", 1))
+        _check_pixels(picture.width, picture.height, frames, max_pixels)
+        picture.load()
+        pixels, notes = _to_rgb(picture)
+    except (ImageError, MemoryError):
+        raise
+    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
+        raise ImageError(TOO_MANY_PIXELS, f"at most {max_pixels} pixels are read") from error
+    except Exception as error:  # Pillow raises a dozen types on broken files
+        raise _broken(format, data, error) from error
+    orientation = _orientation(picture)
+    if frames > 1:
+        notes = (f"animation of {frames} frames: the first one is used", *notes)
+    pixels = _turn_upright(pixels, orientation).copy()  # Pillow's own memory is read-only
+    return DecodedImage(pixels, format, orientation != 1, frames, notes)
+
+
+def encode_png(pixels: Image) -> bytes:
+    """Encode uint8 RGB `(H, W, 3)` as PNG, without loss and fast rather than small."""
+    buffer = BytesIO()
+    Pillow.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def sniff_format(data: bytes) -> str:
+    """Tell the format, a key of READERS, by the first bytes; raises ImageError `not-an-image`."""
+    starts = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF", b"BM": "BMP"}
+    for start, format in starts.items():
+        if data.startswith(start):
+            return format
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if not data:
+        raise ImageError(NOT_AN_IMAGE, f"nothing was sent; {READ}")
+    for offset, magic, found in FOREIGN_MAGIC:
+        if data[offset : offset + 64].lstrip().startswith(magic):
+            raise ImageError(NOT_AN_IMAGE, f"this is {found}; {READ}")
+    raise ImageError(NOT_AN_IMAGE, f"{len(data)} bytes that start with {data[:8].hex(' ')}; {READ}")
+
+
+def _check_pixels(width: int, height: int, frames: int, max_pixels: int) -> None:
+    if width * height * frames > max_pixels:
+        times = f" x {frames} frames" if frames > 1 else ""
+        detail = (
+            f"the header declares {width} x {height} pixels{times}; at most {max_pixels} are read"
+        )
+        raise ImageError(TOO_MANY_PIXELS, detail)
+
+
+def _broken(format: str, data: bytes, error: Exception) -> ImageError:
+    """Tell a picture that was cut off, by what its format ends with, from one that is damaged."""
+    whole = {
+        "JPEG": b"\xff\xd9" in data[-256:],
+        "PNG": b"IEND" in data[-256:],
+        "GIF": data[-1:] == b";",
+        "WEBP": len(data) >= int.from_bytes(data[4:8], "little") + 8,
+        "BMP": len(data) >= int.from_bytes(data[2:6], "little"),
+    }
+    if whole[format]:
+        reason = str(error) or type(error).__name__
+        return ImageError(INVALID_IMAGE, f"the {format} picture is damaged: {reason}")
+    return ImageError(TRUNCATED_IMAGE, f"the {format} picture ends early, after {len(data)} bytes")
+
+
+def _to_rgb(picture: ImageFile) -> tuple[Image, tuple[str, ...]]:
+    """Pixels `(H, W, 3)` of a loaded picture of any mode, with notes on what was converted."""
+    if picture.mode.startswith("I"):
+        wide = np.asarray(picture).astype(np.int64)
+        grey = np.clip((wide * 255 + 32767) // 65535, 0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2), ("16-bit grey scaled to 8 bits",)
+    if picture.has_transparency_data:
+        return _over_white(picture.convert("RGBA"))
+    if picture.mode == "CMYK":
+        # Pillow takes every CMYK JPEG as Adobe's, which is inverted; without its mark it is not.
+        inks = picture if "adobe" in picture.info else invert(picture)
+        return np.asarray(inks.convert("RGB")), ("CMYK converted to RGB without a colour profile",)
+    return np.asarray(picture.convert("RGB")), ()
+
+
+def _over_white(picture: Pillow.Image) -> tuple[Image, tuple[str, ...]]:
+    alpha = picture.getchannel("A")
+    low, high = alpha.getextrema()
+    if low == 255:
+        return np.asarray(picture.convert("RGB")), ()
+    if high == 0:
+        return np.asarray(picture.convert("RGB")), ("fully transparent: transparency ignored",)
+    white = Pillow.new("RGB", picture.size, "white")
+    white.paste(picture, mask=alpha)
+    return np.asarray(white), ("transparent parts laid over white",)
+
+
+def _orientation(picture: ImageFile) -> int:
+    """The EXIF orientation, 1 (upright) to 8; 1 where it is absent, out of range or unreadable."""
+    try:
+        value = picture.getexif().get(Exif.Orientation, 1)
+    except Exception:  # a broken EXIF block does not spoil the picture
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _turn_upright(pixels: Image, orientation: int) -> Image:
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
