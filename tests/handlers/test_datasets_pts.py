@@ -18,7 +18,7 @@ def test_the_top_left_pixel_of_a_file_is_zero_zero(tmp_path: Path) -> None:
     path.write_text(pts_text(["1.0 1.0", "27.138 113.884"]))
     points = read_pts(path, n_points=2)
     assert points.dtype == np.float32
-    np.testing.assert_allclose(points, [[0, 0], [26.138, 112.884]], atol=1e-5)
+    np.testing.assert_allclose(points, np.array([[0, 0], [26.138, 112.884]]), atol=1e-5)
 
 
 def test_written_landmarks_read_back_the_same(tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""The official layouts of face sets, built small, are read face by face."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from handlers.training.datasets.folders import person_before_number, read_folder
+from handlers.training.datasets.ibug import Split, read_300w, read_afw, read_helen, read_lfpw
+from handlers.training.datasets.layouts import read_layout
+from handlers.training.datasets.menpo import read_menpo
+from handlers.training.datasets.pts import write_pts
+
+
+def face(seed: int = 0, points: int = 68) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).uniform(0, 200, (points, 2)).astype(np.float32)
+
+
+def put(path: Path, landmarks: NDArray[np.float32] | None = None) -> Path:
+    """An (empty) picture with landmarks beside it: the readers open no picture."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    write_pts(path.with_suffix(".pts"), face() if landmarks is None else landmarks)
+    return path
+
+
+def put_300w(root: Path) -> None:
+    for name in (
+        "300W/01_Indoor/indoor_001.png",
+        "300W/02_Outdoor/outdoor_001.png",
+        "300W/02_Outdoor/outdoor_002.png",
+        "lfpw/trainset/image_0001.png",
+        "lfpw/testset/image_0001.png",
+        "helen/trainset/100032540_1.jpg",
+        "helen/trainset/100032540_1_mirror.jpg",
+        "helen/testset/296814969_3.jpg",
+        "afw/1051618982_1.jpg",
+        "ibug/image_003_1.jpg",
+    ):
+        put(root / name)
+
+
+@pytest.mark.parametrize(
+    ("split", "sources"),
+    [
+        (Split.TRAIN, ["lfpw/trainset", "helen/trainset", "afw"]),
+        (Split.COMMON, ["lfpw/testset", "helen/testset"]),
+        (Split.CHALLENGING, ["ibug"]),
+        (Split.FULL, ["lfpw/testset", "helen/testset", "ibug"]),
+        (Split.TEST, ["300W/01_Indoor", "300W/02_Outdoor", "300W/02_Outdoor"]),
+    ],
+)
+def test_each_part_of_300w_takes_its_own_folders(
+    tmp_path: Path, split: Split, sources: list[str]
+) -> None:
+    put_300w(tmp_path)
+    assert [sample.source for sample in read_300w(tmp_path, split)] == sources
+
+
+def test_mirrored_copies_in_repacked_300w_are_left_out_and_counted(tmp_path: Path) -> None:
+    put_300w(tmp_path)
+    assert read_300w(tmp_path, Split.TRAIN).skipped == {"mirrored copy": 1}
+
+
+def test_a_missing_part_of_300w_is_named(tmp_path: Path) -> None:
+    put(tmp_path / "afw/1_1.jpg")
+    with pytest.raises(ValueError, match="should have the folder lfpw/trainset"):
+        read_300w(tmp_path, Split.TRAIN)
+
+
+def test_landmarks_arrive_counted_from_zero_with_their_picture(tmp_path: Path) -> None:
+    landmarks = face(3)
+    image = put(tmp_path / "trainset/100032540_1.jpg", landmarks)
+    (sample,) = read_helen(tmp_path, Split.TRAIN)
+    assert (sample.image_path, sample.person, sample.source) == (image, None, "helen/trainset")
+    assert sample.landmarks.dtype == np.float32
+    np.testing.assert_allclose(sample.landmarks, landmarks, atol=1e-4)
+
+
+def test_helen_and_lfpw_have_no_other_parts_than_train_and_test(tmp_path: Path) -> None:
+    put(tmp_path / "testset/image_0001.png")
+    assert len(read_lfpw(tmp_path, Split.TEST)) == 1
+    with pytest.raises(ValueError, match="train and test, not common"):
+        read_lfpw(tmp_path, Split.COMMON)
+
+
+def test_two_faces_of_one_afw_photograph_are_two_samples(tmp_path: Path) -> None:
+    put(tmp_path / "111076519_1.jpg")
+    put(tmp_path / "111076519_2.jpg")
+    assert [sample.source for sample in read_afw(tmp_path)] == ["afw", "afw"]
+
+
+def test_menpo_profiles_are_skipped_and_counted(tmp_path: Path) -> None:
+    put(tmp_path / "semifrontal/1.jpg")
+    put(tmp_path / "semifrontal/2.jpg")
+    put(tmp_path / "profile/3.jpg", face(points=39))
+    faces = read_menpo(tmp_path)
+    assert len(faces) == 2
+    assert faces.skipped == {"39 points": 1}
+
+
+def test_menpo_with_faces_of_a_third_kind_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "1.jpg", face(points=29))
+    with pytest.raises(ValueError, match="29 points"):
+        read_menpo(tmp_path)
+
+
+def test_a_folder_names_its_sources_and_counts_pictures_without_landmarks(tmp_path: Path) -> None:
+    put(tmp_path / "faces/a/1.PNG")
+    put(tmp_path / "faces/b/c/2.jpeg")
+    (tmp_path / "faces/a/lonely.jpg").touch()
+    faces = read_folder(tmp_path / "faces")
+    assert [sample.source for sample in faces] == ["faces/a", "faces/b/c"]
+    assert faces.skipped == {"no .pts beside it": 1}
+
+
+def test_a_broken_annotation_stops_the_reading(tmp_path: Path) -> None:
+    put(tmp_path / "1.jpg").with_suffix(".pts").write_text("n_points: 68\n{\n1 1\n}\n")
+    with pytest.raises(ValueError, match="declares 68 points but holds 1"):
+        read_folder(tmp_path)
+
+
+def test_the_person_stands_before_the_number() -> None:
+    assert person_before_number(Path("Abdel_Aziz_Al-Hakim_00.jpg")) == "Abdel_Aziz_Al-Hakim"
+    assert person_before_number(Path("alone.jpg")) is None
+
+
+def test_the_layout_is_guessed_from_what_lies_there(tmp_path: Path) -> None:
+    put_300w(tmp_path / "official")
+    put(tmp_path / "youtube_faces/test/Adrian_Nastase_10.jpg")
+    put(tmp_path / "mine/x_1.jpg")
+    assert len(read_layout(tmp_path / "official")) == 3
+    assert [s.person for s in read_layout(tmp_path / "youtube_faces/test")] == ["Adrian_Nastase"]
+    assert [s.person for s in read_layout(tmp_path / "mine")] == [None]
+
+
+def test_an_unknown_layout_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'wflw' is unknown"):
+        read_layout(tmp_path, "wflw")
+    with pytest.raises(ValueError, match="no face in layout folder"):
+        read_layout(tmp_path)
+    with pytest.raises(ValueError, match="no such folder"):
+        read_layout(tmp_path / "nowhere")
