@@ -17,7 +17,6 @@ DTYPES = frozenset(
     {"bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"}
     | {"float16", "float32", "float64"}
 )
-)
 
 
 class WireError(ValueError):
