@@ -1,0 +1,38 @@
+"""The command `countenance`."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from service.commands.models import models
+from service.commands.serve import serve
+from service.commands.train import train
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    help="Face alignment: serve it, use it on photographs, measure it, train it.",
+)
+evaluate = typer.Typer(no_args_is_help=True, help="Measure what is served on labelled data.")
+
+app.command()(serve)
+app.command()(models)
+app.command()(train)
+app.add_typer(evaluate, name="evaluate")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("countenance"))
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say which this is."),
+    ] = False,
+) -> None:
+    """Face alignment: serve it, use it on photographs, measure it, train it."""

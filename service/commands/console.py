@@ -1,0 +1,54 @@
+"""How commands speak: results on stdout, all else on stderr, mistakes in one line, exit codes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+
+from service.errors import ConfigurationError, ServiceError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+# What the extras bring; any other missing module is a fault of ours and shows its traceback.
+EXTRAS = {
+    "cv2": "models",
+    "numpy": "models",
+    "safetensors": "models",
+    "torch": "models",
+    "lightning_fabric": "train",
+    "matplotlib": "train",
+    "tqdm": "train",
+}
+
+out = Console()
+err = Console(stderr=True)
+
+
+class CommandError(Exception):
+    """The user's mistake, or something missing on this machine: the text says what to do."""
+
+
+@contextmanager
+def mistakes_explained() -> Iterator[None]:
+    """Turn what the user can mend into one line on stderr and exit code 1."""
+    try:
+        yield
+    except (CommandError, ConfigurationError) as error:
+        fail(str(error))
+    except ServiceError as error:
+        fail(f"{error.problem.title}: {error.detail}")
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        fail(f"{error.name} is not installed: pip install 'countenance[{EXTRAS[error.name]}]'")
+
+
+def fail(message: str, code: int = EXIT_FAILED) -> None:
+    """Say why and stop."""
+    err.print("[bold red]error:[/] ", end="")
+    err.print(message, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code)

@@ -1,0 +1,48 @@
+"""`countenance train`: carry out a recipe; what is stopped goes on where it was."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.commands.console import CommandError, err, mistakes_explained
+from service.commands.options import ModelStore, settings_with
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe's file, or the name of one that comes along.")
+    ],
+    data: Annotated[
+        Path, typer.Option(exists=True, file_okay=False, help="Folder of the labelled faces.")
+    ],
+    runs: Annotated[
+        Path, typer.Option(help="Folder for checkpoints, the log of losses and its plot.")
+    ] = Path("runs"),
+    model_store: ModelStore = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint, if any.")] = True,
+) -> None:
+    """Train the model of a recipe and put its weights into the store (hours)."""
+    with mistakes_explained():
+        from handlers.checkpoint import CheckpointError
+        from handlers.training.recipe import RecipeError
+        from handlers.training.run import run_recipe
+
+        store = settings_with(model_store=model_store).model_store
+        try:
+            folder = run_recipe(find_recipe(recipe), data, runs, store, resume)
+        except (CheckpointError, RecipeError) as error:
+            raise CommandError(str(error)) from error
+    err.print(f"The weights are in {folder}.", markup=False)
+
+
+def find_recipe(name: str) -> Path:
+    """The recipe's file; raises CommandError naming those that come along."""
+    if Path(name).is_file():
+        return Path(name)
+    shipped = Path(str(files("handlers.training"))) / "recipes"
+    if (named := shipped / f"{name}.toml").is_file():
+        return named
+    known = ", ".join(sorted(path.stem for path in shipped.glob("*.toml")))
+    raise CommandError(f"{name} is neither a file nor a recipe that comes along ({known})")
