@@ -1,0 +1,175 @@
+"""The internal image denoiser of chapters 3 and 4: auto-encoders, noise classifiers, selection."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, leaky_relu
+
+
+@dataclass(frozen=True)
+class AutoEncoderSize:
+    """Channels of the five levels of a 128-pixel crop and width of the bottleneck."""
+
+    channels: tuple[int, int, int, int, int]
+    bottleneck: int
+    classifier: tuple[int, int]
+
+
+SIZES = {
+    "thesis": AutoEncoderSize((32, 48, 64, 72, 108), 512, (512, 256)),
+    "compact": AutoEncoderSize((8, 16, 32, 48, 64), 128, (128, 64)),
+    "tiny": AutoEncoderSize((4, 4, 4, 4, 4), 8, (8, 8)),
+}
+
+CROP_PX = 128
+
+
+class Encoder(nn.Module):
+    """Five 3 x 3 convolutions, each followed by a 2 x 2 max-pooling, and a linear bottleneck."""
+
+    def __init__(self, size: str) -> None:
+        super().__init__()
+        spec = SIZES[size]
+        widths = (3, *spec.channels)
+        self.levels = nn.ModuleList(
+            nn.Conv2d(inputs, outputs, 3, padding=1)
+            for inputs, outputs in zip(widths, widths[1:], strict=False)
+        )
+        cells = (CROP_PX >> len(spec.channels)) ** 2
+        self.bottleneck = nn.Linear(spec.channels[-1] * cells, spec.bottleneck)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """`(B, 3, 128, 128)` in [-1, 1] -> code `(B, N)` and the map of every level."""
+        maps, x = [], image
+        for level in self.levels:
+            full = leaky_relu(level(x), 0.2)
+            maps.append(full)
+            x = nn.functional.max_pool2d(full, 2)
+        return leaky_relu(self.bottleneck(x.flatten(1)), 0.2), maps
+
+
+class Decoder(nn.Module):
+    """The encoder's mirror: up-sampling, addition of the level's map, 3 x 3 convolution; tanh."""
+
+    def __init__(self, size: str) -> None:
+        super().__init__()
+        spec = SIZES[size]
+        self.side = CROP_PX >> len(spec.channels)
+        self.expand = nn.Linear(spec.bottleneck, spec.channels[-1] * self.side**2)
+        widths = (*reversed(spec.channels), spec.channels[0])
+        self.levels = nn.ModuleList(
+            nn.Conv2d(inputs, outputs, 3, padding=1)
+            for inputs, outputs in zip(widths, widths[1:], strict=False)
+        )
+        self.image = nn.Conv2d(spec.channels[0], 3, 3, padding=1)
+
+    def forward(self, code: Tensor, maps: list[Tensor]) -> Tensor:
+        x = leaky_relu(self.expand(code), 0.2)
+        x = x.reshape(len(code), -1, self.side, self.side)
+        for level, skip in zip(self.levels, reversed(maps), strict=True):
+            x = leaky_relu(level(interpolate(x, scale_factor=2.0) + skip), 0.2)
+        return torch.tanh(self.image(x))
+
+
+class DenoisingAutoEncoder(nn.Module):
+    """DAE: dec(enc(I)) with additive skips (eq. 3.2, 4.12)."""
+
+    def __init__(self, size: str) -> None:
+        super().__init__()
+        self.encoder = Encoder(size)
+        self.decoder = Decoder(size)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """`(B, 3, 128, 128)` in [-1, 1] -> its cleaned version, the same shape and range."""
+        return self.decoder(*self.encoder(image))  # type: ignore[no-any-return]
+
+
+class Classified(NamedTuple):
+    """Logits `(B, K)` over degradation classes and, from a multi-task classifier, the picture."""
+
+    logits: Tensor
+    reconstruction: Tensor | None
+
+
+class NoiseClassifier(nn.Module):
+    """STC, or with `reconstructs` MTC: which degradation a crop suffers from (eq. 3.4-3.5, 4.10).
+
+    The multi-task classifier also reconstructs the crop it sees (eq. 3.10, 4.16), which
+    regularises the code that it classifies. Serving skips the reconstruction.
+    """
+
+    def __init__(self, size: str, classes: int, reconstructs: bool) -> None:
+        super().__init__()
+        spec = SIZES[size]
+        self.encoder = Encoder(size)
+        first, second = spec.classifier
+        self.classifier = nn.Sequential(
+            nn.Linear(spec.bottleneck, first),
+            nn.LeakyReLU(0.2),
+            nn.Linear(first, second),
+            nn.LeakyReLU(0.2),
+            nn.Linear(second, classes),
+        )
+        self.decoder = Decoder(size) if reconstructs else None
+
+    def classify(self, image: Tensor) -> Tensor:
+        """Logits `(B, K)` alone."""
+        code, _ = self.encoder(image)
+        return self.classifier(code)  # type: ignore[no-any-return]
+
+    def forward(self, image: Tensor) -> Classified:
+        code, maps = self.encoder(image)
+        reconstruction = None if self.decoder is None else self.decoder(code, maps)
+        return Classified(self.classifier(code), reconstruction)
+
+
+class Cleaned(NamedTuple):
+    """What a denoiser made of a batch: crops, class probabilities `(B, K)`, chosen class `(B,)`."""
+
+    crops: Tensor
+    probabilities: Tensor
+    chosen: Tensor
+
+
+class SelectiveDenoiser(nn.Module):
+    """IID: the classified degradation's own auto-encoder, clean crops untouched (eq. 3.3-3.6, 4.9).
+
+    `classes` names the degradations, class 0 ("clean") left out; `classifier` is "stc" or "mtc".
+    """
+
+    def __init__(self, size: str, classes: tuple[str, ...], classifier: str) -> None:
+        super().__init__()
+        self.classes = classes
+        self.classifier = NoiseClassifier(size, len(classes) + 1, classifier == "mtc")
+        self.denoisers = nn.ModuleList(DenoisingAutoEncoder(size) for _ in classes)
+
+    def forward(self, crops: Tensor) -> Cleaned:
+        probabilities = self.classifier.classify(crops).float().softmax(dim=-1)
+        chosen = probabilities.argmax(dim=-1)
+        return Cleaned(self.clean(crops, chosen), probabilities, chosen)
+
+    def clean(self, crops: Tensor, chosen: Tensor) -> Tensor:
+        """Crops through the denoiser of their class, one batch a class; class 0 passes as it is."""
+        cleaned = crops.clone()
+        for index, denoiser in enumerate(self.denoisers, start=1):
+            rows = (chosen == index).nonzero().flatten()
+            if len(rows):
+                cleaned[rows] = denoiser(crops[rows]).to(crops.dtype)
+        return cleaned
+
+
+class DirectDenoiser(nn.Module):
+    """FADeNN-D's IID: one auto-encoder for every crop, clean or not (eq. 3.2)."""
+
+    classes: tuple[str, ...] = ()
+
+    def __init__(self, size: str) -> None:
+        super().__init__()
+        self.autoencoder = DenoisingAutoEncoder(size)
+
+    def forward(self, crops: Tensor) -> Cleaned:
+        cleaned = self.autoencoder(crops).to(crops.dtype)
+        rows = len(crops)
+        return Cleaned(cleaned, crops.new_ones((rows, 1)), torch.zeros(rows, dtype=torch.long))

@@ -1,0 +1,103 @@
+"""Landmarks of a face crop: FLL (eq. 3.7) and FLE (eq. 4.13), a backbone and a head each."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from handlers.networks.inception_resnet import InceptionResNet
+from handlers.networks.senet import SEResNet, conv_norm
+
+N_POINTS = 68
+
+BACKBONES: dict[str, type[SEResNet] | type[InceptionResNet]] = {
+    "senet": SEResNet,
+    "inception_resnet": InceptionResNet,
+}
+
+
+class Located(NamedTuple):
+    """Landmarks `(B, 68, 2)` and how far each may lie off, `(B, 68)`, in pixels of the crop."""
+
+    points: Tensor
+    spread: Tensor
+
+
+class RegressionHead(nn.Module):
+    """The thesis's head: pooled features, one linear layer to coordinates and their spread."""
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels[-1], N_POINTS * 3)
+
+    def forward(self, maps: list[Tensor], size: int) -> Located:
+        pooled = maps[-1].mean(dim=(2, 3))
+        x, y, spread = self.linear(pooled).float().reshape(-1, 3, N_POINTS).unbind(1)
+        points = torch.stack([x, y], dim=-1)
+        return Located((points + 0.5) * size - 0.5, torch.exp(spread) * size / 32)
+
+
+class HeatmapHead(nn.Module):
+    """A top-down pyramid, a map of 1/4 the crop's size for each point, and its mean position.
+
+    Integral regression (Sun et al. 2018): the position is the expectation under the map, so it is
+    finer than the map's cells and is learnt by an l1 loss as coordinates are.
+    """
+
+    def __init__(self, channels: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels)
+        self.smooth = nn.Sequential(conv_norm(width, width, 3), nn.ReLU())
+        self.maps = nn.Conv2d(width, N_POINTS, 1)
+
+    def log_map(self, maps: list[Tensor]) -> Tensor:
+        """Log-probability `(B, 68, H, W)` of each point over the cells of its map."""
+        merged = self.lateral[-1](maps[-1])
+        for lateral, feature in zip(
+            reversed(list(self.lateral)[:-1]), reversed(maps[:-1]), strict=True
+        ):
+            merged = interpolate(merged, scale_factor=2.0) + lateral(feature)
+        logits = self.maps(self.smooth(merged)).float()
+        flat: Tensor = logits.flatten(2).log_softmax(dim=-1)
+        return flat.reshape(logits.shape)
+
+    @staticmethod
+    def integrate(log_map: Tensor, size: int) -> Located:
+        """Mean and standard deviation of each map, in pixels of the crop."""
+        probability = log_map.exp()
+        cells = log_map.shape[-1]
+        at = (torch.arange(cells, device=log_map.device) + 0.5) * (size / cells) - 0.5
+        along_x, along_y = probability.sum(dim=2), probability.sum(dim=3)
+        points = torch.stack([along_x @ at, along_y @ at], dim=-1)
+        squares = torch.stack([along_x @ at.square(), along_y @ at.square()], dim=-1)
+        variance = (squares - points.square()).sum(dim=-1).clamp_min(1e-6)
+        return Located(points, variance.sqrt())
+
+    def forward(self, maps: list[Tensor], size: int) -> Located:
+        return self.integrate(self.log_map(maps), size)
+
+
+class LandmarkNetwork(nn.Module):
+    """68 landmarks of a square face crop.
+
+    `backbone` is "inception_resnet" (FLL) or "senet" (FLE), `size` "thesis" or "compact", `head`
+    "regression" (as the thesis) or "heatmap".
+    """
+
+    head: RegressionHead | HeatmapHead
+
+    def __init__(self, backbone: str, size: str, head: str, head_width: int = 64) -> None:
+        super().__init__()
+        self.backbone = BACKBONES[backbone](size)
+        if head == "heatmap":
+            self.head = HeatmapHead(self.backbone.channels, head_width)
+        elif head == "regression":
+            self.head = RegressionHead(self.backbone.channels)
+        else:
+            raise ValueError(f"unknown head {head!r}: regression or heatmap")
+
+    def forward(self, crops: Tensor) -> Located:
+        """Crops `(B, 3, S, S)` RGB in [-1, 1] -> points and spread in pixels of the crop."""
+        located: Located = self.head(self.backbone(crops), crops.shape[-1])
+        return located

@@ -1,0 +1,184 @@
+"""Faces in boxes to denoised 68 landmarks: what `POST /align` serves and evaluation measures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handlers.networks.align import AlignmentNetwork
+from handlers.processing.boxes import Crop
+from handlers.processing.landmarks import MIRROR, bounding_box
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+CLEAN = "clean"
+MAX_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """One face.
+
+    `landmarks` float32 `(68, 2)` in pixels of the picture; `confidence` in [0, 1] falls with the
+    spread of the landmark maps; `degradation` with its class `probabilities`; `denoised` tells
+    whether a denoiser changed the crop. `crop` is the `(128, 128, 3)` uint8 window that was looked
+    at last, `denoised_crop` what the denoiser made of it.
+    """
+
+    landmarks: Floats
+    confidence: float
+    degradation: str
+    probabilities: dict[str, float]
+    denoised: bool
+    crop: Image
+    denoised_crop: Image | None
+
+
+@dataclass(frozen=True)
+class AlignmentOptions:
+    """How a face is looked at.
+
+    `context` widens its box, `passes` counts looks: every one after the first is at a crop turned
+    upright and centred on what the one before found. `flip` averages each look with its mirror
+    image.
+    """
+
+    context: float
+    crop_px: int
+    passes: int = 2
+    flip: bool = True
+
+
+class _Look(NamedTuple):
+    """What one pass found, crop pixels: points, spread, probabilities, class and crop, cleaned."""
+
+    points: Floats
+    spread: Floats
+    probabilities: Floats
+    chosen: NDArray[np.int64]
+    cleaned: Tensor
+
+
+class AlignmentPredictor:
+    """FADeNN and DFA (eq. 3.1, 4.8), and with no denoiser FLL and FLE.
+
+    Faces of all pictures share batches; those of one degradation share their denoiser's.
+    """
+
+    def __init__(
+        self, network: AlignmentNetwork, options: AlignmentOptions, device: str = "cpu"
+    ) -> None:
+        if network.landmarks is None:
+            raise ValueError("an alignment predictor needs a network with landmarks")
+        self.network = network.to(device).eval()
+        self.locate = network.landmarks
+        self.options, self.device = options, torch.device(device)
+        kinds = () if network.denoiser is None else network.denoiser.classes
+        self.classes = (CLEAN, *kinds)
+
+    @torch.inference_mode()
+    def align(
+        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool = True
+    ) -> list[list[Alignment]]:
+        """Landmarks of the faces in `boxes[i]`, float32 `(n_i, 4)`, of the picture `images[i]`.
+
+        Pictures are uint8 RGB `(H, W, 3)`; boxes are tight around the landmarks, in pixels.
+        """
+        owners = [index for index, rows in enumerate(boxes) for _ in rows]
+        flat = [np.asarray(box, np.float32) for rows in boxes for box in rows]
+        found: list[list[Alignment]] = [[] for _ in images]
+        for start in range(0, len(flat), MAX_BATCH):
+            part = slice(start, start + MAX_BATCH)
+            pictures = [images[index] for index in owners[part]]
+            faces = self._align(pictures, flat[part], denoise)
+            for index, face in zip(owners[part], faces, strict=True):
+                found[index].append(face)
+        return found
+
+    def _align(
+        self, pictures: Sequence[Image], boxes: Sequence[Floats], denoise: bool
+    ) -> list[Alignment]:
+        crops = [Crop.around(box, self.options.context, self.options.crop_px) for box in boxes]
+        for _ in range(self.options.passes - 1):
+            points = self._look(pictures, crops, denoise).points
+            crops = [self._upright(crop, p) for crop, p in zip(crops, points, strict=True)]
+        look = self._look(pictures, crops, denoise)
+        return [self._result(look, row, crops[row], pictures[row]) for row in range(len(crops))]
+
+    def _upright(self, crop: Crop, points: Floats) -> Crop:
+        """The crop that a second look takes: the face upright in its own box."""
+        landmarks = crop.from_crop(points)
+        angle = float(np.arctan2(*eye_line(landmarks)[::-1]))
+        turned = Crop((0.0, 0.0), 1.0, 1, angle)
+        box = bounding_box(turned.to_crop(landmarks))
+        x, y = turned.from_crop((box[:2] + box[2:]) / 2)
+        side = max(float((box[2:] - box[:2]).max()), 1.0) * self.options.context
+        return Crop((float(x), float(y)), side, self.options.crop_px, angle)
+
+    def _look(self, pictures: Sequence[Image], crops: Sequence[Crop], denoise: bool) -> _Look:
+        windows = [crop.extract(picture) for crop, picture in zip(crops, pictures, strict=True)]
+        tensor = self._to_tensor(windows)
+        rows = len(windows)
+        probabilities = np.ones((rows, 1), np.float32)
+        chosen = np.zeros(rows, np.int64)
+        if self.network.denoiser is not None and denoise:
+            cleaned = self.network.denoiser(tensor)
+            tensor = cleaned.crops
+            probabilities = cleaned.probabilities.float().cpu().numpy()
+            chosen = cleaned.chosen.cpu().numpy()
+        points, spread = self._points(tensor)
+        return _Look(points, spread, probabilities, chosen, tensor)
+
+    def _points(self, tensor: Tensor) -> tuple[Floats, Floats]:
+        both = torch.cat([tensor, tensor.flip(-1)]) if self.options.flip else tensor
+        points, spread = (part.float().cpu().numpy() for part in self.locate(both))
+        if self.options.flip:
+            rows = len(tensor)
+            mirrored = points[rows:, MIRROR]
+            mirrored[..., 0] = tensor.shape[-1] - 1 - mirrored[..., 0]
+            points = (points[:rows] + mirrored) / 2
+            spread = (spread[:rows] + spread[rows:, MIRROR]) / 2
+        return points, spread
+
+    def _to_tensor(self, windows: Sequence[Image]) -> Tensor:
+        stacked = torch.from_numpy(np.stack(windows)).to(self.device).permute(0, 3, 1, 2)
+        return stacked.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
+
+    def _result(self, look: _Look, row: int, crop: Crop, picture: Image) -> Alignment:
+        selective = len(self.classes) > 1
+        denoised = bool(look.chosen[row] > 0) if selective else len(look.probabilities) > 0
+        denoised = denoised and self.network.denoiser is not None
+        cleaned = to_image(look.cleaned[row]) if denoised else None
+        probabilities = dict(
+            zip(self.classes, (float(p) for p in look.probabilities[row]), strict=False)
+        )
+        return Alignment(
+            landmarks=crop.from_crop(look.points[row]),
+            confidence=confidence(look.spread[row], self.options.crop_px),
+            degradation=self.classes[int(look.chosen[row])],
+            probabilities=probabilities,
+            denoised=denoised,
+            crop=crop.extract(picture),
+            denoised_crop=cleaned,
+        )
+
+
+def eye_line(landmarks: Floats) -> Floats:
+    """The vector `(x, y)` from the middle of one eye to that of the other, left to right."""
+    return np.asarray(landmarks[42:48].mean(axis=0) - landmarks[36:42].mean(axis=0), np.float32)
+
+
+def confidence(spread: Floats, crop_px: int) -> float:
+    """How narrow the landmark maps are: 1 at no spread, 0.5 at a twentieth of the crop."""
+    return float(1 / (1 + (np.median(spread) / (crop_px / 20)) ** 2))
+
+
+def to_image(tensor: Tensor) -> Image:
+    """A crop `(3, S, S)` in [-1, 1] as uint8 RGB `(S, S, 3)`."""
+    scaled = (tensor.permute(1, 2, 0).float() * 127.5 + 127.5).round().clamp(0, 255)
+    return np.asarray(scaled.to(torch.uint8).cpu().numpy())

@@ -1,0 +1,110 @@
+"""Training crops of faces: turned, shifted, mirrored, occluded, as sections 3.3.4 and 4.3.5."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.processing.boxes import Crop
+from handlers.processing.landmarks import bounding_box, mirror
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How much a training crop may differ from the face's own box.
+
+    A `loose` crop has a detector's errors and the thesis's rotations; the others are what a second
+    look at an aligned face gets: upright and centred.
+    """
+
+    context: float = 1.3
+    size: int = 128
+    loose: float = 0.6
+    angle_deg: float = 18.0
+    largest_angle_deg: float = 45.0
+    scale: float = 0.10
+    shift: float = 0.05
+    stretch: float = 0.06
+    occluded: float = 0.5
+    gain: float = 0.3
+    grey: float = 0.1
+
+    def __call__(
+        self, image: Image, points: Floats, rng: np.random.Generator
+    ) -> tuple[Image, Floats]:
+        """Cut a crop `(size, size, 3)` uint8 and its landmarks `(68, 2)` in crop pixels."""
+        matrix = self._matrix(points, rng)
+        crop = np.asarray(
+            cv2.warpAffine(
+                image,
+                matrix,
+                (self.size, self.size),
+                flags=cv2.INTER_AREA if rng.random() < 0.2 else cv2.INTER_LINEAR,
+            ),
+            np.uint8,
+        )
+        moved = np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
+        if rng.random() < 0.5:
+            crop, moved = np.ascontiguousarray(crop[:, ::-1]), mirror(moved, self.size)
+        crop = self._light(crop, rng)
+        if rng.random() < self.occluded:
+            crop = occlude(crop, rng)
+        return crop, moved
+
+    def _matrix(self, points: Floats, rng: np.random.Generator) -> NDArray[np.float64]:
+        amount = 1.0 if rng.random() < self.loose else 0.3
+        angle = amount * self.angle_deg * rng.standard_normal()
+        if rng.random() < 0.1 * amount:
+            angle = rng.uniform(-self.largest_angle_deg, self.largest_angle_deg)
+        angle = np.deg2rad(np.clip(angle, -self.largest_angle_deg, self.largest_angle_deg))
+        # The box is that of the turned face, as a detector would see it or a second look cut it.
+        upright = Crop((0.0, 0.0), self.size, self.size, angle)
+        box = bounding_box(upright.to_crop(points))
+        shift = amount * self.shift * max(box[2] - box[0], box[3] - box[1])
+        centre = upright.from_crop((box[:2] + box[2:]) / 2 + shift * rng.standard_normal(2))
+        side = max(box[2] - box[0], box[3] - box[1]) * self.context
+        side *= np.exp(np.clip(amount * self.scale * rng.standard_normal(), -0.3, 0.3))
+        crop = Crop((float(centre[0]), float(centre[1])), float(side), self.size, float(angle))
+        stretch = np.eye(2) + self.stretch * rng.uniform(-1, 1, (2, 2))
+        middle = (self.size - 1) / 2
+        matrix = crop.matrix()
+        matrix[:, :2] = stretch @ matrix[:, :2]
+        matrix[:, 2] = stretch @ (matrix[:, 2] - middle) + middle
+        return matrix
+
+    def _light(self, crop: Image, rng: np.random.Generator) -> Image:
+        values = crop.astype(np.float32)
+        if rng.random() < self.grey:
+            values[:] = values.mean(axis=2, keepdims=True)
+        gains = 1 + self.gain * rng.uniform(-1, 1) + 0.1 * rng.uniform(-1, 1, 3)
+        offset = 20 * rng.uniform(-1, 1)
+        gamma = np.exp(self.gain * rng.uniform(-1, 1))
+        values = 255 * np.clip(values / 255, 0, 1) ** gamma * gains + offset
+        return np.clip(values, 0, 255).astype(np.uint8)
+
+
+def occlude(crop: Image, rng: np.random.Generator) -> Image:
+    """Cover part of a crop by a strip or a rectangle, of one colour or of noise."""
+    size = crop.shape[0]
+    crop = crop.copy()
+    for _ in range(rng.integers(1, 3)):
+        if rng.random() < 0.4:  # a strip across the whole crop
+            width, length = rng.uniform(0.04, 0.18) * size, float(size)
+        else:
+            width, length = rng.uniform(0.08, 0.4, 2) * size
+        x, y = rng.uniform(0, size, 2)
+        x1, x2 = int(max(x - length / 2, 0)), int(min(x + length / 2, size))
+        y1, y2 = int(max(y - width / 2, 0)), int(min(y + width / 2, size))
+        if rng.random() < 0.5:
+            x1, x2, y1, y2 = y1, y2, x1, x2
+        color = rng.integers(0, 256, 3)
+        patch = crop[y1:y2, x1:x2]
+        if rng.random() < 0.3:
+            patch[:] = rng.integers(0, 256, patch.shape)
+        else:
+            patch[:] = color
+    return crop

@@ -1,0 +1,163 @@
+"""The one training loop: AdamW, averaged weights, a log, and runs that resume where they stopped.
+
+On several GPUs or machines the same call runs under `torchrun`; Lightning Fabric does the rest.
+"""
+
+import csv
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+Batch = dict[str, Tensor]
+Losses = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to learn. The rate warms up linearly and falls as a cosine to zero."""
+
+    steps: int
+    batch: int
+    rate: float
+    seed: int
+    weight_decay: float = 0.05
+    warmup: int = 300
+    average: float = 0.998
+    precision: str = "bf16-mixed"
+    save_every: int = 250
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step."""
+        if step < self.warmup:
+            return self.rate * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        return self.rate * 0.5 * (1 + float(np.cos(np.pi * min(done, 1.0))))
+
+
+class Run:
+    """A learner, its optimizer and its averaged weights, kept in a folder between stops.
+
+    `learner(batch, progress)` returns the losses of a batch under names; "loss" is what is
+    minimised, `progress` is in [0, 1).
+    """
+
+    def __init__(self, learner: nn.Module, schedule: Schedule, folder: Path) -> None:
+        self.schedule, self.folder = schedule, folder
+        self.fabric = Fabric(accelerator="auto", precision=schedule.precision)  # type: ignore[arg-type]
+        self.fabric.launch()
+        learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        groups = parameter_groups(learner, schedule.weight_decay)
+        self.learner, self.optimizer = self.fabric.setup(learner, torch.optim.AdamW(groups))
+        self.average = AveragedModel(
+            self.learner.module,
+            multi_avg_fn=get_ema_multi_avg_fn(schedule.average),
+            use_buffers=True,
+        )
+        self.step = 0
+
+    def fit(self, make_batch: Callable[[np.random.Generator, int], Batch], resume: bool) -> None:
+        """Learn until the schedule ends.
+
+        `make_batch(rng, size)` draws a batch; its generator is seeded by run, step and rank alone,
+        so a resumed run sees what an unbroken one would.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if resume and (self.folder / "last.safetensors").exists():
+            self._load()
+        bar = tqdm(
+            total=self.schedule.steps, initial=self.step, desc=self.folder.name, mininterval=5
+        )
+        started, first = time.monotonic(), self.step
+        while self.step < self.schedule.steps:
+            rng = np.random.default_rng([self.schedule.seed, self.step, self.fabric.global_rank])
+            losses = self._learn(make_batch(rng, self.schedule.batch))
+            self.step += 1
+            bar.update()
+            if self.step % 25 == 0:
+                rate = (self.step - first) * self.schedule.batch / (time.monotonic() - started)
+                values = {name: float(value) for name, value in losses.items()}
+                bar.set_postfix({**values, "img/s": round(rate)})
+                self._log(values)
+            if self.step % self.schedule.save_every == 0 or self.step == self.schedule.steps:
+                self._save()
+        bar.close()
+
+    def averaged(self) -> nn.Module:
+        """The learner with its averaged weights: what is shipped."""
+        return self.average.module  # type: ignore[no-any-return]
+
+    def _learn(self, batch: Batch) -> Losses:
+        self.learner.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate_at(self.step)
+        losses: Losses = self.learner(self.fabric.to_device(batch), self.step / self.schedule.steps)
+        self.optimizer.zero_grad()
+        self.fabric.backward(losses["loss"])
+        self.fabric.clip_gradients(self.learner, self.optimizer, max_norm=5.0)
+        self.optimizer.step()
+        self.average.update_parameters(self.learner.module)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _log(self, values: dict[str, float]) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        path = self.folder / "losses.csv"
+        fresh = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, ["step", *values])
+            if fresh:
+                writer.writeheader()
+            writer.writerow({"step": self.step, **values})
+
+    def _save(self) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        tensors = {f"learner.{k}": v for k, v in self.learner.module.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.module.state_dict().items()}
+        for index, values in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
+        part = self.folder / "part.safetensors"
+        save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"step": str(self.step)})
+        part.replace(self.folder / "last.safetensors")
+
+    def _load(self) -> None:
+        parts: dict[str, dict[str, Any]] = {"learner": {}, "average": {}, "optimizer": {}}
+        with safe_open(self.folder / "last.safetensors", framework="pt") as file:
+            self.step = int(file.metadata()["step"])
+            for key in file.keys():  # noqa: SIM118 (a safetensors file is no dict)
+                part, name = key.split(".", 1)
+                parts[part][name] = file.get_tensor(key)
+        self.learner.module.load_state_dict(parts["learner"])
+        self.average.module.load_state_dict(parts["average"])
+        self.average.n_averaged.fill_(self.step)  # type: ignore[operator]
+        state = self.optimizer.state_dict()
+        for name, value in parts["optimizer"].items():
+            index, field = name.split(".")
+            state["state"].setdefault(int(index), {})[field] = value
+        self.optimizer.load_state_dict(state)
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices and kernels decay; biases and normalisation do not."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def write_summary(folder: Path, values: dict[str, Any]) -> None:
+    """Keep what a run reached beside its checkpoint, as JSON."""
+    (folder / "summary.json").write_text(json.dumps(values, indent=2) + "\n")
