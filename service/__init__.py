@@ -1,0 +1,1 @@
+"""The HTTP side: limits, keys, settings and routes in front of the models; knows no torch."""

@@ -1,0 +1,97 @@
+"""The application: settings in, a FastAPI application out, with everything opened and closed."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from service.gate import Gate
+from service.inference import Inference
+from service.inference.local import LocalInference
+from service.limits import InFlight
+from service.metrics import Metrics
+from service.middleware import RequestContext
+from service.openapi import install_openapi
+from service.problems import install_error_handlers
+from service.routes import align, docs, health, metrics, models
+from service.security import Authenticator
+from service.services import Services
+from service.settings import Settings
+
+DESCRIPTION = """Send a picture, get for every face its box, 68 landmarks, the kind of degradation
+it suffers from, head pose and a quality. Pictures are not stored.
+
+Errors are `application/problem+json`; their `type` is stable."""
+EXPOSED_HEADERS = ("X-Request-ID", "Countenance-Model", "Retry-After")
+
+
+def create_app(settings: Settings, inference: Inference | None = None) -> FastAPI:
+    """Build the application; models are loaded when it starts, not here.
+
+    `inference` replaces what `settings` name. Raises ConfigurationError when the keys file, the
+    model store or the packages that the models need are missing.
+    """
+    services = _make_services(settings, inference)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await services.inference.open()
+        try:
+            yield
+        finally:
+            await services.inference.close()
+
+    app = FastAPI(
+        title="Countenance",
+        summary="Face alignment as a service",
+        description=DESCRIPTION,
+        version=_version(),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        middleware=_middleware(services),
+    )
+    app.state.services = services
+    install_error_handlers(app)
+    for module in (align, models, health, metrics):
+        app.include_router(module.router)
+    docs.mount_docs(app)
+    install_openapi(app)
+    return app
+
+
+def _make_services(settings: Settings, inference: Inference | None) -> Services:
+    measured = Metrics()
+    return Services(
+        settings=settings,
+        inference=inference or LocalInference.from_settings(settings),
+        authenticator=Authenticator.from_settings(settings),
+        in_flight=InFlight(settings.max_in_flight, measured),
+        metrics=measured,
+    )
+
+
+def _middleware(services: Services) -> list[Middleware]:
+    """Return the layers around the routes, outermost first."""
+    settings = services.settings
+    return [
+        Middleware(RequestContext, metrics=services.metrics),
+        Middleware(Gate, settings=settings, keys_required=services.authenticator.required),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("Authorization", "Content-Type", "X-Request-ID"),
+            expose_headers=EXPOSED_HEADERS,
+        ),
+    ]
+
+
+def _version() -> str:
+    try:
+        return version("countenance")
+    except PackageNotFoundError:
+        return "0+source"

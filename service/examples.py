@@ -1,0 +1,63 @@
+"""A reply to show in the interface's description: one face whose points follow simple curves."""
+
+import math
+from typing import Any
+
+
+def _curve(count: int, left: float, right: float, middle: float, sag: float) -> list[list[float]]:
+    """Return `count` points from left to right along a parabola; positive `sag` hangs down."""
+    steps = [index / (count - 1) for index in range(count)]
+    return [
+        [round(left + step * (right - left), 1), round(middle + 4 * sag * step * (1 - step), 1)]
+        for step in steps
+    ]
+
+
+def _ring(count: int, x: float, y: float, width: float, height: float) -> list[list[float]]:
+    """Return `count` points of an ellipse, clockwise from its left end."""
+    angles = [math.pi - 2 * math.pi * index / count for index in range(count)]
+    return [
+        [round(x + width / 2 * math.cos(a), 1), round(y - height / 2 * math.sin(a), 1)]
+        for a in angles
+    ]
+
+
+LANDMARKS = [
+    *_curve(17, 212.0, 352.0, 168.0, 122.0),
+    *_curve(5, 226.0, 270.0, 150.0, -9.0),
+    *_curve(5, 294.0, 338.0, 150.0, -9.0),
+    *[[282.0, 168.0 + 14.0 * index] for index in range(4)],
+    *_curve(5, 266.0, 298.0, 222.0, 5.0),
+    *_ring(6, 249.0, 168.0, 24.0, 9.0),
+    *_ring(6, 315.0, 168.0, 24.0, 9.0),
+    *_ring(12, 282.0, 248.0, 54.0, 20.0),
+    *_ring(8, 282.0, 248.0, 44.0, 8.0),
+]
+FACE: dict[str, Any] = {
+    "box": [212.0, 141.0, 352.0, 290.0],
+    "score": 0.9987,
+    "landmarks": LANDMARKS,
+    "degradation": {
+        "class": "blur",
+        "probabilities": {"clean": 0.04, "blur": 0.95, "illumination": 0.01},
+    },
+    "denoised": True,
+    "similarity": {"scale": 0.0071, "rotation_deg": -1.3, "translation": [-2.01, -1.47]},
+    "pose": {"pitch_deg": -3.1, "yaw_deg": 4.4, "roll_deg": 1.2},
+    "quality": 0.83,
+    "aligned": None,
+    "denoised_face": None,
+}
+MODEL = {"name": "align", "version": "0.1.0", "sha256": "9f2c" + 60 * "0"}
+ALIGN_REPLY: dict[str, Any] = {
+    "model": MODEL,
+    "image": {"width": 640, "height": 480, "format": "JPEG", "rotated": False, "frames": 1},
+    "notes": [],
+    "faces": [FACE],
+    "timings_ms": {"decode": 4.1, "detect": 31.5, "align": 18.9},
+}
+NO_FACE_REPLY: dict[str, Any] = {
+    **ALIGN_REPLY,
+    "faces": [],
+    "timings_ms": {"decode": 4.2, "detect": 29.8, "align": 0.0},
+}

@@ -1,0 +1,55 @@
+"""The protocol that routes use: a question to a named model becomes its answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a model is asked: the data, how to treat it, and the state of a stream, if any."""
+
+    inputs: Mapping[str, Any]
+    options: Mapping[str, Any]
+    state: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model answered, and for streams the state to send along the next time."""
+
+    outputs: Mapping[str, Any]
+    state: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Whether questions can be answered now, on which device, and by which models."""
+
+    ready: bool
+    device: str
+    models: tuple[str, ...] = field(default=())
+    reason: str | None = None
+
+
+class Inference(Protocol):
+    """Where the models run. One object serves all requests of an application, concurrently.
+
+    A model is a function of (input, state): nothing is remembered between two questions, so that
+    any of them may be repeated, cancelled while it waits, or answered by another worker.
+    """
+
+    async def open(self) -> None:
+        """Make ready to answer; raises ConfigurationError when that cannot be."""
+
+    async def close(self) -> None:
+        """Finish what runs, drop what waits, and let go of everything."""
+
+    async def ask(self, model: str, question: Question) -> Answer:
+        """Answer one question; raises ServiceError for what the model refuses."""
+
+    async def describe(self) -> list[dict[str, Any]]:
+        """Return what is known of every model: name, version, sha256, licence, figures."""
+
+    async def readiness(self) -> Readiness:
+        """Say whether questions can be answered, without answering one."""

@@ -1,0 +1,121 @@
+"""The embedded default: the handlers run in this process, on one thread of their own."""
+
+import asyncio
+import contextvars
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
+
+import structlog
+
+from service.errors import ConfigurationError, Problem, ServiceError
+from service.inference.base import Answer, Question, Readiness
+from service.inference.wire import pack_question, unpack_answer
+from service.settings import Settings
+
+HANDLERS: Mapping[str, tuple[str, str]] = {"align": ("handlers.align", "AlignHandler")}
+Result = TypeVar("Result")
+
+logger = structlog.stdlib.get_logger(__name__)
+
+
+class Handler(Protocol):
+    """What is asked of a handler object."""
+
+    def handle(self, rows: Sequence[bytes]) -> list[bytes]:
+        """Answer every row with one packed reply."""
+
+    def describe(self) -> dict[str, Any]:
+        """Say what is served."""
+
+
+class LocalInference:
+    """Handlers behind one worker thread, so that the event loop stays free to read and answer.
+
+    A question whose asker has gone is dropped if it still waits; once begun it runs to its end,
+    and its answer is thrown away.
+    """
+
+    def __init__(self, model_store: Path, device: str) -> None:
+        self._model_store = model_store
+        self._device = device
+        self._handlers: dict[str, Handler] = {}
+        self._executor: ThreadPoolExecutor | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Check that handlers can run here, loading nothing; raises ConfigurationError."""
+        if importlib.util.find_spec("torch") is None:
+            raise ConfigurationError(
+                "the models run in this process (inference=local), but torch is not installed: "
+                "pip install 'countenance[models]'"
+            )
+        if not settings.model_store.is_dir():
+            raise ConfigurationError(
+                f"the model store {settings.model_store.resolve()} is no folder; "
+                "COUNTENANCE_MODEL_STORE names the right one"
+            )
+        return cls(settings.model_store, settings.device)
+
+    async def open(self) -> None:
+        """Load every handler on the worker thread; raises what loading raises."""
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        try:
+            await self._run(self._load)
+        except BaseException:
+            await self.close()
+            raise
+
+    def _load(self) -> None:
+        self._device = resolve_device(self._device)
+        for name, (module, cls) in HANDLERS.items():
+            make = getattr(importlib.import_module(module), cls)
+            self._handlers[name] = make(self._model_store, self._device)
+            logger.info("model loaded", model=name, device=self._device)
+
+    async def close(self) -> None:
+        """Drop what waits, let what runs finish, and forget the handlers."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            await asyncio.to_thread(executor.shutdown, wait=True, cancel_futures=True)
+        self._handlers.clear()
+
+    async def ask(self, model: str, question: Question) -> Answer:
+        """Answer one question, in the order of asking; raises ServiceError."""
+        handler = self._handlers.get(model)
+        if handler is None:
+            raise ServiceError(Problem.UNAVAILABLE, f"the model {model} is not loaded")
+        return await self._run(lambda: _answer(handler, question))
+
+    async def describe(self) -> list[dict[str, Any]]:
+        """Return what the handlers say of themselves."""
+        return [handler.describe() for handler in self._handlers.values()]
+
+    async def readiness(self) -> Readiness:
+        """Ready means that every handler is loaded."""
+        missing = [name for name in HANDLERS if name not in self._handlers]
+        reason = f"not loaded: {', '.join(missing)}" if missing else None
+        return Readiness(not missing, self._device, tuple(self._handlers), reason)
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        if self._executor is None:
+            raise ServiceError(Problem.UNAVAILABLE, "the models are closed")
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, lambda: context.run(work))
+
+
+def resolve_device(device: str) -> str:
+    """Return the device's name, `auto` being CUDA where there is one."""
+    if device != "auto":
+        return device
+    torch = importlib.import_module("torch")
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _answer(handler: Handler, question: Question) -> Answer:
+    (reply,) = handler.handle([pack_question(question)])
+    return unpack_answer(reply)

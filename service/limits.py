@@ -1,0 +1,62 @@
+"""How much at once and how fast: requests in flight, and requests a minute of each key."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from service.errors import Problem, ServiceError
+from service.metrics import Metrics
+
+RETRY_OVERLOADED_S = 1
+BURST_S = 10.0
+
+
+class InFlight:
+    """A bound on requests at work or waiting, so that memory and waiting times stay bounded."""
+
+    def __init__(self, most: int, metrics: Metrics) -> None:
+        self.most = most
+        self._metrics = metrics
+        self._count = 0
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold one of the places for a request; raises ServiceError when none is free."""
+        if self._count >= self.most:
+            raise ServiceError(
+                Problem.OVERLOADED,
+                f"{self._count} requests are in flight already, the most that are taken at once",
+                headers={"Retry-After": str(RETRY_OVERLOADED_S)},
+            )
+        self._count += 1
+        self._metrics.in_flight.set(self._count)
+        try:
+            yield
+        finally:
+            self._count -= 1
+            self._metrics.in_flight.set(self._count)
+
+
+class RateLimiter:
+    """A token bucket a name: ten seconds' worth of requests at once, then the steady rate."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def take(self, name: str, per_minute: int) -> None:
+        """Count one request of `name`; raises ServiceError with Retry-After when it is too many."""
+        rate_hz = per_minute / 60
+        capacity = max(1.0, rate_hz * BURST_S)
+        now = self._clock()
+        tokens, last = self._buckets.get(name, (capacity, now))
+        tokens = min(capacity, tokens + (now - last) * rate_hz)
+        if tokens < 1:
+            wait_s = math.ceil((1 - tokens) / rate_hz)
+            raise ServiceError(
+                Problem.RATE_LIMITED,
+                f"this key may send {per_minute} requests a minute; wait {wait_s} s",
+                headers={"Retry-After": str(wait_s)},
+            )
+        self._buckets[name] = (tokens - 1, now)

@@ -1,0 +1,1 @@
+"""What clients send, told and bounded by its header before anything is decoded."""

@@ -1,0 +1,124 @@
+"""A picture's bytes into its header: format, size and frames, without decoding a pixel."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from service.errors import Problem, ServiceError
+from service.media.formats import OTHER_PICTURES, READ_HERE, describe_bytes, name_format
+from service.media.gif import count_frames
+
+# The readers themselves rather than Image.open: its warnings about size belong to the process,
+# while the bound here is an option of each application.
+READERS: Mapping[str, type[ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
+    "BMP": BmpImageFile,
+    "GIF": GifImageFile,
+}
+MEDIA_TYPES: Mapping[str, str] = {
+    "image/jpeg": "JPEG",
+    "image/jpg": "JPEG",
+    "image/pjpeg": "JPEG",
+    "image/png": "PNG",
+    "image/apng": "PNG",
+    "image/x-png": "PNG",
+    "image/webp": "WEBP",
+    "image/bmp": "BMP",
+    "image/x-bmp": "BMP",
+    "image/x-ms-bmp": "BMP",
+    "image/gif": "GIF",
+}
+MAX_FRAMES = 10_000
+SEND_INSTEAD = f"send {', '.join(READ_HERE[:-1])} or {READ_HERE[-1]}"
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What a picture declares of itself: format name, size in pixels as stored, frames."""
+
+    format: str
+    width: int
+    height: int
+    frames: int
+
+    @property
+    def pixels(self) -> int:
+        """Width x height x frames: what decoding the whole of it would fill."""
+        return self.width * self.height * self.frames
+
+
+def sniff(data: bytes) -> ImageHeader:
+    """Read the header of a picture (JPEG, PNG, WebP, BMP or GIF).
+
+    The size is as stored: EXIF orientation may swap it. Raises ServiceError: empty-body;
+    not-an-image or unsupported-format, naming what was found; invalid-image when the header cannot
+    be read; too-many-pixels when it declares more than any reader takes.
+    """
+    name = _readable_format(data)
+    try:
+        with READERS[name](BytesIO(data)) as picture:
+            width, height = picture.size
+            frames = _count_frames(name, picture, data)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        raise ServiceError(Problem.TOO_MANY_PIXELS, f"{name} picture: {error}") from error
+    except Exception as error:  # readers raise whatever a broken header trips over
+        raise ServiceError(
+            Problem.INVALID_IMAGE, f"it begins as {name}, but its header is broken or cut short"
+        ) from error
+    return ImageHeader(name, width, height, frames)
+
+
+def check_pixels(header: ImageHeader, most: int) -> None:
+    """Raise too-many-pixels when the header declares more than `most` (width x height x frames)."""
+    if header.frames > MAX_FRAMES:
+        raise ServiceError(
+            Problem.TOO_MANY_PIXELS, f"{header.format} declares more than {MAX_FRAMES} frames"
+        )
+    if header.pixels > most:
+        frames = f" x {header.frames} frames" if header.frames > 1 else ""
+        raise ServiceError(
+            Problem.TOO_MANY_PIXELS,
+            f"{header.format} of {header.width} x {header.height}{frames} declares "
+            f"{header.pixels} pixels; at most {most} are read",
+        )
+
+
+def check_media_type(header: ImageHeader, declared: str | None) -> None:
+    """Raise content-type-mismatch when the declared media type is not that of the bytes."""
+    if declared is not None and MEDIA_TYPES.get(declared) != header.format:
+        raise ServiceError(
+            Problem.CONTENT_TYPE_MISMATCH,
+            f"declared as {declared[:80]!r}, but the bytes are {header.format}",
+        )
+
+
+def _readable_format(data: bytes) -> str:
+    if not data:
+        raise ServiceError(Problem.EMPTY_BODY, f"there are no bytes; {SEND_INSTEAD}")
+    name = name_format(data)
+    if name in READERS:
+        return str(name)
+    if name in OTHER_PICTURES:
+        raise ServiceError(Problem.UNSUPPORTED_FORMAT, f"{name} is not read here; {SEND_INSTEAD}")
+    raise ServiceError(
+        Problem.NOT_AN_IMAGE, f"found {name or describe_bytes(data)}; {SEND_INSTEAD}"
+    )
+
+
+def _count_frames(name: str, picture: ImageFile, data: bytes) -> int:
+    """Count what belongs to one animation; a JPEG's further pictures (MPO) are not its frames."""
+    if name == "GIF":
+        return max(1, count_frames(data, MAX_FRAMES))
+    if name == "JPEG":
+        return 1
+    return int(getattr(picture, "n_frames", 1))

@@ -1,0 +1,74 @@
+"""Counters and timings of one application, in Prometheus's text format."""
+
+from collections.abc import Mapping
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
+BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.06, 0.09, 0.13, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """The measurements of one application; labels never come from a client unbounded."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.requests = Counter(
+            "countenance_requests",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self.latency = Histogram(
+            "countenance_request_seconds",
+            "Time from a request's head to its whole answer, in seconds.",
+            ("route",),
+            buckets=BUCKETS_S,
+            registry=self.registry,
+        )
+        self.stages = Histogram(
+            "countenance_stage_seconds",
+            "Time of one stage of a model's answer, in seconds.",
+            ("model", "stage"),
+            buckets=BUCKETS_S,
+            registry=self.registry,
+        )
+        self.faces = Counter(
+            "countenance_faces", "Faces found.", ("model",), registry=self.registry
+        )
+        self.in_flight = Gauge(
+            "countenance_in_flight", "Requests at work or waiting.", registry=self.registry
+        )
+        self.bytes = Counter(
+            "countenance_bytes",
+            "Bytes of bodies received (in) and sent (out).",
+            ("direction",),
+            registry=self.registry,
+        )
+
+    def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answered request; `route` is the route's pattern, not the address asked."""
+        known = method if method in METHODS else "other"
+        self.requests.labels(known, route, str(status)).inc()
+        self.latency.labels(route).observe(seconds)
+
+    def observe_stages(self, model: str, stages_ms: Mapping[str, float]) -> None:
+        """Record how long each stage of one answer took, in milliseconds."""
+        for stage, milliseconds in stages_ms.items():
+            self.stages.labels(model, stage).observe(milliseconds / 1000)
+
+    def render(self) -> bytes:
+        """Return the page that Prometheus reads."""
+        return generate_latest(self.registry)

@@ -1,0 +1,120 @@
+"""Errors into replies: application/problem+json (RFC 9457), and close codes on sockets."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anyio
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from service.errors import Problem, ServiceError
+from service.schemas import ProblemBody
+
+MEDIA_TYPE = "application/problem+json"
+LINGER_S = 2.0
+UPLOAD_CUT_SHORT = frozenset({Problem.BODY_TOO_LARGE, Problem.BODY_TOO_SLOW})
+HTTP_PROBLEMS: Mapping[int, Problem] = {
+    404: Problem.NOT_FOUND,
+    405: Problem.METHOD_NOT_ALLOWED,
+    500: Problem.INTERNAL,
+}
+MAX_INPUT_SHOWN = 80
+
+logger = structlog.stdlib.get_logger(__name__)
+
+
+class ProblemResponse(JSONResponse):
+    """A problem as a reply; its media type is the only difference to JSON."""
+
+    media_type = MEDIA_TYPE
+
+
+class LingeringResponse(ProblemResponse):
+    """Answers before the upload has ended, then reads on for a moment before it closes.
+
+    Closing at once would reset the connection, and the client might lose the reply that it has not
+    read while it was still sending. What arrives meanwhile is thrown away.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the whole reply, wait up to LINGER_S for the rest of the upload, then finish."""
+        start = {"type": "http.response.start", "status": self.status_code}
+        await send({**start, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with anyio.move_on_after(LINGER_S):
+            while (await receive()).get("more_body", False):
+                pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def problem_body(error: ServiceError, connection: HTTPConnection) -> dict[str, Any]:
+    """Return the members of the problem's JSON object."""
+    body = ProblemBody(
+        type=error.problem.uri,
+        title=error.problem.title,
+        status=error.problem.status,
+        detail=error.detail,
+        instance=connection.scope.get("path", ""),
+        request_id=connection.scope.get("state", {}).get("request_id", ""),
+    )
+    return {**body.model_dump(exclude_none=True), **error.extensions}
+
+
+def problem_response(error: ServiceError, connection: HTTPConnection) -> Response:
+    """Return the reply for `error`; uploads that were cut short end with their connection."""
+    headers, kind = error.headers, ProblemResponse
+    if error.problem in UPLOAD_CUT_SHORT:
+        headers, kind = {**headers, "Connection": "close"}, LingeringResponse
+    return kind(problem_body(error, connection), error.problem.status, headers)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Make every error of `app` a problem: ours, the framework's 404 and 405, and validation."""
+
+    async def answer(connection: HTTPConnection, error: Exception) -> Response | None:
+        known = as_service_error(error)
+        if known.problem is Problem.INTERNAL:
+            logger.error("request failed", exc_info=error)
+        if isinstance(connection, WebSocket):
+            await connection.close(known.problem.close_code, known.problem.slug)
+            return None
+        return problem_response(known, connection)
+
+    for kind in (
+        ServiceError,
+        HTTPException,
+        RequestValidationError,
+        WebSocketRequestValidationError,
+    ):
+        app.add_exception_handler(kind, answer)  # type: ignore[arg-type]
+
+
+def as_service_error(error: Exception) -> ServiceError:
+    """Translate the framework's errors; whatever is unknown becomes `internal`."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, RequestValidationError | WebSocketRequestValidationError):
+        return _invalid_request(error.errors())
+    if isinstance(error, HTTPException):
+        problem = HTTP_PROBLEMS.get(error.status_code, Problem.HTTP_ERROR)
+        return ServiceError(problem, str(error.detail), error.headers)
+    return ServiceError(Problem.INTERNAL, "see the log for this request id")
+
+
+def _invalid_request(errors: Sequence[Any]) -> ServiceError:
+    found = [
+        {
+            "where": ".".join(str(part) for part in item["loc"]),
+            "message": item["msg"],
+            "input": repr(item.get("input"))[:MAX_INPUT_SHOWN],
+        }
+        for item in errors
+    ]
+    detail = "; ".join(f"{item['where']}: {item['message']}" for item in found)
+    return ServiceError(Problem.INVALID_REQUEST, detail, extensions={"errors": found})

@@ -1,0 +1,121 @@
+"""What POST /align takes and answers, as its query model and as OpenAPI shows it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from service.body import FIELD, MULTIPART
+from service.errors import Problem
+from service.examples import ALIGN_REPLY, NO_FACE_REPLY
+from service.routes.responses import WITH_KEY, problem_responses
+from service.schemas import AlignReply
+from service.tables import OPENFACE_COLUMNS, OUR_COLUMNS
+
+JSON, PNG, CSV = "application/json", "image/png", "text/csv"
+IncludeList = Annotated[
+    str, StringConstraints(pattern=r"^(aligned|denoised)(,(aligned|denoised))*$")
+]
+
+
+class AlignQuery(BaseModel):
+    """How to look at the picture; names that are not listed here are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    boxes: list[str] = Field(
+        default=[],
+        description="Face boxes `x1,y1,x2,y2` in pixels of the upright picture, one a parameter, "
+        "or a JSON list of four numbers or of such lists. The detector is skipped.",
+        examples=[["212,141,352,290"], ["[[212, 141, 352, 290]]"]],
+    )
+    max_faces: int | None = Field(
+        default=None, ge=1, le=64, description="Most faces to return, best first; 64 if not given."
+    )
+    denoise: Literal["auto", "off"] = Field(
+        default="auto",
+        description="`auto` denoises the faces that are found degraded, `off` none.",
+    )
+    include: list[IncludeList] = Field(
+        default=[],
+        description="Pictures to put into the JSON reply as PNG data URLs: `aligned`, `denoised`; "
+        "repeated or with commas.",
+    )
+    min_face: int = Field(
+        default=40, ge=20, le=4096, description="Smallest face that is looked for, in pixels."
+    )
+
+    def included(self) -> list[str]:
+        """Return the names in `include`, each once, in order."""
+        return list(dict.fromkeys(name for item in self.include for name in item.split(",")))
+
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_MULTIPART = {
+    "schema": {
+        "type": "object",
+        "properties": {FIELD: {"type": "string", "format": "binary"}},
+        "required": [FIELD],
+    },
+    "encoding": {FIELD: {"contentType": "image/jpeg, image/png, image/webp, image/bmp, image/gif"}},
+}
+_RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif")
+ALIGN_OPENAPI: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The picture, as a form's file or as the body itself.",
+        "content": {MULTIPART: _MULTIPART, **{name: _BINARY for name in _RAW_TYPES}},
+    }
+}
+_MODEL_HEADER = {
+    "Countenance-Model": {
+        "description": "Name and version of the model that answered.",
+        "schema": {"type": "string"},
+    },
+    "X-Request-ID": {
+        "description": "Identifies the request in the service's log.",
+        "schema": {"type": "string"},
+    },
+}
+ALIGN_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The faces; an empty list where there is none.",
+        "model": AlignReply,
+        "headers": _MODEL_HEADER,
+        "content": {
+            JSON: {
+                "examples": {
+                    "one face": {"value": ALIGN_REPLY},
+                    "no face": {"value": NO_FACE_REPLY},
+                }
+            },
+            PNG: _BINARY,
+            CSV: {
+                "schema": {"type": "string"},
+                "example": ",".join((*OPENFACE_COLUMNS, *OUR_COLUMNS)) + "\n",
+            },
+        },
+    },
+    **problem_responses(
+        "/align",
+        (
+            Problem.NOT_ACCEPTABLE,
+            Problem.BODY_TOO_SLOW,
+            Problem.BODY_TOO_LARGE,
+            Problem.NOT_AN_IMAGE,
+            Problem.UNSUPPORTED_FORMAT,
+            Problem.CONTENT_TYPE_MISMATCH,
+            Problem.UNSUPPORTED_MEDIA_TYPE,
+            Problem.EMPTY_BODY,
+            Problem.INVALID_MULTIPART,
+            Problem.INVALID_IMAGE,
+            Problem.TRUNCATED_IMAGE,
+            Problem.TOO_MANY_PIXELS,
+            Problem.INVALID_BOX,
+            Problem.INVALID_REQUEST,
+            Problem.OVERLOADED,
+            Problem.UNAVAILABLE,
+            Problem.TIMEOUT,
+            *WITH_KEY,
+        ),
+    ),
+}

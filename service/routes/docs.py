@@ -1,0 +1,63 @@
+"""GET /docs: the interface to read and to try, from files of this installation alone."""
+
+from pathlib import Path
+
+import fastapi_offline
+from fastapi import APIRouter, FastAPI
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+STATIC = Path(fastapi_offline.__file__).parent / "static"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'"
+)
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Countenance: the interface</title>
+<link rel="icon" href="docs/static/favicon.png">
+<link rel="stylesheet" href="docs/static/swagger-ui.css">
+</head>
+<body>
+<div id="interface"></div>
+<script src="docs/static/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+SCRIPT = """SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#interface",
+  deepLinking: true,
+  validatorUrl: null,
+});
+"""
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+async def root() -> Response:
+    """Lead people who open the service in a browser to something to read."""
+    return RedirectResponse("docs", status_code=307)
+
+
+@router.get("/docs")
+async def docs() -> Response:
+    """Return the page; its content policy allows this service's own scripts only."""
+    return HTMLResponse(PAGE, headers={"Content-Security-Policy": POLICY})
+
+
+@router.get("/docs/start.js")
+async def start_script() -> Response:
+    """Return the script that opens the interface's description in the page."""
+    return Response(SCRIPT, media_type="text/javascript")
+
+
+def mount_docs(app: FastAPI) -> None:
+    """Add the page, and the files of Swagger UI that it loads."""
+    app.include_router(router)
+    app.mount("/docs/static", StaticFiles(directory=STATIC), name="docs-static")

@@ -1,0 +1,160 @@
+"""The public bodies, every field with its unit; coordinates are pixels of the upright picture."""
+
+import base64
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+POINTS = 68
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def png_data_url(value: object) -> object:
+    """Turn the bytes of a PNG into a data URL; anything else is left for the schema to judge."""
+    if isinstance(value, bytes):
+        return "data:image/png;base64," + base64.b64encode(value).decode()
+    return value
+
+
+Pixels = Annotated[Finite, AfterValidator(lambda value: round(value, 3))]
+Number = Annotated[Finite, AfterValidator(lambda value: round(value, 5))]
+Share = Annotated[Finite, Field(ge=0, le=1), AfterValidator(lambda value: round(value, 5))]
+DataUrl = Annotated[str, BeforeValidator(png_data_url)]
+Box = tuple[Pixels, Pixels, Pixels, Pixels]
+Point = tuple[Pixels, Pixels]
+
+
+class Body(BaseModel):
+    """What all public bodies share: fields are set by name or by their public alias."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class ModelVersion(Body):
+    """Which weights answered."""
+
+    name: str = Field(description="Name of the model, such as `align`.")
+    version: str = Field(description="Version of the model's weights and code.")
+    sha256: str = Field(description="SHA-256 of the weights, hexadecimal.")
+
+
+class ImageInfo(Body):
+    """What was read from the body."""
+
+    width: int = Field(description="Width of the upright picture, in pixels.")
+    height: int = Field(description="Height of the upright picture, in pixels.")
+    format: str = Field(description="Format of the bytes: JPEG, PNG, WEBP, BMP or GIF.")
+    rotated: bool = Field(description="Whether EXIF orientation turned or mirrored the picture.")
+    frames: int = Field(description="Frames of an animation; only the first one is looked at.")
+
+
+class Degradation(Body):
+    """What spoils the face's picture, as the degradation classifier sees it."""
+
+    kind: str = Field(alias="class", description="The likeliest class; `clean` for none.")
+    probabilities: dict[str, Share] = Field(description="Probability of each class, in [0, 1].")
+
+
+class Similarity(Body):
+    """The Procrustes similarity `s R(angle) p + t` that takes landmarks to the mean shape."""
+
+    scale: Finite = Field(description="Factor s, in mean-shape units a pixel.")
+    rotation_deg: Number = Field(description="Angle of rotation R, in degrees.")
+    translation: tuple[Finite, Finite] = Field(description="Vector t, in mean-shape units.")
+
+
+class Pose(Body):
+    """Direction of the head from a three-dimensional mean shape, as Euler angles."""
+
+    pitch_deg: Number = Field(description="Rotation about the horizontal axis, in degrees.")
+    yaw_deg: Number = Field(description="Rotation about the vertical axis, in degrees.")
+    roll_deg: Number = Field(description="Rotation within the picture, in degrees.")
+
+
+class Face(Body):
+    """One face; all coordinates are pixels of the upright picture, pixel centres whole numbers."""
+
+    box: Box = Field(description="Corners x1, y1, x2, y2 of the face's box, in pixels.")
+    score: Share | None = Field(
+        description="The detector's confidence in [0, 1]; null for a box that the client gave."
+    )
+    landmarks: Annotated[list[Point], Field(min_length=POINTS, max_length=POINTS)] = Field(
+        description="The 68 landmarks of the iBUG scheme, x and y, in pixels."
+    )
+    degradation: Degradation
+    denoised: bool = Field(description="Whether the face was denoised before it was aligned.")
+    similarity: Similarity
+    pose: Pose
+    quality: Share = Field(description="How far the landmarks can be trusted, in [0, 1].")
+    aligned: DataUrl | None = Field(
+        None, description="The aligned face as a PNG data URL, with `include=aligned`."
+    )
+    denoised_face: DataUrl | None = Field(
+        None, description="The face as the landmark network saw it, with `include=denoised`."
+    )
+
+
+class AlignReply(Body):
+    """The faces of one picture."""
+
+    model: ModelVersion
+    image: ImageInfo
+    notes: list[str] = Field(description="What the client should know, such as skipped frames.")
+    faces: list[Face] = Field(description="The faces, best first; empty where there is none.")
+    timings_ms: dict[str, Finite] = Field(description="Time of each stage, in milliseconds.")
+
+
+class ModelInfo(Body):
+    """One model that is served; models may tell more than these fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(description="Name of the model.")
+    version: str = Field(description="Version of the model.")
+    sha256: str = Field(description="SHA-256 of the weights, hexadecimal.")
+    licence: str | None = Field(None, description="Terms of the weights.")
+    figures: dict[str, Any] = Field(
+        default_factory=dict, description="Measured figures, each named with its data and unit."
+    )
+
+
+class Models(Body):
+    """Every model that is served."""
+
+    models: list[ModelInfo]
+
+
+class Live(Body):
+    """The process answers."""
+
+    status: str = Field("alive", description="Always `alive`.")
+
+
+class Ready(Body):
+    """The service can answer questions."""
+
+    status: str = Field("ready", description="Always `ready`; otherwise the reply is a problem.")
+    device: str = Field(description="Device of the models, such as cpu or cuda:0.")
+    models: list[str] = Field(description="Names of the models that are loaded.")
+
+
+class FieldProblem(Body):
+    """One part of a request that does not fit the interface."""
+
+    where: str = Field(description="Place in the request, such as `query.max_faces`.")
+    message: str = Field(description="What is wrong there.")
+    input: str = Field(description="What was found, shortened.")
+
+
+class ProblemBody(Body):
+    """An error as RFC 9457 (application/problem+json) has it."""
+
+    type: str = Field(description="Stable name of the problem, a URN; programs compare this.")
+    title: str = Field(description="The problem in a few words, the same in every case.")
+    status: int = Field(description="The HTTP status code.")
+    detail: str = Field(description="What was found in this case, and what would be right.")
+    instance: str = Field(description="The path that was asked.")
+    request_id: str = Field(description="Identifies this request in the service's log.")
+    errors: list[FieldProblem] | None = Field(
+        None, description="The parts that do not fit, for `invalid-request`."
+    )

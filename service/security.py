@@ -1,0 +1,157 @@
+"""Who is asking: API keys (hashed at rest) into principals, each key with its own rate limit.
+
+`python -m service.security NAME` makes a key for the principal NAME and the entry for the file.
+"""
+
+import hashlib
+import hmac
+import secrets
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from starlette.requests import HTTPConnection
+
+from service.errors import ConfigurationError, Problem, ServiceError
+from service.limits import RateLimiter
+from service.settings import Settings
+
+KEY_PREFIX = "cnt_"
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who asks; several keys may stand for one principal, and sessions belong to the principal."""
+
+    name: str
+    key_id: str | None = None
+
+
+ANONYMOUS = Principal("anonymous")
+
+
+class KeyEntry(BaseModel):
+    """One key of the keys file; only its hash is there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(min_length=1, description="Name of the key, for logs.")
+    principal: str = Field(min_length=1, description="Whose key it is.")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the key, hexadecimal.")
+    requests_per_minute: int | None = Field(
+        None, ge=1, description="Rate limit in requests a minute; the setting's where not given."
+    )
+
+
+class KeyFile(BaseModel):
+    """The keys file: a TOML array of tables named `keys`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keys: tuple[KeyEntry, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _ids_differ(self) -> Self:
+        if len({key.id for key in self.keys}) < len(self.keys):
+            raise ValueError("two keys have the same id")
+        return self
+
+
+def load_keys(path: Path) -> tuple[KeyEntry, ...]:
+    """Read the keys file; raises ConfigurationError naming what is wrong, never what is secret."""
+    try:
+        return KeyFile.model_validate(tomllib.loads(path.read_text())).keys
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the keys file {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the keys file {path} is no TOML: {error}") from error
+    except ValidationError as error:
+        found = "; ".join(f"{item['loc']}: {item['msg']}" for item in error.errors())
+        raise ConfigurationError(f"the keys file {path} is not right: {found}") from None
+
+
+class Authenticator:
+    """Tells principals by the key they send; without a keys file everybody is anonymous."""
+
+    def __init__(
+        self, keys: Sequence[KeyEntry] | None, requests_per_minute: int, limiter: RateLimiter
+    ) -> None:
+        self._keys = keys
+        self._requests_per_minute = requests_per_minute
+        self._limiter = limiter
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Read the keys that `settings` name; raises ConfigurationError."""
+        path = settings.api_keys_file
+        keys = None if path is None else load_keys(path)
+        return cls(keys, settings.requests_per_minute, RateLimiter())
+
+    @property
+    def required(self) -> bool:
+        """Whether a key is needed."""
+        return self._keys is not None
+
+    def authenticate(self, connection: HTTPConnection) -> Principal:
+        """Return who asks, for requests and sockets alike, counting towards the key's rate.
+
+        Raises ServiceError when a key is missing, unknown, or asks too often.
+        """
+        if self._keys is None:
+            return ANONYMOUS
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise _unauthenticated("send the key as `Authorization: Bearer <key>`")
+        entry = find_key(self._keys, token.strip())
+        if entry is None:
+            raise _unauthenticated("the key is not known here")
+        self._limiter.take(entry.id, entry.requests_per_minute or self._requests_per_minute)
+        return Principal(entry.principal, entry.id)
+
+
+def find_key(keys: Sequence[KeyEntry], token: str) -> KeyEntry | None:
+    """Return the entry of `token`; the time taken tells nothing about how near a guess came."""
+    digest = hash_key(token)
+    found = None
+    for entry in keys:
+        if hmac.compare_digest(entry.sha256, digest):
+            found = entry
+    return found
+
+
+def hash_key(key: str) -> str:
+    """Return the hexadecimal SHA-256 of a key, as the keys file holds it."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def new_key(principal: str) -> tuple[str, str]:
+    """Make a key of 256 random bits; return it and its entry for the keys file."""
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    identity = f"{principal}-{secrets.token_hex(3)}"
+    entry = f'[[keys]]\nid = "{identity}"\nprincipal = "{principal}"\nsha256 = "{hash_key(key)}"\n'
+    return key, entry
+
+
+def _unauthenticated(detail: str) -> ServiceError:
+    return ServiceError(
+        Problem.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": 'Bearer realm="countenance"'}
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print a new key to stderr, once, and its entry for the keys file to stdout."""
+    if len(arguments) != 1 or not arguments[0].isidentifier():
+        sys.stderr.write("usage: python -m service.security NAME >> keys.toml\n")
+        return 2
+    key, entry = new_key(arguments[0])
+    sys.stderr.write(f"The key, shown this once: {key}\n")
+    sys.stdout.write(entry)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,50 @@
+"""What the routes of one application share, and how a route asks for it."""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends
+from fastapi.security import HTTPBearer
+from starlette.requests import HTTPConnection
+
+from service.inference import Inference
+from service.limits import InFlight
+from service.metrics import Metrics
+from service.security import Authenticator, Principal
+from service.settings import Settings
+
+BEARER = HTTPBearer(
+    auto_error=False,
+    description="An API key; not needed where the service listens on loopback without keys.",
+)
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that lives as long as the application."""
+
+    settings: Settings
+    inference: Inference
+    authenticator: Authenticator
+    in_flight: InFlight
+    metrics: Metrics
+
+
+async def get_services(connection: HTTPConnection) -> Services:
+    """Return what the application shares."""
+    return cast(Services, connection.app.state.services)
+
+
+SharedServices = Annotated[Services, Depends(get_services)]
+
+
+async def get_principal(
+    connection: HTTPConnection, services: SharedServices, _: Annotated[object, Depends(BEARER)]
+) -> Principal:
+    """Return who asks, for requests and sockets; raises ServiceError without a valid key."""
+    principal = services.authenticator.authenticate(connection)
+    connection.state.key_id = principal.key_id
+    return principal
+
+
+Caller = Annotated[Principal, Depends(get_principal)]

@@ -1,0 +1,130 @@
+"""What can be configured, read from the environment here and nowhere else (COUNTENANCE_...)."""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.errors import ConfigurationError
+
+PREFIX = "COUNTENANCE_"
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """Every option with its unit; lists are written with commas, as in `a.example,b.example`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    inference: Literal["local"] = Field(
+        "local", description="Where the models run: local is this process."
+    )
+    device: str = Field(
+        "auto", description="Device of the models: auto (CUDA where there is one), cpu, cuda:0..."
+    )
+    model_store: Path = Field(Path("model_store"), description="Folder of the weights.")
+
+    api_keys_file: Path | None = Field(
+        None, description="TOML file of hashed API keys; needed unless bound to loopback."
+    )
+    requests_per_minute: int = Field(
+        600, ge=1, description="Rate limit of each key that names none, in requests a minute."
+    )
+    allowed_hosts: Names = Field(
+        (), description="Host names to answer to, without port; *.name and * are understood."
+    )
+    allowed_origins: Names = Field(
+        (), description="Origins of web pages elsewhere that may call, as https://name[:port]."
+    )
+
+    max_upload_bytes: int = Field(10 * 2**20, ge=1, description="Largest picture file, in bytes.")
+    max_pixels: int = Field(
+        50_000_000, ge=1, description="Largest picture, in pixels: width x height x frames."
+    )
+    max_faces: int = Field(64, ge=1, le=64, description="Most faces of one picture.")
+    read_timeout_s: float = Field(30.0, gt=0, description="Time for a whole upload, in seconds.")
+    read_idle_timeout_s: float = Field(
+        10.0, gt=0, description="Longest pause within an upload, in seconds."
+    )
+    inference_timeout_s: float = Field(
+        30.0, gt=0, description="Time for an answer of the models, waiting included, in seconds."
+    )
+    max_in_flight: int = Field(
+        32, ge=1, description="Most requests at work or waiting at once; more are answered 503."
+    )
+    graceful_stop_s: int = Field(
+        20, ge=0, description="Time for running requests after a stop signal, in seconds."
+    )
+
+    log_format: Literal["json", "text"] = Field(
+        "json", description="One JSON object a line, or text."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level to log."
+    )
+
+    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip().lower() for part in value.split(",") if part.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _exposed_needs_protection(self) -> Self:
+        if self.on_loopback:
+            return self
+        if self.api_keys_file is None:
+            raise ValueError(
+                f"host {self.host} can be reached from elsewhere: set {PREFIX}API_KEYS_FILE "
+                "(`python -m service.security NAME` makes an entry), or bind to 127.0.0.1"
+            )
+        if not self.allowed_hosts:
+            raise ValueError(
+                f"host {self.host} can be reached from elsewhere: set {PREFIX}ALLOWED_HOSTS "
+                "to the names that clients use, or to * for any"
+            )
+        return self
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only programs on this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The host names to answer to."""
+        return self.allowed_hosts or (*LOOPBACK_HOSTS, self.host)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment; arguments (from a command line, say) go first.
+
+    Raises ConfigurationError for values that do not fit and for unknown COUNTENANCE_ variables.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    names = {name.upper() for name in os.environ}
+    if unknown := sorted(name for name in names - known if name.startswith(PREFIX)):
+        raise ConfigurationError(
+            f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        )
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_explain(item) for item in error.errors())) from error
+
+
+def _explain(item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"])
+    return f"{PREFIX}{name.upper()}: {item['msg']}" if name else str(item["msg"])
