@@ -1,0 +1,222 @@
+"""Errors to the figures that are reported, and those to JSON and CSV."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handlers.evaluation.conditions import Condition
+from handlers.evaluation.metrics import (
+    THRESHOLD,
+    Doubles,
+    Interval,
+    auc,
+    failure_rate,
+    paired_bootstrap,
+)
+from handlers.evaluation.published import MARK, PublishedTable
+from handlers.evaluation.running import Boxes, Case, Errors
+from handlers.training.datasets.records import FaceSample
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """NME, AUC and FR at 0.08, as fractions.
+
+    `nme` is the mean over the faces that were found (not a number if none was); AUC and FR are
+    over all faces, a missed one counting as a failure.
+    """
+
+    nme: float
+    auc: float
+    fr: float
+
+    @classmethod
+    def of(cls, errors: Doubles) -> "Score":
+        found = errors[np.isfinite(errors)]
+        nme = float(found.mean()) if len(found) else math.nan
+        return cls(nme, auc(errors), failure_rate(errors))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One case: normalised by the truth's box and by its outer eye distance."""
+
+    case: Case
+    faces: int
+    missed: int
+    box: Score
+    eyes: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """AUC (box) of `first` minus that of `second` on the same faces."""
+
+    first: str
+    second: str
+    condition: Condition
+    boxes: Boxes
+    interval: Interval
+
+    @property
+    def verdict(self) -> str:
+        """The better model's name, or `neither` where the interval holds 0."""
+        if self.interval.low > 0:
+            return self.first
+        return self.second if self.interval.high < 0 else "neither"
+
+
+@dataclass(frozen=True, slots=True)
+class AlignReport:
+    """What one run measured. `weights` are the SHA-256 of each model's weights."""
+
+    data: str
+    layout: str
+    faces: int
+    skipped: Mapping[str, int]
+    weights: Mapping[str, str]
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+    published: tuple[PublishedTable, ...]
+
+    def row(self, model: str, condition: Condition, boxes: Boxes = Boxes.TRUTH) -> Row:
+        """The row of one case. Raises KeyError if it was not run."""
+        wanted = Case(model, condition, boxes)
+        for row in self.rows:
+            if row.case == wanted:
+                return row
+        raise KeyError(wanted)
+
+    @property
+    def models(self) -> list[str]:
+        return list(self.weights)
+
+    @property
+    def sources(self) -> list[Boxes]:
+        """Whose boxes were used, in order."""
+        return list(dict.fromkeys(row.case.boxes for row in self.rows))
+
+    @property
+    def conditions(self) -> list[Condition]:
+        return list(dict.fromkeys(row.case.condition for row in self.rows))
+
+
+def score(errors: Mapping[Case, Errors]) -> tuple[Row, ...]:
+    """One row a case, in the order they were run."""
+    return tuple(
+        Row(
+            case,
+            len(found.box),
+            int(np.isinf(found.box).sum()),
+            Score.of(found.box),
+            Score.of(found.eyes),
+        )
+        for case, found in errors.items()
+    )
+
+
+def compare(
+    errors: Mapping[Case, Errors],
+    pairs: Sequence[tuple[str, str]],
+    samples: Sequence[FaceSample],
+    seed: int = 0,
+) -> tuple[Comparison, ...]:
+    """Paired bootstrap of the AUC for each pair of models under each condition run.
+
+    Faces of one person are drawn together; a face without a person stands for itself.
+    """
+    people = [sample.person or f"face {index}" for index, sample in enumerate(samples)]
+    settings = dict.fromkeys((case.condition, case.boxes) for case in errors)
+    return tuple(
+        Comparison(
+            first,
+            second,
+            condition,
+            boxes,
+            paired_bootstrap(
+                errors[Case(first, condition, boxes)].box,
+                errors[Case(second, condition, boxes)].box,
+                people,
+                seed=seed,
+            ),
+        )
+        for first, second in pairs
+        for condition, boxes in settings
+    )
+
+
+def write_json(report: AlignReport, path: Path) -> None:
+    """The whole report; a mean over no face is null."""
+    content = {
+        "data": report.data,
+        "layout": report.layout,
+        "faces": report.faces,
+        "skipped": dict(report.skipped),
+        "weights_sha256": dict(report.weights),
+        "threshold": THRESHOLD,
+        "results": [_flat(row) for row in report.rows],
+        "comparisons": [
+            {**_named(c.condition), "boxes": c.boxes, "first": c.first, "second": c.second,
+             "auc": asdict(c.interval), "better": c.verdict}
+            for c in report.comparisons
+        ],
+        "published": [{**asdict(table), "mark": MARK} for table in report.published],
+    }  # fmt: skip
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_summary_csv(report: AlignReport, path: Path) -> None:
+    """One line a case."""
+    _write_csv(path, [_flat(row) for row in report.rows])
+
+
+def write_faces_csv(
+    errors: Mapping[Case, Errors], samples: Sequence[FaceSample], root: Path, path: Path
+) -> None:
+    """One line a face and case, pictures named from the data's folder on; missed: no error."""
+    lines = []
+    for case, found in errors.items():
+        pairs = zip(found.box.tolist(), found.eyes.tolist(), strict=True)
+        for sample, (box, eyes) in zip(samples, pairs, strict=True):
+            where = {"picture": _name(sample.image_path, root), "person": sample.person}
+            lines.append({**where, **_case(case), "nme_box": _real(box), "nme_eyes": _real(eyes)})
+    _write_csv(path, lines)
+
+
+def _write_csv(path: Path, lines: list[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    counts = {"faces": row.faces, "missed": row.missed}
+    scores = {
+        f"{measure}_{name}": _real(value)
+        for name, found in (("box", row.box), ("eyes", row.eyes))
+        for measure, value in asdict(found).items()
+    }
+    return {**_case(row.case), **counts, **scores}
+
+
+def _case(case: Case) -> dict[str, Any]:
+    return {"model": case.model, **_named(case.condition), "boxes": str(case.boxes)}
+
+
+def _named(condition: Condition) -> dict[str, Any]:
+    return {"degradation": condition.degradation, "level": condition.level}
+
+
+def _real(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _name(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
