@@ -116,7 +116,7 @@ class AlignmentPredictor:
         angle = float(np.arctan2(*eye_line(landmarks)[::-1]))
         turned = Crop((0.0, 0.0), 1.0, 1, angle)
         box = bounding_box(turned.to_crop(landmarks))
-        x, y = turned.from_crop((box[:2] + box[2:]) / 2)
+        x, y = turned.from_crop(np.asarray((box[:2] + box[2:]) / 2, np.float32))
         side = max(float((box[2:] - box[:2]).max()), 1.0) * self.options.context
         return Crop((float(x), float(y)), side, self.options.crop_px, angle)
 

@@ -84,7 +84,8 @@ class Augmentation:
         offset = 20 * rng.uniform(-1, 1)
         gamma = np.exp(self.gain * rng.uniform(-1, 1))
         values = 255 * np.clip(values / 255, 0, 1) ** gamma * gains + offset
-        return np.clip(values, 0, 255).astype(np.uint8)
+        light: Image = np.clip(values, 0, 255).astype(np.uint8)
+        return light
 
 
 def occlude(crop: Image, rng: np.random.Generator) -> Image:

@@ -72,7 +72,7 @@ class DenoiserLearner(nn.Module):
         routed = torch.where(strays, classified.logits.argmax(dim=-1), classes)
         cleaned = self.denoiser.clean(crops, routed)
         image = mse_loss(cleaned, clean)
-        loss = self.classify * 0.1 * entropy + image
+        loss = self.classify * 0.5 * entropy + image
         if classified.reconstruction is not None:
             loss = loss + self.reconstruct * mse_loss(classified.reconstruction.float(), clean)
         accuracy = (classified.logits.argmax(dim=-1) == classes).float().mean()

@@ -48,7 +48,10 @@ class FaceBank:
 
     def _add(self, path: Path, limit: int) -> None:
         picture = next(p for s in (".jpg", ".png") if (p := path.with_suffix(s)).exists())
-        image = cv2.cvtColor(cv2.imread(str(picture), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        loaded = cv2.imread(str(picture), cv2.IMREAD_COLOR)
+        if loaded is None:
+            raise ValueError(f"{picture}: no picture that can be read")
+        image = cv2.cvtColor(loaded, cv2.COLOR_BGR2RGB)
         points = read_pts(path)
         crop = Crop.around(bounding_box(points), context=2.2)
         size = min(round(crop.side), limit)

@@ -62,7 +62,7 @@ class Run:
         self.learner, self.optimizer = self.fabric.setup(learner, torch.optim.AdamW(groups))
         self.average = AveragedModel(
             self.learner.module,
-            multi_avg_fn=get_ema_multi_avg_fn(schedule.average),
+            multi_avg_fn=get_ema_multi_avg_fn(schedule.average),  # type: ignore[no-untyped-call]
             use_buffers=True,
         )
         self.step = 0
@@ -96,7 +96,7 @@ class Run:
 
     def averaged(self) -> nn.Module:
         """The learner with its averaged weights: what is shipped."""
-        return self.average.module  # type: ignore[no-any-return]
+        return self.average.module
 
     def _learn(self, batch: Batch) -> Losses:
         self.learner.train()
@@ -141,7 +141,7 @@ class Run:
                 parts[part][name] = file.get_tensor(key)
         self.learner.module.load_state_dict(parts["learner"])
         self.average.module.load_state_dict(parts["average"])
-        self.average.n_averaged.fill_(self.step)  # type: ignore[operator]
+        self.average.n_averaged.fill_(self.step)
         state = self.optimizer.state_dict()
         for name, value in parts["optimizer"].items():
             index, field = name.split(".")

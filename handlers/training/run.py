@@ -126,7 +126,7 @@ def plot_losses(folder: Path) -> None:
     table = np.genfromtxt(folder / "losses.csv", delimiter=",", names=True)
     figure, axes = pyplot.subplots(figsize=(8, 4))
     width = min(10, len(np.atleast_1d(table)))
-    for name in table.dtype.names[1:]:
+    for name in (table.dtype.names or ())[1:]:
         smooth = np.convolve(np.atleast_1d(table[name]), np.ones(width) / width, mode="valid")
         axes.plot(np.atleast_1d(table["step"])[width - 1 :], smooth, label=name)
     axes.set(xlabel="step", yscale="log")
