@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from service.commands.align import align
+from service.commands.doctor import doctor
 from service.commands.models import models
 from service.commands.serve import serve
 from service.commands.train import train
@@ -17,7 +19,9 @@ app = typer.Typer(
 evaluate = typer.Typer(no_args_is_help=True, help="Measure what is served on labelled data.")
 
 app.command()(serve)
+app.command()(align)
 app.command()(models)
+app.command()(doctor)
 app.command()(train)
 app.add_typer(evaluate, name="evaluate")
 

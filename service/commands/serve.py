@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 import typer
-import uvicorn
 
 from service.commands.console import err, mistakes_explained
 from service.commands.options import Device, ModelStore, settings_with
@@ -25,23 +24,12 @@ def serve(
     ] = None,
 ) -> None:
     """Serve over HTTP until stopped. Everything is a setting too: COUNTENANCE_HOST and so on."""
-    with mistakes_explained():
-        from service.app import create_app
-        from service.logs import configure_logging
+    from service.server import serve as run_server  # half a second that other commands can save
 
+    with mistakes_explained():
         settings = settings_with(
             host=host, port=port, model_store=model_store, device=device, log_format=log_format
         )
-        configure_logging(settings)
-        app = create_app(settings)
         err.print(f"Loading the models; then http://{settings.host}:{settings.port} answers.")
-        uvicorn.run(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=settings.graceful_stop_s,
-        )
+        status = run_server(settings)
+    raise typer.Exit(status)

@@ -1,0 +1,134 @@
+"""`countenance doctor`: what this machine has, and whether a sample gets its stored answer."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from service.commands.aligners import AlignOptions, LocalAligner
+from service.commands.console import EXIT_FAILED, CommandError, mistakes_explained, out
+from service.commands.options import Device, ModelStore, settings_with
+from service.commands.store import read_store
+from service.errors import ServiceError
+from service.inference.local import resolve_device
+from service.logs import configure_logging
+from service.schemas import AlignReply
+from service.settings import Settings
+
+SAMPLE = Path(__file__).parent / "sample"
+PORTRAIT = SAMPLE / "portrait.jpg"
+ANSWER = SAMPLE / "answer.json"
+SAMPLE_OPTIONS = AlignOptions(max_faces=1, denoise="auto", min_face_px=40)
+
+# Half precision and other kernels move landmarks by less; a wrong preprocessing by more.
+TOLERANCE_PX = 0.5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: `ok` is None where there is nothing to be right or wrong."""
+
+    what: str
+    detail: str
+    ok: bool | None
+
+
+def doctor(
+    model_store: ModelStore = None,
+    device: Device = None,
+    keep_answer: Annotated[
+        bool, typer.Option("--keep-answer", help="Store the sample's answer as the right one.")
+    ] = False,
+) -> None:
+    """Check device, weights and a sample; exit code 1 if anything is wrong."""
+    failed = False
+    with mistakes_explained():
+        settings = settings_with(
+            model_store=model_store, device=device, log_level="error", log_format="text"
+        )
+        configure_logging(settings)
+        for finding in examine(settings, keep_answer):
+            out.print(as_line(finding), highlight=False, soft_wrap=True)
+            failed = failed or finding.ok is False
+    raise typer.Exit(EXIT_FAILED if failed else 0)
+
+
+def examine(settings: Settings, keep_answer: bool = False) -> Iterator[Finding]:
+    """Every finding in turn; later ones need what earlier ones looked at."""
+    yield examine_device(settings)
+    intact = True
+    for finding in examine_store(settings.model_store):
+        intact = intact and finding.ok is True
+        yield finding
+    if intact:
+        yield examine_sample(settings, keep_answer)
+
+
+def examine_device(settings: Settings) -> Finding:
+    """Which build of torch runs, and on which device."""
+    import torch
+
+    device = resolve_device(settings.device)
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        return Finding("device", f"{device} cannot be used: {error}", ok=False)
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "CPU"
+    return Finding("device", f"{device} ({name}), torch {torch.__version__}", ok=True)
+
+
+def examine_store(folder: Path) -> Iterator[Finding]:
+    """Whether there are models, and their weights are those that their configurations name."""
+    models = read_store(folder)
+    if not models:
+        yield Finding("models", f"{folder} holds none", ok=False)
+    for model in models:
+        intact = model.is_intact()
+        detail = f"version {model.version}, sha256 {model.sha256[:12]}"
+        yield Finding(
+            model.name, detail if intact else f"{detail}: the weights have another hash", intact
+        )
+
+
+def examine_sample(settings: Settings, keep_answer: bool) -> Finding:
+    """Whether the portrait's landmarks lie where they lay when these weights were stored."""
+    try:
+        with LocalAligner(settings, SAMPLE_OPTIONS) as aligner:
+            reply = aligner.align(PORTRAIT.read_bytes()).reply
+    except (CommandError, ServiceError) as error:
+        return Finding("sample", str(error), ok=False)
+    if keep_answer:
+        kept = reply.model_copy(update={"timings_ms": {}})
+        ANSWER.write_text(kept.model_dump_json(by_alias=True, exclude_none=True) + "\n")
+    if not ANSWER.exists():
+        return Finding("sample", "no answer is stored to compare with", ok=None)
+    stored = AlignReply.model_validate_json(ANSWER.read_text())
+    return compare(reply, stored)
+
+
+def compare(reply: AlignReply, stored: AlignReply) -> Finding:
+    """Judge the sample's answer by the stored one; other weights have nothing to be judged by."""
+    if reply.model.sha256 != stored.model.sha256:
+        detail = f"the stored answer is of other weights ({stored.model.sha256[:12]})"
+        return Finding("sample", detail, ok=None)
+    if len(reply.faces) != len(stored.faces):
+        return Finding("sample", f"{len(reply.faces)} faces, not {len(stored.faces)}", ok=False)
+    off = farthest_landmark_px(reply, stored)
+    detail = f"landmarks are {off:.3f} pixels from the stored ones at most"
+    return Finding("sample", detail, ok=off <= TOLERANCE_PX)
+
+
+def farthest_landmark_px(reply: AlignReply, stored: AlignReply) -> float:
+    """The largest distance between a landmark and its stored place, over all faces."""
+    points = [point for face in reply.faces for point in face.landmarks]
+    places = [point for face in stored.faces for point in face.landmarks]
+    return max(map(math.dist, points, places), default=0.0)
+
+
+def as_line(finding: Finding) -> str:
+    mark = {True: "[green]ok[/]   ", False: "[bold red]wrong[/]", None: "[yellow]--[/]   "}
+    return f"{mark[finding.ok]} {escape(finding.what)}: {escape(finding.detail)}"

@@ -1,0 +1,50 @@
+"""Answers about photographs into text: for people, as JSON lines, or as one CSV table."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+
+from service.schemas import AlignReply, Face
+from service.tables import faces_to_csv
+
+# A report gets the photograph's name, the answer, and whether it is the first one.
+Report = Callable[[str, AlignReply, bool], str]
+
+
+def as_json_line(photo: str, reply: AlignReply, first: bool) -> str:
+    """One JSON object: the photograph's name, then the body of `POST /align`."""
+    body = reply.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return json.dumps({"photo": photo} | body, ensure_ascii=False) + "\n"
+
+
+def as_csv_rows(photo: str, reply: AlignReply, first: bool) -> str:
+    """One row a face, OpenFace's columns behind `photo`; the first one has the header above."""
+    header, *rows = csv.reader(io.StringIO(faces_to_csv(reply)))
+    lines = [["photo", *header]] if first else []
+    return _write([*lines, *([photo, *row] for row in rows)])
+
+
+def as_text(photo: str, reply: AlignReply, first: bool) -> str:
+    """Some lines for people: what was found, whole pixels and degrees."""
+    count = len(reply.faces)
+    lines = [f"{photo}: {count} face{'' if count == 1 else 's'}"]
+    lines += [f"  note: {note}" for note in reply.notes]
+    lines += [f"  {number}. {_describe(face)}" for number, face in enumerate(reply.faces, 1)]
+    return "\n".join(lines) + "\n"
+
+
+def _describe(face: Face) -> str:
+    x1, y1, x2, y2 = (round(value) for value in face.box)
+    pose = face.pose
+    return (
+        f"box {x1},{y1}-{x2},{y2}  quality {face.quality:.2f}  {face.degradation.kind}"
+        f"{', denoised' if face.denoised else ''}  "
+        f"pitch {pose.pitch_deg:+.0f}° yaw {pose.yaw_deg:+.0f}° roll {pose.roll_deg:+.0f}°"
+    )
+
+
+def _write(rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
