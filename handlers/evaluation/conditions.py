@@ -27,11 +27,15 @@ class Condition:
     degradation: str
     level: float
 
+    @property
+    def label(self) -> str:
+        """The level alone, as a column is headed; empty where there is none."""
+        if not self.level:
+            return ""
+        return f"1/{self.level:g}" if self.degradation == "downsampling" else f"{self.level:g}"
+
     def __str__(self) -> str:
-        if self in (CLEAN, RESIZED):
-            return self.degradation
-        level = f"1/{self.level:g}" if self.degradation == "downsampling" else f"{self.level:g}"
-        return f"{self.degradation} {level}"
+        return f"{self.degradation} {self.label}".strip()
 
 
 CLEAN = Condition("clean", 0)  # the picture as it is

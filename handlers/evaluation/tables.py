@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +17,7 @@ from handlers.processing.degradations import LEVELS
 BOX_NAMES = {Boxes.TRUTH: "true box", Boxes.DETECTOR: "detector"}
 MEASURES = {"nme": "NME", "auc": "AUC", "fr": "FR"}
 PUBLISHED_STYLE = "dim"
+PUBLISHED = f"Published rows: {MARK}, other pictures, training data and crops."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ def show(report: AlignReport, console: Console) -> None:
     left_out = f"; left out: {skipped}" if skipped else ""
     console.print(f"{report.data}: {report.faces} faces{left_out}", markup=False)
     for table in tables(report):
-        console.print(table)
+        console.print(table, "")
 
 
 def tables(report: AlignReport) -> Iterator[RenderableType]:
@@ -46,23 +48,29 @@ def tables(report: AlignReport) -> Iterator[RenderableType]:
     motion = tuple(Condition("motion", level) for level in LEVELS["motion"])
     if set(motion) <= set(report.conditions):
         yield _beside(report, Layout("Motion blur of 10, 15, 25 frames", motion, ("auc", "fr")))
-    if report.comparisons:
-        yield _comparisons(report)
+    for first, second in dict.fromkeys((c.first, c.second) for c in report.comparisons):
+        yield _comparisons(report, first, second)
 
 
 def _summary(report: AlignReport) -> Table:
     """Both normalisations on the pictures as they are and, in a sweep, its own reference."""
-    table = Table(title="NME, AUC and FR at 0.08: over the box size, over the eye distance")
-    table.add_column("Model")
-    table.add_column("Pictures")
-    table.add_column("Boxes")
-    for name in ("Missed", "NME", "AUC", "FR", "NME eyes", "AUC eyes", "FR eyes"):
-        table.add_column(name, justify="right")
+    table = _table(
+        "Errors over the box size and over the eye distance", ("Model", "Pictures", "Boxes")
+    )
+    for name in ("Missed", "NME", "AUC", "FR", "NME\neyes", "AUC\neyes", "FR\neyes"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in report.rows:
         if row.case.condition in (CLEAN, RESIZED):
             scores = [_number(getattr(s, m)) for s in (row.box, row.eyes) for m in MEASURES]
             where = (str(row.case.condition), BOX_NAMES[row.case.boxes])
             table.add_row(row.case.model, *where, f"{row.missed}/{row.faces}", *scores)
+    return table
+
+
+def _table(title: str, names: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
+    for name in names:
+        table.add_column(name, no_wrap=True)
     return table
 
 
@@ -77,28 +85,25 @@ def _beside(
     report: AlignReport, layout: Layout, published: PublishedTable | None = None
 ) -> RenderableType:
     """Our rows, then the published ones, with their notes below."""
-    table = Table(title=layout.title)
-    table.add_column("Method")
-    table.add_column("Data")
+    table = _table(layout.title, ("Method", "Data"))
     for condition in layout.conditions:
         for measure in layout.measures:
-            head = "" if condition == CLEAN else f"{condition}\n"
-            table.add_column(head + MEASURES[measure], justify="right")
+            head = f"{condition.label}\n{MEASURES[measure]}".strip()
+            table.add_column(head, justify="right", no_wrap=True)
     for boxes in report.sources:
         for model in report.models:
             rows = [report.row(model, condition, boxes) for condition in layout.conditions]
-            table.add_row(
-                model, f"{report.data}, {BOX_NAMES[boxes]}", *_cells(rows, layout.measures)
-            )
+            table.add_row(model, BOX_NAMES[boxes], *_cells(rows, layout.measures))
     if published is None:
         return table
     table.add_section()
     notes = list(dict.fromkeys(line.note for line in published.rows if line.note))
     for line in published.rows:
         mark = f" [{notes.index(line.note) + 1}]" if line.note else ""
-        name, where = Text(line.method + mark), f"{line.data}, published, {MARK}"
+        name, where = Text(line.method + mark), f"{line.data}, published"
         table.add_row(name, where, *map(_number, line.values), style=PUBLISHED_STYLE)
-    lines = [f"[{number}] {note}" for number, note in enumerate(notes, start=1)]
+    lines = [PUBLISHED]
+    lines += [f"[{number}] {note}" for number, note in enumerate(notes, start=1)]
     lines += [published.note] if published.note else []
     return Group(table, *(Text(line, style=PUBLISHED_STYLE) for line in lines))
 
@@ -107,17 +112,16 @@ def _cells(rows: Sequence[Row], measures: Sequence[str]) -> Iterator[str]:
     return (_number(getattr(row.box, measure)) for row in rows for measure in measures)
 
 
-def _comparisons(report: AlignReport) -> Table:
-    confidence = report.comparisons[0].interval.confidence
-    table = Table(title=f"AUC differences, paired bootstrap, {confidence:.0%} interval")
-    for name in ("Models", "Pictures", "Boxes"):
-        table.add_column(name)
+def _comparisons(report: AlignReport, first: str, second: str) -> Table:
+    found = [c for c in report.comparisons if (c.first, c.second) == (first, second)]
+    confidence = found[0].interval.confidence
+    title = f"AUC of {first} minus {second}, paired bootstrap, {confidence:.0%} interval"
+    table = _table(title, ("Pictures", "Boxes"))
     for name in ("Difference", "From", "To", "Better"):
-        table.add_column(name, justify="right")
-    for c in report.comparisons:
+        table.add_column(name, justify="right", no_wrap=True)
+    for c in found:
         numbers = (f"{v:+.4f}" for v in (c.interval.difference, c.interval.low, c.interval.high))
-        where = (f"{c.first} - {c.second}", str(c.condition), BOX_NAMES[c.boxes])
-        table.add_row(*where, *numbers, c.verdict)
+        table.add_row(str(c.condition), BOX_NAMES[c.boxes], *numbers, c.verdict)
     return table
 
 

@@ -76,7 +76,7 @@ class BrightFaceDetector:
         return [[] if i.shape[1] == self.blind_to_width else self._find(i) for i in images]
 
     def _find(self, image: Image) -> list[Detected]:
-        rows, columns = np.nonzero(image.min(axis=2) > 200)
+        rows, columns = np.nonzero(image.min(axis=2) > 0.6 * image.max())
         box = np.array([columns.min(), rows.min(), columns.max(), rows.max()], np.float32)
         elsewhere = np.array([0, 0, 5, 5], np.float32)
         return [Detected(elsewhere), Detected(box)]
@@ -100,7 +100,7 @@ def report_on(
 ) -> tuple[AlignReport, str]:
     out = io.StringIO()
     weights = dict.fromkeys(models, "0" * 64)
-    report = evaluate(options, models, detector, weights, Console(file=out, width=200))
+    report = evaluate(options, models, detector, weights, Console(file=out, width=80))
     return report, out.getvalue()
 
 
@@ -186,18 +186,21 @@ def test_the_better_model_is_named_only_where_the_interval_excludes_zero(data: P
     report, text = report_on(AlignOptions(data, pairs=pairs), models, None)
     assert [c.verdict for c in report.comparisons] == ["dfa", "dfa", "neither"]
     assert report.comparisons[0].interval.difference == pytest.approx(0.125, abs=1e-4)
-    assert "dfa - fle" in text
+    assert "AUC of dfa minus fle" in text
 
 
 def test_a_sweep_prints_the_tables_of_the_thesis_with_its_rows_marked(data: Path) -> None:
-    models = {"dfa": ShiftedAligner(0.01), "fle": ShiftedAligner(0.02)}
-    report, text = report_on(AlignOptions(data, sweep=True), models, None)
+    models = {"fadenn-m": ShiftedAligner(0.01), "fll-augmented": ShiftedAligner(0.02)}
+    options = AlignOptions(data, sweep=True, detector=True)
+    report, text = report_on(options, models, BrightFaceDetector(320))
     for name in ("4.1", "B.1", "B.2", "B.3", "B.4", "B.5"):
         assert f"As Table {name}." in text
     assert "Motion blur" in text
-    assert "300-W, published, not comparable" in text
+    assert "300-W, published" in text
+    assert "Published rows: not comparable" in text
     assert "FADeNN-M" in text
-    assert len(report.rows) == (1 + len(SWEEP)) * 2
+    assert len(report.rows) == (1 + len(SWEEP)) * 4
+    assert "…" not in text, "a column does not fit a terminal of 80"
 
 
 def test_without_a_sweep_only_the_clean_tables_are_printed(data: Path) -> None:
