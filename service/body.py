@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -71,6 +71,16 @@ async def _read_multipart(request: Request, settings: Settings) -> Upload:
         form = await _InMemoryParser(request, chunks, limit + MULTIPART_OVERHEAD_BYTES).parse()
     except MultiPartException as error:
         raise ServiceError(Problem.INVALID_MULTIPART, error.message) from error
+    try:
+        upload = await _take_file(form)
+    finally:
+        await form.close()
+    if len(upload.data) > limit:
+        raise _too_large(limit)
+    return upload
+
+
+async def _take_file(form: FormData) -> Upload:
     file = form.get(FIELD)
     if not isinstance(file, UploadFile):
         found = ", ".join(f"`{name}`" for name in form) or "no fields"
@@ -78,10 +88,7 @@ async def _read_multipart(request: Request, settings: Settings) -> Upload:
             Problem.INVALID_MULTIPART,
             f"a file in the field `{FIELD}` is needed, with a filename; found {found[:200]}",
         )
-    data = await file.read()
-    if len(data) > limit:
-        raise _too_large(limit)
-    return _upload(data, essence(file.content_type or ""), f"the field `{FIELD}`")
+    return _upload(await file.read(), essence(file.content_type or ""), f"the field `{FIELD}`")
 
 
 async def _bounded(request: Request, settings: Settings, limit: int) -> AsyncGenerator[bytes, None]:

@@ -7,15 +7,12 @@ import typer
 
 from service.commands.align import align
 from service.commands.doctor import doctor
+from service.commands.evaluate import evaluate_align
 from service.commands.models import models
 from service.commands.serve import serve
 from service.commands.train import train
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
-    help="Face alignment: serve it, use it on photographs, measure it, train it.",
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 evaluate = typer.Typer(no_args_is_help=True, help="Measure what is served on labelled data.")
 
 app.command()(serve)
@@ -23,6 +20,7 @@ app.command()(align)
 app.command()(models)
 app.command()(doctor)
 app.command()(train)
+evaluate.command("align")(evaluate_align)
 app.add_typer(evaluate, name="evaluate")
 
 

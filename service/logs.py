@@ -1,50 +1,65 @@
 """Log records into lines: one JSON object each (or text), with the request's id; never pictures."""
 
+import json
 import logging
 import sys
-
-import structlog
-from structlog.types import Processor
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
 
 from service.settings import Settings
 
-SHARED: tuple[Processor, ...] = (
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-)
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+def fields(**values: Any) -> dict[str, dict[str, Any]]:
+    """Return values as the `extra` of a log call; each becomes a member of the line."""
+    return {"fields": values}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line. Tracebacks carry no local variables: those could hold pictures."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of `record`."""
+        return json.dumps(line_of(record, self), ensure_ascii=False, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """The same for people: time, level, event, then what else is known."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of `record`, with its traceback below."""
+        line = line_of(record, self)
+        start = f"{line.pop('time')[11:23]} {line.pop('level'):7} {line.pop('event')}"
+        traceback = line.pop("exception", "")
+        rest = " ".join(f"{name}={value}" for name, value in line.items())
+        return f"{start}  {rest}" + (f"\n{traceback}" if traceback else "")
+
+
+def line_of(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, Any]:
+    """Return the members of a record's line, in order."""
+    line: dict[str, Any] = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "event": record.getMessage(),
+        "logger": record.name,
+    }
+    if (request_id := REQUEST_ID.get()) is not None:
+        line["request_id"] = request_id
+    line.update(getattr(record, "fields", {}))
+    if record.exc_info:
+        line["exception"] = formatter.formatException(record.exc_info)
+    return line
 
 
 def configure_logging(settings: Settings) -> None:
     """Send every record of this process, libraries' included, to stderr in one form.
 
     Called once, by whoever owns the process; importing or creating an application does not.
-    Tracebacks carry no local variables: those could hold pictures or keys.
     """
-    structlog.configure(
-        processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
-    )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=list(SHARED),
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_renderers(settings),
-            ],
-        )
-    )
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
-
-
-def _renderers(settings: Settings) -> list[Processor]:
-    if settings.log_format == "text":
-        plain = structlog.dev.plain_traceback
-        colors = sys.stderr.isatty()
-        return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

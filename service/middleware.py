@@ -1,20 +1,21 @@
 """What happens around every request: an id, one log line, measurements, and safe headers."""
 
+import logging
 import re
 import time
 import uuid
 from dataclasses import dataclass
 
-import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import Problem, ServiceError
+from service.logs import REQUEST_ID, fields
 from service.metrics import Metrics
 from service.problems import problem_response
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
 CLIENT_GONE = 499
 SECURITY_HEADERS = {
@@ -26,7 +27,7 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
-logger = structlog.stdlib.get_logger("service.requests")
+logger = logging.getLogger(__name__)
 
 
 class RequestContext:
@@ -43,8 +44,7 @@ class RequestContext:
             return
         exchange = Exchange(scope, receive, send, request_id(Headers(scope=scope)))
         scope.setdefault("state", {})["request_id"] = exchange.request_id
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
+        REQUEST_ID.set(exchange.request_id)
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
@@ -61,9 +61,7 @@ class RequestContext:
         self._metrics.observe_request(method, route, exchange.status, seconds)
         self._metrics.bytes.labels("in").inc(exchange.bytes_in)
         self._metrics.bytes.labels("out").inc(exchange.bytes_out)
-        log = logger.debug if route in QUIET_ROUTES else logger.info
-        log(
-            "request",
+        known = fields(
             method=method,
             path=exchange.scope["path"],
             route=route,
@@ -73,6 +71,7 @@ class RequestContext:
             bytes_out=exchange.bytes_out,
             key=exchange.scope["state"].get("key_id"),
         )
+        logger.log(logging.DEBUG if route in QUIET_ROUTES else logging.INFO, "request", extra=known)
 
 
 @dataclass
@@ -140,4 +139,4 @@ class Exchange:
 def request_id(headers: Headers) -> str:
     """Return the client's X-Request-ID where it is short and plain, else a new one."""
     given = headers.get("x-request-id", "")
-    return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if PLAIN_ID.fullmatch(given) else uuid.uuid4().hex

@@ -1,10 +1,10 @@
 """Errors into replies: application/problem+json (RFC 9457), and close codes on sockets."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
-import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
@@ -26,7 +26,7 @@ HTTP_PROBLEMS: Mapping[int, Problem] = {
 }
 MAX_INPUT_SHOWN = 80
 
-logger = structlog.stdlib.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class ProblemResponse(JSONResponse):

@@ -25,9 +25,9 @@ Point = tuple[Pixels, Pixels]
 
 
 class Body(BaseModel):
-    """What all public bodies share: fields are set by name or by their public alias."""
+    """What all public bodies share: errors do not quote what was found, it may be a picture."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True, hide_input_in_errors=True)
 
 
 class ModelVersion(Body):

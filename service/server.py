@@ -5,6 +5,7 @@ from contextlib import suppress
 import uvicorn
 
 from service.app import create_app
+from service.inference import Inference
 from service.logs import configure_logging
 from service.settings import Settings
 
@@ -23,13 +24,13 @@ def serve(settings: Settings) -> int:
     return 0 if server.started else STARTUP_FAILED
 
 
-def make_server(settings: Settings) -> uvicorn.Server:
-    """Return the server, not yet listening.
+def make_server(settings: Settings, inference: Inference | None = None) -> uvicorn.Server:
+    """Return the server, not yet listening; `inference` replaces what `settings` name.
 
     Forwarding headers are never believed. h11 reads the requests because it bounds their heads.
     """
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, inference),
         host=settings.host.strip("[]"),
         port=settings.port,
         http="h11",

@@ -4,22 +4,23 @@ import asyncio
 import contextvars
 import importlib
 import importlib.util
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
-
-import structlog
 
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.inference.base import Answer, Question, Readiness
 from service.inference.wire import pack_question, unpack_answer
+from service.logs import fields
 from service.settings import Settings
 
 HANDLERS: Mapping[str, tuple[str, str]] = {"align": ("handlers.align", "AlignHandler")}
 Result = TypeVar("Result")
 
-logger = structlog.stdlib.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Handler(Protocol):
@@ -32,6 +33,14 @@ class Handler(Protocol):
         """Say what is served."""
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """Handlers by the name of their model, and the device they are on."""
+
+    device: str
+    handlers: Mapping[str, Handler]
+
+
 class LocalInference:
     """Handlers behind one worker thread, so that the event loop stays free to read and answer.
 
@@ -39,10 +48,10 @@ class LocalInference:
     and its answer is thrown away.
     """
 
-    def __init__(self, model_store: Path, device: str) -> None:
-        self._model_store = model_store
-        self._device = device
-        self._handlers: dict[str, Handler] = {}
+    def __init__(self, load: Callable[[], Loaded]) -> None:
+        """Take the function that makes the handlers; it runs on the worker thread, at `open`."""
+        self._load = load
+        self._loaded = Loaded("none", {})
         self._executor: ThreadPoolExecutor | None = None
 
     @classmethod
@@ -58,47 +67,40 @@ class LocalInference:
                 f"the model store {settings.model_store.resolve()} is no folder; "
                 "COUNTENANCE_MODEL_STORE names the right one"
             )
-        return cls(settings.model_store, settings.device)
+        return cls(lambda: load_handlers(settings.model_store, settings.device))
 
     async def open(self) -> None:
         """Load every handler on the worker thread; raises what loading raises."""
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="inference")
         try:
-            await self._run(self._load)
+            self._loaded = await self._run(self._load)
         except BaseException:
             await self.close()
             raise
-
-    def _load(self) -> None:
-        self._device = resolve_device(self._device)
-        for name, (module, cls) in HANDLERS.items():
-            make = getattr(importlib.import_module(module), cls)
-            self._handlers[name] = make(self._model_store, self._device)
-            logger.info("model loaded", model=name, device=self._device)
 
     async def close(self) -> None:
         """Drop what waits, let what runs finish, and forget the handlers."""
         executor, self._executor = self._executor, None
         if executor is not None:
             await asyncio.to_thread(executor.shutdown, wait=True, cancel_futures=True)
-        self._handlers.clear()
+        self._loaded = Loaded(self._loaded.device, {})
 
     async def ask(self, model: str, question: Question) -> Answer:
         """Answer one question, in the order of asking; raises ServiceError."""
-        handler = self._handlers.get(model)
+        handler = self._loaded.handlers.get(model)
         if handler is None:
             raise ServiceError(Problem.UNAVAILABLE, f"the model {model} is not loaded")
         return await self._run(lambda: _answer(handler, question))
 
     async def describe(self) -> list[dict[str, Any]]:
         """Return what the handlers say of themselves."""
-        return [handler.describe() for handler in self._handlers.values()]
+        return [handler.describe() for handler in self._loaded.handlers.values()]
 
     async def readiness(self) -> Readiness:
-        """Ready means that every handler is loaded."""
-        missing = [name for name in HANDLERS if name not in self._handlers]
-        reason = f"not loaded: {', '.join(missing)}" if missing else None
-        return Readiness(not missing, self._device, tuple(self._handlers), reason)
+        """Ready means that the handlers are loaded: they are, all of them, or none is."""
+        names = tuple(self._loaded.handlers)
+        reason = None if names else "the models are not loaded"
+        return Readiness(bool(names), self._loaded.device, names, reason)
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         if self._executor is None:
@@ -106,6 +108,16 @@ class LocalInference:
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, lambda: context.run(work))
+
+
+def load_handlers(model_store: Path, device: str) -> Loaded:
+    """Make every handler from the weights in `model_store`; raises what loading raises."""
+    device = resolve_device(device)
+    handlers: dict[str, Handler] = {}
+    for name, (module, cls) in HANDLERS.items():
+        handlers[name] = getattr(importlib.import_module(module), cls)(model_store, device)
+        logger.info("model loaded", extra=fields(model=name, device=device))
+    return Loaded(device, handlers)
 
 
 def resolve_device(device: str) -> str:

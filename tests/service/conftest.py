@@ -1,0 +1,137 @@
+"""A small stand-in for the models, pictures made on the spot, and the application around them."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from PIL import Image
+
+from service.app import create_app
+from service.examples import ALIGN_REPLY, MODEL
+from service.inference import Answer, Question, Readiness
+from service.server import make_server
+from service.settings import Settings
+
+
+class FakeInference:
+    """Answers every question with `reply`, or with what it raises, and remembers the questions."""
+
+    def __init__(self) -> None:
+        self.questions: list[Question] = []
+        self.outputs: dict[str, Any] = dict(ALIGN_REPLY)
+        self.error: Exception | None = None
+        self.release: asyncio.Event | None = None
+        self.asked = asyncio.Event()
+        self.cancelled = False
+        self.ready = True
+        self.closed = False
+
+    async def open(self) -> None:
+        """Nothing to load."""
+
+    async def close(self) -> None:
+        self.closed = True
+
+    async def ask(self, model: str, question: Question) -> Answer:
+        self.questions.append(question)
+        self.asked.set()
+        try:
+            if self.release is not None:
+                await self.release.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        if self.error is not None:
+            raise self.error
+        return Answer(self.outputs)
+
+    async def describe(self) -> list[dict[str, Any]]:
+        return [dict(MODEL)]
+
+    async def readiness(self) -> Readiness:
+        reason = None if self.ready else "still loading"
+        return Readiness(self.ready, "cpu", ("align",), reason)
+
+
+ClientMaker = Callable[..., httpx.AsyncClient]
+ServerMaker = Callable[..., Any]
+
+
+@pytest.fixture
+def inference() -> FakeInference:
+    return FakeInference()
+
+
+@pytest.fixture
+async def make_client(inference: FakeInference) -> AsyncIterator[ClientMaker]:
+    """Return a function of settings that gives a client of an application with these."""
+    clients: list[httpx.AsyncClient] = []
+
+    def make(headers: Mapping[str, str] | None = None, **options: Any) -> httpx.AsyncClient:
+        app = create_app(Settings(**options), inference)
+        transport = httpx.ASGITransport(app)
+        client = httpx.AsyncClient(
+            transport=transport, base_url="http://localhost:8000", headers=headers
+        )
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture
+def client(make_client: ClientMaker) -> httpx.AsyncClient:
+    return make_client()
+
+
+@pytest.fixture
+def run_server(inference: FakeInference) -> ServerMaker:
+    """Return a context manager of settings: a real server on a free port, which it yields."""
+
+    @asynccontextmanager
+    async def run(**options: Any) -> AsyncIterator[tuple[uvicorn.Server, int]]:
+        server = make_server(Settings(port=0, **options), inference)
+        serving = asyncio.create_task(server.serve())
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        try:
+            yield server, server.servers[0].sockets[0].getsockname()[1]
+        finally:
+            server.should_exit = True
+            await serving
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def picture() -> Callable[..., bytes]:
+    """Return a function of format, size and Pillow options that gives an encoded picture."""
+
+    def encode(
+        name: str = "JPEG", size: tuple[int, int] = (64, 48), mode: str = "RGB", **options: Any
+    ) -> bytes:
+        data = io.BytesIO()
+        Image.new(mode, size).save(data, name, **options)
+        return data.getvalue()
+
+    return encode
+
+
+@pytest.fixture
+def post(client: httpx.AsyncClient) -> Callable[..., Awaitable[httpx.Response]]:
+    """Return a function that sends bytes to /align."""
+
+    async def send(
+        content: bytes, content_type: str | None = "image/jpeg", **params: Any
+    ) -> httpx.Response:
+        headers = {} if content_type is None else {"Content-Type": content_type}
+        return await client.post("/align", content=content, headers=headers, params=params)
+
+    return send
