@@ -8,17 +8,11 @@ from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
 from handlers.evaluation.conditions import CLEAN, SWEEP
+from handlers.evaluation.export import write_faces_csv, write_json, write_summary_csv
 from handlers.evaluation.figures import write_figures
-from handlers.evaluation.loading import load_aligner, load_detector, stored_models, weights_hash
+from handlers.evaluation.loading import stored_aligner, stored_detector, stored_models
 from handlers.evaluation.published import alignment_tables
-from handlers.evaluation.report import (
-    AlignReport,
-    compare,
-    score,
-    write_faces_csv,
-    write_json,
-    write_summary_csv,
-)
+from handlers.evaluation.report import AlignReport, compare, score
 from handlers.evaluation.running import Aligner, Case, Detector, Errors, run
 from handlers.evaluation.tables import show
 from handlers.training.datasets.layouts import AUTO, read_layout
@@ -73,9 +67,10 @@ def evaluate_align(options: AlignOptions) -> AlignReport:
         ValueError: a model, layout, pair or folder that is not there, or an unreadable picture.
     """
     names = options.models or stored_models(options.model_store)
-    weights = {name: weights_hash(options.model_store / name) for name in names}
-    models = {name: load_aligner(options.model_store, name, options.device) for name in names}
-    detector = load_detector(options.model_store, options.device) if options.detector else None
+    loaded = {name: stored_aligner(options.model_store, name, options.device) for name in names}
+    models = {name: aligner for name, (aligner, _) in loaded.items()}
+    weights = {name: sha256 for name, (_, sha256) in loaded.items()}
+    detector = stored_detector(options.model_store, options.device) if options.detector else None
     return evaluate(options, models, detector, weights)
 
 

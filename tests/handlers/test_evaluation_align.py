@@ -15,7 +15,7 @@ from rich.console import Console
 
 from handlers.evaluation.align import AlignOptions, choose_pairs, evaluate, spread
 from handlers.evaluation.conditions import CLEAN, RESIZED, SWEEP, Condition
-from handlers.evaluation.loading import stored_models, weights_hash
+from handlers.evaluation.loading import stored_models
 from handlers.evaluation.report import AlignReport
 from handlers.evaluation.running import Boxes, Case, best_match, overlap, run
 from handlers.processing.landmarks import bounding_box
@@ -254,8 +254,6 @@ def test_unknown_models_pairs_and_pictures_are_refused(data: Path, tmp_path: Pat
         choose_pairs([("dfa", "san")], ["dfa", "fle"])
     with pytest.raises(ValueError, match="holds none of dfa"):
         stored_models(tmp_path)
-    with pytest.raises(ValueError, match=r"weights\.safetensors is missing"):
-        weights_hash(tmp_path / "dfa")
     (data / "face_0.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"face_0\.png: no picture"):
         report_on(AlignOptions(data), {"dfa": ShiftedAligner()}, None)
