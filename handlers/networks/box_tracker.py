@@ -1,0 +1,136 @@
+"""BT: this frame's face and the last one's, at one box, to a first estimate of its landmarks."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from handlers.networks.inception_resnet import InceptionResNet
+
+CROP_PX = 128
+
+# The five regions that have a head each, in the order of the 68 points.
+REGION_POINTS = {"jaw": 17, "brows": 10, "nose": 9, "eyes": 12, "lips": 20}
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class TrackerSize:
+    """Widths of the embedding and of both LSTM layers; how the backbone's maps become features.
+
+    `grid` counts the channels kept of the 8 x 8 and of the 4 x 4 map; without it the last map is
+    averaged, which at the thesis's size leaves its 1792 features.
+    """
+
+    backbone: str
+    grid: tuple[int, int] | None
+    embedding: int
+    hidden: int
+
+
+# A narrow backbone's average no longer tells where in the crop the face lies, and where is all
+# that BT is asked. So the small sizes keep the cells: 8 x 8 x 8 + 4 x 4 x 32 = 1024 features.
+SIZES = {
+    "thesis": TrackerSize("thesis", None, 1024, 512),
+    "compact": TrackerSize("compact", (8, 32), 384, 256),
+    "tiny": TrackerSize("tiny", (1, 2), 16, 8),
+}
+
+
+class GridFeatures(nn.Module):
+    """The two deepest maps, each through a 1 x 1 convolution, cell by cell in one vector."""
+
+    def __init__(self, channels: tuple[int, int], kept: tuple[int, int]) -> None:
+        super().__init__()
+        self.reduce = nn.ModuleList(
+            nn.Conv2d(inputs, outputs, 1) for inputs, outputs in zip(channels, kept, strict=True)
+        )
+        cells = ((CROP_PX // 16) ** 2, (CROP_PX // 32) ** 2)
+        self.width = sum(count * cell for count, cell in zip(kept, cells, strict=True))
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        parts = [reduce(x) for reduce, x in zip(self.reduce, maps[-2:], strict=True)]
+        return torch.relu(torch.cat([part.flatten(1) for part in parts], dim=1))
+
+
+class AverageFeatures(nn.Module):
+    """The mean of the deepest map."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.width = channels
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        return maps[-1].mean(dim=(2, 3))
+
+
+class BoxTracker(nn.Module):
+    """The recurrent tracker BT (eq. 2.2-2.5, 4.3-4.6); `size` is "thesis" or "compact".
+
+    Both crops are cut at the same box P_b. Points are relative to that box: the crop, `context`
+    times as large, is the square from (-1, -1) to (1, 1), and `to_pixels` scales it. The state is
+    `h1`, `c1`, `h2`, `c2`, each `(B, hidden)`; nothing else lasts from one step to the next but
+    the features of the frame before.
+    """
+
+    def __init__(self, size: str) -> None:
+        super().__init__()
+        spec = SIZES[size]
+        self.backbone = InceptionResNet(spec.backbone)
+        channels = self.backbone.channels
+        self.pool: GridFeatures | AverageFeatures = (
+            AverageFeatures(channels[-1])
+            if spec.grid is None
+            else GridFeatures((channels[-2], channels[-1]), spec.grid)
+        )
+        self.feature_width, self.hidden = self.pool.width, spec.hidden
+        self.embedding = nn.Sequential(nn.Linear(2 * self.feature_width, spec.embedding), nn.ReLU())
+        self.lstm1 = nn.LSTM(spec.embedding, spec.hidden, batch_first=True)
+        self.lstm2 = nn.LSTM(spec.embedding + spec.hidden, spec.hidden, batch_first=True)
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(spec.hidden, count * 2) for name, count in REGION_POINTS.items()}
+        )
+
+    def features(self, crops: Tensor) -> Tensor:
+        """What BT keeps of a frame: `(B, 3, 128, 128)` in [-1, 1] -> `(B, feature_width)`."""
+        return self.pool(self.backbone(crops))  # type: ignore[no-any-return]
+
+    def initial_state(self, rows: int) -> State:
+        """The state h_0 of `rows` faces at the start of a window: zeros."""
+        like = next(self.parameters())
+        return {name: like.new_zeros(rows, self.hidden) for name in ("h1", "c1", "h2", "c2")}
+
+    def forward(self, now: Tensor, before: Tensor, state: State) -> tuple[Tensor, State]:
+        """Whole sequences: features `(B, T, F)` of X_t and of X_{t-1}, both at the box of step t.
+
+        Returns points `(B, T, 68, 2)` and the state after the last step.
+        """
+        embedded = self.embedding(torch.cat([now, before], dim=-1))
+        first, (h1, c1) = self.lstm1(embedded, _layer(state, "h1", "c1"))
+        second, (h2, c2) = self.lstm2(
+            torch.cat([embedded, first], dim=-1), _layer(state, "h2", "c2")
+        )
+        points = torch.cat([head(second) for head in self.heads.values()], dim=-1)
+        state = {"h1": h1[0], "c1": c1[0], "h2": h2[0], "c2": c2[0]}
+        return points.reshape(*points.shape[:-1], -1, 2), state
+
+    def step(self, now: Tensor, before: Tensor, state: State) -> tuple[Tensor, State]:
+        """One frame: features `(B, F)` twice -> points `(B, 68, 2)` and the state after it."""
+        points, state = self(now[:, None], before[:, None], state)
+        return points[:, 0], state
+
+
+def to_pixels(points: Tensor, crop_px: int = CROP_PX) -> Tensor:
+    """Points relative to the crop, (-1, -1) to (1, 1), as its pixels (centres at whole numbers)."""
+    return (points + 1) * (crop_px / 2) - 0.5
+
+
+def from_pixels(points: Tensor, crop_px: int = CROP_PX) -> Tensor:
+    """The way back: pixels of the crop as what BT is trained to say."""
+    return (points + 0.5) / (crop_px / 2) - 1
+
+
+def _layer(state: State, hidden: str, cell: str) -> tuple[Tensor, Tensor]:
+    """One layer's state as `nn.LSTM` takes it, `(1, B, hidden)` each."""
+    return state[hidden][None].contiguous(), state[cell][None].contiguous()
