@@ -21,6 +21,7 @@ from service.commands.options import Device, ModelStore, settings_with
 from service.commands.photos import OverlayNames, find_photos, read_photo
 from service.commands.reports import Report, as_csv_rows, as_json_line, as_text
 from service.errors import ServiceError
+from service.inference.local import LocalInference
 from service.logs import configure_logging
 
 
@@ -82,7 +83,7 @@ def choose_aligner(
         model_store=model_store, device=device, log_level="warning", log_format="text"
     )
     configure_logging(settings)
-    return LocalAligner(settings, options)
+    return LocalAligner(LocalInference.from_settings(settings), options, settings.max_pixels)
 
 
 def align_all(

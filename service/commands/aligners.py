@@ -10,11 +10,9 @@ from pydantic import ValidationError
 
 from service.commands.console import CommandError
 from service.errors import BY_SLUG, URN, ServiceError
-from service.inference import Question
-from service.inference.local import LocalInference
+from service.inference import Inference, Question
 from service.media.images import check_pixels, sniff
 from service.schemas import AlignReply
-from service.settings import Settings
 
 TIMEOUT_S = 120.0
 
@@ -55,20 +53,22 @@ class Aligner(Protocol):
 
 
 class LocalAligner:
-    """The handlers in this process."""
+    """The models of this machine, behind what the service itself asks; `max_pixels` a picture."""
 
-    def __init__(self, settings: Settings, options: AlignOptions) -> None:
+    def __init__(self, inference: Inference, options: AlignOptions, max_pixels: int) -> None:
+        self._inference = inference
         self._options = options
-        self._max_pixels = settings.max_pixels
-        self._inference = LocalInference.from_settings(settings)
+        self._max_pixels = max_pixels
         self._runner = asyncio.Runner()
 
     def __enter__(self) -> Self:
         try:
             self._runner.run(self._inference.open())
-        except (OSError, ValueError) as error:
+        except BaseException as error:
             self._runner.close()
-            raise CommandError(f"the models cannot be loaded: {error}") from error
+            if isinstance(error, OSError | ValueError):
+                raise CommandError(f"the models cannot be loaded: {error}") from error
+            raise
         return self
 
     def __exit__(

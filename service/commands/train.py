@@ -25,13 +25,15 @@ def train(
 ) -> None:
     """Train the model of a recipe and put its weights into the store (hours)."""
     with mistakes_explained():
+        file = find_recipe(recipe)
+        store = settings_with(model_store=model_store).model_store
+
         from handlers.checkpoint import CheckpointError
         from handlers.training.recipe import RecipeError
         from handlers.training.run import run_recipe
 
-        store = settings_with(model_store=model_store).model_store
         try:
-            folder = run_recipe(find_recipe(recipe), data, runs, store, resume)
+            folder = run_recipe(file, data, runs, store, resume)
         except (CheckpointError, RecipeError) as error:
             raise CommandError(str(error)) from error
     err.print(f"The weights are in {folder}.", markup=False)

@@ -1,0 +1,89 @@
+"""Promises of the command line as a whole, and of the commands that only read files."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.commands.train import find_recipe
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store with one model whose weights are three bytes."""
+    folder = tmp_path / "store" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "weights.safetensors").write_bytes(b"abc")
+    config = {
+        "name": "tiny",
+        "version": "2",
+        "sha256": hashlib.sha256(b"abc").hexdigest(),
+        "licence": "research only",
+        "figures": {"AUC": 0.5},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder.parent
+
+
+def test_every_command_explains_itself() -> None:
+    for command in ("serve", "align", "models", "doctor", "train", "evaluate align"):
+        result = CliRunner().invoke(app, [*command.split(), "--help"])
+        assert result.exit_code == 0
+        assert "Usage" in result.stdout
+
+
+def test_models_lists_what_the_configurations_say(store: Path) -> None:
+    result = CliRunner().invoke(app, ["models", "--model-store", str(store), "--json"])
+    (model,) = json.loads(result.stdout)
+    assert (model["name"], model["version"], model["size_bytes"]) == ("tiny", "2", 3)
+    assert (model["licence"], model["figures"]) == ("research only", {"AUC": 0.5})
+
+
+def test_models_takes_the_store_from_the_settings(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTENANCE_MODEL_STORE", str(store))
+    assert "tiny" in CliRunner().invoke(app, ["models"]).stdout
+
+
+@pytest.mark.parametrize("content", ["no json", "[]", "{}", '{"name": "tiny"}'])
+def test_a_broken_configuration_is_named_in_one_line(store: Path, content: str) -> None:
+    (store / "tiny" / "config.json").write_text(content)
+    result = CliRunner().invoke(app, ["models", "--model-store", str(store)])
+    assert result.exit_code == 1
+    assert "config.json" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_missing_store_and_an_unknown_setting_are_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = CliRunner().invoke(app, ["models", "--model-store", str(tmp_path / "none")])
+    monkeypatch.setenv("COUNTENANCE_PROT", "8000")
+    unknown = CliRunner().invoke(app, ["models"])
+    assert (missing.exit_code, unknown.exit_code) == (1, 1)
+    assert "no folder" in missing.stderr
+    assert "COUNTENANCE_PROT" in unknown.stderr
+    assert unknown.stderr.count("\n") == 1
+
+
+def test_an_unknown_recipe_is_answered_with_those_that_come_along() -> None:
+    result = CliRunner().invoke(app, ["train", "none-such", "--data", "."])
+    assert result.exit_code == 1
+    assert "fle" in result.stderr
+
+
+def test_a_recipe_is_found_by_name_or_file(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.touch()
+    assert find_recipe(str(mine)) == mine
+    assert find_recipe("fle").name == "fle.toml"
+
+
+def test_two_models_to_compare_need_a_colon() -> None:
+    result = CliRunner().invoke(app, ["evaluate", "align", "--data", ".", "--pair", "dfa"])
+    assert result.exit_code == 1
+    assert "dfa:fle" in result.stderr
