@@ -13,11 +13,19 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from handlers.evaluation.align import AlignOptions, choose_pairs, evaluate, spread
+from handlers.checkpoint import CheckpointError, save_checkpoint
+from handlers.evaluation.align import (
+    AlignOptions,
+    choose_pairs,
+    evaluate,
+    evaluate_align,
+    spread,
+)
 from handlers.evaluation.conditions import CLEAN, RESIZED, SWEEP, Condition
 from handlers.evaluation.loading import stored_models
 from handlers.evaluation.report import AlignReport
 from handlers.evaluation.running import Boxes, Case, best_match, overlap, run
+from handlers.networks.align import AlignmentNetwork
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.folders import read_folder
 from handlers.training.datasets.pts import write_pts
@@ -140,8 +148,8 @@ def test_the_detection_that_overlaps_the_face_most_is_taken_and_a_far_one_never(
 
 def test_every_model_sees_the_same_pixels_of_a_face_of_128(data: Path) -> None:
     models = {"one": ShiftedAligner(), "two": ShiftedAligner()}
-    run(read_folder(data).samples, models, None, SWEEP)
-    assert len(models["one"].seen) == len(SWEEP) * FACES
+    run(read_folder(data).samples[:2], models, None, SWEEP)
+    assert len(models["one"].seen) == len(SWEEP) * 2
     for first, second in zip(models["one"].seen, models["two"].seen, strict=True):
         np.testing.assert_array_equal(first, second)
     # 150 pixels with a face of 60 become 320 with a face of 128.
@@ -191,7 +199,7 @@ def test_the_better_model_is_named_only_where_the_interval_excludes_zero(data: P
 
 def test_a_sweep_prints_the_tables_of_the_thesis_with_its_rows_marked(data: Path) -> None:
     models = {"fadenn-m": ShiftedAligner(0.01), "fll-augmented": ShiftedAligner(0.02)}
-    options = AlignOptions(data, sweep=True, detector=True)
+    options = AlignOptions(data, sweep=True, detector=True, limit=2)
     report, text = report_on(options, models, BrightFaceDetector(320))
     for name in ("4.1", "B.1", "B.2", "B.3", "B.4", "B.5"):
         assert f"As Table {name}." in text
@@ -210,6 +218,7 @@ def test_without_a_sweep_only_the_clean_tables_are_printed(data: Path) -> None:
     assert "Motion" not in text
 
 
+@pytest.mark.slow
 def test_the_files_of_a_run_hold_every_figure(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     options = AlignOptions(data, out=out, detector=True, worst=3)
@@ -276,3 +285,18 @@ def test_a_limit_takes_faces_from_the_whole_set(data: Path) -> None:
 def test_the_fake_faces_have_the_box_that_was_drawn(data: Path) -> None:
     box = bounding_box(read_folder(data).samples[0].landmarks)
     np.testing.assert_allclose(box, [30, 40, 90, 100], atol=1e-4)
+
+
+def test_what_is_measured_is_loaded_from_the_store_and_named_by_its_hash(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    landmarks = {"backbone": "senet", "size": "tiny", "head": "heatmap"}
+    config = {"landmarks": landmarks, "denoiser": None, "context": 1.3, "crop_px": 128}
+    weights = AlignmentNetwork(landmarks).state_dict()
+    saved = save_checkpoint(tmp_path / "store" / "fle", "fle", "1", config, weights)
+    report = evaluate_align(AlignOptions(data, tmp_path / "store"))
+    assert report.weights == {"fle": saved.sha256}
+    assert np.isfinite(report.row("fle", CLEAN).box.nme)
+    assert "true box" in capsys.readouterr().out
+    with pytest.raises(CheckpointError):
+        evaluate_align(AlignOptions(data, tmp_path / "store", models=("dfa",)))
