@@ -29,13 +29,12 @@ from tests.sources import (
 SERVICE_LEVELS: tuple[set[str], ...] = (
     {"errors", "examples"},
     {"settings", "schemas", "metrics"},
+    {"limits", "logs"},
     {
         "body",
         "boxes",
         "disconnects",
         "inference",
-        "limits",
-        "logs",
         "media",
         "negotiation",
         "openapi",
