@@ -6,13 +6,15 @@
 #                         builds; without it pip takes its default build, on Linux the one for
 #                         NVIDIA GPUs, several GB large
 #   PORT=9000             where `make run` listens
+#   DATA=FOLDER           labelled faces, for training and evaluation
+#   ARGS="..."            further arguments for what the target starts
 
 PYTHON ?= python3
 TORCH_INDEX ?=
 HOST ?= 127.0.0.1
 PORT ?= 8000
 DATA ?=
-RECIPE ?=
+RECIPES ?= fle fll iid-m dfa fadenn-m
 ARGS ?=
 
 VENV := .venv
@@ -31,9 +33,9 @@ help: ## Show this list
 		| awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.models ## Start the service on http://localhost:8000 (PORT=... for another)
-	$(BIN)/countenance serve --host $(HOST) --port $(PORT)
+	$(BIN)/countenance serve --host $(HOST) --port $(PORT) --log-format text $(ARGS)
 
-test: $(VENV)/.all ## Run every test, the slow ones too (minutes; ARGS=... goes to pytest)
+test: $(VENV)/.all ## Run every test, the slow ones too (minutes)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-fast: $(VENV)/.all ## Run the tests that are not marked slow (about a minute)
@@ -48,13 +50,16 @@ format: $(VENV)/.all ## Rewrite the sources in the project's style
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-train-align: $(VENV)/.all ## Train by a recipe: RECIPE=file (hours; stops and resumes)
-	@test -n "$(RECIPE)" || { echo "Which recipe? make train-align RECIPE=FILE"; exit 2; }
-	$(BIN)/countenance train $(RECIPE) --resume $(ARGS)
+train-align: $(VENV)/.all ## Train the alignment models on DATA=folder (many hours; resumes)
+	@test -n "$(DATA)" || { echo "Which faces? make train-align DATA=FOLDER"; exit 2; }
+	@for recipe in $(RECIPES); do \
+		echo "Training $$recipe; stop and start again as you like."; \
+		$(BIN)/countenance train $$recipe --data "$(DATA)" $(ARGS) || exit; \
+	done
 
 evaluate: $(VENV)/.all ## Measure the served predictor on labelled faces: DATA=folder (minutes)
 	@test -n "$(DATA)" || { echo "Which faces? make evaluate DATA=FOLDER"; exit 2; }
-	$(BIN)/countenance evaluate align --data $(DATA) $(ARGS)
+	$(BIN)/countenance evaluate align --data "$(DATA)" $(ARGS)
 
 lock: $(VENV)/.all ## Write the versions that are installed now into requirements.lock
 	@sed -n '/^#/p' $(LOCK) > $(VENV)/lock
