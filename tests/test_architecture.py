@@ -6,6 +6,7 @@ new part needs a place in one of the two tables.
 """
 
 import ast
+import subprocess
 import sys
 import tomllib
 
@@ -173,6 +174,17 @@ def test_the_service_imports_only_what_installs_without_torch() -> None:
     unknown = [found for found in in_service if found.target.split(".")[0] not in known]
     wrong = [str(found) for found in unknown if not is_lazy_bridge(found)]
     assert not wrong, "either a dependency is missing in pyproject.toml, or it does not belong here"
+
+
+def test_the_service_can_be_imported_where_the_libraries_of_the_networks_are_missing() -> None:
+    missing = ["handlers", "cv2", "numpy", "safetensors", "torch"]
+    modules = [name for name in SOURCES if within(name, "service") and name != "service.__main__"]
+    program = (
+        f"import importlib, sys\nsys.modules.update(dict.fromkeys({missing}))\n"
+        f"for name in {modules}: importlib.import_module(name)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
 
 
 def test_only_the_settings_read_the_environment() -> None:
