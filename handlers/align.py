@@ -1,0 +1,309 @@
+"""The `align` model: rows with one encoded picture each <-> its faces with 68 landmarks.
+
+Of a row, `inputs` is `{"image": bytes}`; `options`, all optional, are those of AlignOptions.
+Errors: `not-an-image`, `invalid-image`, `truncated-image`, `too-many-pixels`, `invalid-box`,
+`invalid-request`, `internal`.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.base import INVALID_REQUEST, Answer, Handler, InputError
+from handlers.checkpoint import Checkpoint, load_checkpoint
+from handlers.predictors.alignment import CLEAN, Alignment
+from handlers.predictors.detection import Detection
+from handlers.processing.box_checks import box_fault
+from handlers.processing.drawing import DrawnFace, draw_faces
+from handlers.processing.image import DecodedImage, ImageError, decode_image, encode_png
+from handlers.processing.pose import HeadPose, PoseEstimator
+from handlers.processing.quality import landmark_quality
+from handlers.processing.similarity import Similarity
+from handlers.store import load_aligner, load_detector
+from handlers.wire import Request
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Key = TypeVar("Key", bool, int, str)
+
+INVALID_BOX = "invalid-box"
+TOLD = ("licence", "figures")
+NAME, ALIGNER, FACE_SHAPE = "align", "dfa", "face_shape"
+INCLUDES = ("aligned", "denoised", "overlay")
+DENOISE = ("auto", "off")
+MOST_FACES = 64
+SMALLEST_FACE_PX = 12
+
+
+class Detector(Protocol):
+    """Finds faces: handlers.predictors.detection.FaceDetector."""
+
+    def detect(
+        self, images: Sequence[Image], min_face_px: int, max_faces: int
+    ) -> list[list[Detection]]: ...
+
+
+class Aligner(Protocol):
+    """Finds landmarks in boxes: handlers.predictors.alignment.AlignmentPredictor."""
+
+    def align(
+        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool
+    ) -> list[list[Alignment]]: ...
+
+
+@dataclass(frozen=True)
+class AlignParts:
+    """What an answer is made with: the predictors, and the mean shapes in plane and space."""
+
+    detector: Detector
+    aligner: Aligner
+    checkpoint: Checkpoint
+    mean_shape: Floats
+    pose: PoseEstimator
+
+
+@dataclass(frozen=True)
+class AlignOptions:
+    """How one row is to be treated.
+
+    `boxes` are tight around the landmarks, `(x1, y1, x2, y2)` in pixels of the upright picture;
+    they take the detector's place. `max_faces` and `min_face_px` tell the detector how many faces
+    and how small ones to look for, `max_pixels` bounds width x height x frames.
+    """
+
+    boxes: list[list[float]] | None = None
+    max_faces: int = MOST_FACES
+    denoise: str = "auto"
+    include: tuple[str, ...] = ()
+    min_face_px: int = 40
+    max_pixels: int = 50_000_000
+
+    @classmethod
+    def parse(cls, options: dict[str, Any]) -> "AlignOptions":
+        """Check what came with a row; raises InputError."""
+        if unknown := sorted(options.keys() - {field.name for field in fields(cls)}):
+            _refuse(f"options {', '.join(unknown)} are unknown")
+        include = options.get("include") or []
+        if not isinstance(include, list):
+            _refuse(f"include is a {type(include).__name__}; a list is needed")
+        given = cls(**{**options, "include": tuple(include)})
+        _check_whole("max_faces", given.max_faces, 1, MOST_FACES)
+        _check_whole("min_face_px", given.min_face_px, SMALLEST_FACE_PX, 2**31)
+        _check_whole("max_pixels", given.max_pixels, 1, 2**40)
+        if given.denoise not in DENOISE:
+            _refuse(f"denoise is {given.denoise!r}; known are {', '.join(DENOISE)}")
+        if unknown := [name for name in given.include if name not in INCLUDES]:
+            _refuse(f"include holds {unknown[0]!r}; known are {', '.join(INCLUDES)}")
+        return given
+
+
+@dataclass(frozen=True)
+class AlignRow:
+    """One decoded row; `boxes` `(N, 4)` where the caller gave them."""
+
+    image: DecodedImage
+    options: AlignOptions
+    boxes: Floats | None
+    decode_ms: float
+
+
+@dataclass(frozen=True)
+class FoundBox:
+    """Where a face is looked for: the box around its landmarks, the detector's score if any."""
+
+    box: Floats
+    score: float | None
+
+
+class AlignHandler(Handler[AlignRow]):
+    """Serves alignment from the model store."""
+
+    def __init__(
+        self,
+        model_store: Path,
+        device: str = "cpu",
+        load: Callable[[Path, str], AlignParts] | None = None,
+    ) -> None:
+        """Load the predictors on `device`; raises CheckpointError for a store that lacks them."""
+        self.parts = (load or load_parts)(model_store, device)
+
+    def describe(self) -> dict[str, Any]:
+        """Name, version and weights hash of what answers, with its licence and figures."""
+        config = self.parts.checkpoint.config
+        told: dict[str, Any] = {key: config[key] for key in TOLD if key in config}
+        return {**self._model(), "weights": self.parts.checkpoint.name, **told}
+
+    def decode(self, request: Request) -> AlignRow:
+        """Check options and boxes and decode the picture; raises InputError."""
+        options = AlignOptions.parse(request.options)
+        data = request.inputs.get("image")
+        if not isinstance(data, bytes):
+            _refuse(f"inputs.image is a {type(data).__name__}; the bytes of a picture are needed")
+        start = time.perf_counter()
+        try:
+            image = decode_image(data, options.max_pixels)
+        except ImageError as error:
+            raise InputError(error.type, error.detail) from error
+        decode_ms = _since(start)
+        return AlignRow(image, options, _check_boxes(options.boxes, image.pixels), decode_ms)
+
+    def compute(self, items: Sequence[AlignRow]) -> list[Answer]:
+        """Detect and align the faces of all rows in shared batches.
+
+        Times are those of the whole batch that a row was answered in.
+        """
+        start = time.perf_counter()
+        found = self._detect(items)
+        detect_ms = _since(start)
+        start = time.perf_counter()
+        aligned = self._align(items, found)
+        times = {"detect": detect_ms, "align": _since(start)}
+        rows = zip(items, found, aligned, strict=True)
+        return [(self._outputs(row, boxes, faces, times), None) for row, boxes, faces in rows]
+
+    def _detect(self, rows: Sequence[AlignRow]) -> list[list[FoundBox]]:
+        found = [[FoundBox(box, None) for box in _given(row)] for row in rows]
+        searched = [index for index, row in enumerate(rows) if row.boxes is None]
+        for min_face_px, group in _grouped(searched, lambda i: rows[i].options.min_face_px):
+            pictures = [rows[index].image.pixels for index in group]
+            most = max(rows[index].options.max_faces for index in group)
+            detections = self.parts.detector.detect(pictures, min_face_px, most)
+            for index, faces in zip(group, detections, strict=True):
+                faces = faces[: rows[index].options.max_faces]
+                found[index] = [FoundBox(face.landmark_box, face.score) for face in faces]
+        return found
+
+    def _align(
+        self, rows: Sequence[AlignRow], found: Sequence[Sequence[FoundBox]]
+    ) -> list[list[Alignment]]:
+        aligned: list[list[Alignment]] = [[] for _ in rows]
+        for denoise, group in _grouped(range(len(rows)), lambda i: rows[i].options.denoise):
+            pictures = [rows[index].image.pixels for index in group]
+            boxes = [_stack([face.box for face in found[index]]) for index in group]
+            faces = self.parts.aligner.align(pictures, boxes, denoise == "auto")
+            for index, of_row in zip(group, faces, strict=True):
+                aligned[index] = of_row
+        return aligned
+
+    def _outputs(
+        self,
+        row: AlignRow,
+        boxes: Sequence[FoundBox],
+        faces: Sequence[Alignment],
+        times: dict[str, float],
+    ) -> dict[str, Any]:
+        image, include = row.image, row.options.include
+        height, width = image.pixels.shape[:2]
+        poses = [self.parts.pose.estimate(face.landmarks, width, height) for face in faces]
+        seen = list(zip(boxes, faces, poses, strict=True))
+        outputs: dict[str, Any] = {
+            "model": self._model(),
+            "image": {
+                "width": width,
+                "height": height,
+                "format": image.format,
+                "rotated": image.rotated,
+                "frames": image.frames,
+            },
+            "notes": list(image.notes),
+            "faces": [self._face(row, *face) for face in seen],
+            "timings_ms": {"decode": row.decode_ms, **times},
+        }
+        if "overlay" in include:
+            outputs["overlay"] = encode_png(draw_faces(image.pixels, [_drawn(*f) for f in seen]))
+        return outputs
+
+    def _face(
+        self, row: AlignRow, found: FoundBox, face: Alignment, pose: HeadPose
+    ) -> dict[str, Any]:
+        similarity = Similarity.fit(face.landmarks, self.parts.mean_shape)
+        outputs: dict[str, Any] = {
+            "box": found.box.tolist(),
+            "score": found.score,
+            "landmarks": face.landmarks.tolist(),
+            "degradation": {"class": face.degradation, "probabilities": face.probabilities},
+            "denoised": face.denoised,
+            "similarity": asdict(similarity),
+            "pose": asdict(pose),
+            "quality": quality(face, found.score),
+        }
+        if "aligned" in row.options.include:
+            outputs["aligned"] = encode_png(similarity.extract(row.image.pixels))
+        if "denoised" in row.options.include:
+            looked_at = face.crop if face.denoised_crop is None else face.denoised_crop
+            outputs["denoised_face"] = encode_png(looked_at)
+        return outputs
+
+    def _model(self) -> dict[str, str]:
+        checkpoint = self.parts.checkpoint
+        return {"name": NAME, "version": checkpoint.version, "sha256": checkpoint.sha256}
+
+
+def load_parts(model_store: Path, device: str) -> AlignParts:
+    """The parts that are served; raises CheckpointError naming what the store lacks."""
+    aligner = load_aligner(model_store, ALIGNER, device)
+    shapes = load_checkpoint(model_store / FACE_SHAPE).tensors
+    return AlignParts(
+        load_detector(model_store, device),
+        aligner.predictor,
+        aligner.checkpoint,
+        shapes["mean_shape"].numpy(),
+        PoseEstimator(shapes["mean_shape_3d"].numpy()),
+    )
+
+
+def quality(face: Alignment, score: float | None) -> float:
+    """How far the landmarks of a face can be trusted, in [0, 1]."""
+    clean = face.probabilities.get(CLEAN, 1.0)
+    return landmark_quality(face.confidence, score, face.landmarks, clean)
+
+
+def _check_boxes(boxes: object, pixels: Image) -> Floats | None:
+    """The caller's boxes as `(N, 4)`; raises InputError `invalid-box` naming the box."""
+    if boxes is None:
+        return None
+    if not isinstance(boxes, list) or len(boxes) > MOST_FACES:
+        raise InputError(INVALID_BOX, f"boxes are a list of at most {MOST_FACES} x1, y1, x2, y2")
+    for index, box in enumerate(boxes):
+        if wrong := box_fault(box, *pixels.shape[1::-1]):
+            raise InputError(INVALID_BOX, f"boxes[{index}] {box!r:.80} {wrong}")
+    return _stack(boxes)
+
+
+def _check_whole(name: str, value: object, least: int, most: int) -> None:
+    if type(value) is not int or not least <= value <= most:
+        _refuse(f"{name} is {value!r:.40}; a whole number from {least} to {most} is needed")
+
+
+def _refuse(detail: str) -> NoReturn:
+    raise InputError(INVALID_REQUEST, detail)
+
+
+def _given(row: AlignRow) -> Iterable[Floats]:
+    return () if row.boxes is None else row.boxes
+
+
+def _grouped(indices: Iterable[int], key: Callable[[int], Key]) -> Iterable[tuple[Key, list[int]]]:
+    """Indices of one key together, in order of first appearance."""
+    groups: dict[Key, list[int]] = {}
+    for index in indices:
+        groups.setdefault(key(index), []).append(index)
+    return groups.items()
+
+
+def _stack(boxes: Sequence[Any]) -> Floats:
+    return np.asarray(boxes, np.float32).reshape(-1, 4)
+
+
+def _drawn(found: FoundBox, face: Alignment, pose: HeadPose) -> DrawnFace:
+    label = f"{quality(face, found.score):.2f} {face.degradation}"
+    return DrawnFace(found.box, face.landmarks, pose, label)
+
+
+def _since(start: float) -> float:
+    return (time.perf_counter() - start) * 1000
