@@ -1,0 +1,58 @@
+"""One face of one session on its way through the networks of one step."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.predictors.tracking_identity import Target, has_size, sized_box
+from handlers.predictors.tracking_networks import Estimate
+from handlers.predictors.tracking_options import BoxSource, TrackingOptions
+from handlers.predictors.tracking_state import Memory
+from handlers.processing.landmarks import bounding_box
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+@dataclass
+class Attempt:
+    """A target and what the networks have made of it so far; it lives for one step.
+
+    `frame` is uint8 RGB `(H, W, 3)`; `fresh` tells whether BT starts from h_0 (line 11 of
+    Algorithm 2). `landmarks` `(68, 2)` are the best estimate yet, in pixels of the frame; `lost`
+    is line 16. `memory` is what BT keeps for the next frame.
+    """
+
+    session: int
+    frame: Image
+    options: TrackingOptions
+    target: Target
+    fresh: bool
+    lost: bool = False
+    landmarks: Floats | None = None
+    estimate: Estimate | None = None
+    probability: float | None = None
+    degradation: str | None = None
+    memory: Memory | None = None
+
+    @property
+    def source(self) -> BoxSource:
+        return self.options.variant.source
+
+    @property
+    def box(self) -> Floats:
+        """Where the face is by the best estimate yet: b_t^BT after BT, P_b before."""
+        return self.target.box if self.landmarks is None else bounding_box(self.landmarks)
+
+    @property
+    def final_box(self) -> Floats:
+        """b_t, or without an estimate the last valid box; b_0 where that has no size."""
+        if self.lost or not has_size(self.box):
+            return sized_box(self.target.face)
+        return self.box
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether this was a new face that turned out to be none."""
+        return self.lost and self.target.is_new

@@ -1,0 +1,120 @@
+"""Lines 11 to 21 of Algorithm 1 and 2, each for all faces of all sessions that it concerns."""
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handlers.predictors.alignment import Alignment
+from handlers.predictors.tracking_attempt import Attempt
+from handlers.predictors.tracking_identity import duplicates
+from handlers.predictors.tracking_networks import Estimate, Recall, TrackingNetworks, View
+from handlers.predictors.tracking_options import BoxSource
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+class Aligner(Protocol):
+    """What `AlignmentPredictor` does."""
+
+    def align(
+        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool = ...
+    ) -> list[list[Alignment]]: ...
+
+
+class Stopwatch:
+    """Milliseconds by name, from one lap to the next."""
+
+    def __init__(self) -> None:
+        self.laps_ms: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps_ms[name] = self.laps_ms.get(name, 0.0) + (now - self._last) * 1e3
+        self._last = now
+
+
+class Stages:
+    """The networks of a tracker in the order of the algorithm; works on the attempts of a step."""
+
+    def __init__(self, networks: TrackingNetworks, aligner: Aligner, t_c: float) -> None:
+        self._networks, self._aligner, self._t_c = networks, aligner, t_c
+
+    def run(self, attempts: Sequence[Attempt], clock: Stopwatch) -> None:
+        """Take every attempt to its end."""
+        tracked = [a for a in attempts if a.source is BoxSource.TRACKER]
+        self._estimate(tracked)
+        clock.lap("track")
+        self._validate(tracked)
+        clock.lap("validate")
+        self._align([a for a in attempts if a.options.variant.aligns and not a.lost])
+        clock.lap("align")
+        self._validate([a for a in attempts if a.source is BoxSource.PREVIOUS])
+        clock.lap("validate")
+        _merge(attempts)
+        self._remember([a for a in tracked if not a.is_dropped])
+        clock.lap("remember")
+
+    def _estimate(self, attempts: Sequence[Attempt]) -> None:
+        """Lines 12 to 14: BT from P_b."""
+        views = [View(attempt.frame, attempt.target.box) for attempt in attempts]
+        estimates = self._networks.estimate(views, [_recall(attempt) for attempt in attempts])
+        for attempt, estimate in zip(attempts, estimates, strict=True):
+            attempt.estimate, attempt.landmarks = estimate, estimate.points
+
+    def _validate(self, attempts: Sequence[Attempt]) -> None:
+        """Lines 15 and 16: FV on the landmarks so far."""
+        asked = [a for a in attempts if a.options.variant.validates]
+        landmarks = [a.landmarks for a in asked if a.landmarks is not None]
+        answers = self._networks.validate([a.frame for a in asked], landmarks)
+        for attempt, answer in zip(asked, answers, strict=True):
+            attempt.probability, attempt.lost = answer, answer < self._t_c
+
+    def _align(self, attempts: Sequence[Attempt]) -> None:
+        """Line 18: the landmark network at the box so far."""
+        for denoises in (True, False):
+            asked = [a for a in attempts if a.options.variant.denoises is denoises]
+            boxes = [attempt.box[None] for attempt in asked]
+            faces = self._aligner.align([a.frame for a in asked], boxes, denoises)
+            for attempt, (face,) in zip(asked, faces, strict=True):
+                attempt.landmarks, attempt.degradation = face.landmarks, face.degradation
+
+    def _remember(self, attempts: Sequence[Attempt]) -> None:
+        """What the next step takes for X_{t-1}: the features of X_t at its final box.
+
+        A lost face that was looked for at its last valid box has been seen there already.
+        """
+        moved = [a for a in attempts if not np.array_equal(a.final_box, a.target.box)]
+        features = self._networks.remember([View(a.frame, a.final_box) for a in moved])
+        for attempt, one in zip(moved, features, strict=True):
+            attempt.memory = _memory(attempt.estimate, one)
+        for attempt in attempts:
+            if attempt.memory is None and attempt.estimate is not None:
+                attempt.memory = _memory(attempt.estimate, attempt.estimate.features)
+
+
+def _recall(attempt: Attempt) -> Recall:
+    """Where BT goes on: h_0 on line 12; X_t's crop stands for both at a detection."""
+    memory = attempt.target.face.memory
+    if memory is None:
+        return Recall(None, None)
+    features = None if attempt.target.detected else memory["features"]
+    return Recall(None if attempt.fresh else memory, features)
+
+
+def _memory(estimate: Estimate | None, features: Tensor) -> dict[str, Tensor]:
+    return {**(estimate.state if estimate else {}), "features": features}
+
+
+def _merge(attempts: Sequence[Attempt]) -> None:
+    """Of a session's faces that have become one, all but the first lose it."""
+    for session in {attempt.session for attempt in attempts}:
+        followed = [a for a in attempts if a.session == session and not a.lost]
+        boxes = [attempt.box for attempt in followed]
+        for index in duplicates(boxes, [a.target.face.validated for a in followed]):
+            followed[index].lost = True
