@@ -67,10 +67,14 @@ class SEBlock(nn.Module):
                 SqueezeExcitation(outputs, 8),
             )
         same = stride == 1 and inputs == outputs
-        self.shortcut = nn.Identity() if same else conv_norm(inputs, outputs, 1, stride)
+        self.shortcut = nn.Identity() if same else conv_norm(inputs, outputs, 1)
+        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.shortcut(x) + self.residual(x))
+        # A strided 1 x 1 convolution, spelled as slicing and an unstrided one: the strided kernel
+        # writes beyond its memory on a CPU with few channels (torch 2.13, channels last, float32).
+        kept = x[..., :: self.stride, :: self.stride]
+        return torch.relu(self.shortcut(kept) + self.residual(x))
 
 
 class SEResNet(nn.Module):

@@ -85,12 +85,13 @@ class Run:
             losses = self._learn(make_batch(rng, self.schedule.batch))
             self.step += 1
             bar.update()
-            if self.step % 25 == 0:
+            last = self.step == self.schedule.steps
+            if self.step % 25 == 0 or last:
                 rate = (self.step - first) * self.schedule.batch / (time.monotonic() - started)
                 values = {name: float(value) for name, value in losses.items()}
                 bar.set_postfix({**values, "img/s": round(rate)})
                 self._log(values)
-            if self.step % self.schedule.save_every == 0 or self.step == self.schedule.steps:
+            if self.step % self.schedule.save_every == 0 or last:
                 self._save()
         bar.close()
 

@@ -1,0 +1,158 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from handlers.networks.align import AlignmentNetwork
+from handlers.networks.denoiser import Cleaned
+from handlers.networks.landmarks import Located
+from handlers.predictors.alignment import AlignmentOptions, AlignmentPredictor, eye_line
+from handlers.processing.landmarks import MIRROR, bounding_box
+
+
+class BrightDots(nn.Module):
+    """A landmark network that reads the face drawn by `draw`: point i has its own brightness."""
+
+    def forward(self, crops: Tensor) -> Located:
+        rows = len(crops)
+        red = (crops[:, 0] * 127.5 + 127.5).flatten(1)
+        at = red.argmax(dim=1)
+        x, y = at % 128, at // 128
+        points = torch.stack([x, y], dim=-1).float()[:, None].repeat(1, 68, 1)
+        return Located(points, torch.ones(rows, 68))
+
+
+class TinyFace(nn.Module):
+    """A landmark network that puts an upright face shape around the middle of any crop."""
+
+    def __init__(self, shape: np.ndarray) -> None:
+        super().__init__()
+        self.shape = torch.from_numpy(shape)
+
+    def forward(self, crops: Tensor) -> Located:
+        return Located(self.shape.repeat(len(crops), 1, 1), torch.ones(len(crops), 68))
+
+
+class Darkness(nn.Module):
+    """A denoiser that brightens dark crops."""
+
+    classes = ("illumination",)
+
+    def forward(self, crops: Tensor) -> Cleaned:
+        dark = crops.mean(dim=(1, 2, 3)) < -0.5
+        cleaned = torch.where(dark[:, None, None, None], crops + 0.5, crops)
+        probabilities = torch.stack([(~dark).float(), dark.float()], dim=1)
+        return Cleaned(cleaned, probabilities, dark.long())
+
+
+def predictor(
+    locate: nn.Module, denoiser: nn.Module | None = None, **options: object
+) -> AlignmentPredictor:
+    network = AlignmentNetwork(landmarks={"backbone": "senet", "size": "tiny", "head": "heatmap"})
+    network.landmarks, network.denoiser = locate, denoiser  # type: ignore[assignment]
+    return AlignmentPredictor(network, AlignmentOptions(1.3, 128, **options))  # type: ignore[arg-type]
+
+
+def symmetric_shape() -> np.ndarray:
+    """Points that equal their mirror image in a 128-pixel crop, the eyes above the middle."""
+    rng = np.random.default_rng(0)
+    shape = rng.uniform(30, 98, (68, 2)).astype(np.float32)
+    flipped = shape[MIRROR].copy()
+    flipped[:, 0] = 127 - flipped[:, 0]
+    shape = (shape + flipped) / 2
+    shape[36:42, 0] -= 30
+    shape[42:48, 0] += 30
+    return shape
+
+
+def random_picture(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+
+
+BOX = np.array([60, 40, 180, 160], np.float32)
+
+
+def test_a_point_seen_in_the_crop_is_reported_in_pixels_of_the_picture() -> None:
+    picture = np.zeros((200, 300, 3), np.uint8)
+    picture[90:93, 130:133] = 255
+    found = predictor(BrightDots(), passes=1, flip=False).align([picture], [BOX[None]])[0][0]
+    np.testing.assert_allclose(found.landmarks[0], [131, 91], atol=1.5)
+
+
+def test_averaging_with_the_mirror_image_keeps_a_point_where_it_is() -> None:
+    picture = np.zeros((200, 300, 3), np.uint8)
+    picture[90:93, 130:133] = 255
+    found = predictor(BrightDots(), passes=1, flip=True).align([picture], [BOX[None]])[0][0]
+    np.testing.assert_allclose(found.landmarks[0], [131, 91], atol=1.5)
+
+
+def test_the_faces_of_many_pictures_come_back_in_their_order() -> None:
+    pictures = [random_picture(seed) for seed in range(3)]
+    boxes = [np.stack([BOX, BOX + 5]), np.zeros((0, 4), np.float32), BOX[None] - 20]
+    many = predictor(TinyFace(symmetric_shape())).align(pictures, boxes)
+    assert [len(faces) for faces in many] == [2, 0, 1]
+    alone = predictor(TinyFace(symmetric_shape())).align([pictures[2]], [boxes[2]])
+    np.testing.assert_allclose(many[2][0].landmarks, alone[0][0].landmarks, atol=1e-3)
+
+
+def test_no_face_needs_no_network() -> None:
+    assert predictor(nn.Module()).align([random_picture()], [np.zeros((0, 4))]) == [[]]
+
+
+def test_more_faces_than_a_batch_holds_are_all_found() -> None:
+    boxes = np.tile(BOX, (70, 1))
+    found = predictor(TinyFace(symmetric_shape())).align([random_picture()], [boxes])
+    assert len(found[0]) == 70
+
+
+def test_the_second_look_is_upright_on_what_the_first_one_found() -> None:
+    shape = symmetric_shape()
+    turned = shape @ np.array([[0.8, 0.6], [-0.6, 0.8]], np.float32)
+    turned = turned - turned.mean(axis=0) + 63.5
+    found = predictor(TinyFace(turned), passes=2, flip=False).align([random_picture()], [BOX[None]])
+    one_turn = np.arctan2(*eye_line(turned)[::-1])
+    both = np.arctan2(*eye_line(found[0][0].landmarks)[::-1])
+    assert both == pytest.approx(2 * one_turn, abs=1e-4)
+
+
+def test_a_dark_crop_is_denoised_and_a_bright_one_is_not() -> None:
+    dark, bright = np.full((200, 300, 3), 5, np.uint8), np.full((200, 300, 3), 200, np.uint8)
+    whole = predictor(TinyFace(symmetric_shape()), Darkness(), passes=1)
+    first, second = (faces[0] for faces in whole.align([dark, bright], [BOX[None]] * 2))
+    assert first.denoised and first.degradation == "illumination"
+    assert first.denoised_crop is not None and first.denoised_crop.mean() > first.crop.mean() + 30
+    assert not second.denoised and second.denoised_crop is None
+    assert second.probabilities == {"clean": 1.0, "illumination": 0.0}
+
+
+def test_denoising_can_be_turned_off() -> None:
+    dark = np.full((200, 300, 3), 5, np.uint8)
+    whole = predictor(TinyFace(symmetric_shape()), Darkness())
+    face = whole.align([dark], [BOX[None]], denoise=False)[0][0]
+    assert not face.denoised and face.degradation == "clean"
+
+
+def test_confidence_falls_as_the_maps_spread() -> None:
+    class Spreading(TinyFace):
+        spread = 1.0
+
+        def forward(self, crops: Tensor) -> Located:
+            return super().forward(crops)._replace(spread=torch.full((len(crops), 68), self.spread))
+
+    network = Spreading(symmetric_shape())
+    values = []
+    for network.spread in (0.5, 2.0, 8.0):
+        values.append(predictor(network).align([random_picture()], [BOX[None]])[0][0].confidence)
+    assert values == sorted(values, reverse=True)
+    assert 0 < values[-1] and values[0] <= 1
+
+
+def test_a_network_without_landmarks_is_refused() -> None:
+    with pytest.raises(ValueError, match="landmarks"):
+        AlignmentPredictor(AlignmentNetwork(), AlignmentOptions(1.3, 128))
+
+
+def test_the_result_box_of_a_face_lies_around_its_landmarks() -> None:
+    found = predictor(TinyFace(symmetric_shape())).align([random_picture()], [BOX[None]])[0][0]
+    box = bounding_box(found.landmarks)
+    assert box[0] < box[2] and box[1] < box[3]

@@ -1,0 +1,53 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.processing.boxes import Crop
+
+finite = st.floats(-500, 500)
+
+
+@given(finite, finite, st.floats(1, 1000), st.floats(-4, 4))
+def test_points_survive_the_way_into_a_crop_and_back(
+    x: float, y: float, side: float, angle: float
+) -> None:
+    crop = Crop((x, y), side, 128, angle)
+    points = np.random.default_rng(0).uniform(-300, 300, (68, 2)).astype(np.float32)
+    np.testing.assert_allclose(crop.from_crop(crop.to_crop(points)), points, atol=0.05)
+
+
+def test_the_crop_around_a_box_has_the_box_in_its_middle() -> None:
+    crop = Crop.around(np.array([10, 20, 50, 40], np.float32), context=1.5)
+    assert crop.centre == (30, 30)
+    assert crop.side == pytest.approx(60)
+    np.testing.assert_allclose(crop.to_crop(np.array([[30, 30]])), [[63.5, 63.5]])
+
+
+@pytest.mark.parametrize("side", [40.0, 128.0, 300.0, 900.0])
+@pytest.mark.parametrize("angle_deg", [0.0, 30.0, -120.0])
+def test_a_dot_in_the_picture_is_in_the_crop_where_the_geometry_says(
+    side: float, angle_deg: float
+) -> None:
+    image = np.zeros((1000, 1200, 3), np.uint8)
+    where = np.array([604.0, 494.0], np.float32)
+    cv2.circle(image, (604, 494), max(round(side / 30), 2), (255, 255, 255), -1)
+    crop = Crop((600.0, 500.0), side, 128, float(np.deg2rad(angle_deg)))
+    weights = crop.extract(image)[..., 0].astype(np.float64)
+    ys, xs = np.indices(weights.shape)
+    found = np.array([(weights * xs).sum(), (weights * ys).sum()]) / weights.sum()
+    np.testing.assert_allclose(found, crop.to_crop(where[None])[0], atol=0.15)
+
+
+def test_a_crop_beyond_the_picture_is_black() -> None:
+    image = np.full((50, 50, 3), 200, np.uint8)
+    assert Crop((500.0, 500.0), 60).extract(image).max() == 0
+    assert Crop((5000.0, 5000.0), 600).extract(image).max() == 0
+
+
+def test_shrinking_averages_instead_of_skipping_pixels() -> None:
+    stripes = np.zeros((800, 800, 3), np.uint8)
+    stripes[:, ::2] = 255
+    inner = Crop((400.0, 400.0), 700).extract(stripes)[20:-20, 20:-20]
+    assert 110 < inner.min() and inner.max() < 145
