@@ -36,6 +36,7 @@ class DenoisingBatches:
             "classes": torch.tensor([label for _, label in pairs]),
             "clean": to_tensor(clean),
             "points": torch.from_numpy(points),
+            "stray": torch.from_numpy(rng.random(size, dtype=np.float32)),
         }
 
 
@@ -68,7 +69,7 @@ class DenoiserLearner(nn.Module):
         classified = self.denoiser.classifier(crops)
         classes = batch["classes"]
         entropy = cross_entropy(classified.logits.float(), classes)
-        strays = torch.rand(len(classes), device=classes.device) < wander
+        strays = batch["stray"] < wander
         routed = torch.where(strays, classified.logits.argmax(dim=-1), classes)
         cleaned = self.denoiser.clean(crops, routed)
         image = mse_loss(cleaned, clean)

@@ -1,6 +1,7 @@
 """Training on made faces: it learns, resumes as if unbroken, and refuses wrong recipes."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -87,7 +88,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path, data: Pa
     run_recipe(recipe(tmp_path, *parts), data, tmp_path / "whole", tmp_path / "store-1")
     broken = Stopping(stop_at=4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Degrading, "__call__", broken.degrade)
+        patch.setattr(Degrading, "__call__", lambda *arguments: broken.degrade(*arguments))
         with pytest.raises(KeyboardInterrupt):
             run_recipe(recipe(tmp_path, *parts), data, tmp_path / "broken", tmp_path / "store-2")
     assert not (tmp_path / "store-2" / "small").exists()
@@ -105,11 +106,11 @@ class Stopping:
         self.left = stop_at * 4
         self.original = Degrading.__call__
 
-    def degrade(self, *arguments: object) -> object:
+    def degrade(self, *arguments: Any) -> Any:
         if self.left == 0:
             raise KeyboardInterrupt
         self.left -= 1
-        return self.original(*arguments)  # type: ignore[arg-type]
+        return self.original(*arguments)
 
 
 def test_a_recipe_starts_from_the_models_it_names_by_the_classes_of_their_denoisers(
