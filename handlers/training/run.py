@@ -24,6 +24,7 @@ def run_recipe(path: Path, data: Path, runs: Path, store: Path, resume: bool = T
     goes on from its last checkpoint.
     """
     recipe = read_recipe(path)
+    torch.manual_seed(recipe.schedule.seed)
     network = AlignmentNetwork(
         None if recipe.landmarks is None else asdict(recipe.landmarks),
         None if recipe.denoiser is None else asdict(recipe.denoiser),
