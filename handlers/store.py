@@ -8,7 +8,9 @@ import torch
 from handlers.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from handlers.networks.align import AlignmentNetwork
 from handlers.networks.fuse import fuse
+from handlers.networks.mtcnn import MTCNN
 from handlers.predictors.alignment import AlignmentOptions, AlignmentPredictor
+from handlers.predictors.detection import FaceDetector
 
 
 @dataclass(frozen=True)
@@ -33,3 +35,11 @@ def load_aligner(store: Path, name: str, device: str = "cpu") -> StoredAligner:
     fuse(network.eval()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     options = AlignmentOptions(config["context"], config["crop_px"])
     return StoredAligner(AlignmentPredictor(network, options, device), checkpoint)
+
+
+def load_detector(store: Path, device: str = "cpu") -> FaceDetector:
+    """Build the face detector of the store. Raises CheckpointError where there is none."""
+    checkpoint = load_checkpoint(store / "mtcnn", device)
+    network = MTCNN()
+    network.load_state_dict(checkpoint.tensors)
+    return FaceDetector.from_config(network.eval(), checkpoint.config, device)
