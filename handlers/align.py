@@ -104,11 +104,11 @@ class AlignOptions:
 
 @dataclass(frozen=True)
 class AlignRow:
-    """One decoded row; `boxes` `(N, 4)` where the caller gave them."""
+    """One decoded row; `boxes`, `(4,)` each, where the caller gave them."""
 
     image: DecodedImage
     options: AlignOptions
-    boxes: Floats | None
+    boxes: list[Floats] | None
     decode_ms: float
 
 
@@ -167,7 +167,7 @@ class AlignHandler(Handler[AlignRow]):
         return [(self._outputs(row, boxes, faces, times), None) for row, boxes, faces in rows]
 
     def _detect(self, rows: Sequence[AlignRow]) -> list[list[FoundBox]]:
-        found = [[FoundBox(box, None) for box in _given(row)] for row in rows]
+        found = [[FoundBox(box, None) for box in row.boxes or ()] for row in rows]
         searched = [index for index, row in enumerate(rows) if row.boxes is None]
         for min_face_px, group in _grouped(searched, lambda i: rows[i].options.min_face_px):
             pictures = [rows[index].image.pixels for index in group]
@@ -184,7 +184,7 @@ class AlignHandler(Handler[AlignRow]):
         aligned: list[list[Alignment]] = [[] for _ in rows]
         for denoise, group in _grouped(range(len(rows)), lambda i: rows[i].options.denoise):
             pictures = [rows[index].image.pixels for index in group]
-            boxes = [_stack([face.box for face in found[index]]) for index in group]
+            boxes = [_stack(found[index]) for index in group]
             faces = self.parts.aligner.align(pictures, boxes, denoise == "auto")
             for index, of_row in zip(group, faces, strict=True):
                 aligned[index] = of_row
@@ -201,15 +201,11 @@ class AlignHandler(Handler[AlignRow]):
         height, width = image.pixels.shape[:2]
         poses = [self.parts.pose.estimate(face.landmarks, width, height) for face in faces]
         seen = list(zip(boxes, faces, poses, strict=True))
+        size = {"width": width, "height": height}
+        handled = {"rotated": image.rotated, "frames": image.frames}
         outputs: dict[str, Any] = {
             "model": self._model(),
-            "image": {
-                "width": width,
-                "height": height,
-                "format": image.format,
-                "rotated": image.rotated,
-                "frames": image.frames,
-            },
+            "image": {**size, "format": image.format, **handled},
             "notes": list(image.notes),
             "faces": [self._face(row, *face) for face in seen],
             "timings_ms": {"decode": row.decode_ms, **times},
@@ -263,8 +259,8 @@ def quality(face: Alignment, score: float | None) -> float:
     return landmark_quality(face.confidence, score, face.landmarks, clean)
 
 
-def _check_boxes(boxes: object, pixels: Image) -> Floats | None:
-    """The caller's boxes as `(N, 4)`; raises InputError `invalid-box` naming the box."""
+def _check_boxes(boxes: object, pixels: Image) -> list[Floats] | None:
+    """The caller's boxes, `(4,)` each; raises InputError `invalid-box` naming the box."""
     if boxes is None:
         return None
     if not isinstance(boxes, list) or len(boxes) > MOST_FACES:
@@ -272,7 +268,7 @@ def _check_boxes(boxes: object, pixels: Image) -> Floats | None:
     for index, box in enumerate(boxes):
         if wrong := box_fault(box, *pixels.shape[1::-1]):
             raise InputError(INVALID_BOX, f"boxes[{index}] {box!r:.80} {wrong}")
-    return _stack(boxes)
+    return [np.asarray(box, np.float32) for box in boxes]
 
 
 def _check_whole(name: str, value: object, least: int, most: int) -> None:
@@ -284,10 +280,6 @@ def _refuse(detail: str) -> NoReturn:
     raise InputError(INVALID_REQUEST, detail)
 
 
-def _given(row: AlignRow) -> Iterable[Floats]:
-    return () if row.boxes is None else row.boxes
-
-
 def _grouped(indices: Iterable[int], key: Callable[[int], Key]) -> Iterable[tuple[Key, list[int]]]:
     """Indices of one key together, in order of first appearance."""
     groups: dict[Key, list[int]] = {}
@@ -296,8 +288,8 @@ def _grouped(indices: Iterable[int], key: Callable[[int], Key]) -> Iterable[tupl
     return groups.items()
 
 
-def _stack(boxes: Sequence[Any]) -> Floats:
-    return np.asarray(boxes, np.float32).reshape(-1, 4)
+def _stack(found: Sequence[FoundBox]) -> Floats:
+    return np.asarray([face.box for face in found], np.float32).reshape(-1, 4)
 
 
 def _drawn(found: FoundBox, face: Alignment, pose: HeadPose) -> DrawnFace:

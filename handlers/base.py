@@ -55,6 +55,8 @@ class Handler(ABC, Generic[Item]):
         for index, row in enumerate(rows):
             try:
                 items[index] = self.decode(read_request(row))
+            except WireError as error:
+                replies[index] = write_error(INVALID_REQUEST, str(error))
             except Exception as error:
                 replies[index] = _refuse(error)
         answers = self._compute_guarded(list(items.values()))
@@ -88,8 +90,6 @@ class Handler(ABC, Generic[Item]):
 def _refuse(error: Exception) -> bytes:
     if isinstance(error, InputError):
         return write_error(error.type, error.detail)
-    if isinstance(error, WireError):
-        return write_error(INVALID_REQUEST, str(error))
     logger.error("a row failed", exc_info=error)
     if isinstance(error, torch.OutOfMemoryError):
         return write_error(INTERNAL, "the device's memory does not hold this input")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 MAX_BYTES = 256 * 2**20
+MAX_AXES = 8
 ARRAY_KEYS = frozenset({"dtype", "shape", "data"})
 DTYPES = frozenset(
     {"bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"}
@@ -103,13 +104,17 @@ def _unpack_map(value: dict[str, Any]) -> dict[str, Any] | Array:
     if value.keys() != ARRAY_KEYS:
         return value
     dtype, shape, data = value["dtype"], value["shape"], value["data"]
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise WireError(f"array of {dtype!r}; known are {', '.join(sorted(DTYPES))}")
-    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-        raise WireError(f"array of shape {shape!r}; needed is a list of sizes of at least 0")
+    if not isinstance(shape, list) or len(shape) > MAX_AXES or not all(map(_is_size, shape)):
+        raise WireError(f"array of shape {shape!r:.80}; needed are at most {MAX_AXES} sizes from 0")
     if not isinstance(data, bytes):
         raise WireError(f"array data is a {type(data).__name__}; bytes are needed")
     needed = math.prod(shape) * np.dtype(dtype).itemsize
     if len(data) != needed:
         raise WireError(f"array {dtype} {shape} needs {needed} bytes, {len(data)} came")
     return np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).reshape(shape)
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAX_BYTES
