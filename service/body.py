@@ -76,7 +76,7 @@ async def _read_multipart(request: Request, settings: Settings) -> Upload:
     finally:
         await form.close()
     if len(upload.data) > limit:
-        raise _too_large(limit)
+        raise ServiceError(Problem.BODY_TOO_LARGE, _at_most(limit))
     return upload
 
 
@@ -94,7 +94,7 @@ async def _take_file(form: FormData) -> Upload:
 async def _bounded(request: Request, settings: Settings, limit: int) -> AsyncGenerator[bytes, None]:
     """Yield the body's chunks; stops with an error as soon as it is too large or too slow."""
     if (declared := _declared_length(request)) is not None and declared > limit:
-        raise _too_large(settings.max_upload_bytes)
+        raise _cut_short(Problem.BODY_TOO_LARGE, _at_most(settings.max_upload_bytes))
     loop = asyncio.get_running_loop()
     deadline = loop.time() + settings.read_timeout_s
     chunks, received = request.stream(), 0
@@ -105,12 +105,12 @@ async def _bounded(request: Request, settings: Settings, limit: int) -> AsyncGen
             ):
                 chunk = await anext(chunks, None)
         except TimeoutError:
-            raise _too_slow(settings, received) from None
+            raise _cut_short(Problem.BODY_TOO_SLOW, _at_rate(settings, received)) from None
         if chunk is None:
             return
         received += len(chunk)
         if received > limit:
-            raise _too_large(settings.max_upload_bytes)
+            raise _cut_short(Problem.BODY_TOO_LARGE, _at_most(settings.max_upload_bytes))
         yield chunk
 
 
@@ -125,15 +125,17 @@ def _upload(data: bytes, declared: str, what: str) -> Upload:
     return Upload(data, None if declared in UNDECLARED else declared)
 
 
-def _too_large(limit: int) -> ServiceError:
-    return ServiceError(
-        Problem.BODY_TOO_LARGE, f"a picture may have at most {limit} bytes; this one has more"
-    )
+def _cut_short(problem: Problem, detail: str) -> ServiceError:
+    """Return the error for an upload whose rest will not be read: its connection ends with it."""
+    return ServiceError(problem, detail, headers={"Connection": "close"})
 
 
-def _too_slow(settings: Settings, received: int) -> ServiceError:
-    return ServiceError(
-        Problem.BODY_TOO_SLOW,
+def _at_most(limit: int) -> str:
+    return f"a picture may have at most {limit} bytes; this one has more"
+
+
+def _at_rate(settings: Settings, received: int) -> str:
+    return (
         f"{received} bytes came; an upload may take {settings.read_timeout_s:g} s and pause for "
-        f"{settings.read_idle_timeout_s:g} s",
+        f"{settings.read_idle_timeout_s:g} s"
     )

@@ -18,7 +18,6 @@ from service.schemas import ProblemBody
 
 MEDIA_TYPE = "application/problem+json"
 LINGER_S = 2.0
-UPLOAD_CUT_SHORT = frozenset({Problem.BODY_TOO_LARGE, Problem.BODY_TOO_SLOW})
 HTTP_PROBLEMS: Mapping[int, Problem] = {
     404: Problem.NOT_FOUND,
     405: Problem.METHOD_NOT_ALLOWED,
@@ -67,11 +66,9 @@ def problem_body(error: ServiceError, connection: HTTPConnection) -> dict[str, A
 
 
 def problem_response(error: ServiceError, connection: HTTPConnection) -> Response:
-    """Return the reply for `error`; uploads that were cut short end with their connection."""
-    headers, kind = error.headers, ProblemResponse
-    if error.problem in UPLOAD_CUT_SHORT:
-        headers, kind = {**headers, "Connection": "close"}, LingeringResponse
-    return kind(problem_body(error, connection), error.problem.status, headers)
+    """Return the reply for `error`; one that ends the connection lingers for the upload's rest."""
+    kind = LingeringResponse if "Connection" in error.headers else ProblemResponse
+    return kind(problem_body(error, connection), error.problem.status, error.headers)
 
 
 def install_error_handlers(app: FastAPI) -> None:

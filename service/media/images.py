@@ -13,8 +13,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from service.errors import Problem, ServiceError
+from service.media.blocks import BlockFlood, check_png_chunks, count_gif_frames
 from service.media.formats import OTHER_PICTURES, READ_HERE, describe_bytes, name_format
-from service.media.gif import count_frames
 
 # The readers themselves rather than Image.open: its warnings about size belong to the process,
 # while the bound here is an option of each application.
@@ -39,6 +39,7 @@ MEDIA_TYPES: Mapping[str, str] = {
     "image/gif": "GIF",
 }
 MAX_FRAMES = 10_000
+MAX_READS = 20_000
 SEND_INSTEAD = f"send {', '.join(READ_HERE[:-1])} or {READ_HERE[-1]}"
 
 
@@ -57,18 +58,34 @@ class ImageHeader:
         return self.width * self.height * self.frames
 
 
+class _Header(BytesIO):
+    """A file that a reader may ask for only so many pieces of: no header needs more."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read on; raises BlockFlood when asked too often."""
+        self.reads += 1
+        if self.reads > MAX_READS:
+            raise BlockFlood(f"more than {MAX_READS} pieces in its header")
+        return super().read(size)
+
+
 def sniff(data: bytes) -> ImageHeader:
     """Read the header of a picture (JPEG, PNG, WebP, BMP or GIF).
 
     The size is as stored: EXIF orientation may swap it. Raises ServiceError: empty-body;
     not-an-image or unsupported-format, naming what was found; invalid-image when the header cannot
-    be read; too-many-pixels when it declares more than any reader takes.
+    be read or is a flood of small pieces; too-many-pixels when it declares more than any reader
+    takes.
     """
     name = _readable_format(data)
     try:
-        with READERS[name](BytesIO(data)) as picture:
+        with READERS[name](_Header(data)) as picture:
             width, height = picture.size
             frames = _count_frames(name, picture, data)
+    except BlockFlood as error:
+        raise ServiceError(Problem.INVALID_IMAGE, f"{name} with {error}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         raise ServiceError(Problem.TOO_MANY_PIXELS, f"{name} picture: {error}") from error
     except Exception as error:  # readers raise whatever a broken header trips over
@@ -118,7 +135,9 @@ def _readable_format(data: bytes) -> str:
 def _count_frames(name: str, picture: ImageFile, data: bytes) -> int:
     """Count what belongs to one animation; a JPEG's further pictures (MPO) are not its frames."""
     if name == "GIF":
-        return max(1, count_frames(data, MAX_FRAMES))
+        return max(1, count_gif_frames(data, MAX_FRAMES))
     if name == "JPEG":
         return 1
+    if name == "PNG":
+        check_png_chunks(data)
     return int(getattr(picture, "n_frames", 1))

@@ -14,6 +14,7 @@ from PIL import Image
 from service.app import create_app
 from service.examples import ALIGN_REPLY, MODEL
 from service.inference import Answer, Question, Readiness
+from service.security import new_key
 from service.server import make_server
 from service.settings import Settings
 
@@ -135,3 +136,12 @@ def post(client: httpx.AsyncClient) -> Callable[..., Awaitable[httpx.Response]]:
         return await client.post("/align", content=content, headers=headers, params=params)
 
     return send
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """Return a keys file of two keys of one principal, and the two keys."""
+    (first, one), (second, two) = new_key("alice"), new_key("alice")
+    path = tmp_path / "keys.toml"
+    path.write_text(one + two + "requests_per_minute = 12\n")
+    return path, first, second

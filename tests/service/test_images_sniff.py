@@ -1,0 +1,147 @@
+"""Headers are read whatever the bytes, and nothing behind them is decoded."""
+
+import io
+import struct
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from service.errors import Problem, ServiceError
+from service.media.blocks import count_gif_frames
+from service.media.formats import name_format
+from service.media.images import ImageHeader, check_media_type, check_pixels, sniff
+from tests.service.picture_headers import bmp_header, chunk, gif_header, png_header, webp_header
+
+IHDR = chunk(b"IHDR" + struct.pack(">IIBBBBB", 9, 9, 8, 2, 0, 0, 0))
+GIF_HEAD = b"GIF89a" + struct.pack("<HH", 9, 9) + b"\0\0\0"
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+
+
+def encode(name: str, frames: int = 1, size: tuple[int, int] = (33, 21)) -> bytes:
+    """Return a picture whose frames differ in colour."""
+    pages = [Image.new("RGB", size, (40 * index, 0, 90)) for index in range(frames)]
+    data = io.BytesIO()
+    more = {"save_all": True, "append_images": pages[1:]} if frames > 1 else {}
+    pages[0].save(data, name, **more)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_tells_its_size(name):
+    assert sniff(encode(name)) == ImageHeader(name, 33, 21, 1)
+
+
+@pytest.mark.parametrize("name", ["GIF", "PNG", "WEBP"])
+def test_an_animation_tells_its_frames(name):
+    header = sniff(encode(name, frames=5))
+    assert (header.frames, header.pixels) == (5, 5 * 33 * 21)
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "BMP", "GIF"])
+def test_the_pixels_are_not_needed(name):
+    assert sniff(encode(name, size=(400, 300))[:900]).width == 400
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "I;16", "1", "LA"])
+def test_every_colour_model_has_a_header(mode):
+    data = io.BytesIO()
+    Image.new(mode, (20, 10)).save(data, "JPEG" if mode == "CMYK" else "PNG")
+    assert (sniff(data.getvalue()).width, sniff(data.getvalue()).height) == (20, 10)
+
+
+def test_a_jpeg_with_further_pictures_is_one_frame():
+    assert sniff(encode("MPO", frames=2)) == ImageHeader("JPEG", 33, 21, 1)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [png_header(30_000, 30_000), gif_header(65_535, 65_535), bmp_header(30_000, 30_000)],
+    ids=["PNG", "GIF", "BMP"],
+)
+def test_a_bomb_costs_no_memory(data):
+    tracemalloc.start()
+    header = sniff(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+    with pytest.raises(ServiceError) as caught:
+        check_pixels(header, 50_000_000)
+    assert caught.value.problem is Problem.TOO_MANY_PIXELS
+
+
+def test_a_size_that_the_reader_itself_refuses_is_too_many_pixels():
+    with pytest.raises(ServiceError) as caught:
+        sniff(webp_header(16_000, 16_000))
+    assert caught.value.problem is Problem.TOO_MANY_PIXELS
+
+
+def test_frames_are_counted_to_the_bound_and_no_further():
+    assert count_gif_frames(gif_header(1, 1, 7), 100) == 7
+    assert count_gif_frames(gif_header(1, 1, 7), 5) == 6
+    assert count_gif_frames(gif_header(1, 1, 7)[:-40], 100) == 5
+
+
+def test_a_declared_type_may_be_any_name_of_the_format():
+    for declared in (None, "image/jpeg", "image/jpg", "image/pjpeg"):
+        check_media_type(ImageHeader("JPEG", 1, 1, 1), declared)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_header_or_a_problem_of_the_client(data):
+    _sniff_or_refuse(data)
+
+
+@given(st.sampled_from(FORMATS), st.data())
+def test_a_picture_with_changed_bytes_is_a_header_or_a_problem_of_the_client(name, draw):
+    data = bytearray(encode(name, frames=2 if name in ("GIF", "WEBP", "PNG") else 1))
+    for _ in range(draw.draw(st.integers(1, 6))):
+        at = draw.draw(st.integers(0, len(data) - 1))
+        data[at] = draw.draw(st.integers(0, 255))
+    _sniff_or_refuse(bytes(data[: draw.draw(st.integers(1, len(data)))]))
+
+
+@given(st.sampled_from(FORMATS), st.binary(max_size=200))
+def test_a_right_start_with_any_rest_is_a_header_or_a_problem_of_the_client(name, rest):
+    _sniff_or_refuse(encode(name)[:26] + rest)
+
+
+@given(st.binary(max_size=400), st.integers(0, 50))
+def test_counting_frames_ends_on_any_bytes(data, most):
+    assert 0 <= count_gif_frames(b"GIF89a" + data, most) <= most + 1
+
+
+PIECES = 100_000
+FLOODS = {
+    "PNG chunks before the pixels": b"\x89PNG\r\n\x1a\n" + IHDR + chunk(b"prVt") * PIECES,
+    "PNG chunks of pixels": b"\x89PNG\r\n\x1a\n" + IHDR + chunk(b"IDAT") * PIECES,
+    "GIF comments": GIF_HEAD + b"!\xfe\x01a\0" * PIECES,
+    "GIF pieces of pixels": GIF_HEAD + b"," + bytes(8) + b"\0\x02" + b"\x01a" * PIECES,
+    "JPEG comments": b"\xff\xd8" + b"\xff\xfe\0\x02" * PIECES,
+    "JPEG fill bytes": b"\xff\xd8\xff" + b"\xff" * PIECES,
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_flood_of_small_pieces_is_refused_long_before_its_end(name):
+    with pytest.raises(ServiceError, match="invalid-image.*more than"):
+        sniff(FLOODS[name])
+
+
+@given(st.binary(max_size=40))
+def test_naming_a_format_never_fails(data):
+    assert name_format(data) is None or name_format(data)
+
+
+def _sniff_or_refuse(data: bytes) -> None:
+    try:
+        header = sniff(data)
+    except ServiceError as error:
+        refused = error.problem
+    else:
+        assert header.format in FORMATS
+        assert min(header.width, header.height, header.frames) >= 1
+        return
+    assert refused.status in (415, 422)
