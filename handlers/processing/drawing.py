@@ -35,6 +35,7 @@ HEAD_AXES: tuple[tuple[tuple[int, int, int], Color], ...] = (
 )
 NOSE_TIP = 30
 SUBPIXEL_BITS = 4
+LARGEST_FACE_PX = 4096.0  # lines grow no wider than for this
 OUTLINED_FROM_PX = 90.0  # in smaller faces the dots' outlines would hide the face
 FAR = 2**14  # pixels off the picture from where on nothing is drawn: OpenCV counts in 32 bits
 
@@ -54,7 +55,7 @@ def draw_faces(pixels: Image, faces: Sequence[DrawnFace]) -> Image:
     canvas = np.ascontiguousarray(pixels).copy()
     for face in faces:
         box = bounding_box(face.landmarks)
-        size = float((box[2:] - box[:2]).max())
+        size = min(float((box[2:] - box[:2]).max()), LARGEST_FACE_PX)
         width = max(1, round(size / 160))
         _draw_box(canvas, face.box, width)
         _draw_axes(canvas, face, size, width)

@@ -95,7 +95,7 @@ def _centred(
     points: NDArray[np.floating], name: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     wide = np.asarray(points, np.float64)
-    if wide.ndim != 2 or wide.shape[1] != 2 or not np.isfinite(wide).all():
+    if wide.ndim != 2 or wide.shape[1] != 2 or not wide.size or not np.isfinite(wide).all():
         raise DegenerateShape(f"{name} needs finite points (N, 2), found an array {wide.shape}")
     mean = wide.mean(axis=0)
     if np.abs(wide - mean).max(initial=0.0) < SMALLEST_SPREAD:

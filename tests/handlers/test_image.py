@@ -1,0 +1,337 @@
+"""Pictures of every kind are read right and upright, and anything else is refused by name."""
+
+import contextlib
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+
+from handlers.processing.image import ImageError, decode_image, encode_png
+
+ASTRONAUT = Path(__file__).parents[1] / "assets" / "astronaut.jpg"
+MOST = 1_000_000
+RNG = np.random.default_rng(0)
+# Smooth, and different in every corner and colour: a turned or swapped picture shows.
+SCENE = np.stack(
+    np.broadcast_arrays(
+        np.linspace(0, 255, 24)[:, None], np.linspace(255, 40, 32)[None], np.full((24, 32), 60)
+    ),
+    axis=2,
+).astype(np.uint8)
+
+
+def encoded(picture: Pillow.Image | np.ndarray, format: str, **options: Any) -> bytes:
+    if isinstance(picture, np.ndarray):
+        picture = Pillow.fromarray(picture)
+    buffer = io.BytesIO()
+    picture.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, depth: int, color: int, rows: bytes = b"", *more: bytes) -> bytes:
+    """A PNG written by hand: kinds that Pillow reads but does not write."""
+    head = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    parts = [chunk(b"IHDR", head), *more, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def kind_of(data: bytes, max_pixels: int = MOST) -> str:
+    with pytest.raises(ImageError) as refused:
+        decode_image(data, max_pixels)
+    assert refused.value.detail
+    return refused.value.type
+
+
+@pytest.mark.parametrize(
+    ("format", "options", "tolerance"),
+    [
+        ("PNG", {}, 0),
+        ("BMP", {}, 0),
+        ("WEBP", {"lossless": True}, 0),
+        ("WEBP", {"quality": 95}, 24),
+        ("JPEG", {"quality": 98, "subsampling": 0}, 8),
+        ("JPEG", {"quality": 98, "subsampling": 0, "progressive": True}, 8),
+    ],
+)
+def test_every_format_gives_its_pixels(
+    format: str, options: dict[str, Any], tolerance: int
+) -> None:
+    decoded = decode_image(encoded(SCENE, format, **options), MOST)
+    assert decoded.pixels.dtype == np.uint8
+    assert abs(decoded.pixels.astype(int) - SCENE).max() <= tolerance
+    assert (decoded.format, decoded.rotated, decoded.frames, decoded.notes) == (
+        format,
+        False,
+        1,
+        (),
+    )
+
+
+def test_the_pixels_may_be_written_on() -> None:
+    decode_image(encoded(SCENE, "PNG"), MOST).pixels[0, 0] = 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
+def test_exif_orientation_is_applied(orientation: int, format: str) -> None:
+    # What the camera stored so that a viewer, by the EXIF standard, shows the scene.
+    stored: Callable[[np.ndarray], np.ndarray] = {
+        1: lambda a: a,
+        2: np.fliplr,
+        3: lambda a: np.rot90(a, 2),
+        4: np.flipud,
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, -1),
+    }[orientation]
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    decoded = decode_image(encoded(np.ascontiguousarray(stored(SCENE)), format, exif=exif), MOST)
+    assert decoded.pixels.shape == SCENE.shape
+    assert abs(decoded.pixels.astype(int) - SCENE).mean() < 6
+    assert decoded.rotated == (orientation != 1)
+
+
+@pytest.mark.parametrize("value", [0, 9, 300])
+def test_an_orientation_out_of_range_is_upright(value: int) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = value
+    assert not decode_image(encoded(SCENE, "PNG", exif=exif), MOST).rotated
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_a_broken_exif_block_does_not_spoil_the_picture() -> None:
+    data = encoded(SCENE, "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
+    assert decode_image(data, MOST).pixels.shape == SCENE.shape
+
+
+def test_cmyk_is_read_right_with_and_without_adobes_mark() -> None:
+    data = encoded(Pillow.fromarray(SCENE).convert("CMYK"), "JPEG", quality=98)
+    start = data.index(b"\xff\xee")
+    length = int.from_bytes(data[start + 2 : start + 4], "big") + 2
+    inverted = Pillow.eval(Pillow.fromarray(SCENE).convert("CMYK"), lambda ink: 255 - ink)
+    plain = encoded(inverted, "JPEG", quality=98)
+    unmarked = plain[:start] + plain[start + length :]
+    for picture in (data, unmarked):
+        decoded = decode_image(picture, MOST)
+        assert abs(decoded.pixels.astype(int) - SCENE).mean() < 4
+        assert "CMYK" in decoded.notes[0]
+
+
+def test_sixteen_bit_grey_is_scaled_and_not_clipped() -> None:
+    levels = np.array([[0, 257, 128 * 257, 40_000, 65_535]], ">u2")
+    decoded = decode_image(png(5, 1, 16, 0, b"\0" + levels.tobytes()), MOST)
+    assert decoded.pixels[0, :, 0].tolist() == [0, 1, 128, 156, 255]
+    assert "16-bit" in decoded.notes[0]
+
+
+def test_sixteen_bit_colour_is_scaled_and_not_clipped() -> None:
+    levels = np.array([[0, 128 * 257, 65_535]], ">u2")
+    decoded = decode_image(png(1, 1, 16, 2, b"\0" + levels.tobytes()), MOST)
+    assert decoded.pixels.tolist() == [[[0, 128, 255]]]
+
+
+def test_grey_one_bit_and_palette_pictures_are_read_right() -> None:
+    grey = decode_image(encoded(SCENE[..., 0], "PNG"), MOST).pixels
+    np.testing.assert_array_equal(grey, np.repeat(SCENE[..., :1], 3, axis=2))
+    one_bit = decode_image(png(8, 1, 1, 0, b"\0\xa5"), MOST).pixels
+    assert one_bit[0, :, 2].tolist() == [255, 0, 255, 0, 0, 255, 0, 255]
+    four_bit = decode_image(png(2, 1, 4, 0, b"\0\x3f"), MOST).pixels
+    assert four_bit[0, :, 0].tolist() == [51, 255]
+    palette = chunk(b"PLTE", bytes([9, 8, 7, 1, 2, 3]))
+    assert decode_image(png(2, 1, 8, 3, b"\0\x01\x00", palette), MOST).pixels.tolist() == [
+        [[1, 2, 3], [9, 8, 7]]
+    ]
+
+
+def test_transparent_parts_are_laid_over_white() -> None:
+    half = np.dstack([SCENE, np.full(SCENE.shape[:2], 255, np.uint8)])
+    half[:, :16, 3] = 0
+    half[:, 16, 3] = 128
+    decoded = decode_image(encoded(half, "PNG"), MOST)
+    assert (decoded.pixels[:, :16] == 255).all()
+    np.testing.assert_array_equal(decoded.pixels[:, 17:], SCENE[:, 17:])
+    assert abs(decoded.pixels[:, 16].astype(int) - (SCENE[:, 16] // 2 + 127)).max() <= 2
+    assert "white" in decoded.notes[0]
+
+
+def test_a_transparent_palette_colour_and_grey_with_alpha_are_laid_over_white() -> None:
+    more = (chunk(b"PLTE", bytes([9, 8, 7, 1, 2, 3])), chunk(b"tRNS", b"\x00"))
+    pixels = decode_image(png(2, 1, 8, 3, b"\0\x01\x00", *more), MOST).pixels
+    assert pixels.tolist() == [[[1, 2, 3], [255, 255, 255]]]
+    pixels = decode_image(png(2, 1, 8, 4, b"\0\x40\xff\x40\x00"), MOST).pixels
+    assert pixels.tolist() == [[[64, 64, 64], [255, 255, 255]]]
+
+
+def test_an_opaque_alpha_channel_needs_no_note() -> None:
+    opaque = np.dstack([SCENE, np.full(SCENE.shape[:2], 255, np.uint8)])
+    decoded = decode_image(encoded(opaque, "PNG"), MOST)
+    np.testing.assert_array_equal(decoded.pixels, SCENE)
+    assert decoded.notes == ()
+
+
+def test_a_picture_that_is_all_transparent_shows_its_colours() -> None:
+    clear = np.dstack([SCENE, np.zeros(SCENE.shape[:2], np.uint8)])
+    decoded = decode_image(encoded(clear, "PNG"), MOST)
+    np.testing.assert_array_equal(decoded.pixels, SCENE)
+    assert "transparency ignored" in decoded.notes[0]
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
+def test_of_an_animation_the_first_frame_is_taken_and_noted(format: str) -> None:
+    frames = [Pillow.new("RGB", (20, 10), color) for color in ("red", "lime", "blue")]
+    data = encoded(frames[0], format, save_all=True, append_images=frames[1:], lossless=True)
+    decoded = decode_image(data, MOST)
+    assert decoded.frames == 3
+    assert (decoded.pixels == (255, 0, 0)).all()
+    assert decoded.notes[0] == "animation of 3 frames: the first one is used"
+
+
+def test_further_pictures_in_a_cameras_jpeg_are_no_animation() -> None:
+    data = encoded(SCENE, "MPO", save_all=True, append_images=[Pillow.fromarray(SCENE)])
+    decoded = decode_image(data, MOST)
+    assert (decoded.format, decoded.frames) == ("JPEG", 1)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
+def test_a_picture_cut_off_anywhere_is_told_to_be_truncated(format: str) -> None:
+    data = encoded(RNG.integers(0, 255, (24, 32, 3), np.uint8), format)
+    for length in np.linspace(16, len(data) - 24, 40, dtype=int):
+        assert kind_of(data[:length]) == "truncated-image"
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"", "nothing"),
+        (b"hello, world", "68 65 6c 6c"),
+        (b"  <html>", "HTML"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\x00\x00\x00\x18ftypheic", "HEIC"),
+        (b"\x00\x00\x00\x18ftypisom", "video"),
+        (b'{"image": 1}', "JSON"),
+        (b"II*\x00abc", "TIFF"),
+        (b"data:image/png;base64,AAAA", "data URL"),
+        (b"RIFF\x00\x00\x00\x00WAVE", "52 49"),
+    ],
+)
+def test_what_is_no_picture_is_named(data: bytes, found: str) -> None:
+    with pytest.raises(ImageError, match=found) as refused:
+        decode_image(data, MOST)
+    assert refused.value.type == "not-an-image"
+
+
+def bomb(format: str) -> bytes:
+    if format == "PNG":
+        return png(50_000, 50_000, 8, 2)
+    if format == "GIF":
+        return b"GIF89a" + struct.pack("<HH", 60_000, 60_000) + b"\x00\x00\x00" + gif_frame(1, 1)
+    if format == "GIF frame":
+        return b"GIF89a" + struct.pack("<HH", 1, 1) + b"\x00\x00\x00" + gif_frame(60_000, 60_000)
+    if format == "BMP":
+        header = struct.pack("<IiiHHIIiiII", 40, 40_000, 40_000, 1, 24, 0, 0, 0, 0, 0, 0)
+        return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + header
+    if format == "WEBP":
+        size = (16_382).to_bytes(3, "little") * 2
+        body = b"WEBPVP8X" + struct.pack("<I", 10) + b"\x00" * 4 + size
+        return b"RIFF" + struct.pack("<I", len(body)) + body
+    data = bytearray(encoded(SCENE, "JPEG"))
+    place = data.index(b"\xff\xc0")
+    data[place + 5 : place + 9] = struct.pack(">HH", 60_000, 60_000)
+    return bytes(data)
+
+
+def gif_frame(width: int, height: int) -> bytes:
+    return b"," + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x4c\x01\x00;"
+
+
+@pytest.mark.parametrize("format", ["PNG", "GIF", "GIF frame", "BMP", "JPEG"])
+def test_too_many_declared_pixels_are_refused_by_the_header_alone(format: str) -> None:
+    assert kind_of(bomb(format)) == "too-many-pixels"
+
+
+def test_a_webp_that_declares_too_many_pixels_is_refused() -> None:
+    assert kind_of(bomb("WEBP")) in ("too-many-pixels", "invalid-image")
+
+
+def test_the_frames_of_an_animation_count_as_pixels() -> None:
+    frames = [Pillow.new("L", (100, 100), level) for level in range(0, 200, 20)]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert kind_of(data, max_pixels=99_999) == "too-many-pixels"
+    assert decode_image(data, max_pixels=100_000).frames == 10
+
+
+def test_an_apng_that_declares_a_billion_frames_is_refused() -> None:
+    animation = chunk(b"acTL", struct.pack(">II", 10**9, 0))
+    assert kind_of(png(8, 1, 1, 0, b"\0\xa5", animation)) == "too-many-pixels"
+
+
+def test_the_limit_itself_is_allowed() -> None:
+    data = encoded(SCENE, "PNG")
+    assert decode_image(data, 24 * 32).pixels.shape == (24, 32, 3)
+    assert kind_of(data, 24 * 32 - 1) == "too-many-pixels"
+
+
+def test_a_damaged_picture_is_told_from_a_truncated_one() -> None:
+    data = bytearray(encoded(RNG.integers(0, 255, (40, 40, 3), np.uint8), "PNG"))
+    data[len(data) // 2] ^= 255
+    assert kind_of(bytes(data)) == "invalid-image"
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", *map(bytes, (b"\xff\xd8\xff", b"GIF89a"))]))
+def test_random_bytes_give_pixels_or_an_image_error(data: bytes, start: bytes) -> None:
+    with contextlib.suppress(ImageError):
+        assert decode_image(start + data, MOST).pixels.dtype == np.uint8
+
+
+REAL = {
+    "JPEG": encoded(
+        Pillow.open(ASTRONAUT).resize((48, 48)), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0"
+    ),
+    "CMYK": encoded(Pillow.fromarray(SCENE).convert("CMYK"), "JPEG"),
+    "PNG": encoded(SCENE, "PNG"),
+    "palette": encoded(Pillow.fromarray(SCENE).convert("P"), "PNG", transparency=3),
+    "WEBP": encoded(SCENE, "WEBP"),
+    "BMP": encoded(SCENE, "BMP"),
+    "GIF": encoded(
+        Pillow.fromarray(SCENE), "GIF", save_all=True, append_images=[Pillow.new("RGB", (32, 24))]
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of what it then repairs
+@pytest.mark.parametrize("name", sorted(REAL))
+@given(changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=8))
+def test_damaged_real_pictures_give_pixels_or_an_image_error(
+    name: str, changes: list[tuple[int, int]]
+) -> None:
+    data = bytearray(REAL[name])
+    for place, value in changes:
+        data[place % len(data)] = value
+    with contextlib.suppress(ImageError):
+        decoded = decode_image(bytes(data), MOST)
+        assert decoded.pixels.ndim == 3
+        assert decoded.pixels.shape[2] == 3
+
+
+def test_a_png_written_is_read_back_exactly() -> None:
+    pixels = RNG.integers(0, 255, (7, 5, 3), np.uint8)
+    np.testing.assert_array_equal(decode_image(encode_png(pixels), MOST).pixels, pixels)
+
+
+def test_the_portrait_is_read() -> None:
+    decoded = decode_image(ASTRONAUT.read_bytes(), MOST)
+    assert decoded.pixels.shape == (512, 512, 3)
