@@ -124,7 +124,8 @@ def explain(error: ServiceError | OSError) -> str:
 def summarise(failures: list[Failure], total: int) -> None:
     """Say on stderr which photographs failed and why; exit code 1 if any did."""
     for failure in failures:
-        err.print(f"{failure.photo}: {failure.reason}", markup=False, highlight=False)
+        line = f"{failure.photo}: {failure.reason}"
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
     if failures:
         err.print(f"{len(failures)} of {total} photographs failed.")
         raise typer.Exit(EXIT_FAILED)
