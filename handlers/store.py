@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from handlers.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from handlers.networks.align import AlignmentNetwork
@@ -31,7 +32,7 @@ def load_aligner(store: Path, name: str, device: str = "cpu") -> StoredAligner:
     if config.get("landmarks") is None:
         raise CheckpointError(f"{store / name}: no alignment model, it has no landmark network")
     network = AlignmentNetwork(config["landmarks"], config["denoiser"])
-    network.load_state_dict(checkpoint.tensors)
+    _fill(network, checkpoint)
     fuse(network.eval()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     options = AlignmentOptions(config["context"], config["crop_px"])
     return StoredAligner(AlignmentPredictor(network, options, device), checkpoint)
@@ -41,5 +42,14 @@ def load_detector(store: Path, device: str = "cpu") -> FaceDetector:
     """Build the face detector of the store. Raises CheckpointError where there is none."""
     checkpoint = load_checkpoint(store / "mtcnn", device)
     network = MTCNN()
-    network.load_state_dict(checkpoint.tensors)
+    _fill(network, checkpoint)
     return FaceDetector.from_config(network.eval(), checkpoint.config, device)
+
+
+def _fill(network: nn.Module, checkpoint: Checkpoint) -> None:
+    try:
+        network.load_state_dict(checkpoint.tensors)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the weights of {checkpoint.name!r} do not fit its configuration: {error}"
+        ) from error

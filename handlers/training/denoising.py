@@ -73,7 +73,7 @@ class DenoiserLearner(nn.Module):
         routed = torch.where(strays, classified.logits.argmax(dim=-1), classes)
         cleaned = self.denoiser.clean(crops, routed)
         image = mse_loss(cleaned, clean)
-        loss = self.classify * 0.5 * entropy + image
+        loss = self.classify * entropy + image
         if classified.reconstruction is not None:
             loss = loss + self.reconstruct * mse_loss(classified.reconstruction.float(), clean)
         accuracy = (classified.logits.argmax(dim=-1) == classes).float().mean()
@@ -84,22 +84,22 @@ class JointLearner(nn.Module):
     """L_DFA = lambda1 landmarks + lambda2 L_IID with the schedule of section 4.3.5 (eq. 4.15).
 
     lambda1 climbs from 0.25 to 0.5 by steps of 0.1 while lambda2 falls from 0.75 to 0.5.
-    `image_weight` brings squared intensities in [-1, 1] to the size of errors in pixels.
+    `point_weight` brings errors in pixels to the size of squared intensities in [-1, 1].
     """
 
     def __init__(
-        self, network: LandmarkNetwork, denoiser: Denoiser, image_weight: float = 40.0
+        self, network: LandmarkNetwork, denoiser: Denoiser, point_weight: float = 0.025
     ) -> None:
         super().__init__()
         self.landmarks = LandmarkLearner(network)
         self.iid = DenoiserLearner(denoiser)
-        self.image_weight = image_weight
+        self.point_weight = point_weight
 
     def forward(self, batch: Batch, progress: float) -> Losses:
         image, cleaned = self.iid.learn(batch, wander=0.25)
         points = self.landmarks({"crops": cleaned, "points": batch["points"]}, progress)
         stage = min(int(progress * 4), 3)
         first, second = min(0.25 + 0.1 * stage, 0.5), max(0.75 - 0.1 * stage, 0.5)
-        loss = first * points["loss"] + second * self.image_weight * image["loss"]
+        loss = first * self.point_weight * points["loss"] + second * image["loss"]
         named = {f"iid_{name}": value for name, value in image.items() if name != "loss"}
         return {"loss": loss, "l1_px": points["l1_px"], **named}
