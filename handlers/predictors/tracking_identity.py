@@ -8,12 +8,14 @@ The rule for `track_id`:
 - The id is **kept** while the face is followed, and through frames without an estimate: a lost
   face waits at its last valid box for a detection within T_B diagonals of it (eq. 2.8, 4.14), so
   one that leaves and comes back in time is the same. The nearest pair of a lost face and a
-  detection goes first; detections on faces that are being followed are nobody else's.
+  detection goes first; the one nearest to a face that is being followed is nobody else's.
 - The id is **given up** when the face has been lost for more than `patience` frames in a row, and
   never used again.
-- Where two followed faces overlap by more than half, they are one: the face with fewer validated
-  frames (of equals the newer one) is lost in this frame. If it was covered by the other, it is
-  found beside it again; if both were the same, nothing is left for it to find and it is given up.
+- Where two followed faces overlap by more than half, they are one, and one of them is lost in this
+  frame: the one that was lost before; else the one that has jumped here, by more than a quarter
+  of its diagonal; else the one with fewer validated frames, of equals the newer. If it was only
+  covered by the other, it is found beside it again under its own number; if both were the same
+  face, nothing is left for it to find and it is given up.
 """
 
 from collections.abc import Sequence
@@ -28,8 +30,9 @@ from handlers.predictors.tracking_state import FaceState
 Floats = NDArray[np.float32]
 
 NEW = 0
-CLAIMED_OVERLAP = 0.3
+OWN_RATIO = 0.5
 SAME_OVERLAP = 0.5
+JUMP = 0.25
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,8 @@ def plan(
     every_frame = options.variant.source is BoxSource.DETECTOR
     seeking = [index for index, face in enumerate(faces) if every_frame or face.lost]
     followed = [face.box for index, face in enumerate(faces) if index not in seeking]
-    free = [
-        box for box in detections if not any(overlap(box, f) > CLAIMED_OVERLAP for f in followed)
-    ]
+    owned = nearest(followed, detections, OWN_RATIO).values()
+    free = [box for index, box in enumerate(detections) if index not in owned]
     found = nearest([faces[index].box for index in seeking], free, t_b)
     accepted = {seeking[face]: free[detection] for face, detection in found.items()}
     targets = [
@@ -84,9 +86,15 @@ def nearest(faces: Sequence[Floats], detections: Sequence[Floats], t_b: float) -
     return pairs
 
 
-def duplicates(boxes: Sequence[Floats], validated: Sequence[int]) -> set[int]:
-    """Which of a session's followed boxes, oldest face first, yield to another on the same face."""
-    order = sorted(range(len(boxes)), key=lambda index: -validated[index])
+def duplicates(faces: Sequence[FaceState], boxes: Sequence[Floats]) -> set[int]:
+    """Which of a session's faces, oldest first, yield to another: their states as they were before
+    this frame, and the boxes where they are now."""
+
+    def strength(index: int) -> tuple[bool, bool, int]:
+        face, now = faces[index], boxes[index]
+        return face.lost > 0, distance_ratio(face.box, now) > JUMP, -face.validated
+
+    order = sorted(range(len(boxes)), key=strength)
     kept: list[int] = []
     for index in order:
         if not any(overlap(boxes[index], boxes[other]) > SAME_OVERLAP for other in kept):

@@ -112,9 +112,9 @@ def _memory(estimate: Estimate | None, features: Tensor) -> dict[str, Tensor]:
 
 
 def _merge(attempts: Sequence[Attempt]) -> None:
-    """Of a session's faces that have become one, all but the first lose it."""
+    """Of a session's faces that have become one, all but one are lost."""
     for session in {attempt.session for attempt in attempts}:
         followed = [a for a in attempts if a.session == session and not a.lost]
-        boxes = [attempt.box for attempt in followed]
-        for index in duplicates(boxes, [a.target.face.validated for a in followed]):
+        faces = [attempt.target.face for attempt in followed]
+        for index in duplicates(faces, [attempt.box for attempt in followed]):
             followed[index].lost = True

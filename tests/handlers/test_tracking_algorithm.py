@@ -1,0 +1,280 @@
+"""Algorithm 2, line by line, with a scripted detector, BT, FV and landmark network."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from handlers.predictors.tracking import TrackingPredictor
+from handlers.predictors.tracking_options import (
+    VARIANTS,
+    BoxSource,
+    TrackingOptions,
+    TrackingSettings,
+    Variant,
+)
+from handlers.predictors.tracking_results import FrameResult, Status
+from handlers.predictors.tracking_state import SessionState
+from tests.handlers.tracking_fakes import (
+    Faces,
+    ScriptedAligner,
+    ScriptedDetector,
+    ScriptedNetworks,
+    box,
+    numbered,
+)
+
+THESIS = TrackingSettings(2.0, 1.3, t_b=1.0, t_c=0.5, seq_bt=2, patience=None)
+STILL = box(100, 100)
+FACES: Faces = {number: [STILL] for number in range(40)}
+
+
+class Run:
+    """One session, frame by frame."""
+
+    def __init__(
+        self,
+        faces: Faces = FACES,
+        probabilities: dict[int, float] | None = None,
+        options: TrackingOptions | None = None,
+        start: NDArray[np.float32] | None = None,
+        detections: Faces | None = None,
+    ) -> None:
+        self.networks = ScriptedNetworks(faces, probabilities)
+        self.detector = ScriptedDetector(faces if detections is None else detections)
+        self.aligner = ScriptedAligner()
+        self.predictor = TrackingPredictor(self.networks, self.detector, self.aligner, THESIS)
+        self.options = options or TrackingOptions()
+        self.state = None if start is None else SessionState.at([start])
+
+    def frames(self, numbers: Sequence[int]) -> list[FrameResult]:
+        results = []
+        for number in numbers:
+            ((result, self.state),) = self.predictor.step(
+                [numbered(number)], [self.state], [self.options]
+            )
+            results.append(result)
+        return results
+
+    def statuses(self, numbers: Sequence[int]) -> list[str]:
+        return [result.status.value for result in self.frames(numbers)]
+
+
+def test_the_first_frame_is_detected_and_its_crop_stands_for_both() -> None:
+    run = Run()
+    (result,) = run.frames([0])
+    assert run.detector.calls == [[0]]
+    assert run.networks.asked[0].box == STILL.tolist()
+    assert (run.networks.asked[0].steps, run.networks.asked[0].before) == (0, None)
+    assert result.status is Status.TRACKING
+    assert result.faces[0].face_probability == 0.9
+
+
+def test_line_3_a_followed_face_is_not_detected_again() -> None:
+    run = Run()
+    run.frames(range(5))
+    assert run.detector.calls == [[0]]
+
+
+def test_a_given_box_takes_the_place_of_the_first_detection() -> None:
+    run = Run(start=STILL)
+    run.frames([0])
+    assert run.detector.calls == []
+    assert run.networks.asked[0].box == STILL.tolist()
+
+
+def test_lines_5_and_6_the_nearest_detection_within_t_b_becomes_p_b() -> None:
+    near, far = box(130, 100), box(150, 100)
+    run = Run({0: [STILL], 1: [STILL]}, {1: 0.2, 2: 0.9}, detections={0: [STILL], 2: [far, near]})
+    lost, again = run.frames([0, 1, 2])[1:]
+    assert lost.status is Status.LOST
+    assert run.networks.asked[2].box == near.tolist()
+    assert again.status is Status.REDETECTED
+    assert again.faces[0].lost_probability == 0.2
+    assert again.faces[0].face_probability == 0.9
+
+
+def test_line_8_with_all_detections_too_far_the_last_valid_box_is_kept() -> None:
+    diagonal = 40 * 2**0.5
+    beyond = box(100 + diagonal + 1, 100)
+    run = Run(FACES, {1: 0.2, 2: 0.3}, detections={0: [STILL], 2: [beyond]})
+    results = run.frames([0, 1, 2])
+    assert run.networks.asked[2].box == STILL.tolist()
+    assert [result.status for result in results[1:]] == [Status.LOST, Status.LOST]
+
+
+def test_t_b_is_measured_in_diagonals_of_the_last_box() -> None:
+    within = box(100 + 40 * 2**0.5 - 1, 100)
+    run = Run(FACES, {1: 0.2, 2: 0.9}, detections={0: [STILL], 2: [within]})
+    assert run.statuses([0, 1, 2]) == ["tracking", "lost", "redetected"]
+
+
+def test_lines_9_and_10_a_box_without_size_gives_way_to_the_first_one() -> None:
+    run = Run({0: [STILL], 1: [box(100, 100, side=0)], 2: [STILL]}, {1: 0.9})
+    results = run.frames([0, 1, 2])
+    assert run.networks.asked[2].box == STILL.tolist()
+    assert [result.status.value for result in results] == ["tracking"] * 3
+
+
+def test_lines_11_and_12_the_state_is_reset_after_n_plus_1_validated_frames() -> None:
+    run = Run()
+    run.frames(range(8))
+    assert [asked.steps for asked in run.networks.asked] == [0, 1, 2, 0, 1, 2, 0, 1]
+
+
+def test_only_validated_frames_count_for_the_window() -> None:
+    run = Run(probabilities={1: 0.1})
+    run.frames(range(6))
+    # Frame 1 is lost: frames 2, 3 and 4 are a whole window.
+    assert [asked.steps for asked in run.networks.asked] == [0, 1, 0, 1, 2, 0]
+
+
+def test_line_11_the_state_is_reset_on_redetect_even_without_an_accepted_detection() -> None:
+    run = Run(probabilities={1: 0.1}, detections={0: [STILL]})
+    results = run.frames([0, 1, 2, 3])
+    assert [asked.steps for asked in run.networks.asked] == [0, 1, 0, 1]
+    # BT recovered by itself at the last valid box: nothing was detected again.
+    assert results[2].status is Status.TRACKING
+    assert results[2].faces[0].lost_probability is None
+
+
+def test_line_13_the_frame_before_is_seen_at_the_box_its_step_ended_with() -> None:
+    moving: Faces = {number: [box(100 + 5 * number, 100)] for number in range(4)}
+    run = Run(moving)
+    run.aligner.shift = 2
+    results = run.frames(range(4))
+    for number in range(1, 4):
+        asked, ended = run.networks.asked[number], results[number - 1].faces[0].box.tolist()
+        assert asked.box == ended
+        assert asked.before == [number - 1.0, *ended]
+
+
+def test_line_13_a_lost_frame_too_is_remembered_at_the_last_valid_box() -> None:
+    run = Run(probabilities={1: 0.1, 2: 0.1}, detections={0: [STILL]})
+    run.frames([0, 1, 2, 3])
+    assert run.networks.asked[2].before == [1.0, *STILL.tolist()]
+    assert run.networks.asked[3].before == [2.0, *STILL.tolist()]
+
+
+def test_line_13_on_redetection_the_crop_stands_for_both() -> None:
+    run = Run(probabilities={1: 0.1})
+    run.frames([0, 1, 2])
+    assert run.networks.asked[2].before is None
+
+
+def test_what_was_seen_at_the_final_box_already_is_not_computed_again() -> None:
+    run = Run()
+    run.frames(range(3))
+    assert run.networks.remembered == []
+
+
+def test_lines_15_and_16_below_t_c_there_is_no_estimate() -> None:
+    run = Run(probabilities={1: 0.49})
+    _, lost = run.frames([0, 1])
+    assert lost.status is Status.LOST
+    assert lost.faces[0].landmarks is None
+    assert lost.faces[0].box.tolist() == STILL.tolist()
+    assert lost.faces[0].face_probability == 0.49
+    assert [number for number, _, _ in run.aligner.calls] == [0]
+
+
+def test_line_15_at_t_c_the_face_is_followed() -> None:
+    assert Run(probabilities={1: 0.5}).statuses([0, 1]) == ["tracking", "tracking"]
+
+
+def test_lines_18_and_19_the_landmark_network_looks_at_bts_box_and_has_the_last_word() -> None:
+    moving: Faces = {number: [box(100 + 5 * number, 100)] for number in range(2)}
+    run = Run(moving)
+    run.aligner.shift = 3
+    _, second = run.frames([0, 1])
+    assert run.aligner.calls[1] == (1, box(105, 100).tolist(), True)
+    assert second.faces[0].box.tolist() == box(108, 100).tolist()
+
+
+def test_line_21_a_face_found_again_is_followed_without_the_detector() -> None:
+    run = Run(probabilities={1: 0.1})
+    assert run.statuses(range(5)) == ["tracking", "lost", "redetected", "tracking", "tracking"]
+    assert run.detector.calls == [[0], [2]]
+
+
+def test_the_answer_that_lost_the_face_is_told_when_it_is_found_again() -> None:
+    run = Run(probabilities={1: 0.3, 2: 0.2, 3: 0.1})
+    again = run.frames(range(5))[4]
+    assert again.status is Status.REDETECTED
+    assert again.faces[0].lost_probability == 0.3
+
+
+def test_the_thesis_waits_for_ever() -> None:
+    run = Run({0: [STILL]})
+    assert run.statuses(range(40))[1:] == ["lost"] * 39
+
+
+def test_without_a_face_it_searches() -> None:
+    run = Run({3: [STILL], 4: [STILL]})
+    results = run.frames(range(5))
+    assert [result.status.value for result in results] == ["searching"] * 3 + ["tracking"] * 2
+    assert [result.step for result in results] == [1, 2, 3, 4, 5]
+
+
+def test_a_new_face_that_the_validator_refuses_is_none() -> None:
+    run = Run(probabilities={0: 0.2})
+    assert run.statuses([0, 1]) == ["searching", "tracking"]
+    assert run.frames([2])[0].faces[0].track_id == 1
+
+
+def test_searching_may_leave_frames_out() -> None:
+    run = Run({}, options=TrackingOptions(search_every=3))
+    run.frames(range(8))
+    assert run.detector.calls == [[0], [3], [6]]
+
+
+@pytest.mark.parametrize(("name", "denoised"), [("dcrt", True), ("crt", False), ("crct", False)])
+def test_trackers_with_bt_differ_by_the_denoiser(name: str, denoised: bool) -> None:
+    run = Run(options=TrackingOptions(VARIANTS[name][1]))
+    run.frames([0])
+    assert [denoise for _, _, denoise in run.aligner.calls] == [denoised]
+    assert len(run.networks.asked) == 1
+
+
+def test_bt_alone_has_its_own_landmarks() -> None:
+    run = Run(options=TrackingOptions(VARIANTS["bt"][1]), start=STILL)
+    (result,) = run.frames([0])
+    assert run.aligner.calls == []
+    assert result.faces[0].box.tolist() == STILL.tolist()
+
+
+@pytest.mark.parametrize(("name", "denoised"), [("dfa-det", True), ("fll-mt", False)])
+def test_tracking_by_detection_detects_every_frame_and_asks_neither_bt_nor_fv(
+    name: str, denoised: bool
+) -> None:
+    run = Run({0: [STILL], 2: [STILL]}, options=TrackingOptions(VARIANTS[name][1]))
+    results = run.frames([0, 1, 2])
+    assert [result.status.value for result in results] == ["tracking", "lost", "redetected"]
+    assert run.detector.calls == [[0], [1], [2]]
+    assert run.networks.asked == []
+    assert run.aligner.calls[0] == (0, STILL.tolist(), denoised)
+    assert results[0].faces[0].face_probability is None
+
+
+def test_tracking_from_the_previous_box_detects_once() -> None:
+    run = Run({0: [STILL]}, options=TrackingOptions(VARIANTS["dfa-prev"][1]))
+    run.aligner.shift = 4
+    run.frames([0, 1, 2])
+    assert run.detector.calls == [[0]]
+    assert run.networks.asked == []
+    assert [inside for _, inside, _ in run.aligner.calls] == [
+        box(100 + 4 * number, 100).tolist() for number in range(3)
+    ]
+
+
+def test_model_free_tracking_checks_the_aligned_landmarks() -> None:
+    run = Run(probabilities={1: 0.2}, options=TrackingOptions(VARIANTS["fadenn-m-t"][1]))
+    assert run.statuses([0, 1, 2]) == ["tracking", "lost", "redetected"]
+    assert run.detector.calls == [[0], [2]]
+    assert [number for number, _, _ in run.aligner.calls] == [0, 1, 2]
+
+
+def test_a_variant_without_landmarks_is_refused() -> None:
+    with pytest.raises(ValueError, match="aligns is False"):
+        Variant(BoxSource.DETECTOR, aligns=False)

@@ -1,0 +1,147 @@
+"""A world of scripted faces: what a detector, BT, FV and a landmark network would say of it.
+
+A frame carries its number in its first pixel; the script says, by that number, where faces are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handlers.networks.box_tracker import BoxTracker
+from handlers.networks.face_validator import FaceValidator
+from handlers.predictors.alignment import Alignment
+from handlers.predictors.detection import Detection
+from handlers.predictors.tracking_identity import distance_ratio
+from handlers.predictors.tracking_networks import Estimate, Recall, TrackingNetworks, View
+from handlers.processing.landmarks import bounding_box
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Faces = Mapping[int, Sequence[Floats]]
+
+GRID = np.stack(np.meshgrid(np.arange(17), np.arange(4)), axis=-1).reshape(68, 2) / (16, 3)
+
+
+def box(x: float, y: float, side: float = 40) -> Floats:
+    """A square box by its centre."""
+    return np.array([x - side / 2, y - side / 2, x + side / 2, y + side / 2], np.float32)
+
+
+def points_in(inside: Floats) -> Floats:
+    """68 points whose bounding box is the given one."""
+    return np.asarray(inside[:2] + GRID * (inside[2:] - inside[:2]), np.float32)
+
+
+def numbered(number: int, height: int = 240, width: int = 320) -> Image:
+    frame = np.zeros((height, width, 3), np.uint8)
+    frame[0, 0] = (number // 256, number % 256, 0)
+    return frame
+
+
+def number_of(frame: Image) -> int:
+    return int(frame[0, 0, 0]) * 256 + int(frame[0, 0, 1])
+
+
+def detection(landmark_box: Floats, score: float = 0.9) -> Detection:
+    return Detection(landmark_box, score, np.zeros((5, 2), np.float32), landmark_box)
+
+
+def alignment(landmarks: Floats, denoise: bool) -> Alignment:
+    crop = np.zeros((128, 128, 3), np.uint8)
+    kind = "blur" if denoise else "clean"
+    return Alignment(landmarks, 1.0, kind, {kind: 1.0}, denoise, crop, None)
+
+
+@dataclass
+class ScriptedDetector:
+    """Detects what the script holds for a frame; `calls` lists the frames asked for."""
+
+    faces: Faces
+    calls: list[list[int]] = field(default_factory=list)
+
+    def detect(
+        self, images: Sequence[Image], min_face_px: int = 40, max_faces: int = 64
+    ) -> list[list[Detection]]:
+        numbers = [number_of(image) for image in images]
+        self.calls.append(numbers)
+        return [[detection(one) for one in self.faces.get(number, ())] for number in numbers]
+
+
+@dataclass
+class ScriptedAligner:
+    """Puts the landmarks' box `shift` pixels to the right of where it was asked to look."""
+
+    shift: float = 0.0
+    calls: list[tuple[int, list[float], bool]] = field(default_factory=list)
+
+    def align(
+        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool = True
+    ) -> list[list[Alignment]]:
+        answers = []
+        for image, (inside,) in zip(images, boxes, strict=True):
+            self.calls.append((number_of(image), inside.tolist(), denoise))
+            moved = inside + np.array([self.shift, 0, self.shift, 0], np.float32)
+            answers.append([alignment(points_in(moved), denoise)])
+        return answers
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One step of BT: the frame's number, P_b, the steps since h_0, and of what frame and box the
+    features of X_{t-1} were; None where X_t's crop stood for both."""
+
+    frame: int
+    box: list[float]
+    steps: int
+    before: list[float] | None
+
+
+class ScriptedNetworks(TrackingNetworks):
+    """BT that follows the script's nearest face, or stays; FV that knows where faces are.
+
+    Features are the frame's number and the box they are of, BT's state counts its steps.
+    `probabilities` overrule FV by frame.
+    """
+
+    def __init__(self, faces: Faces, probabilities: Mapping[int, float] | None = None) -> None:
+        super().__init__(BoxTracker("tiny"), FaceValidator(channels=(1, 1)), (2.0, 1.3))
+        self.faces, self.probabilities = faces, probabilities or {}
+        self.asked: list[Asked] = []
+        self.remembered: list[list[float]] = []
+
+    def remember(self, views: Sequence[View]) -> list[Tensor]:
+        self.remembered += [seen_at(view) for view in views]
+        return [torch.tensor(seen_at(view)) for view in views]
+
+    def estimate(self, views: Sequence[View], recalls: Sequence[Recall]) -> list[Estimate]:
+        return [self._estimate(view, recall) for view, recall in zip(views, recalls, strict=True)]
+
+    def validate(self, frames: Sequence[Image], landmarks: Sequence[Floats]) -> list[float]:
+        return [
+            self.probabilities.get(number_of(frame), self._is_face(number_of(frame), points))
+            for frame, points in zip(frames, landmarks, strict=True)
+        ]
+
+    def _estimate(self, view: View, recall: Recall) -> Estimate:
+        steps = 0.0 if recall.state is None else float(recall.state["h1"])
+        before = None if recall.features is None else recall.features.tolist()
+        number = number_of(view.frame)
+        self.asked.append(Asked(number, view.box.tolist(), int(steps), before))
+        near = [one for one in self.faces.get(number, ()) if distance_ratio(view.box, one) < 0.7]
+        near.sort(key=lambda one: distance_ratio(view.box, one))
+        state = {name: torch.tensor([steps + 1]) for name in ("h1", "c1", "h2", "c2")}
+        found = near[0] if near else view.box
+        return Estimate(points_in(found), state, torch.tensor(seen_at(view)))
+
+    def _is_face(self, number: int, points: Floats) -> float:
+        found = bounding_box(points)
+        there = [distance_ratio(one, found) < 0.1 for one in self.faces.get(number, ())]
+        return 0.9 if any(there) else 0.1
+
+
+def seen_at(view: View) -> list[float]:
+    return [float(number_of(view.frame)), *view.box.tolist()]
