@@ -18,6 +18,7 @@ from handlers.training.run import run_recipe
 HEAD = """
 name = "small"
 version = "1"
+licence = "none"
 [schedule]
 steps = {steps}
 batch = 4
