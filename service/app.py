@@ -59,7 +59,7 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
     for module in (align, models, health, metrics):
         app.include_router(module.router)
     docs.mount_docs(app)
-    install_openapi(app)
+    install_openapi(app, services.authenticator.required)
     return app
 
 

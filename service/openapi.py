@@ -1,4 +1,4 @@
-"""The interface's description: FastAPI's, with the body of a problem among its components."""
+"""The interface's description: FastAPI's, made true for problems and for services without keys."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ COMPONENTS = "#/components/schemas/"
 PROBLEM_SCHEMA = {"$ref": f"{COMPONENTS}{ProblemBody.__name__}"}
 
 
-def install_openapi(app: FastAPI) -> None:
-    """Let `app.openapi` add what the routes' problem responses refer to."""
+def install_openapi(app: FastAPI, keys_required: bool) -> None:
+    """Let `app.openapi` add what problem responses refer to, and drop keys where none is needed."""
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -20,7 +20,16 @@ def install_openapi(app: FastAPI) -> None:
         _, definitions = models_json_schema(
             [(ProblemBody, "serialization")], ref_template=COMPONENTS + "{model}"
         )
-        schema.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
+        schema["components"]["schemas"].update(definitions["$defs"])
+        if not keys_required:
+            _drop_keys(schema)
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _drop_keys(schema: dict[str, Any]) -> None:
+    schema["components"].pop("securitySchemes", None)
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            operation.pop("security", None)

@@ -58,12 +58,12 @@ _MULTIPART = {
     },
     "encoding": {FIELD: {"contentType": "image/jpeg, image/png, image/webp, image/bmp, image/gif"}},
 }
-_RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif")
+RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif")
 ALIGN_OPENAPI: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "The picture, as a form's file or as the body itself.",
-        "content": {MULTIPART: _MULTIPART, **{name: _BINARY for name in _RAW_TYPES}},
+        "content": {MULTIPART: _MULTIPART, **{name: _BINARY for name in RAW_TYPES}},
     }
 }
 _MODEL_HEADER = {

@@ -1,0 +1,179 @@
+"""The embedded models: one thread of their own, in order, and cancelled while they wait."""
+
+import asyncio
+import threading
+from importlib.util import find_spec
+
+import msgpack
+import pytest
+
+from service.errors import ConfigurationError, Problem, ServiceError
+from service.inference import Question
+from service.inference.local import Loaded, LocalInference, resolve_device
+from service.inference.wire import pack_question, unpack_answer
+from service.logs import REQUEST_ID
+from service.settings import Settings
+
+
+class Echo:
+    """Answers with what it was asked; waits at `gate` first, and notes what it saw."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.seen: list[object] = []
+        self.threads: set[str] = set()
+        self.request_ids: list[str | None] = []
+
+    def handle(self, rows):
+        self.gate.wait(10)
+        self.threads.add(threading.current_thread().name)
+        self.request_ids.append(REQUEST_ID.get())
+        return [self._answer(msgpack.unpackb(row)) for row in rows]
+
+    def _answer(self, request):
+        self.seen.append(request["inputs"]["image"])
+        if request["inputs"]["image"] == b"bad":
+            return msgpack.packb({"error": {"type": "truncated-image", "detail": "cut short"}})
+        return msgpack.packb({"outputs": request["inputs"], "state": request.get("state")})
+
+    def describe(self):
+        return {"name": "align", "version": "1", "sha256": "0"}
+
+
+@pytest.fixture
+def echo() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+async def local(echo):
+    local = LocalInference(lambda: Loaded("cpu", {"align": echo}))
+    await local.open()
+    yield local
+    echo.gate.set()
+    await local.close()
+
+
+def question(image: bytes = b"a", state: bytes | None = None) -> Question:
+    return Question({"image": image}, {}, state)
+
+
+async def test_a_question_comes_back_answered_with_its_state(local):
+    answer = await local.ask("align", question(b"x", b"state"))
+    assert (answer.outputs, answer.state) == ({"image": b"x"}, b"state")
+
+
+async def test_what_a_handler_refuses_is_a_problem_and_spoils_nothing_else(local):
+    with pytest.raises(ServiceError, match="truncated-image: cut short"):
+        await local.ask("align", question(b"bad"))
+    assert (await local.ask("align", question())).outputs == {"image": b"a"}
+
+
+async def test_the_event_loop_stays_free_while_a_model_works(local, echo):
+    echo.gate.clear()
+    asked = asyncio.create_task(local.ask("align", question()))
+    await asyncio.sleep(0.05)
+    assert not asked.done()
+    echo.gate.set()
+    await asked
+
+
+async def test_questions_are_answered_one_at_a_time_in_order_on_one_thread(local, echo):
+    images = [bytes([n]) for n in range(20)]
+    await asyncio.gather(*(local.ask("align", question(image)) for image in images))
+    assert echo.seen == images
+    assert len(echo.threads) == 1
+
+
+async def test_a_question_that_is_cancelled_while_it_waits_is_never_worked_on(local, echo):
+    echo.gate.clear()
+    first, second, third = (
+        asyncio.create_task(local.ask("align", question(image))) for image in (b"1", b"2", b"3")
+    )
+    await asyncio.sleep(0.05)
+    second.cancel()
+    await asyncio.gather(second, return_exceptions=True)
+    echo.gate.set()
+    await asyncio.gather(first, third)
+    assert echo.seen == [b"1", b"3"]
+
+
+async def test_a_question_that_is_cancelled_at_work_leaves_the_next_one_right(local, echo):
+    echo.gate.clear()
+    first = asyncio.create_task(local.ask("align", question(b"1")))
+    await asyncio.sleep(0.05)
+    first.cancel()
+    second = asyncio.create_task(local.ask("align", question(b"2")))
+    echo.gate.set()
+    assert (await second).outputs == {"image": b"2"}
+    assert first.cancelled()
+
+
+async def test_a_handler_s_logs_know_the_request(local, echo):
+    REQUEST_ID.set("abc")
+    await local.ask("align", question())
+    assert echo.request_ids == ["abc"]
+
+
+async def test_readiness_follows_opening_and_closing(echo):
+    local = LocalInference(lambda: Loaded("cuda:0", {"align": echo}))
+    assert not (await local.readiness()).ready
+    await local.open()
+    state = await local.readiness()
+    assert (state.ready, state.device, state.models) == (True, "cuda:0", ("align",))
+    assert (await local.describe())[0]["name"] == "align"
+    await local.close()
+    assert not (await local.readiness()).ready
+    with pytest.raises(ServiceError) as caught:
+        await local.ask("align", question())
+    assert caught.value.problem is Problem.UNAVAILABLE
+
+
+async def test_closing_waits_for_the_model_at_work(local, echo):
+    echo.gate.clear()
+    asked = asyncio.create_task(local.ask("align", question()))
+    await asyncio.sleep(0.05)
+    closing = asyncio.create_task(local.close())
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    echo.gate.set()
+    await closing
+    assert (await asked).outputs == {"image": b"a"}
+
+
+async def test_what_loading_raises_reaches_whoever_opens():
+    def load() -> Loaded:
+        raise ConfigurationError("no weights")
+
+    with pytest.raises(ConfigurationError, match="no weights"):
+        await LocalInference(load).open()
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="needs torch")
+def test_a_missing_model_store_stops_the_start(tmp_path):
+    with pytest.raises(ConfigurationError, match="MODEL_STORE"):
+        LocalInference.from_settings(Settings(model_store=tmp_path / "none"))
+
+
+def test_a_named_device_is_taken_at_its_word():
+    assert resolve_device("cuda:3") == "cuda:3"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [b"", b"\xc1", b"\x01", msgpack.packb({}), msgpack.packb({"outputs": 1}), b"\x92\x01"],
+)
+def test_a_reply_that_is_none_is_the_service_s_own_fault(reply):
+    with pytest.raises(ServiceError) as caught:
+        unpack_answer(reply)
+    assert caught.value.problem is Problem.INTERNAL
+
+
+def test_a_question_is_the_map_that_handlers_read():
+    packed = pack_question(Question({"image": b"x"}, {"boxes": None}, b"s"))
+    assert msgpack.unpackb(packed) == {
+        "inputs": {"image": b"x"},
+        "options": {"boxes": None},
+        "state": b"s",
+    }

@@ -1,0 +1,81 @@
+"""The interface's description is true: examples fit, references hold, and nothing is a 500."""
+
+import io
+import re
+
+import pytest
+import schemathesis
+from hypothesis import settings
+from hypothesis import strategies as st
+from PIL import Image
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from service.app import create_app
+from service.routes.align_interface import RAW_TYPES
+from service.schemas import AlignReply, Models, ProblemBody, Ready
+from service.settings import Settings
+from tests.service.conftest import FakeInference
+
+HOST = {"Host": "localhost"}
+BODIES = {"AlignReply": AlignReply, "Models": Models, "Ready": Ready, "ProblemBody": ProblemBody}
+
+
+def _pictures() -> st.SearchStrategy[bytes]:
+    """Return real pictures, and pictures cut short."""
+    data = io.BytesIO()
+    Image.new("RGB", (40, 30)).save(data, "PNG")
+    whole = data.getvalue()
+    return st.just(whole) | st.integers(0, len(whole)).map(lambda length: whole[:length])
+
+
+for media_type in RAW_TYPES:
+    schemathesis.openapi.media_type(media_type, _pictures() | st.binary(max_size=100))
+
+app = create_app(Settings(), FakeInference())
+schema = schemathesis.openapi.from_asgi("/openapi.json", app, headers=HOST)
+
+
+@pytest.mark.slow
+@schema.parametrize()
+@settings(max_examples=50, derandomize=True)
+def test_whatever_is_sent_the_answer_is_described_and_no_server_error(case):
+    response = case.call(headers=HOST)
+    # A schema cannot say which bytes are a picture, so refusals of valid ones prove nothing.
+    case.validate_response(response, excluded_checks=[positive_data_acceptance])
+
+
+def test_every_reference_in_the_description_holds():
+    described = app.openapi()
+    found = set(re.findall(r"'\$ref': '#/components/schemas/(\w+)'", str(described)))
+    assert found
+    assert found <= described["components"]["schemas"].keys()
+    assert "#/$defs" not in str(described)
+
+
+def test_every_answer_of_every_operation_has_an_example():
+    for path, operations in app.openapi()["paths"].items():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                contents = response["content"].items()
+                shown = [kind for kind, body in contents if {"example", "examples"} & body.keys()]
+                assert shown, (path, status)
+
+
+def test_the_examples_are_what_the_schemas_allow():
+    checked = 0
+    for _, media in _media(app.openapi()):
+        body = BODIES.get(media.get("schema", {}).get("$ref", "").rpartition("/")[2])
+        examples = [item["value"] for item in media.get("examples", {}).values()]
+        for example in examples + ([media["example"]] if "example" in media else []):
+            if body is not None:
+                body.model_validate(example)
+                checked += 1
+    assert checked > 20
+
+
+def _media(described):
+    for path, operations in described["paths"].items():
+        for operation in operations.values():
+            for response in operation["responses"].values():
+                for media in response["content"].values():
+                    yield path, media
