@@ -16,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.06, 0.09, 0.13, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+STORE_BUCKETS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class Metrics:
@@ -50,6 +51,28 @@ class Metrics:
         )
         self.in_flight = Gauge(
             "countenance_in_flight", "Requests at work or waiting.", registry=self.registry
+        )
+        self.sockets = Gauge(
+            "countenance_sockets", "Sockets open.", ("model",), registry=self.registry
+        )
+        self.sessions = Counter(
+            "countenance_sessions",
+            "Sessions started, resumed, reset, taken over, and ended.",
+            ("model", "event"),
+            registry=self.registry,
+        )
+        self.frames = Counter(
+            "countenance_frames",
+            "Frames answered, by the status of their reply.",
+            ("model", "status"),
+            registry=self.registry,
+        )
+        self.store = Histogram(
+            "countenance_store_seconds",
+            "Time of one operation on the sessions, in seconds.",
+            ("operation", "outcome"),
+            buckets=STORE_BUCKETS_S,
+            registry=self.registry,
         )
         self.bytes = Counter(
             "countenance_bytes",

@@ -30,6 +30,30 @@ class Settings(BaseSettings):
     )
     model_store: Path = Field(Path("model_store"), description="Folder of the weights.")
 
+    redis_url: str | None = Field(
+        None,
+        description="Redis of the sessions, as redis://host:6379/0 or unix:///path; without one "
+        "they live in this process.",
+    )
+    session_ttl_s: float = Field(
+        900.0,
+        ge=1,
+        le=604_800,
+        description="How long a session is kept after its last step, in seconds.",
+    )
+    max_sessions: int = Field(
+        1000, ge=1, description="Most sessions kept in this process; the oldest make room."
+    )
+    max_session_bytes: int = Field(
+        512 * 2**10, ge=1024, description="Largest state and reply of a session, in bytes."
+    )
+    store_timeout_s: float = Field(
+        0.5, gt=0, description="Time for an answer of Redis, in seconds."
+    )
+    store_outage_s: float = Field(
+        30.0, ge=0, description="How long sockets go on without Redis, in seconds."
+    )
+
     api_keys_file: Path | None = Field(
         None, description="TOML file of hashed API keys; needed unless bound to loopback."
     )
@@ -57,6 +81,22 @@ class Settings(BaseSettings):
     )
     max_in_flight: int = Field(
         32, ge=1, description="Most requests at work or waiting at once; more are answered 503."
+    )
+    max_frame_bytes: int = Field(
+        2 * 2**20, ge=1, description="Largest frame of a live session, in bytes."
+    )
+    max_frame_pixels: int = Field(
+        8_300_000, ge=1, description="Largest frame of a live session, in pixels."
+    )
+    max_frames_per_s: float = Field(
+        60.0, gt=0, description="Most frames that a socket gets looked at, per second."
+    )
+    max_sockets: int = Field(16, ge=1, description="Most open sockets of one principal.")
+    socket_idle_s: float = Field(
+        60.0, gt=0, description="Longest silence of a client on its socket, in seconds."
+    )
+    socket_send_s: float = Field(
+        10.0, gt=0, description="Time for a client to take a reply from its socket, in seconds."
     )
     graceful_stop_s: int = Field(
         20, ge=0, description="Time for running requests after a stop signal, in seconds."
