@@ -149,8 +149,8 @@ class AlignHandler(Handler[AlignRow]):
             image = decode_image(data, options.max_pixels)
         except ImageError as error:
             raise InputError(error.type, error.detail) from error
-        decode_ms = _since(start)
-        return AlignRow(image, options, _check_boxes(options.boxes, image.pixels), decode_ms)
+        boxes = _check_boxes(options.boxes, image.pixels)
+        return AlignRow(image, options, boxes, _since(start))
 
     def compute(self, items: Sequence[AlignRow]) -> list[Answer]:
         """Detect and align the faces of all rows in shared batches.
@@ -201,11 +201,10 @@ class AlignHandler(Handler[AlignRow]):
         height, width = image.pixels.shape[:2]
         poses = [self.parts.pose.estimate(face.landmarks, width, height) for face in faces]
         seen = list(zip(boxes, faces, poses, strict=True))
-        size = {"width": width, "height": height}
-        handled = {"rotated": image.rotated, "frames": image.frames}
+        read = {"format": image.format, "rotated": image.rotated, "frames": image.frames}
         outputs: dict[str, Any] = {
             "model": self._model(),
-            "image": {**size, "format": image.format, **handled},
+            "image": {"width": width, "height": height, **read},
             "notes": list(image.notes),
             "faces": [self._face(row, *face) for face in seen],
             "timings_ms": {"decode": row.decode_ms, **times},

@@ -352,14 +352,14 @@ def test_the_portrait_has_one_upright_face_in_its_place(served: AlignHandler) ->
     (face,) = outputs(served, ASTRONAUT)["faces"]
     points = np.array(face["landmarks"])
     # By eye on the 512 x 512 portrait: outer eye corners, nose tip, mouth corners, chin.
-    seen = {36: (186, 118), 45: (248, 105), 30: (221, 140), 48: (202, 165), 54: (248, 158)}
-    for index, place in seen.items():
-        assert np.linalg.norm(points[index] - place) < 12, index
+    seen = {36: (193, 101), 45: (259, 103), 30: (226, 124), 48: (203, 140), 54: (244, 141)}
+    for index, place in {**seen, 8: (221, 178)}.items():
+        assert np.linalg.norm(points[index] - place) < 6, index
     assert face["score"] > 0.9
     assert face["quality"] > 0.3
-    assert abs(face["pose"]["yaw_deg"]) < 25
-    assert abs(face["pose"]["pitch_deg"]) < 25
-    assert -25 < face["pose"]["roll_deg"] < 0
+    assert abs(face["pose"]["yaw_deg"]) < 20
+    assert abs(face["pose"]["pitch_deg"]) < 20
+    assert abs(face["pose"]["roll_deg"]) < 10
 
 
 @needs_weights
