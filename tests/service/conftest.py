@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from service.inference import Answer, Question, Readiness
 from service.security import new_key
 from service.server import make_server
 from service.settings import Settings
+from tests.service.redis_server import RedisServer
 
 
 class FakeInference:
@@ -145,3 +146,18 @@ def keys(tmp_path):
     path = tmp_path / "keys.toml"
     path.write_text(one + two + "requests_per_minute = 12\n")
     return path, first, second
+
+
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[RedisServer]:
+    """Return a real Redis for all tests that do it no harm."""
+    server = RedisServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis_server(shared_redis: RedisServer) -> RedisServer:
+    """Return a real Redis, empty; tests that stop or fill one start their own."""
+    shared_redis.ask("FLUSHALL")
+    return shared_redis
