@@ -71,7 +71,7 @@ class TrackingPredictor:
         aligner: Aligner,
         settings: TrackingSettings,
     ) -> None:
-        self._detector, self.settings = detector, settings
+        self.networks, self.settings, self._detector = networks, settings, detector
         self._stages = Stages(networks, aligner, settings.t_c)
 
     @torch.inference_mode()
