@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service.errors import ConfigurationError
 
 PREFIX = "COUNTENANCE_"
+WORKER = re.compile(r"http://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?/?|unix:/[^,]+")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -22,8 +24,10 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
-    inference: Literal["local"] = Field(
-        "local", description="Where the models run: local is this process."
+    inference: str = Field(
+        "local",
+        description="Where the models run: local is this process, else the addresses of workers, "
+        "as http://name:8080 or unix:/path.",
     )
     device: str = Field(
         "auto", description="Device of the models: auto (CUDA where there is one), cpu, cuda:0..."
@@ -34,6 +38,9 @@ class Settings(BaseSettings):
         None,
         description="Redis of the sessions, as redis://host:6379/0 or unix:///path; without one "
         "they live in this process.",
+    )
+    redis_url_file: Path | None = Field(
+        None, description="File that holds redis_url, for one with a password."
     )
     session_ttl_s: float = Field(
         900.0,
@@ -79,6 +86,12 @@ class Settings(BaseSettings):
     inference_timeout_s: float = Field(
         30.0, gt=0, description="Time for an answer of the models, waiting included, in seconds."
     )
+    step_timeout_s: float = Field(
+        8.0, gt=0, description="Time for one step of a live session at the workers, in seconds."
+    )
+    max_questions: int = Field(
+        256, ge=1, description="Most questions at the workers at once; more are answered 503."
+    )
     max_in_flight: int = Field(
         32, ge=1, description="Most requests at work or waiting at once; more are answered 503."
     )
@@ -116,6 +129,27 @@ class Settings(BaseSettings):
             return tuple(part.strip().lower() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("inference")
+    @classmethod
+    def _local_or_workers(cls, value: str) -> str:
+        for address in value.split(","):
+            if value != "local" and not WORKER.fullmatch(address.strip()):
+                raise ValueError(
+                    f"{address.strip()!r} is no place for models: known are local, "
+                    "http://name:port and unix:/path"
+                )
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_redis_url(cls, values: Any) -> Any:
+        if (path := values.get("redis_url_file")) is None or "redis_url" in values:
+            return values
+        try:
+            return {**values, "redis_url": Path(path).read_text(encoding="utf-8").strip()}
+        except OSError as error:
+            raise ValueError(f"cannot read the redis_url_file {path}: {error.strerror}") from error
+
     @model_validator(mode="after")
     def _exposed_needs_protection(self) -> Self:
         if self.on_loopback:
@@ -141,6 +175,13 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.host.strip("[]")).is_loopback
         except ValueError:
             return False
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """Addresses of the workers; none where the models run in this process."""
+        if self.inference == "local":
+            return ()
+        return tuple(address.strip() for address in self.inference.split(","))
 
     @property
     def hosts(self) -> tuple[str, ...]:
