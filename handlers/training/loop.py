@@ -6,7 +6,7 @@ On several GPUs or machines the same call runs under `torchrun`; Lightning Fabri
 import csv
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 Batch = dict[str, Tensor]
@@ -62,7 +62,7 @@ class Run:
         self.learner, self.optimizer = self.fabric.setup(learner, torch.optim.AdamW(groups))
         self.average = AveragedModel(
             self.learner.module,
-            multi_avg_fn=get_ema_multi_avg_fn(schedule.average),  # type: ignore[no-untyped-call]
+            multi_avg_fn=ExponentialAverage(schedule.average),
             use_buffers=True,
         )
         self.step = 0
@@ -148,6 +148,25 @@ class Run:
             index, field = name.split(".")
             state["state"].setdefault(int(index), {})[field] = value
         self.optimizer.load_state_dict(state)
+
+
+class ExponentialAverage:
+    """Averages weights over about the last `1 / (1 - decay)` steps, at the start over a tenth of
+    all, so that nothing of the random start is left in a short run."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    @torch.no_grad()
+    def __call__(
+        self, averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int
+    ) -> None:
+        decay = min(self.decay, (1 + int(count)) / (10 + int(count)))
+        for mean, value in zip(averaged, current, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

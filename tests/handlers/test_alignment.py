@@ -144,7 +144,7 @@ def test_confidence_falls_as_the_maps_spread() -> None:
     for network.spread in (0.5, 2.0, 8.0):
         values.append(predictor(network).align([random_picture()], [BOX[None]])[0][0].confidence)
     assert values == sorted(values, reverse=True)
-    assert 0 < values[-1] and values[0] <= 1
+    assert values[-1] > 0 and values[0] <= 1
 
 
 def test_a_network_without_landmarks_is_refused() -> None:
