@@ -119,9 +119,12 @@ def test_a_dark_crop_is_denoised_and_a_bright_one_is_not() -> None:
     dark, bright = np.full((200, 300, 3), 5, np.uint8), np.full((200, 300, 3), 200, np.uint8)
     whole = predictor(TinyFace(symmetric_shape()), Darkness(), passes=1)
     first, second = (faces[0] for faces in whole.align([dark, bright], [BOX[None]] * 2))
-    assert first.denoised and first.degradation == "illumination"
-    assert first.denoised_crop is not None and first.denoised_crop.mean() > first.crop.mean() + 30
-    assert not second.denoised and second.denoised_crop is None
+    assert first.denoised
+    assert first.degradation == "illumination"
+    assert first.denoised_crop is not None
+    assert first.denoised_crop.mean() > first.crop.mean() + 30
+    assert not second.denoised
+    assert second.denoised_crop is None
     assert second.probabilities == {"clean": 1.0, "illumination": 0.0}
 
 
@@ -129,7 +132,8 @@ def test_denoising_can_be_turned_off() -> None:
     dark = np.full((200, 300, 3), 5, np.uint8)
     whole = predictor(TinyFace(symmetric_shape()), Darkness())
     face = whole.align([dark], [BOX[None]], denoise=False)[0][0]
-    assert not face.denoised and face.degradation == "clean"
+    assert not face.denoised
+    assert face.degradation == "clean"
 
 
 def test_confidence_falls_as_the_maps_spread() -> None:
@@ -144,7 +148,8 @@ def test_confidence_falls_as_the_maps_spread() -> None:
     for network.spread in (0.5, 2.0, 8.0):
         values.append(predictor(network).align([random_picture()], [BOX[None]])[0][0].confidence)
     assert values == sorted(values, reverse=True)
-    assert values[-1] > 0 and values[0] <= 1
+    assert values[-1] > 0
+    assert values[0] <= 1
 
 
 def test_a_network_without_landmarks_is_refused() -> None:
@@ -155,4 +160,5 @@ def test_a_network_without_landmarks_is_refused() -> None:
 def test_the_result_box_of_a_face_lies_around_its_landmarks() -> None:
     found = predictor(TinyFace(symmetric_shape())).align([random_picture()], [BOX[None]])[0][0]
     box = bounding_box(found.landmarks)
-    assert box[0] < box[2] and box[1] < box[3]
+    assert box[0] < box[2]
+    assert box[1] < box[3]

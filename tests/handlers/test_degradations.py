@@ -18,7 +18,8 @@ def test_a_degraded_picture_keeps_shape_and_type_and_leaves_its_source_alone(
     source = picture()
     before = source.copy()
     degraded = degrade(source, name, level, np.random.default_rng(0))
-    assert degraded.shape == source.shape and degraded.dtype == np.uint8
+    assert degraded.shape == source.shape
+    assert degraded.dtype == np.uint8
     assert (degraded != source).any()
     np.testing.assert_array_equal(source, before)
 

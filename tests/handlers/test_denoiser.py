@@ -70,7 +70,8 @@ def test_a_direct_denoiser_treats_every_crop_alike() -> None:
     denoiser = build_denoiser("direct", "tiny").eval()
     with torch.inference_mode():
         cleaned = denoiser(crops(2))
-    assert cleaned.crops.shape == (2, 3, 128, 128) and denoiser.classes == ()
+    assert cleaned.crops.shape == (2, 3, 128, 128)
+    assert denoiser.classes == ()
 
 
 def test_an_unknown_kind_is_refused_by_name() -> None:
@@ -80,4 +81,5 @@ def test_an_unknown_kind_is_refused_by_name() -> None:
 
 def test_a_network_has_the_parts_of_its_configuration() -> None:
     alone = AlignmentNetwork(landmarks={"backbone": "senet", "size": "tiny", "head": "heatmap"})
-    assert alone.landmarks is not None and alone.denoiser is None
+    assert alone.landmarks is not None
+    assert alone.denoiser is None
