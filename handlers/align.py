@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from handlers.base import INVALID_REQUEST, Answer, Handler, InputError
 from handlers.checkpoint import Checkpoint, load_checkpoint
-from handlers.predictors.alignment import CLEAN, Alignment
+from handlers.predictors.alignment import CLEAN, LOOKS_AT_DETECTED, Alignment
 from handlers.predictors.detection import Detection
 from handlers.processing.box_checks import box_fault
 from handlers.processing.drawing import DrawnFace, draw_faces
@@ -29,7 +29,7 @@ from handlers.wire import Request
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-Key = TypeVar("Key", bool, int, str)
+Key = TypeVar("Key", int, tuple[str, bool])
 
 INVALID_BOX = "invalid-box"
 TOLD = ("licence", "figures")
@@ -52,7 +52,7 @@ class Aligner(Protocol):
     """Finds landmarks in boxes: handlers.predictors.alignment.AlignmentPredictor."""
 
     def align(
-        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool
+        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool, looks: int
     ) -> list[list[Alignment]]: ...
 
 
@@ -182,10 +182,12 @@ class AlignHandler(Handler[AlignRow]):
         self, rows: Sequence[AlignRow], found: Sequence[Sequence[FoundBox]]
     ) -> list[list[Alignment]]:
         aligned: list[list[Alignment]] = [[] for _ in rows]
-        for denoise, group in _grouped(range(len(rows)), lambda i: rows[i].options.denoise):
+        kinds = [(row.options.denoise, row.boxes is None) for row in rows]
+        for (denoise, detected), group in _grouped(range(len(rows)), kinds.__getitem__):
             pictures = [rows[index].image.pixels for index in group]
             boxes = [_stack(found[index]) for index in group]
-            faces = self.parts.aligner.align(pictures, boxes, denoise == "auto")
+            looks = LOOKS_AT_DETECTED if detected else 1
+            faces = self.parts.aligner.align(pictures, boxes, denoise == "auto", looks)
             for index, of_row in zip(group, faces, strict=True):
                 aligned[index] = of_row
         return aligned

@@ -197,7 +197,7 @@ def load_parts(model_store: Path, device: str) -> TrackParts:
     predictor = TrackingPredictor(
         build_networks(checkpoint.config, checkpoint.tensors, device),
         load_detector(model_store, device),
-        AlignmentPredictor(aligner.network, replace(aligner.options, passes=1, flip=False), device),
+        AlignmentPredictor(aligner.network, replace(aligner.options, flip=False), device),
         read_settings(checkpoint.config),
     )
     return TrackParts(predictor, checkpoint, read_variants(checkpoint.config))

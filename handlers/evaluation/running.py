@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from handlers.evaluation.conditions import CLEAN, Condition, View, apply, read_view
 from handlers.evaluation.metrics import nme_box, nme_eyes
+from handlers.predictors.alignment import LOOKS_AT_DETECTED
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.records import FaceSample
 
@@ -32,7 +33,7 @@ class Aligner(Protocol):
     """The served predictor: pictures and boxes `(N, 4)` in them to one result a box."""
 
     def align(
-        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool = True
+        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool = True, looks: int = 1
     ) -> Sequence[Sequence[Aligned]]: ...
 
 
@@ -127,8 +128,9 @@ def run(
             }
             for source in sources:
                 boxes = _boxes(views, detector if source == Boxes.DETECTOR else None, min_face_px)
+                looks = LOOKS_AT_DETECTED if source == Boxes.DETECTOR else 1
                 for name, model in models.items():
-                    _align(model, views, boxes, errors[Case(name, condition, source)])
+                    _align(model, views, boxes, looks, errors[Case(name, condition, source)])
             done(len(part))
     return errors
 
@@ -170,11 +172,15 @@ def overlap(first: Floats, second: Floats) -> float:
 
 
 def _align(
-    model: Aligner, views: dict[int, View], boxes: dict[int, Floats], errors: Errors
+    model: Aligner,
+    views: dict[int, View],
+    boxes: dict[int, Floats],
+    looks: int,
+    errors: Errors,
 ) -> None:
     if not boxes:
         return
     images = [views[index].image for index in boxes]
-    results = model.align(images, [box[None] for box in boxes.values()])
+    results = model.align(images, [box[None] for box in boxes.values()], looks=looks)
     for index, (face,) in zip(boxes, results, strict=True):
         errors.enter(index, np.asarray(face.landmarks, np.float32), views[index].landmarks)

@@ -19,6 +19,9 @@ Floats = NDArray[np.float32]
 CLEAN = "clean"
 MAX_BATCH = 32
 
+# A detector's box is rough: what is found in it is looked at once more.
+LOOKS_AT_DETECTED = 2
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -43,14 +46,11 @@ class Alignment:
 class AlignmentOptions:
     """How a face is looked at.
 
-    `context` widens its box, `passes` counts looks: every one after the first is at a crop turned
-    upright and centred on what the one before found. `flip` averages each look with its mirror
-    image.
+    `context` widens its box; `flip` averages each look with its mirror image.
     """
 
     context: float
     crop_px: int
-    passes: int = 2
     flip: bool = True
 
 
@@ -83,11 +83,17 @@ class AlignmentPredictor:
 
     @torch.inference_mode()
     def align(
-        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool = True
+        self,
+        images: Sequence[Image],
+        boxes: Sequence[Floats],
+        denoise: bool = True,
+        looks: int = 1,
     ) -> list[list[Alignment]]:
         """Landmarks of the faces in `boxes[i]`, float32 `(n_i, 4)`, of the picture `images[i]`.
 
-        Pictures are uint8 RGB `(H, W, 3)`; boxes are tight around the landmarks, in pixels.
+        Pictures are uint8 RGB `(H, W, 3)`; boxes are tight around the landmarks, in pixels. Every
+        look after the first is at a crop turned upright and centred on what the one before found:
+        worth its time where boxes are rough, as a detector's are.
         """
         owners = [index for index, rows in enumerate(boxes) for _ in rows]
         flat = [np.asarray(box, np.float32) for rows in boxes for box in rows]
@@ -95,16 +101,16 @@ class AlignmentPredictor:
         for start in range(0, len(flat), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
             pictures = [images[index] for index in owners[part]]
-            faces = self._align(pictures, flat[part], denoise)
+            faces = self._align(pictures, flat[part], denoise, looks)
             for index, face in zip(owners[part], faces, strict=True):
                 found[index].append(face)
         return found
 
     def _align(
-        self, pictures: Sequence[Image], boxes: Sequence[Floats], denoise: bool
+        self, pictures: Sequence[Image], boxes: Sequence[Floats], denoise: bool, looks: int
     ) -> list[Alignment]:
         crops = [Crop.around(box, self.options.context, self.options.crop_px) for box in boxes]
-        for _ in range(self.options.passes - 1):
+        for _ in range(looks - 1):
             points = self._look(pictures, crops, denoise).points
             crops = [self._upright(crop, p) for crop, p in zip(crops, points, strict=True)]
         look = self._look(pictures, crops, denoise)

@@ -53,12 +53,12 @@ class FakeAligner:
     """Lays the mean shape into each box; what it was told of denoising shows in `denoised`."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[int, bool]] = []
+        self.calls: list[tuple[int, bool, int]] = []
 
     def align(
-        self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray], denoise: bool
+        self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray], denoise: bool, looks: int
     ) -> list[list[Alignment]]:
-        self.calls.append((len(images), denoise))
+        self.calls.append((len(images), denoise, looks))
         return [[self.face(box, denoise) for box in rows] for rows in boxes]
 
     def face(self, box: np.ndarray, denoise: bool) -> Alignment:
@@ -175,7 +175,7 @@ def test_rows_of_different_options_share_batches_where_they_can(handler: AlignHa
     assert [len(found) for found in faces] == [2, 4, 2, 1, 1]
     assert [found[0]["denoised"] for found in faces] == [True, False, True, False, True]
     assert sorted(handler.parts.detector.calls) == [(1, 20, 64), (3, 40, 64)]  # type: ignore[attr-defined]
-    assert sorted(handler.parts.aligner.calls) == [(2, False), (3, True)]  # type: ignore[attr-defined]
+    assert sorted(handler.parts.aligner.calls) == [(1, False, 1), (1, False, 2), (3, True, 2)]  # type: ignore[attr-defined]
 
 
 def test_a_bad_row_spoils_only_itself(handler: AlignHandler) -> None:

@@ -75,14 +75,14 @@ BOX = np.array([60, 40, 180, 160], np.float32)
 def test_a_point_seen_in_the_crop_is_reported_in_pixels_of_the_picture() -> None:
     picture = np.zeros((200, 300, 3), np.uint8)
     picture[90:93, 130:133] = 255
-    found = predictor(BrightDots(), passes=1, flip=False).align([picture], [BOX[None]])[0][0]
+    found = predictor(BrightDots(), flip=False).align([picture], [BOX[None]])[0][0]
     np.testing.assert_allclose(found.landmarks[0], [131, 91], atol=1.5)
 
 
 def test_averaging_with_the_mirror_image_keeps_a_point_where_it_is() -> None:
     picture = np.zeros((200, 300, 3), np.uint8)
     picture[90:93, 130:133] = 255
-    found = predictor(BrightDots(), passes=1, flip=True).align([picture], [BOX[None]])[0][0]
+    found = predictor(BrightDots(), flip=True).align([picture], [BOX[None]])[0][0]
     np.testing.assert_allclose(found.landmarks[0], [131, 91], atol=1.5)
 
 
@@ -109,7 +109,7 @@ def test_the_second_look_is_upright_on_what_the_first_one_found() -> None:
     shape = symmetric_shape()
     turned = shape @ np.array([[0.8, 0.6], [-0.6, 0.8]], np.float32)
     turned = turned - turned.mean(axis=0) + 63.5
-    found = predictor(TinyFace(turned), passes=2, flip=False).align([random_picture()], [BOX[None]])
+    found = predictor(TinyFace(turned), flip=False).align([random_picture()], [BOX[None]], looks=2)
     one_turn = np.arctan2(*eye_line(turned)[::-1])
     both = np.arctan2(*eye_line(found[0][0].landmarks)[::-1])
     assert both == pytest.approx(2 * one_turn, abs=1e-4)
@@ -117,7 +117,7 @@ def test_the_second_look_is_upright_on_what_the_first_one_found() -> None:
 
 def test_a_dark_crop_is_denoised_and_a_bright_one_is_not() -> None:
     dark, bright = np.full((200, 300, 3), 5, np.uint8), np.full((200, 300, 3), 200, np.uint8)
-    whole = predictor(TinyFace(symmetric_shape()), Darkness(), passes=1)
+    whole = predictor(TinyFace(symmetric_shape()), Darkness())
     first, second = (faces[0] for faces in whole.align([dark, bright], [BOX[None]] * 2))
     assert first.denoised
     assert first.degradation == "illumination"

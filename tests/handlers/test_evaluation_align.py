@@ -56,7 +56,7 @@ class ShiftedAligner:
     seen: list[Image] = field(default_factory=list)
 
     def align(
-        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool = True
+        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool = True, looks: int = 1
     ) -> list[list[Face]]:
         self.seen.extend(images)
         return [[Face(self._place(box)) for box in rows] for rows in boxes]
