@@ -208,4 +208,4 @@ def load_settings(**overrides: Any) -> Settings:
 
 def _explain(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"])
-    return f"{PREFIX}{name.upper()}: {item['msg']}" if name else str(item["msg"])
+    return f"{PREFIX}{name.upper()}: {item['msg']}" if name else str(item["ctx"]["error"])
