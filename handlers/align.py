@@ -7,14 +7,15 @@ Errors: `not-an-image`, `invalid-image`, `truncated-image`, `too-many-pixels`, `
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.base import INVALID_REQUEST, Answer, Handler, InputError
+from handlers.align_options import MOST_FACES, AlignOptions, refuse
+from handlers.base import Answer, Handler, InputError
 from handlers.checkpoint import Checkpoint, load_checkpoint
 from handlers.predictors.alignment import CLEAN, LOOKS_AT_DETECTED, Alignment
 from handlers.predictors.detection import Detection
@@ -34,10 +35,6 @@ Key = TypeVar("Key", int, tuple[str, bool])
 INVALID_BOX = "invalid-box"
 TOLD = ("licence", "figures")
 NAME, ALIGNER, FACE_SHAPE = "align", "dfa", "face_shape"
-INCLUDES = ("aligned", "denoised", "overlay")
-DENOISE = ("auto", "off")
-MOST_FACES = 64
-SMALLEST_FACE_PX = 12
 
 
 class Detector(Protocol):
@@ -65,41 +62,6 @@ class AlignParts:
     checkpoint: Checkpoint
     mean_shape: Floats
     pose: PoseEstimator
-
-
-@dataclass(frozen=True)
-class AlignOptions:
-    """How one row is to be treated.
-
-    `boxes` are tight around the landmarks, `(x1, y1, x2, y2)` in pixels of the upright picture;
-    they take the detector's place. `max_faces` and `min_face_px` tell the detector how many faces
-    and how small ones to look for, `max_pixels` bounds width x height x frames.
-    """
-
-    boxes: list[list[float]] | None = None
-    max_faces: int = MOST_FACES
-    denoise: str = "auto"
-    include: tuple[str, ...] = ()
-    min_face_px: int = 40
-    max_pixels: int = 50_000_000
-
-    @classmethod
-    def parse(cls, options: dict[str, Any]) -> "AlignOptions":
-        """Check what came with a row; raises InputError."""
-        if unknown := sorted(options.keys() - {field.name for field in fields(cls)}):
-            _refuse(f"options {', '.join(unknown)} are unknown")
-        include = options.get("include") or []
-        if not isinstance(include, list):
-            _refuse(f"include is a {type(include).__name__}; a list is needed")
-        given = cls(**{**options, "include": tuple(include)})
-        _check_whole("max_faces", given.max_faces, 1, MOST_FACES)
-        _check_whole("min_face_px", given.min_face_px, SMALLEST_FACE_PX, 2**31)
-        _check_whole("max_pixels", given.max_pixels, 1, 2**40)
-        if given.denoise not in DENOISE:
-            _refuse(f"denoise is {given.denoise!r}; known are {', '.join(DENOISE)}")
-        if unknown := [name for name in given.include if name not in INCLUDES]:
-            _refuse(f"include holds {unknown[0]!r}; known are {', '.join(INCLUDES)}")
-        return given
 
 
 @dataclass(frozen=True)
@@ -143,7 +105,7 @@ class AlignHandler(Handler[AlignRow]):
         options = AlignOptions.parse(request.options)
         data = request.inputs.get("image")
         if not isinstance(data, bytes):
-            _refuse(f"inputs.image is a {type(data).__name__}; the bytes of a picture are needed")
+            refuse(f"inputs.image is a {type(data).__name__}; the bytes of a picture are needed")
         start = time.perf_counter()
         try:
             image = decode_image(data, options.max_pixels)
@@ -270,15 +232,6 @@ def _check_boxes(boxes: object, pixels: Image) -> list[Floats] | None:
         if wrong := box_fault(box, *pixels.shape[1::-1]):
             raise InputError(INVALID_BOX, f"boxes[{index}] {box!r:.80} {wrong}")
     return [np.asarray(box, np.float32) for box in boxes]
-
-
-def _check_whole(name: str, value: object, least: int, most: int) -> None:
-    if type(value) is not int or not least <= value <= most:
-        _refuse(f"{name} is {value!r:.40}; a whole number from {least} to {most} is needed")
-
-
-def _refuse(detail: str) -> NoReturn:
-    raise InputError(INVALID_REQUEST, detail)
 
 
 def _grouped(indices: Iterable[int], key: Callable[[int], Key]) -> Iterable[tuple[Key, list[int]]]:
