@@ -9,6 +9,9 @@ from service.inference.base import Answer, Question
 
 MAX_REPLY_BYTES = 256 * 2**20
 
+# The question to a model about itself; its outputs are `{"description": map, "device": str}`.
+DESCRIBE = bytes(msgpack.packb({"describe": True}))
+
 
 def pack_question(question: Question) -> bytes:
     """Write `{"inputs": map, "options": map, "state": bytes?}`."""

@@ -1,0 +1,127 @@
+"""TorchServe's way to call a handler -> ours: rows of bodies to packed replies, one a row."""
+
+import importlib
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import torch
+
+from handlers.torchserve.asking import DESCRIBE
+from handlers.torchserve.models import MODELS
+from handlers.torchserve.warming import warm_up
+from handlers.wire import pack, write_error, write_reply
+
+UNAVAILABLE = "unavailable"
+ERROR_START = pack({"error": {}})[:-1]
+LOAD_AGAIN_S = 30.0
+NOISE = "Backend received inference"
+
+logger = logging.getLogger(__name__)
+
+Row = Mapping[str, bytes | bytearray]
+
+
+class Handler(Protocol):
+    """What is asked of a handler object: handlers.base.Handler."""
+
+    def handle(self, rows: Sequence[bytes | bytearray]) -> list[bytes]: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+
+class Context(Protocol):
+    """What is used of TorchServe's context."""
+
+    model_name: str
+    model_yaml_config: dict[str, Any]
+    system_properties: dict[str, Any]
+
+    def get_request_header(self, idx: int, key: str) -> str | None: ...
+
+
+class Adaptor:
+    """What a worker makes: one model, on the device that TorchServe gives to the worker.
+
+    A model that cannot be loaded answers every row with `unavailable` and the reason, so that the
+    service can tell it; a worker that died of it would be started again and again. Loading is tried
+    anew at a question, at most every half a minute.
+    """
+
+    def __init__(self) -> None:
+        self._handler: Handler | None = None
+        self._failure = "the model is not loaded"
+        self._tried_at = 0.0
+
+    def initialize(self, context: Context) -> None:
+        """Load the model; the worker calls it once, before any row."""
+        options = context.model_yaml_config["countenance"]
+        self._model = context.model_name
+        self._store = Path(options["model_store"])
+        self._device = device_of(context.system_properties)
+        self._batch_size = int(context.system_properties["batch_size"])
+        quieten()
+        bound_threads(int(options["threads"]))
+        self._load()
+
+    def handle(self, data: Sequence[Row], context: Context) -> list[bytes]:
+        """Answer every row, in order."""
+        if self._handler is None and time.monotonic() - self._tried_at > LOAD_AGAIN_S:
+            self._load()
+        if self._handler is None:
+            return [write_error(UNAVAILABLE, self._failure) for _ in data]
+        bodies = dict(enumerate(row.get("body", b"") for row in data))
+        asked = {index: body for index, body in bodies.items() if body != DESCRIBE}
+        answers = self._handler.handle(list(asked.values())) if asked else []
+        replies = dict(zip(asked, answers, strict=True))
+        self._log_refused(replies, context)
+        return [replies.get(index) or self._description(self._handler) for index in bodies]
+
+    def make(self, store: Path, device: str) -> Handler:
+        """Make the handler of this worker's model; raises what that raises."""
+        served = MODELS[self._model]
+        handler = getattr(importlib.import_module(served.module), served.handler)(store, device)
+        warm_up(handler, self._model, self._batch_size)
+        return handler  # type: ignore[no-any-return]
+
+    def _load(self) -> None:
+        self._tried_at = time.monotonic()
+        try:
+            self._handler = self.make(self._store, self._device)
+        except Exception as error:
+            logger.exception("%s cannot be loaded", self._model)
+            self._failure = f"the model cannot be loaded ({type(error).__name__}: {error})"
+
+    def _description(self, handler: Handler) -> bytes:
+        return write_reply({"description": handler.describe(), "device": self._device})
+
+    def _log_refused(self, replies: Mapping[int, bytes], context: Context) -> None:
+        """Leave the request's id with what a row was refused for: a batch mixes requests."""
+        for index, reply in replies.items():
+            if reply.startswith(ERROR_START):
+                request_id = context.get_request_header(index, "X-Request-ID")
+                logger.info("row refused: request_id=%s %.200r", request_id, reply)
+
+
+def device_of(properties: Mapping[str, Any]) -> str:
+    """The device of a worker: the GPU that TorchServe gives it, as `cuda:1`, else `cpu`."""
+    gpu = properties.get("gpu_id")
+    if gpu is None or int(gpu) < 0 or not torch.cuda.is_available():
+        return "cpu"
+    torch.cuda.set_device(int(gpu))
+    return f"cuda:{int(gpu)}"
+
+
+def bound_threads(threads: int) -> None:
+    """Let this process compute with so many threads: workers share the machine's cores."""
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+
+
+def quieten() -> None:
+    """Drop the line that TorchServe's worker logs for every batch."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(lambda record: not str(record.msg).startswith(NOISE))

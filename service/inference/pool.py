@@ -1,0 +1,107 @@
+"""Addresses of workers into hosts: names are looked up anew, every address behind one is a host."""
+
+import asyncio
+import logging
+import random
+import socket
+from collections.abc import Collection, Sequence
+from urllib.parse import urlsplit
+
+from aiohttp import BaseConnector, ClientSession, DummyCookieJar, TCPConnector, UnixConnector
+
+from service.inference.hosts import Host
+
+DEFAULT_PORT = 8080
+UNIX = "unix:"
+
+logger = logging.getLogger(__name__)
+
+
+class HostPool:
+    """The hosts behind a list of `http://name[:port]` and `unix:/path`, and who is asked next."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        """Take the addresses as settings give them; nothing is looked up before `open`."""
+        self._addresses = addresses
+        self._hosts: dict[str, Host] = {}
+        self._sessions: list[ClientSession] = []
+        self._tcp: ClientSession | None = None
+
+    @property
+    def hosts(self) -> list[Host]:
+        """All that are known now."""
+        return list(self._hosts.values())
+
+    async def open(self) -> None:
+        """Make connections possible and look names up; a name that is unknown is no error."""
+        self._tcp = self._session(TCPConnector(limit=0))
+        for address in self._addresses:
+            if address.startswith(UNIX):
+                path = address.removeprefix(UNIX)
+                session = self._session(UnixConnector(path, limit=0))
+                self._hosts[address] = Host(address, "http://localhost", session)
+        await self.refresh()
+
+    async def close(self) -> None:
+        """Close every connection, also those with a question in flight."""
+        self._hosts.clear()
+        for session in self._sessions:
+            await session.close()
+        self._sessions.clear()
+
+    async def refresh(self) -> None:
+        """Look names up anew: new addresses join, vanished ones get no further question.
+
+        A name that cannot be looked up keeps the hosts that it had.
+        """
+        for address in self._addresses:
+            if address.startswith(UNIX):
+                continue
+            try:
+                found = await _resolve(address)
+            except OSError as error:
+                logger.debug("%s cannot be looked up: %s", address, error)
+                continue
+            self._replace(address, found)
+
+    def choose(self, model: str, tried: Collection[Host] = ()) -> Host | None:
+        """The host to ask: untried, not resting, and least busy, in this order of importance."""
+        return min(
+            self._hosts.values(),
+            key=lambda host: (
+                host in tried,
+                host.health(model).rests,
+                host.in_flight,
+                random.random(),
+            ),
+            default=None,
+        )
+
+    def _replace(self, address: str, found: Sequence[str]) -> None:
+        assert self._tcp is not None
+        names = {f"{address} ({base})": base for base in found}
+        for name in [name for name in self._hosts if name.startswith(f"{address} (")]:
+            if name not in names:
+                logger.info("worker %s is gone", name)
+                del self._hosts[name]
+        for name, base in names.items():
+            if name not in self._hosts:
+                logger.info("worker %s found", name)
+                self._hosts[name] = Host(name, base, self._tcp)
+
+    def _session(self, connector: BaseConnector) -> ClientSession:
+        session = ClientSession(
+            connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False
+        )
+        self._sessions.append(session)
+        return session
+
+
+async def _resolve(address: str) -> list[str]:
+    """Return `http://ip:port` of every address behind a name, in a steady order."""
+    parts = urlsplit(address)
+    port = parts.port or DEFAULT_PORT
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    ips = sorted({str(where[4][0]) for where in found})
+    return [f"http://[{ip}]:{port}" if ":" in ip else f"http://{ip}:{port}" for ip in ips]

@@ -1,0 +1,97 @@
+"""Asking the workers who they are, again and again: what is ready, and what each model says."""
+
+import asyncio
+import logging
+from typing import Any
+
+from service.errors import ServiceError
+from service.inference.base import Readiness
+from service.inference.calls import CallError, Failure, call
+from service.inference.hosts import Health, Host
+from service.inference.pool import HostPool
+from service.inference.wire import DESCRIBE, unpack_answer
+from service.logs import fields
+
+MODELS = ("align", "track", "affect")
+TIMEOUT_S = 5.0
+WELL_S = 5.0
+ILL_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Probes:
+    """A question about itself to every model of every host, through the queue that all take.
+
+    An answer means that the server, the model's worker and its weights are there.
+    """
+
+    def __init__(self, pool: HostPool) -> None:
+        self._pool = pool
+
+    async def run(self) -> None:
+        """Look names up and ask everybody, until cancelled; sooner again while something is ill."""
+        while True:
+            try:
+                await self.round()
+            except Exception:
+                logger.exception("the workers could not be looked after")
+            await asyncio.sleep(WELL_S if self.readiness().ready else ILL_S)
+
+    async def round(self) -> None:
+        """Look names up and ask everybody once."""
+        await self._pool.refresh()
+        asked = [(host, model) for host in self._pool.hosts for model in MODELS]
+        await asyncio.gather(*(_probe(host, model) for host, model in asked))
+
+    def readiness(self) -> Readiness:
+        """Ready: some model works, and none that a host has fails at all of its hosts."""
+        working: list[str] = []
+        reasons: list[str] = []
+        for model in MODELS:
+            at = {host.name: host.health(model) for host in self._pool.hosts}
+            if any(health.works for health in at.values()):
+                working.append(model)
+            else:
+                ill = {name: health for name, health in at.items() if not health.missing}
+                reasons += [f"{model} at {name}: {health.reason}" for name, health in ill.items()]
+        if not working and not reasons:
+            reasons = [
+                "no worker is known" if not self._pool.hosts else "the workers have no model"
+            ]
+        ready, reason = not reasons, "; ".join(reasons) or None
+        return Readiness(ready, ", ".join(self._devices()) or "none", tuple(working), reason)
+
+    def descriptions(self) -> list[dict[str, Any]]:
+        """What the working models say of themselves, each version once."""
+        found: list[dict[str, Any]] = []
+        for model in MODELS:
+            for health in self._working(model):
+                description = dict(health.description or {})
+                if description not in found:
+                    found.append(description)
+        return found
+
+    def _devices(self) -> list[str]:
+        return sorted({health.device for model in MODELS for health in self._working(model)})
+
+    def _working(self, model: str) -> list[Health]:
+        known = [host.health(model) for host in self._pool.hosts]
+        return [health for health in known if health.works]
+
+
+async def _probe(host: Host, model: str) -> None:
+    health = host.health(model)
+    was_working = health.works
+    try:
+        outputs = unpack_answer(await call(host, model, DESCRIBE, TIMEOUT_S)).outputs
+        health.device = str(outputs.get("device"))
+        health.description = outputs.get("description")
+        health.succeeded()
+    except CallError as error:
+        health.failed(error.reason, error.failure is Failure.MISSING)
+    except ServiceError as error:
+        health.failed(error.detail)
+    if health.works != was_working:
+        told = fields(model=model, host=host.name, reason=health.reason)
+        logger.info("model answers" if health.works else "model does not answer", extra=told)

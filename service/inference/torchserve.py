@@ -1,0 +1,136 @@
+"""The models in workers of their own: questions over HTTP to TorchServe, asked again if need be."""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from typing import Any, Self
+
+from service.errors import Problem, ServiceError
+from service.inference.base import Answer, Question, Readiness
+from service.inference.calls import RETRY_AFTER_S, CallError, Failure, call
+from service.inference.hosts import Host
+from service.inference.pool import HostPool
+from service.inference.probes import Probes
+from service.inference.wire import pack_question, unpack_answer
+from service.logs import fields
+from service.settings import Settings
+
+LIVE = "track"
+FIRST_TRY_SHARE = {LIVE: 0.25}
+DEFAULT_SHARE = 0.5
+PAUSE_S = 0.05
+
+logger = logging.getLogger(__name__)
+
+
+class TorchServeInference:
+    """Worker servers behind one protocol; which of them answers makes no difference.
+
+    A question is asked once more where its first try fails: at another host if there is one, else
+    at the same, which answers when its worker is back. A first try has a share of the whole time
+    only. A host that refuses the connection does not count as a try.
+    """
+
+    def __init__(self, pool: HostPool, settings: Settings) -> None:
+        """Take the hosts, and from the settings the times and the bound on questions in flight."""
+        self._pool = pool
+        self._probes = Probes(pool)
+        self._settings = settings
+        self._in_flight = 0
+        self._probing: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Take the addresses of the settings; whether somebody answers there shows later."""
+        return cls(HostPool(settings.workers), settings)
+
+    async def open(self) -> None:
+        """Start to look for the workers; they need not be up yet, readiness says when they are."""
+        await self._pool.open()
+        self._probing = asyncio.create_task(self._probes.run())
+
+    async def close(self) -> None:
+        """Close the connections; what is in flight fails."""
+        probing, self._probing = self._probing, None
+        if probing is not None:
+            probing.cancel()
+            with suppress(asyncio.CancelledError):
+                await probing
+        await self._pool.close()
+
+    async def ask(self, model: str, question: Question) -> Answer:
+        """Answer one question; raises ServiceError for refusals, failures and too much at once."""
+        if self._in_flight >= self._settings.max_questions:
+            raise ServiceError(
+                Problem.OVERLOADED,
+                f"{self._in_flight} questions are at the models, the most that are sent at once",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        self._in_flight += 1
+        try:
+            return await self._deliver(model, pack_question(question))
+        finally:
+            self._in_flight -= 1
+
+    async def describe(self) -> list[dict[str, Any]]:
+        """Return what the models that work said last, each version once; raises ServiceError."""
+        if not (found := self._probes.descriptions()):
+            raise _unavailable(self._probes.readiness().reason or "no model answers")
+        return found
+
+    async def readiness(self) -> Readiness:
+        """Ready means that every model that the workers have answers at one host at least."""
+        return self._probes.readiness()
+
+    async def _deliver(self, model: str, body: bytes) -> Answer:
+        total_s, first_s = self._times(model)
+        deadline = time.monotonic() + total_s
+        tried: list[Host] = []
+        failures = 0
+        while (host := self._pool.choose(model, tried)) is not None:
+            left_s = deadline - time.monotonic()
+            try:
+                return await self._try(host, model, body, left_s if failures else first_s)
+            except CallError as error:
+                tried.append(host)
+                failures += error.failure is not Failure.REFUSED
+                if not self._again(error, failures, tried):
+                    raise error.as_problem() from error
+                told = fields(model=model, host=host.name, reason=str(error))
+                logger.warning("question repeated", extra=told)
+            if self._pool.choose(model, tried) in tried:
+                await asyncio.sleep(PAUSE_S)
+        raise _unavailable("no worker is known")
+
+    def _again(self, error: CallError, failures: int, tried: list[Host]) -> bool:
+        if error.failure is Failure.REFUSED:
+            return any(host not in tried for host in self._pool.hosts)
+        return error.failure.repeatable and failures <= 1
+
+    async def _try(self, host: Host, model: str, body: bytes, timeout_s: float) -> Answer:
+        health = host.health(model)
+        try:
+            answer = unpack_answer(await call(host, model, body, max(timeout_s, 0.001)))
+        except CallError as error:
+            if error.failure is not Failure.TOO_LARGE:
+                health.failed(error.reason, error.failure is Failure.MISSING)
+            raise
+        except ServiceError as error:
+            if error.problem is not Problem.UNAVAILABLE:
+                health.succeeded()
+                raise
+            health.failed(error.detail)
+            raise CallError(Failure.BROKEN, error.detail) from error
+        health.succeeded()
+        return answer
+
+    def _times(self, model: str) -> tuple[float, float]:
+        settings = self._settings
+        total_s = settings.step_timeout_s if model == LIVE else settings.inference_timeout_s
+        return total_s, total_s * FIRST_TRY_SHARE.get(model, DEFAULT_SHARE)
+
+
+def _unavailable(detail: str) -> ServiceError:
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    return ServiceError(Problem.UNAVAILABLE, detail, headers)
