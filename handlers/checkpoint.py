@@ -81,6 +81,18 @@ def save_checkpoint(
     return Checkpoint(name, version, dict(config), stored, sha256)
 
 
+def annotate(folder: Path, **values: Any) -> None:
+    """Set entries of a checkpoint's configuration, such as its figures; the weights stay.
+
+    Raises CheckpointError for a folder without a configuration and for a name of the header.
+    """
+    if taken := sorted(HEADER_TYPES.keys() & values.keys()):
+        raise CheckpointError(f"{', '.join(taken)} belong to the header and cannot be set")
+    content = _read_config(folder / CONFIG_FILE) | values
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    _replace(folder / CONFIG_FILE, text.encode())
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()

@@ -12,6 +12,7 @@ from handlers.evaluation.export import write_faces_csv, write_json, write_summar
 from handlers.evaluation.figures import write_figures
 from handlers.evaluation.loading import stored_aligner, stored_detector, stored_models
 from handlers.evaluation.published import alignment_tables
+from handlers.evaluation.record import record_figures
 from handlers.evaluation.report import AlignReport, compare, score
 from handlers.evaluation.running import Aligner, Case, Detector, Errors, run
 from handlers.evaluation.tables import show
@@ -41,6 +42,7 @@ class AlignOptions:
         out: where JSON, CSV and pictures go; none writes nothing.
         detector, sweep: also from detected boxes, also under every degradation.
         limit: at most so many faces, spread evenly over the set.
+        record: write the figures into the models' configurations in the store.
         worst: how many faces a sheet of the worst shows.
     """
 
@@ -57,6 +59,7 @@ class AlignOptions:
     min_face_px: int = 40
     batch: int = 32
     seed: int = 0
+    record: bool = False
     worst: int = 24
 
 
@@ -71,7 +74,10 @@ def evaluate_align(options: AlignOptions) -> AlignReport:
     models = {name: aligner for name, (aligner, _) in loaded.items()}
     weights = {name: sha256 for name, (_, sha256) in loaded.items()}
     detector = stored_detector(options.model_store, options.device) if options.detector else None
-    return evaluate(options, models, detector, weights)
+    report = evaluate(options, models, detector, weights)
+    if options.record:
+        record_figures(report, options.model_store)
+    return report
 
 
 def evaluate(

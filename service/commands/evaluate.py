@@ -38,6 +38,9 @@ def evaluate_align(
     ] = 40,
     batch: Annotated[int, typer.Option(min=1, help="Faces at a time.")] = 32,
     seed: Annotated[int, typer.Option(help="Seed of degradations and intervals.")] = 0,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the figures into the models' configurations.")
+    ] = False,
     worst: Annotated[int, typer.Option(min=1, help="Faces on a sheet of the worst.")] = 24,
     model_store: ModelStore = None,
     device: Device = None,
@@ -61,6 +64,7 @@ def evaluate_align(
             min_face_px=min_face_px,
             batch=batch,
             seed=seed,
+            record=record,
             worst=worst,
         )
         try:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from handlers.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from handlers.checkpoint import CheckpointError, annotate, load_checkpoint, save_checkpoint
 
 CONFIG: dict[str, Any] = {
     "licence": "Apache-2.0",
@@ -101,3 +101,17 @@ def test_weights_that_are_no_safetensors_are_refused(folder: Path) -> None:
 def test_a_config_may_not_take_the_names_of_the_header(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="sha256, version"):
         save_checkpoint(tmp_path, "m", "1", {"version": "2", "sha256": "0"}, {})
+
+
+def test_an_annotation_changes_the_configuration_and_nothing_else(tmp_path: Path) -> None:
+    saved = save_checkpoint(tmp_path, "small", "1", {"a": 1}, {"weight": torch.ones(2)})
+    annotate(tmp_path, figures={"auc": 0.5})
+    loaded = load_checkpoint(tmp_path)
+    assert loaded.config == {"a": 1, "figures": {"auc": 0.5}}
+    assert loaded.sha256 == saved.sha256
+
+
+def test_the_header_cannot_be_annotated(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, "small", "1", {}, {"weight": torch.ones(2)})
+    with pytest.raises(CheckpointError, match="sha256"):
+        annotate(tmp_path, sha256="0")

@@ -10,10 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from handlers.checkpoint import CheckpointError, save_checkpoint
+from handlers.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from handlers.evaluation.align import (
     AlignOptions,
     choose_pairs,
@@ -23,6 +24,7 @@ from handlers.evaluation.align import (
 )
 from handlers.evaluation.conditions import CLEAN, RESIZED, SWEEP, Condition
 from handlers.evaluation.loading import stored_models
+from handlers.evaluation.record import record_figures
 from handlers.evaluation.report import AlignReport
 from handlers.evaluation.running import Boxes, Case, best_match, overlap, run
 from handlers.networks.align import AlignmentNetwork
@@ -300,3 +302,18 @@ def test_what_is_measured_is_loaded_from_the_store_and_named_by_its_hash(
     assert "true box" in capsys.readouterr().out
     with pytest.raises(CheckpointError):
         evaluate_align(AlignOptions(data, tmp_path / "store", models=("dfa",)))
+
+
+def test_recorded_figures_stand_in_the_models_configuration_beside_earlier_ones(
+    data: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    earlier = {"figures": {"other/set": {"faces": 1}}}
+    save_checkpoint(store / "fle", "fle", "1", earlier, {"weight": torch.ones(1)})
+    report, _ = report_on(AlignOptions(data), {"fle": ShiftedAligner(0.02)}, None)
+    record_figures(report, store)
+    figures = load_checkpoint(store / "fle").config["figures"]
+    assert figures["other/set"] == {"faces": 1}
+    measured = figures[report.data]
+    assert measured["faces"] == FACES
+    assert measured["auc"]["truth"]["clean"] == pytest.approx(0.75, abs=1e-3)
