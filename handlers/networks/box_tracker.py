@@ -111,14 +111,24 @@ class BoxTracker(nn.Module):
         second, (h2, c2) = self.lstm2(
             torch.cat([embedded, first], dim=-1), _layer(state, "h2", "c2")
         )
-        points = torch.cat([head(second) for head in self.heads.values()], dim=-1)
         state = {"h1": h1[0], "c1": c1[0], "h2": h2[0], "c2": c2[0]}
-        return points.reshape(*points.shape[:-1], -1, 2), state
+        return self._points(second), state
 
     def step(self, now: Tensor, before: Tensor, state: State) -> tuple[Tensor, State]:
-        """One frame: features `(B, F)` twice -> points `(B, 68, 2)` and the state after it."""
-        points, state = self(now[:, None], before[:, None], state)
-        return points[:, 0], state
+        """One frame: features `(B, F)` twice -> points `(B, 68, 2)` and the state after it.
+
+        The same as a sequence of one; on a CPU the bare cells take a third of the time.
+        """
+        embedded = self.embedding(torch.cat([now, before], dim=-1))
+        h1, c1 = _cell(self.lstm1, embedded, state["h1"], state["c1"])
+        joined = torch.cat([embedded, h1], dim=-1)
+        h2, c2 = _cell(self.lstm2, joined, state["h2"], state["c2"])
+        return self._points(h2), {"h1": h1, "c1": c1, "h2": h2, "c2": c2}
+
+    def _points(self, hidden: Tensor) -> Tensor:
+        """The five heads: `(..., hidden)` -> `(..., 68, 2)`."""
+        points = torch.cat([head(hidden) for head in self.heads.values()], dim=-1)
+        return points.reshape(*points.shape[:-1], -1, 2)
 
 
 def to_pixels(points: Tensor, crop_px: int = CROP_PX) -> Tensor:
@@ -134,3 +144,8 @@ def from_pixels(points: Tensor, crop_px: int = CROP_PX) -> Tensor:
 def _layer(state: State, hidden: str, cell: str) -> tuple[Tensor, Tensor]:
     """One layer's state as `nn.LSTM` takes it, `(1, B, hidden)` each."""
     return state[hidden][None].contiguous(), state[cell][None].contiguous()
+
+
+def _cell(layer: nn.LSTM, inputs: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """One step of a layer, with its own weights."""
+    return torch.lstm_cell(inputs, (hidden, cell), *layer.all_weights[0])
