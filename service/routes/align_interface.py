@@ -24,9 +24,9 @@ class AlignQuery(BaseModel):
 
     boxes: list[str] = Field(
         default=[],
-        description="Face boxes `x1,y1,x2,y2` in pixels of the upright picture, one a parameter, "
-        "or a JSON list of four numbers or of such lists. The detector is skipped.",
-        examples=[["212,141,352,290"], ["[[212, 141, 352, 290]]"]],
+        description="Face boxes in pixels of the upright picture, one a parameter, such as "
+        "`212,141,352,290` (x1, y1, x2, y2), or as JSON, `[[212, 141, 352, 290]]`. They are tight "
+        "around the landmarks, and the detector is skipped.",
     )
     max_faces: int | None = Field(
         default=None, ge=1, le=64, description="Most faces to return, best first; 64 if not given."
@@ -55,8 +55,7 @@ _MULTIPART = {
         "type": "object",
         "properties": {FIELD: {"type": "string", "format": "binary"}},
         "required": [FIELD],
-    },
-    "encoding": {FIELD: {"contentType": "image/jpeg, image/png, image/webp, image/bmp, image/gif"}},
+    }
 }
 RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif")
 ALIGN_OPENAPI: dict[str, Any] = {
