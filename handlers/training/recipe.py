@@ -38,15 +38,16 @@ class Recipe:
     """How one model of the store is learnt.
 
     With `landmarks` alone a landmark network is trained, with `denoiser` alone an internal image
-    denoiser, with both the two together (section 4.3.5). `licence` is what the terms of the data
-    leave to users of the weights. `start` names the models of the store
-    that the first weights come from; what begins with a prefix in `fresh` is not taken over.
+    denoiser, with both the two together (section 4.3.5). `about` says what it is, `licence` what
+    the terms of the data leave to users of the weights. `start` names the models of the store that
+    the first weights come from; what begins with a prefix in `fresh` is not taken over.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
     version: str
+    about: str
     licence: str
     schedule: Schedule
     sources: tuple[Source, ...]

@@ -105,6 +105,7 @@ def export(run: Run, network: AlignmentNetwork, recipe: Recipe, store: Path) -> 
     """Write the averaged weights, in half precision, and what rebuilds the network to the store."""
     make_learner(network).load_state_dict(run.averaged().state_dict())
     config = {
+        "about": recipe.about,
         "licence": recipe.licence,
         "landmarks": None if recipe.landmarks is None else asdict(recipe.landmarks),
         "denoiser": None if recipe.denoiser is None else asdict(recipe.denoiser),

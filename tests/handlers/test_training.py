@@ -18,6 +18,7 @@ from handlers.training.run import run_recipe
 HEAD = """
 name = "small"
 version = "1"
+about = "a test"
 licence = "none"
 [schedule]
 steps = {steps}

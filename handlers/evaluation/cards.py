@@ -1,0 +1,96 @@
+"""A model's configuration to its card, the README.md beside its weights.
+
+    python -m handlers.evaluation.cards model_store
+
+Writes a card for every model of the store that a recipe made; run it after `countenance evaluate
+align --record`, so that a card holds what was measured last.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from handlers.checkpoint import Checkpoint, load_checkpoint
+
+SETS = {
+    "helen/train": "HELEN, iBUG 300-W annotations by hand (research, no commercial use)",
+    "afw": "AFW, iBUG 300-W annotations by hand (research, no commercial use)",
+    "youtube_faces/train": "frames of YouTube Faces, annotated by a machine (research)",
+}
+
+LIMITS = """The faces are those of photographs and television frames. Heavily covered faces and
+profiles beyond some 60 degrees are rare in the data, and errors there are larger than the figures
+say. The networks start from random weights; nothing was pre-trained on face recognition.
+"""
+
+
+def card(checkpoint: Checkpoint) -> str:
+    """The card of a model, in Markdown."""
+    config = checkpoint.config
+    parts = [
+        f"# {checkpoint.name}\n\n{config['about']}\n",
+        f"Version {checkpoint.version}, SHA-256 of the weights `{checkpoint.sha256}`.\n",
+        f"**Terms.** {config['licence'].capitalize()}.\n",
+        "## Data\n\n" + data(config["recipe"]),
+        "## Recipe\n\n" + recipe(checkpoint.name, config["recipe"]),
+        "## Figures\n\n" + figures(config.get("figures", {})),
+        "## What to know\n\n" + LIMITS,
+    ]
+    return "\n".join(parts)
+
+
+def data(recipe: dict[str, Any]) -> str:
+    """The sources with their share of a batch and their terms."""
+    rows = [
+        f"| {source['folder']} | {source['share']:.0%} | {SETS.get(source['folder'], '')} |\n"
+        for source in recipe["sources"]
+    ]
+    return "| set | share of a batch | terms |\n| --- | --- | --- |\n" + "".join(rows)
+
+
+def recipe(name: str, recipe: dict[str, Any]) -> str:
+    """What was run, for how long, from what."""
+    schedule = recipe["schedule"]
+    start = ", then ".join(recipe["start"]) or "random weights"
+    return (
+        f"`handlers/training/recipes/{name}.toml`, `countenance train {name} --data FOLDER`: "
+        f"{schedule['steps']} steps of {schedule['batch']} faces from {start}, "
+        f"learning rate {schedule['rate']:g}, seed {schedule['seed']}. "
+        "Its losses are in `losses.csv` and `losses.png` of the run's folder.\n"
+    )
+
+
+def figures(measured: dict[str, Any]) -> str:
+    """Area under the error curve up to 0.08 and failures, by set and condition."""
+    if not measured:
+        return "Not measured yet.\n"
+    lines = [
+        "Box-normalised error (Zafeiriou et al. 2018), by `countenance evaluate align --sweep "
+        "--detector --record`. Degradations act at a face box of 128 pixels.\n\n",
+        "| set | faces | boxes | condition | NME | AUC at 0.08 | failures |\n",
+        "| --- | --- | --- | --- | --- | --- | --- |\n",
+    ]
+    for name, values in measured.items():
+        for boxes, aucs in values["auc"].items():
+            for condition, auc in aucs.items():
+                nme, fr = values["nme"][boxes][condition], values["fr"][boxes][condition]
+                lines.append(
+                    f"| {name} | {values['faces']} | {boxes} | {condition} "
+                    f"| {nme:.4f} | {auc:.3f} | {fr:.1%} |\n"
+                )
+    return "".join(lines)
+
+
+def main() -> None:
+    """Write the cards of a store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("store", type=Path)
+    for path in sorted(parser.parse_args().store.glob("*/config.json")):
+        checkpoint = load_checkpoint(path.parent)
+        if "recipe" in checkpoint.config and "about" in checkpoint.config:
+            (path.parent / "README.md").write_text(card(checkpoint), encoding="utf-8")
+            print(path.parent / "README.md")
+
+
+if __name__ == "__main__":
+    main()

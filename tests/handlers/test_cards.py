@@ -1,0 +1,43 @@
+"""A card says what its model's configuration says."""
+
+from typing import Any
+
+from handlers.checkpoint import Checkpoint
+from handlers.evaluation.cards import card
+
+RECIPE: dict[str, Any] = {
+    "sources": [{"folder": "helen/train", "share": 0.6}, {"folder": "own", "share": 0.4}],
+    "schedule": {"steps": 12, "batch": 8, "rate": 0.001, "seed": 5},
+    "start": ["fle", "iid-m"],
+}
+FIGURES: dict[str, Any] = {
+    "helen/test": {
+        "faces": 110,
+        "nme": {"truth": {"blur 5": 0.0321}},
+        "auc": {"truth": {"blur 5": 0.612}},
+        "fr": {"truth": {"blur 5": 0.018}},
+    }
+}
+
+
+def written(**config: Any) -> str:
+    full = {"about": "A test.", "licence": "research use only", "recipe": RECIPE, **config}
+    return card(Checkpoint("dfa", "1", full, {}, "ab" * 32))
+
+
+def test_a_card_names_weights_terms_data_and_recipe() -> None:
+    text = written()
+    assert "ab" * 32 in text
+    assert "Research use only." in text
+    assert "| helen/train | 60% | HELEN" in text
+    assert "12 steps of 8 faces from fle, then iid-m, learning rate 0.001, seed 5" in text
+
+
+def test_a_card_holds_every_measured_figure() -> None:
+    assert "| helen/test | 110 | truth | blur 5 | 0.0321 | 0.612 | 1.8% |" in written(
+        figures=FIGURES
+    )
+
+
+def test_a_card_without_figures_says_so() -> None:
+    assert "Not measured yet" in written()
