@@ -17,7 +17,6 @@ from handlers.wire import pack, write_error, write_reply
 
 UNAVAILABLE = "unavailable"
 ERROR_START = pack({"error": {}})[:-1]
-LOAD_AGAIN_S = 30.0
 NOISE = "Backend received inference"
 
 logger = logging.getLogger(__name__)
@@ -48,8 +47,10 @@ class Adaptor:
 
     A model that cannot be loaded answers every row with `unavailable` and the reason, so that the
     service can tell it; a worker that died of it would be started again and again. Loading is tried
-    anew at a question, at most every half a minute.
+    anew at a question, when `load_again_s` have passed.
     """
+
+    load_again_s = 30.0
 
     def __init__(self) -> None:
         self._handler: Handler | None = None
@@ -69,7 +70,7 @@ class Adaptor:
 
     def handle(self, data: Sequence[Row], context: Context) -> list[bytes]:
         """Answer every row, in order."""
-        if self._handler is None and time.monotonic() - self._tried_at > LOAD_AGAIN_S:
+        if self._handler is None and time.monotonic() - self._tried_at > self.load_again_s:
             self._load()
         if self._handler is None:
             return [write_error(UNAVAILABLE, self._failure) for _ in data]

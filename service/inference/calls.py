@@ -16,21 +16,22 @@ MAX_REASON = 200
 
 
 class Failure(Enum):
-    """Why there is no reply; the problem that this is for the client, and whether to ask again.
+    """Why there is no reply: its name in the log, the client's problem, whether to ask again.
 
     A model is a function of its input, so that a question may always be repeated.
     """
 
-    REFUSED = Problem.UNAVAILABLE, True
-    RESET = Problem.UNAVAILABLE, True
-    SLOW = Problem.TIMEOUT, True
-    BROKEN = Problem.UNAVAILABLE, True
-    FULL = Problem.OVERLOADED, True
-    MISSING = Problem.UNAVAILABLE, True
-    TOO_LARGE = Problem.BODY_TOO_LARGE, False
-    UNEXPECTED = Problem.INTERNAL, False
+    REFUSED = "refused", Problem.UNAVAILABLE, True
+    RESET = "reset", Problem.UNAVAILABLE, True
+    SLOW = "slow", Problem.TIMEOUT, True
+    BROKEN = "broken", Problem.UNAVAILABLE, True
+    FULL = "full", Problem.OVERLOADED, True
+    MISSING = "missing", Problem.UNAVAILABLE, True
+    TOO_LARGE = "too large", Problem.BODY_TOO_LARGE, False
+    UNEXPECTED = "unexpected", Problem.INTERNAL, False
 
-    def __init__(self, problem: Problem, repeatable: bool) -> None:
+    def __init__(self, title: str, problem: Problem, repeatable: bool) -> None:
+        self.title = title
         self.problem = problem
         self.repeatable = repeatable
 
@@ -54,9 +55,16 @@ class CallError(Exception):
     """A question without a reply: what kind of failure, and what was seen, for the log."""
 
     def __init__(self, failure: Failure, reason: str) -> None:
-        super().__init__(f"{failure.name.lower()}: {reason}")
+        super().__init__(f"{failure.title}: {reason}")
         self.failure = failure
         self.reason = reason
+
+    @property
+    def there(self) -> bool | None:
+        """Whether the host has the model, as far as this failure tells."""
+        if self.failure in (Failure.REFUSED, Failure.RESET):
+            return None
+        return self.failure is not Failure.MISSING
 
     def as_problem(self) -> ServiceError:
         """What the client is told; where the worker is and what it said stays in the log."""

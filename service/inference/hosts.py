@@ -18,11 +18,12 @@ class Health:
 
     After a failure the model rests there: it is asked at another host, if there is one that does
     better. One failure alone may be an accident; `works` turns false with the second in a row.
+    `there` is whether the host has the model at all, None as long as it has not said.
     """
 
     failures: int = 0
     rests_until: float = 0.0
-    missing: bool = False
+    there: bool | None = None
     reason: str | None = "has not answered yet"
     device: str = "none"
     description: Mapping[str, Any] | None = None
@@ -39,14 +40,15 @@ class Health:
 
     def succeeded(self) -> None:
         """Note an answer."""
-        self.failures, self.rests_until, self.missing, self.reason = 0, 0.0, False, None
+        self.failures, self.rests_until, self.there, self.reason = 0, 0.0, True, None
 
-    def failed(self, reason: str, missing: bool = False) -> None:
-        """Note a failure; rests grow with failures in a row. `missing`: there is no such model."""
+    def failed(self, reason: str, there: bool | None) -> None:
+        """Note a failure, and what it tells of the model; rests grow with failures in a row."""
         self.failures += 1
         rest_s = min(FIRST_REST_S * 2 ** min(self.failures - 1, 10), LONGEST_REST_S)
         self.rests_until = time.monotonic() + rest_s
-        self.missing, self.reason = missing, reason
+        self.reason = reason
+        self.there = self.there if there is None else there
 
 
 @dataclass(eq=False)

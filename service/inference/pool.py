@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from urllib.parse import urlsplit
 
 from aiohttp import BaseConnector, ClientSession, DummyCookieJar, TCPConnector, UnixConnector
@@ -13,6 +13,7 @@ from service.inference.hosts import Host
 
 DEFAULT_PORT = 8080
 UNIX = "unix:"
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 logger = logging.getLogger(__name__)
 
@@ -20,9 +21,13 @@ logger = logging.getLogger(__name__)
 class HostPool:
     """The hosts behind a list of `http://name[:port]` and `unix:/path`, and who is asked next."""
 
-    def __init__(self, addresses: Sequence[str]) -> None:
-        """Take the addresses as settings give them; nothing is looked up before `open`."""
+    def __init__(self, addresses: Sequence[str], resolve: Resolve | None = None) -> None:
+        """Take the addresses as settings give them; nothing is looked up before `open`.
+
+        `resolve` turns a name and a port into IP addresses, or raises OSError.
+        """
         self._addresses = addresses
+        self._resolve = resolve or look_up
         self._hosts: dict[str, Host] = {}
         self._sessions: list[ClientSession] = []
         self._tcp: ClientSession | None = None
@@ -57,19 +62,24 @@ class HostPool:
         for address in self._addresses:
             if address.startswith(UNIX):
                 continue
+            parts = urlsplit(address)
+            port = parts.port or DEFAULT_PORT
             try:
-                found = await _resolve(address)
+                found = await self._resolve(str(parts.hostname), port)
             except OSError as error:
                 logger.debug("%s cannot be looked up: %s", address, error)
                 continue
-            self._replace(address, found)
+            self._replace(address, [_base(ip, port) for ip in found])
 
-    def choose(self, model: str, tried: Collection[Host] = ()) -> Host | None:
-        """The host to ask: untried, not resting, and least busy, in this order of importance."""
+    def choose(
+        self, model: str, refused: Collection[Host] = (), failed: Collection[Host] = ()
+    ) -> Host | None:
+        """The host to ask: has not refused, not failed, not resting, least busy, in this order."""
         return min(
             self._hosts.values(),
             key=lambda host: (
-                host in tried,
+                host in refused,
+                host in failed,
                 host.health(model).rests,
                 host.in_flight,
                 random.random(),
@@ -97,11 +107,12 @@ class HostPool:
         return session
 
 
-async def _resolve(address: str) -> list[str]:
-    """Return `http://ip:port` of every address behind a name, in a steady order."""
-    parts = urlsplit(address)
-    port = parts.port or DEFAULT_PORT
+async def look_up(name: str, port: int) -> list[str]:
+    """Return the IP addresses behind a name, in a steady order; raises OSError."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-    ips = sorted({str(where[4][0]) for where in found})
-    return [f"http://[{ip}]:{port}" if ":" in ip else f"http://{ip}:{port}" for ip in ips]
+    found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    return sorted({str(where[4][0]) for where in found})
+
+
+def _base(ip: str, port: int) -> str:
+    return f"http://[{ip}]:{port}" if ":" in ip else f"http://{ip}:{port}"

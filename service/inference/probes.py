@@ -6,7 +6,7 @@ from typing import Any
 
 from service.errors import ServiceError
 from service.inference.base import Readiness
-from service.inference.calls import CallError, Failure, call
+from service.inference.calls import CallError, call
 from service.inference.hosts import Health, Host
 from service.inference.pool import HostPool
 from service.inference.wire import DESCRIBE, unpack_answer
@@ -53,12 +53,10 @@ class Probes:
             if any(health.works for health in at.values()):
                 working.append(model)
             else:
-                ill = {name: health for name, health in at.items() if not health.missing}
-                reasons += [f"{model} at {name}: {health.reason}" for name, health in ill.items()]
+                ill = {name: health.reason for name, health in at.items() if health.there}
+                reasons += [f"{model} at {name}: {reason}" for name, reason in ill.items()]
         if not working and not reasons:
-            reasons = [
-                "no worker is known" if not self._pool.hosts else "the workers have no model"
-            ]
+            reasons = self._absences() or ["no worker is known"]
         ready, reason = not reasons, "; ".join(reasons) or None
         return Readiness(ready, ", ".join(self._devices()) or "none", tuple(working), reason)
 
@@ -71,6 +69,9 @@ class Probes:
                 if description not in found:
                     found.append(description)
         return found
+
+    def _absences(self) -> list[str]:
+        return [f"{host.name}: {host.health(MODELS[0]).reason}" for host in self._pool.hosts]
 
     def _devices(self) -> list[str]:
         return sorted({health.device for model in MODELS for health in self._working(model)})
@@ -89,9 +90,9 @@ async def _probe(host: Host, model: str) -> None:
         health.description = outputs.get("description")
         health.succeeded()
     except CallError as error:
-        health.failed(error.reason, error.failure is Failure.MISSING)
+        health.failed(error.reason, error.there)
     except ServiceError as error:
-        health.failed(error.detail)
+        health.failed(error.detail, there=True)
     if health.works != was_working:
         told = fields(model=model, host=host.name, reason=health.reason)
         logger.info("model answers" if health.works else "model does not answer", extra=told)

@@ -86,27 +86,23 @@ class TorchServeInference:
     async def _deliver(self, model: str, body: bytes) -> Answer:
         total_s, first_s = self._times(model)
         deadline = time.monotonic() + total_s
-        tried: list[Host] = []
-        failures = 0
-        while (host := self._pool.choose(model, tried)) is not None:
-            left_s = deadline - time.monotonic()
+        refused: set[Host] = set()
+        failed: set[Host] = set()
+        while (host := self._pool.choose(model, refused, failed)) is not None:
+            timeout_s = deadline - time.monotonic() if failed else first_s
+            if host in failed:
+                await asyncio.sleep(PAUSE_S)
             try:
-                return await self._try(host, model, body, left_s if failures else first_s)
+                return await self._try(host, model, body, timeout_s)
             except CallError as error:
-                tried.append(host)
-                failures += error.failure is not Failure.REFUSED
-                if not self._again(error, failures, tried):
+                last = bool(failed) and error.failure is not Failure.REFUSED
+                (refused if error.failure is Failure.REFUSED else failed).add(host)
+                nowhere = refused.issuperset(self._pool.hosts)
+                if last or nowhere or not error.failure.repeatable:
                     raise error.as_problem() from error
                 told = fields(model=model, host=host.name, reason=str(error))
                 logger.warning("question repeated", extra=told)
-            if self._pool.choose(model, tried) in tried:
-                await asyncio.sleep(PAUSE_S)
         raise _unavailable("no worker is known")
-
-    def _again(self, error: CallError, failures: int, tried: list[Host]) -> bool:
-        if error.failure is Failure.REFUSED:
-            return any(host not in tried for host in self._pool.hosts)
-        return error.failure.repeatable and failures <= 1
 
     async def _try(self, host: Host, model: str, body: bytes, timeout_s: float) -> Answer:
         health = host.health(model)
@@ -114,13 +110,13 @@ class TorchServeInference:
             answer = unpack_answer(await call(host, model, body, max(timeout_s, 0.001)))
         except CallError as error:
             if error.failure is not Failure.TOO_LARGE:
-                health.failed(error.reason, error.failure is Failure.MISSING)
+                health.failed(error.reason, error.there)
             raise
         except ServiceError as error:
             if error.problem is not Problem.UNAVAILABLE:
                 health.succeeded()
                 raise
-            health.failed(error.detail)
+            health.failed(error.detail, there=True)
             raise CallError(Failure.BROKEN, error.detail) from error
         health.succeeded()
         return answer

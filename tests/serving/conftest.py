@@ -1,0 +1,48 @@
+"""Stand-ins for workers on sockets of short names, and the client to them."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from service.inference.torchserve import TorchServeInference
+from service.settings import Settings
+from tests.serving.workers import FakeWorker
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A directory with a path short enough for sockets below it."""
+    path = Path(tempfile.mkdtemp(prefix="cnt-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+async def workers(short: Path) -> AsyncIterator[list[FakeWorker]]:
+    """Two stand-ins that listen."""
+    both = [FakeWorker(short / name) for name in ("a", "b")]
+    for worker in both:
+        await worker.start()
+    yield both
+    for worker in both:
+        await worker.stop()
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[..., object]]:
+    """Return a function of addresses and settings that gives an open client."""
+    clients: list[TorchServeInference] = []
+
+    async def make(*addresses: str, **options: object) -> TorchServeInference:
+        settings = Settings(inference=",".join(addresses), **options)
+        client = TorchServeInference.from_settings(settings)
+        clients.append(client)
+        await client.open()
+        return client
+
+    yield make
+    for client in clients:
+        await client.close()

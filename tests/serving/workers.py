@@ -1,0 +1,94 @@
+"""A stand-in for TorchServe in this process: it answers, fails and falls silent as a test says."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgpack
+from aiohttp import web
+
+from service.inference.wire import DESCRIBE
+
+DESCRIPTION = {"name": "track", "version": "1", "sha256": "0" * 64}
+Behaviour = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def answered(outputs: dict[str, Any], state: bytes | None = None) -> web.Response:
+    """The reply of a handler."""
+    message = {"outputs": outputs} if state is None else {"outputs": outputs, "state": state}
+    return web.Response(body=msgpack.packb(message))
+
+
+def refused(kind: str, detail: str) -> web.Response:
+    """The reply of a handler that takes the blame from itself."""
+    return web.Response(body=msgpack.packb({"error": {"type": kind, "detail": detail}}))
+
+
+def status(code: int, kind: str = "InternalServerException") -> Behaviour:
+    """A failure as TorchServe words it."""
+
+    async def behave(_: web.Request) -> web.Response:
+        return web.json_response({"code": code, "type": kind, "message": "no"}, status=code)
+
+    return behave
+
+
+async def reset(request: web.Request) -> web.Response:
+    """Close the connection without a word."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+class FakeWorker:
+    """Echoes; what is in `next` happens first, one for every question. Knows only `models`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.address = f"unix:{path}"
+        self.next: list[Behaviour] = []
+        self.models = {"track"}
+        self.questions = 0
+        self.request_ids: list[str | None] = []
+        self.describes: Behaviour | None = None
+        self.silence = asyncio.Event()
+        self.left = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        app = web.Application(client_max_size=2**30)
+        app.router.add_post("/predictions/{model}", self._predict)
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
+        await self._runner.setup()
+        await web.UnixSite(self._runner, str(self.path)).start()
+
+    async def stop(self) -> None:
+        self.silence.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def hang(self, _: web.Request) -> web.Response:
+        """Say nothing until the test ends or the asker leaves."""
+        try:
+            await self.silence.wait()
+        except asyncio.CancelledError:
+            self.left.set()
+            raise
+        return web.Response(status=500)
+
+    async def _predict(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        if request.match_info["model"] not in self.models:
+            return await status(404, "ModelNotFoundException")(request)
+        if body == DESCRIBE:
+            if self.describes is not None:
+                return await self.describes(request)
+            return answered({"description": DESCRIPTION, "device": "cpu"})
+        self.questions += 1
+        self.request_ids.append(request.headers.get("X-Request-ID"))
+        if self.next:
+            return await self.next.pop(0)(request)
+        question = msgpack.unpackb(body)
+        return answered({"at": self.path.name, **question["inputs"]}, question.get("state"))
