@@ -10,16 +10,18 @@ from starlette.middleware.cors import CORSMiddleware
 
 from service.gate import Gate
 from service.inference import Inference
-from service.inference.local import LocalInference
+from service.inference.choice import make_inference
 from service.limits import InFlight
 from service.metrics import Metrics
 from service.middleware import RequestContext
 from service.openapi import install_openapi
 from service.problems import install_error_handlers
-from service.routes import align, docs, health, metrics, models
+from service.routes import align, docs, health, metrics, models, sessions, track
 from service.security import Authenticator
 from service.services import Services
+from service.sessions.choice import make_store
 from service.settings import Settings
+from service.streams.sockets import Sockets
 
 DESCRIPTION = """Send a picture, get for every face its box, 68 landmarks, the kind of degradation
 it suffers from, head pose and a quality. Pictures are not stored.
@@ -42,6 +44,7 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
         try:
             yield
         finally:
+            await services.store.close()
             await services.inference.close()
 
     app = FastAPI(
@@ -56,7 +59,7 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
     )
     app.state.services = services
     install_error_handlers(app)
-    for module in (align, models, health, metrics):
+    for module in (align, track, sessions, models, health, metrics):
         app.include_router(module.router)
     docs.mount_docs(app)
     install_openapi(app, services.authenticator.required)
@@ -67,7 +70,9 @@ def _make_services(settings: Settings, inference: Inference | None) -> Services:
     measured = Metrics()
     return Services(
         settings=settings,
-        inference=inference or LocalInference.from_settings(settings),
+        inference=inference or make_inference(settings),
+        store=make_store(settings, measured),
+        sockets=Sockets(settings.max_sockets, measured),
         authenticator=Authenticator.from_settings(settings),
         in_flight=InFlight(settings.max_in_flight, measured),
         metrics=measured,

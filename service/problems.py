@@ -76,6 +76,8 @@ def install_error_handlers(app: FastAPI) -> None:
 
     async def answer(connection: HTTPConnection, error: Exception) -> Response | None:
         known = as_service_error(error)
+        if known.problem is Problem.METHOD_NOT_ALLOWED:
+            known.headers.update(_allow(connection))
         if known.problem is Problem.INTERNAL:
             logger.error("request failed", exc_info=error)
         if isinstance(connection, WebSocket):
@@ -102,6 +104,13 @@ def as_service_error(error: Exception) -> ServiceError:
         problem = HTTP_PROBLEMS.get(error.status_code, Problem.HTTP_ERROR)
         return ServiceError(problem, str(error.detail), error.headers)
     return ServiceError(Problem.INTERNAL, "see the log for this request id")
+
+
+def _allow(connection: HTTPConnection) -> dict[str, str]:
+    """Return the Allow header of an address; the framework's has one function's methods alone."""
+    path = getattr(connection.scope.get("route"), "path", None)
+    methods = connection.app.openapi()["paths"].get(path, {})
+    return {"allow": ", ".join(sorted(method.upper() for method in methods))} if methods else {}
 
 
 def _invalid_request(errors: Sequence[Any]) -> ServiceError:

@@ -1,6 +1,7 @@
 """The public bodies, every field with its unit; coordinates are pixels of the upright picture."""
 
 import base64
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -130,12 +131,39 @@ class Live(Body):
     status: str = Field("alive", description="Always `alive`.")
 
 
+class StoreState(Body):
+    """Where sessions are kept, and whether they can be reached."""
+
+    kind: str = Field(description="`redis`, or `memory` for this process alone.")
+    ready: bool = Field(description="Whether sessions can be read and written now.")
+    reason: str | None = Field(None, description="Why not.")
+
+
 class Ready(Body):
     """The service can answer questions."""
 
     status: str = Field("ready", description="Always `ready`; otherwise the reply is a problem.")
     device: str = Field(description="Device of the models, such as cpu or cuda:0.")
     models: list[str] = Field(description="Names of the models that are loaded.")
+    store: StoreState
+
+
+class StreamInfo(Body):
+    """What is kept of one session for one model."""
+
+    model: str = Field(description="Name of the model that the session is stepped by.")
+    step: int = Field(description="Steps so far.")
+    created: datetime = Field(description="Time of the first connection.")
+    updated: datetime = Field(description="Time of the last step or connection.")
+    expires: datetime = Field(description="When it is forgotten, unless it is stepped before.")
+    state_bytes: int = Field(description="Size of the model's state, in bytes.")
+
+
+class SessionInfo(Body):
+    """What is kept under a session's name."""
+
+    session: str = Field(description="The session's name.")
+    streams: list[StreamInfo]
 
 
 class FieldProblem(Body):

@@ -21,6 +21,8 @@ from service.limits import RateLimiter
 from service.settings import Settings
 
 KEY_PREFIX = "cnt_"
+SUBPROTOCOL = "countenance"
+KEY_SUBPROTOCOL = "bearer."
 
 
 @dataclass(frozen=True)
@@ -103,14 +105,28 @@ class Authenticator:
         """
         if self._keys is None:
             return ANONYMOUS
-        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        if not (token := sent_key(connection)):
             raise _unauthenticated("send the key as `Authorization: Bearer <key>`")
-        entry = find_key(self._keys, token.strip())
+        entry = find_key(self._keys, token)
         if entry is None:
             raise _unauthenticated("the key is not known here")
         self._limiter.take(entry.id, entry.requests_per_minute or self._requests_per_minute)
         return Principal(entry.principal, entry.id)
+
+
+def sent_key(connection: HTTPConnection) -> str:
+    """Return the key that was sent, empty for none.
+
+    Browsers cannot set headers on sockets: they offer the subprotocols `countenance` and
+    `bearer.<key>`, and only the first is ever sent back.
+    """
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    for offered in connection.scope.get("subprotocols", []):
+        if offered.startswith(KEY_SUBPROTOCOL):
+            return str(offered).removeprefix(KEY_SUBPROTOCOL)
+    return ""
 
 
 def find_key(keys: Sequence[KeyEntry], token: str) -> KeyEntry | None:

@@ -1,15 +1,47 @@
 """The process: settings in, a listening server until it is told to stop."""
 
+import asyncio
+import socket
 from contextlib import suppress
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from service.app import create_app
 from service.inference import Inference
 from service.logs import configure_logging
+from service.services import Services
 from service.settings import Settings
 
 STARTUP_FAILED = 3
+LINGER_S = 5.0
+
+
+class Server(uvicorn.Server):
+    """Lets live sessions answer what they have read before the sockets close."""
+
+    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+        super().__init__(config)
+        self._services = services
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen no more, stop the live sessions, then do as uvicorn does."""
+        for server in self.servers:
+            server.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._services.settings.graceful_stop_s):
+                await self._services.sockets.stop()
+        await super().shutdown(sockets)
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """Cuts a socket off whose client does not take what is left for it to read."""
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """Give the client a few seconds once the application is done with it."""
+        super().on_task_complete(task)
+        if self.transport.get_write_buffer_size() > 0:
+            self.loop.call_later(LINGER_S, self.transport.abort)
 
 
 def serve(settings: Settings) -> int:
@@ -24,16 +56,23 @@ def serve(settings: Settings) -> int:
     return 0 if server.started else STARTUP_FAILED
 
 
-def make_server(settings: Settings, inference: Inference | None = None) -> uvicorn.Server:
+def make_server(settings: Settings, inference: Inference | None = None) -> Server:
     """Return the server, not yet listening; `inference` replaces what `settings` name.
 
     Forwarding headers are never believed. h11 reads the requests because it bounds their heads.
+    Frames of live sessions are compressed pictures: sockets do not compress them again. Live
+    sessions notice silent clients themselves; pings would be answered behind waiting frames.
     """
+    app = create_app(settings, inference)
     config = uvicorn.Config(
-        create_app(settings, inference),
+        app,
         host=settings.host.strip("[]"),
         port=settings.port,
         http="h11",
+        ws=SocketProtocol,
+        ws_max_size=settings.max_upload_bytes,
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,
         log_config=None,
         access_log=False,
         proxy_headers=False,
@@ -41,4 +80,4 @@ def make_server(settings: Settings, inference: Inference | None = None) -> uvico
         lifespan="on",
         timeout_graceful_shutdown=settings.graceful_stop_s,
     )
-    return uvicorn.Server(config)
+    return Server(config, app.state.services)

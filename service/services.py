@@ -11,7 +11,9 @@ from service.inference import Inference
 from service.limits import InFlight
 from service.metrics import Metrics
 from service.security import Authenticator, Principal
+from service.sessions import SessionStore
 from service.settings import Settings
+from service.streams.sockets import Sockets
 
 BEARER = HTTPBearer(
     auto_error=False,
@@ -25,6 +27,8 @@ class Services:
 
     settings: Settings
     inference: Inference
+    store: SessionStore
+    sockets: Sockets
     authenticator: Authenticator
     in_flight: InFlight
     metrics: Metrics

@@ -68,6 +68,8 @@ HANDLER_ARROWS: dict[str, set[str]] = {
     "base": {"wire"},
     "align": {"base", "checkpoint", "predictors", "processing", "store", "wire"},
     "track": {"base", "checkpoint", "predictors", "processing", "state", "store", "wire"},
+    # TorchServe's way to start, load and ask handlers; only the adaptor loads one, by its name.
+    "torchserve": {"processing", "wire"},
     # Learning and measuring use what is served; readers of data sets serve both.
     "training": LOWER_HANDLERS,
     "evaluation": {"training.datasets"} | LOWER_HANDLERS,

@@ -17,7 +17,12 @@ from service.inference.wire import pack_question, unpack_answer
 from service.logs import fields
 from service.settings import Settings
 
-HANDLERS: Mapping[str, tuple[str, str]] = {"align": ("handlers.align", "AlignHandler")}
+HANDLERS: Mapping[str, tuple[str, str]] = {
+    "align": ("handlers.align", "AlignHandler"),
+    "track": ("handlers.track", "TrackHandler"),
+}
+# Models that a store may lack: by the folder that then is not there.
+OPTIONAL: Mapping[str, str] = {"track": "dcrt"}
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
@@ -111,10 +116,16 @@ class LocalInference:
 
 
 def load_handlers(model_store: Path, device: str) -> Loaded:
-    """Make every handler from the weights in `model_store`; raises what loading raises."""
+    """Make every handler from the weights in `model_store`; raises what loading raises.
+
+    An optional model whose folder is not there is left out, one that is broken is not.
+    """
     device = resolve_device(device)
     handlers: dict[str, Handler] = {}
     for name, (module, cls) in HANDLERS.items():
+        if name in OPTIONAL and not (model_store / OPTIONAL[name]).is_dir():
+            logger.warning("model not in the store", extra=fields(model=name))
+            continue
         handlers[name] = getattr(importlib.import_module(module), cls)(model_store, device)
         logger.info("model loaded", extra=fields(model=name, device=device))
     return Loaded(device, handlers)

@@ -7,18 +7,24 @@ from fastapi import APIRouter
 
 from service.errors import Problem, ServiceError
 from service.routes.responses import problem_responses
-from service.schemas import Live, Ready
+from service.schemas import Live, Ready, StoreState
 from service.services import SharedServices
+from service.sessions import SessionStore, StoreUnavailable
 
 READY_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
             "application/json": {
-                "example": {"status": "ready", "device": "cpu", "models": ["align"]}
+                "example": {
+                    "status": "ready",
+                    "device": "cpu",
+                    "models": ["align", "track"],
+                    "store": {"kind": "redis", "ready": True, "reason": None},
+                }
             }
         }
     },
-    **problem_responses("/health/ready", (Problem.UNAVAILABLE,)),
+    **problem_responses("/health/ready", (Problem.UNAVAILABLE, Problem.STORE_UNAVAILABLE)),
 }
 LIVE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"example": {"status": "alive"}}}},
@@ -36,10 +42,22 @@ async def live() -> Live:
 
 @router.get("/ready", summary="Say whether requests can be answered", responses=READY_RESPONSES)
 async def ready(services: SharedServices) -> Ready:
-    """Needs no key. The problem of a 503 names the device, the models there are, and the reason."""
+    """Needs no key. The problem of a 503 names the device, the models there are, the store of the
+    sessions, and the reason.
+    """
     state = await services.inference.readiness()
-    if not state.ready:
-        raise ServiceError(
-            Problem.UNAVAILABLE, state.reason or "not ready", extensions=asdict(state)
-        )
-    return Ready(device=state.device, models=list(state.models))
+    store = await _examine(services.store)
+    if not (state.ready and store.ready):
+        problem = Problem.STORE_UNAVAILABLE if state.ready else Problem.UNAVAILABLE
+        found = {**asdict(state), "ready": False, "store": store.model_dump()}
+        reason = state.reason or store.reason or "not ready"
+        raise ServiceError(problem, reason, extensions=found)
+    return Ready(device=state.device, models=list(state.models), store=store)
+
+
+async def _examine(store: SessionStore) -> StoreState:
+    try:
+        await store.check()
+    except StoreUnavailable as error:
+        return StoreState(kind=store.kind, ready=False, reason=error.reason)
+    return StoreState(kind=store.kind, ready=True)

@@ -85,7 +85,12 @@ def test_a_text_line_names_what_is_known():
 
 async def test_readiness_tells_the_device_and_the_models(client):
     reply = await client.get("/health/ready")
-    assert reply.json() == {"status": "ready", "device": "cpu", "models": ["align"]}
+    assert reply.json() == {
+        "status": "ready",
+        "device": "cpu",
+        "models": ["align"],
+        "store": {"kind": "memory", "ready": True, "reason": None},
+    }
 
 
 async def test_a_service_whose_models_are_not_loaded_is_not_ready_but_alive(client, inference):

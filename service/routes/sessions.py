@@ -1,0 +1,45 @@
+"""GET /sessions/{session}: what is kept under a session's name, and for how long."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter
+
+from service.errors import Problem, ServiceError
+from service.routes.track_interface import SESSION_RESPONSES, SessionName
+from service.schemas import SessionInfo, StreamInfo
+from service.services import Caller, SharedServices
+from service.sessions import Address, Session
+from service.streams.tracker import MODEL
+
+MODELS = (MODEL,)
+
+router = APIRouter(tags=["track"])
+
+
+@router.get(
+    "/sessions/{session}", summary="Tell what is kept of a session", responses=SESSION_RESPONSES
+)
+async def session_info(
+    session: SessionName, services: SharedServices, caller: Caller
+) -> SessionInfo:
+    """Its steps, times and size. Only its owner's keys reach it; no picture is ever kept."""
+    ttl_s = services.settings.session_ttl_s
+    streams = []
+    for model in MODELS:
+        found = await services.store.load(Address(model, caller.name, session))
+        if found is not None:
+            streams.append(_describe(model, found, ttl_s))
+    if not streams:
+        raise ServiceError(Problem.NOT_FOUND, f"there is no session {session!r} of yours")
+    return SessionInfo(session=session, streams=streams)
+
+
+def _describe(model: str, session: Session, ttl_s: float) -> StreamInfo:
+    return StreamInfo(
+        model=model,
+        step=session.step,
+        created=datetime.fromtimestamp(session.created_s, UTC),
+        updated=datetime.fromtimestamp(session.updated_s, UTC),
+        expires=datetime.fromtimestamp(session.updated_s + ttl_s, UTC),
+        state_bytes=len(session.state or b""),
+    )

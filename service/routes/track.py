@@ -1,0 +1,113 @@
+"""The socket /track/{session}, and POST and DELETE for clients without one."""
+
+import asyncio
+import re
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response, WebSocket
+
+from service.body import read_upload
+from service.disconnects import while_connected
+from service.errors import Problem, ServiceError
+from service.media.images import check_media_type, sniff
+from service.routes.track_interface import (
+    DELETE_RESPONSES,
+    SESSION_NAME,
+    TRACK_OPENAPI,
+    TRACK_RESPONSES,
+    SessionName,
+    TrackQuery,
+)
+from service.security import SUBPROTOCOL
+from service.services import Caller, Services, SharedServices, get_principal
+from service.sessions import Address
+from service.streams.hold import Hold
+from service.streams.live import LiveStream, close_socket
+from service.streams.single import SingleFrame, step_once
+from service.streams.stepper import Stepper
+from service.streams.tracker import MODEL, Tracker, parse_options
+
+router = APIRouter(tags=["track"])
+
+
+@router.websocket("/track/{session}")
+async def track_live(socket: WebSocket, session: str, services: SharedServices) -> None:
+    """Follow faces through the frames of one socket; what refuses it is its close code."""
+    offered = socket.scope.get("subprotocols", [])
+    try:
+        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+    except OSError:  # the client has left already
+        return
+    try:
+        await _serve(socket, session, services)
+    except ServiceError as error:
+        await close_socket(socket, error.problem)
+
+
+async def _serve(socket: WebSocket, session: str, services: Services) -> None:
+    principal = await get_principal(socket, services, None)
+    if not re.fullmatch(SESSION_NAME, session):
+        raise ServiceError(Problem.INVALID_REQUEST, f"a session's name fits {SESSION_NAME}")
+    options = parse_options(socket.query_params)
+    tracker = Tracker(services.inference, services.settings)
+    with services.sockets.place(MODEL, principal.name):
+        await tracker.check_loaded()
+        address = Address(MODEL, principal.name, session)
+        hold = Hold(services.store, address, services.settings.store_outage_s)
+        resumed = await hold.connect()
+        services.metrics.sessions.labels(MODEL, "resumed" if resumed else "started").inc()
+        stepper = Stepper(hold, tracker, options, services.metrics)
+        stream = LiveStream(socket, stepper, services.settings)
+        with services.sockets.listed(stream):
+            await stream.run()
+
+
+@router.post(
+    "/track/{session}",
+    summary="Follow faces by one more frame",
+    response_model=None,
+    responses=TRACK_RESPONSES,
+    openapi_extra=TRACK_OPENAPI,
+)
+async def track(
+    request: Request,
+    session: SessionName,
+    query: Annotated[TrackQuery, Query()],
+    services: SharedServices,
+    caller: Caller,
+) -> Response:
+    """Send one frame as the body itself (`Content-Type: image/...`) or as the multipart field
+    `image`. A session begins with its first frame and is forgotten some minutes after its last.
+    With `step`, a request can be repeated safely.
+
+    Live video goes through a WebSocket at the same address: each binary message is one encoded
+    frame, bare or behind nine bytes (`F`, then the time in seconds as little-endian float64), and
+    gets one JSON reply, in order. A frame that still waits when a newer one comes is answered
+    `dropped`; `?drop=false` turns that off. `{"type": "reset"}` starts anew. Options are those
+    here, in the address or in a message `{"type": "options", ...}` before the first frame. Web
+    pages send their key as the subprotocol `bearer.KEY` beside `countenance`.
+    """
+    tracker = Tracker(services.inference, services.settings)
+    await tracker.check_loaded()
+    address = Address(MODEL, caller.name, session)
+    with services.in_flight.slot():
+        upload = await read_upload(request, services.settings)
+        if upload.media_type is not None:
+            header = await asyncio.to_thread(sniff, upload.data)
+            check_media_type(header, upload.media_type)
+        time_s = time.time() if query.time_s is None else query.time_s
+        asked = SingleFrame(upload.data, time_s, query, query.step)
+        work = step_once(services.store, tracker, address, asked)
+        reply = await while_connected(request, work)
+    return Response(reply, media_type="application/json")
+
+
+@router.delete(
+    "/track/{session}", summary="End a session", status_code=204, responses=DELETE_RESPONSES
+)
+async def end_tracking(session: SessionName, services: SharedServices, caller: Caller) -> None:
+    """Forget the session's state now; a socket that still holds it is closed at its next frame."""
+    if not await services.store.delete(Address(MODEL, caller.name, session)):
+        raise ServiceError(Problem.NOT_FOUND, f"there is no session {session!r} of yours")
+    services.metrics.sessions.labels(MODEL, "ended").inc()

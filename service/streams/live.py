@@ -1,0 +1,177 @@
+"""The loop of a live session: a socket's frames in, one reply each in their order, to the close."""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from service.errors import Problem, ServiceError
+from service.schemas import Body
+from service.settings import Settings
+from service.streams.mailbox import Arrival, Mailbox
+from service.streams.messages import Options, read_text, split_frame
+from service.streams.pace import Pace
+from service.streams.stepper import Stepper
+from service.streams.tracker import parse_options
+
+CLOSE_S = 1.0
+READS_PER_FRAME = 10  # how many messages are read in the time of one frame that is looked at
+
+logger = logging.getLogger(__name__)
+
+
+class ClientLeft(Exception):
+    """There is nobody to answer any more."""
+
+
+class LiveStream:
+    """One socket, accepted, with its session: a reader, and beside it one who answers.
+
+    A frame that cannot be used is answered with an error and the session lives on. The socket is
+    closed with the code of its Problem when a newer connection takes the session, the client falls
+    silent or does not read, the store stays away for too long, or the service stops.
+    """
+
+    def __init__(
+        self,
+        socket: WebSocket,
+        stepper: Stepper,
+        settings: Settings,
+    ) -> None:
+        self._socket = socket
+        self._stepper = stepper
+        self._settings = settings
+        self._mailbox = Mailbox(stepper.options.drop)
+        self._frames = Pace(settings.max_frames_per_s)
+        self._reads = Pace(settings.max_frames_per_s * READS_PER_FRAME)
+        self._patience = asyncio.timeout(None)
+        self._received = 0
+        self._reset_asked = False
+        self._reading = False
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Read no further; the socket closes after the reply to what was read."""
+        self._stopping = True
+        if self._reading:
+            self._patience.reschedule(asyncio.get_running_loop().time())
+
+    async def run(self) -> None:
+        """Serve until the client leaves or something ends it; then close the socket."""
+        reading = asyncio.create_task(self._read())
+        answering = asyncio.create_task(self._answer_all())
+        try:
+            await asyncio.wait({reading, answering}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done() and reading.result() is None:
+                return
+            await answering
+            problem = await reading
+        except ClientLeft:
+            return
+        except ServiceError as error:
+            problem = error.problem
+        except Exception:
+            logger.exception("live session failed")
+            problem = Problem.INTERNAL
+        finally:
+            reading.cancel()
+            answering.cancel()
+            await asyncio.gather(reading, answering, return_exceptions=True)
+        if problem is not None:
+            await close_socket(self._socket, problem)
+
+    async def _read(self) -> Problem | None:
+        """Sort messages until the client leaves (None) or there is a reason not to read on."""
+        try:
+            async with self._patience:
+                self._reading = True
+                self._be_patient(self._settings.socket_idle_s)
+                while (message := await self._socket.receive())["type"] == "websocket.receive":
+                    self._be_patient(self._settings.socket_idle_s)
+                    await self._sort(message)
+                    self._reads.take()
+                    await self._reads.wait()
+                return None
+        except TimeoutError:
+            return Problem.STOPPING if self._stopping else Problem.IDLE
+        finally:
+            self._reading = False
+            await self._mailbox.end()
+
+    def _be_patient(self, seconds: float | None) -> None:
+        """Wait at most so long for the next message, None for as long as it takes."""
+        if not self._reading:
+            return
+        now = asyncio.get_running_loop().time()
+        if self._stopping:
+            self._patience.reschedule(now)
+        else:
+            self._patience.reschedule(None if seconds is None else now + seconds)
+
+    async def _sort(self, message: Message) -> None:
+        if (text := message.get("text")) is not None:
+            await self._obey(text)
+            return
+        data, now = message.get("bytes") or b"", time.time()
+        arrival = Arrival(self._received, time.perf_counter(), now)
+        self._received += 1
+        try:
+            self._stepper.check_size(len(data))
+            arrival.time_s, arrival.data = split_frame(data, now)
+            arrival.reset, self._reset_asked = self._reset_asked, False
+        except ServiceError as error:
+            arrival.error = error
+        await self._mailbox.put(arrival)
+
+    async def _obey(self, text: str) -> None:
+        """Do what a text message asks for; only a mistake is answered."""
+        try:
+            asked = read_text(text)
+            if isinstance(asked, Options):
+                self._set_options(asked)
+            else:
+                self._reset_asked = True
+        except ServiceError as error:
+            await self._mailbox.put(Arrival(None, time.perf_counter(), error=error))
+
+    def _set_options(self, asked: Options) -> None:
+        if self._received:
+            raise ServiceError(Problem.INVALID_REQUEST, "options come before the first frame")
+        options = parse_options({**self._stepper.options.model_dump(), **asked.values})
+        self._stepper.options, self._mailbox.drop = options, options.drop
+
+    async def _answer_all(self) -> None:
+        while (arrival := await self._mailbox.first()) is not None:
+            if arrival.is_frame:
+                await self._frames.wait()
+            await self._answer(await self._mailbox.take())
+
+    async def _answer(self, arrival: Arrival) -> None:
+        """Send the one reply of an arrival; raises ServiceError when it was the last."""
+        if arrival.is_frame:
+            self._frames.take()
+        self._be_patient(None)
+        reply, last = await self._stepper.answer(arrival)
+        await self._send(reply)
+        self._be_patient(self._settings.socket_idle_s)
+        if last is not None:
+            raise last
+
+    async def _send(self, reply: Body) -> None:
+        try:
+            async with asyncio.timeout(self._settings.socket_send_s):
+                await self._socket.send_text(reply.model_dump_json())
+        except TimeoutError:
+            raise ServiceError(Problem.REPLIES_UNREAD, "the client does not read") from None
+        except (WebSocketDisconnect, RuntimeError) as error:
+            raise ClientLeft from error
+
+
+async def close_socket(socket: WebSocket, problem: Problem) -> None:
+    """Close with the problem's code and name; a client that takes too long, or left, is let go."""
+    with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+        async with asyncio.timeout(CLOSE_S):
+            await socket.close(problem.close_code, problem.slug)

@@ -1,0 +1,90 @@
+"""What waits between the reader of a socket and who answers: in order, the newest frame wins."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from service.errors import ServiceError
+
+MOST_WAITING = 1000
+MOST_FRAMES = 2
+
+
+@dataclass
+class Arrival:
+    """One message that gets a reply: a frame, a frame that a newer one replaced, or a mistake.
+
+    `sequence` counts the session's frames on this socket from 0, None for a text message.
+    `arrived_s` is on the clock of time.perf_counter. `reset` starts the session anew first.
+    """
+
+    sequence: int | None
+    arrived_s: float
+    time_s: float | None = None
+    data: bytes = b""
+    reset: bool = False
+    dropped: bool = False
+    error: ServiceError | None = None
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether it is still to be looked at."""
+        return not self.dropped and self.error is None
+
+    def drop(self) -> None:
+        """Give up the picture; its reply says so."""
+        self.dropped, self.data = True, b""
+
+
+class Mailbox:
+    """Arrivals in order. With `drop` at most one frame waits: a newer one takes its place.
+
+    Without, two wait and whoever puts a third waits too, which stops the reading of the socket and
+    so, in the end, the client.
+    """
+
+    def __init__(self, drop: bool) -> None:
+        self.drop = drop
+        self._arrivals: deque[Arrival] = deque()
+        self._newest: Arrival | None = None
+        self._ended = False
+        self._changed = asyncio.Condition()
+
+    async def put(self, arrival: Arrival) -> None:
+        """Add one arrival, once there is room."""
+        async with self._changed:
+            await self._changed.wait_for(self._has_room)
+            if self.drop and arrival.is_frame:
+                self._replace_by(arrival)
+            self._arrivals.append(arrival)
+            self._changed.notify_all()
+
+    async def first(self) -> Arrival | None:
+        """Return the first arrival and leave it there; None when nothing will come any more."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._arrivals or self._ended)
+            return self._arrivals[0] if self._arrivals else None
+
+    async def take(self) -> Arrival:
+        """Remove the first arrival; there must be one."""
+        async with self._changed:
+            self._changed.notify_all()
+            arrival = self._arrivals.popleft()
+            if arrival is self._newest:
+                self._newest = None
+            return arrival
+
+    async def end(self) -> None:
+        """Say that nothing will come any more."""
+        async with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return len(self._arrivals) < (MOST_WAITING if self.drop else MOST_FRAMES)
+
+    def _replace_by(self, newer: Arrival) -> None:
+        if self._newest is not None:
+            newer.reset = newer.reset or self._newest.reset
+            self._newest.drop()
+        self._newest = newer

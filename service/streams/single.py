@@ -1,0 +1,75 @@
+"""One step of a session for clients without sockets: a connection as long as one frame."""
+
+from dataclasses import dataclass
+
+from service.errors import Problem, ServiceError
+from service.sessions import Address, Outcome, Session, SessionStore, new_epoch
+from service.streams.replies import RESET, TrackOutputs, build_reply
+from service.streams.tracker import Tracker, TrackOptions
+
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class SingleFrame:
+    """What a client sends: the frame, and the number that its step is to have, if it says."""
+
+    frame: bytes
+    time_s: float
+    options: TrackOptions
+    step: int | None = None
+
+
+async def step_once(
+    store: SessionStore, tracker: Tracker, address: Address, asked: SingleFrame
+) -> bytes:
+    """Step the session by one frame; return the reply as JSON.
+
+    A step that is the session's last one already is not made again: its reply is returned as it
+    was. A session that the store has lost starts anew and its reply's status is `reset`. Raises
+    ServiceError: wrong-step, naming the one the session is at; session-taken when another
+    connection was faster and the client did not say which step it expects.
+    """
+    lost = False
+    for _ in range(ATTEMPTS):
+        found = await store.load(address)
+        if found is not None and (repeated := _find_reply(found, asked.step)) is not None:
+            return repeated
+        before = found or Session(new_epoch())
+        lost = lost or (found is None and (asked.step or 1) > 1)
+        step = await tracker.step(asked.frame, asked.time_s, asked.options, before.state)
+        if lost:
+            step.outputs.status = RESET
+        reply = _answer(step.outputs, asked, before.step + 1)
+        new = Session(new_epoch(), before.step + 1, step.state, reply)
+        outcome = await store.commit(address, before.epoch, before.step, new)
+        if outcome is Outcome.STORED:
+            return reply
+        if outcome is Outcome.CONFLICT and asked.step is None:
+            break
+        lost = lost or outcome is Outcome.MISSING
+    raise ServiceError(
+        Problem.SESSION_TAKEN, "another connection has stepped the session meanwhile"
+    )
+
+
+def _find_reply(session: Session, expected: int | None) -> bytes | None:
+    """Return the reply of the expected step where it is the last one made, None where it is next.
+
+    Raises ServiceError for any other step.
+    """
+    if expected is None or expected == session.step + 1:
+        return None
+    if expected == session.step and session.reply is not None:
+        return session.reply
+    raise ServiceError(
+        Problem.WRONG_STEP,
+        f"the session is at step {session.step}, so the next one is {session.step + 1}; "
+        f"{expected} came",
+        extensions={"step": session.step},
+    )
+
+
+def _answer(outputs: TrackOutputs, asked: SingleFrame, step: int) -> bytes:
+    reply = build_reply(outputs, sequence=None, time_s=asked.time_s, step=step, stored=True)
+    return reply.model_dump_json().encode()

@@ -1,0 +1,169 @@
+"""A model of sessions that only counts: its state tells whether every frame came, and in order."""
+
+import asyncio
+import json
+import struct
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import uvicorn
+from websockets.asyncio.client import ClientConnection, connect
+
+from service.errors import refusal
+from service.inference import Answer, Question, Readiness
+from service.schemas import POINTS
+from service.server import make_server
+from service.settings import Settings
+from tests.service.conftest import FakeInference
+
+STATE = struct.Struct("<4sIIQ")
+MAGIC = b"cnt1"
+HEADER = struct.Struct("<cd")
+TRACK = "track"
+
+
+class CountingTracker(FakeInference):
+    """The state is how many steps there were and a checksum of all frames, in their order.
+
+    `delay_s` is how long a step takes, `gate` what a step waits for once it has begun.
+    """
+
+    def __init__(self, magic: bytes = MAGIC, delay_s: float = 0.0) -> None:
+        super().__init__()
+        self.magic = magic
+        self.delay_s = delay_s
+        self.gate: asyncio.Event | None = None
+        self.models: tuple[str, ...] = ("align", TRACK)
+        self.padding = b""
+        self.last: Question | None = None
+        self.steps = 0
+
+    async def readiness(self) -> Readiness:
+        reason = None if self.ready else "still loading"
+        return Readiness(self.ready, "cpu", self.models, reason)
+
+    async def ask(self, model: str, question: Question) -> Answer:
+        if model != TRACK:
+            return await super().ask(model, question)
+        self.last = question
+        self.steps += 1
+        self.asked.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        if self.error is not None:
+            raise self.error
+        if question.inputs["image"].endswith(b"CUT"):
+            raise refusal("truncated-image", "the picture is cut short")
+        return self._count(question)
+
+    def _count(self, question: Question) -> Answer:
+        magic, step, checksum, _ = STATE.unpack_from(question.state or STATE.pack(b"", 0, 0, 0))
+        reset = question.state is not None and magic != self.magic
+        if reset:
+            step, checksum = 0, 0
+        seen = question.inputs["image"] + struct.pack("<d", question.inputs["time_s"])
+        step, checksum = step + 1, zlib.crc32(seen, checksum)
+        state = STATE.pack(self.magic, step, checksum, 0) + self.padding
+        return Answer(outputs(step, checksum, reset), state)
+
+
+def outputs(step: int, checksum: int, reset: bool = False) -> dict[str, Any]:
+    """Return what the model says: one face whose box is made of the count and the checksum."""
+    x, y = float(checksum & 0xFFFF), float(checksum >> 16)
+    face = {
+        "track_id": 1,
+        "status": "tracking",
+        "box": [x, y, x + step, y + 1.0],
+        "landmarks": [[x, y]] * POINTS,
+        "face_probability": 0.5,
+        "lost_probability": None,
+        "degradation": None,
+    }
+    return {
+        "model": {"name": TRACK, "version": "1", "sha256": 64 * "0"},
+        "image": {"width": 64, "height": 48},
+        "variant": "dcrt",
+        "smoothing": False,
+        "status": "reset" if reset else "tracking",
+        "step": step,
+        "faces": [face],
+        "notes": [],
+        "timings_ms": {"track": 1.0},
+    }
+
+
+def expected_boxes(frames: Sequence[tuple[bytes, float]]) -> list[list[float]]:
+    """Return the box of every step of one undisturbed session that sees these frames."""
+    boxes, checksum = [], 0
+    for step, (image, time_s) in enumerate(frames, start=1):
+        checksum = zlib.crc32(image + struct.pack("<d", time_s), checksum)
+        boxes.append(outputs(step, checksum)["faces"][0]["box"])
+    return boxes
+
+
+def box(reply: dict[str, Any]) -> list[float]:
+    """Return the box of the reply's one face."""
+    (face,) = reply["faces"]
+    return list(face["box"])
+
+
+def headed(image: bytes, time_s: float) -> bytes:
+    """Return a frame's message with its time."""
+    return HEADER.pack(b"F", time_s) + image
+
+
+@asynccontextmanager
+async def serving(tracker: FakeInference, **options: Any) -> AsyncIterator["Service"]:
+    """Run a real server on a free port until the end of the block."""
+    server = make_server(Settings(port=0, **options), tracker)
+    running = asyncio.create_task(server.serve())
+    while not server.started and not running.done():
+        await asyncio.sleep(0.005)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        try:
+            yield Service(server, port, http)
+        finally:
+            server.should_exit = True
+            await running
+
+
+class Service:
+    """A running server as its clients see it."""
+
+    def __init__(self, server: uvicorn.Server, port: int, http: httpx.AsyncClient) -> None:
+        self.server = server
+        self.port = port
+        self.http = http
+
+    def open(self, session: str = "s", query: str = "", **options: Any) -> connect:
+        """Return a socket to a session, to be awaited or entered."""
+        address = f"ws://127.0.0.1:{self.port}/track/{session}{query}"
+        return connect(address, proxy=None, compression=None, **options)
+
+    async def post(self, image: bytes, session: str = "s", **query: Any) -> httpx.Response:
+        """Send one frame without a socket."""
+        return await self.http.post(f"/track/{session}", content=image, params=query)
+
+    async def metric(self, line: str) -> float:
+        """Return the value of a line of /metrics, 0 where there is none."""
+        for found in (await self.http.get("/metrics")).text.splitlines():
+            if found.startswith(line + " "):
+                return float(found.rsplit(" ", 1)[1])
+        return 0.0
+
+
+async def step(socket: ClientConnection, message: bytes | str) -> dict[str, Any]:
+    """Send one message and return the next reply."""
+    await socket.send(message)
+    return await receive(socket)
+
+
+async def receive(socket: ClientConnection) -> dict[str, Any]:
+    """Return the next reply; fails where none comes for a while."""
+    return dict(json.loads(await asyncio.wait_for(socket.recv(), 10)))
