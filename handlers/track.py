@@ -190,7 +190,7 @@ class TrackHandler(Handler[TrackRow]):
 def load_parts(model_store: Path, device: str) -> TrackParts:
     """The parts that are served; raises CheckpointError naming what the store lacks.
 
-    The landmark network looks once at each face: the tracker's box is as good as a first look's.
+    Landmarks are not averaged with those of the mirror image, which would take twice the time.
     """
     checkpoint = load_checkpoint(model_store / TRACKER, device)
     aligner = load_aligner(model_store, checkpoint.config["alignment"], device).predictor

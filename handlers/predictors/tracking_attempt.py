@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.predictors.alignment import LOOKS_AT_DETECTED
 from handlers.predictors.tracking_identity import Target, has_size, sized_box
 from handlers.predictors.tracking_networks import Estimate
 from handlers.predictors.tracking_options import BoxSource, TrackingOptions
@@ -44,6 +45,12 @@ class Attempt:
     def box(self) -> Floats:
         """Where the face is by the best estimate yet: b_t^BT after BT, P_b before."""
         return self.target.box if self.landmarks is None else bounding_box(self.landmarks)
+
+    @property
+    def looks(self) -> int:
+        """How often the landmark network looks: a detector's box is rougher than BT's."""
+        rough = self.target.detected and self.source is not BoxSource.TRACKER
+        return LOOKS_AT_DETECTED if rough else 1
 
     @property
     def final_box(self) -> Floats:

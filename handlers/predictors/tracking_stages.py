@@ -22,7 +22,7 @@ class Aligner(Protocol):
     """What `AlignmentPredictor` does."""
 
     def align(
-        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool = ...
+        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool, looks: int
     ) -> list[list[Alignment]]: ...
 
 
@@ -77,10 +77,13 @@ class Stages:
 
     def _align(self, attempts: Sequence[Attempt]) -> None:
         """Line 18: the landmark network at the box so far."""
-        for denoises in (True, False):
-            asked = [a for a in attempts if a.options.variant.denoises is denoises]
+        ways = {(a.options.variant.denoises, a.looks) for a in attempts}
+        for denoise, looks in sorted(ways):
+            asked = [
+                a for a in attempts if (a.options.variant.denoises, a.looks) == (denoise, looks)
+            ]
             boxes = [attempt.box[None] for attempt in asked]
-            faces = self._aligner.align([a.frame for a in asked], boxes, denoises)
+            faces = self._aligner.align([a.frame for a in asked], boxes, denoise, looks)
             for attempt, (face,) in zip(asked, faces, strict=True):
                 attempt.landmarks, attempt.degradation = face.landmarks, face.degradation
 

@@ -135,10 +135,10 @@ def test_a_bad_row_spoils_only_itself_and_gets_no_state() -> None:
 class FailingAligner(ScriptedAligner):
     """Fails on frame 7."""
 
-    def align(self, images: Any, boxes: Any, denoise: bool = True) -> Any:
+    def align(self, images: Any, boxes: Any, denoise: bool, looks: int) -> Any:
         if any(image[0, 0, 1] == 7 for image in images):
             raise RuntimeError("out of ideas")
-        return super().align(images, boxes, denoise)
+        return super().align(images, boxes, denoise, looks)
 
 
 def test_a_row_that_the_networks_fail_on_spoils_only_itself() -> None:

@@ -268,6 +268,17 @@ def test_tracking_from_the_previous_box_detects_once() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "looks"), [("dcrt", [1, 1]), ("dfa-det", [2, 2]), ("dfa-prev", [2, 1])]
+)
+def test_a_detectors_box_is_looked_at_twice_and_the_trackers_once(
+    name: str, looks: list[int]
+) -> None:
+    run = Run(options=TrackingOptions(VARIANTS[name][1]))
+    run.frames([0, 1])
+    assert run.aligner.looks == looks
+
+
 def test_model_free_tracking_checks_the_aligned_landmarks() -> None:
     run = Run(probabilities={1: 0.2}, options=TrackingOptions(VARIANTS["fadenn-m-t"][1]))
     assert run.statuses([0, 1, 2]) == ["tracking", "lost", "redetected"]

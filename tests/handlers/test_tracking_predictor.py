@@ -38,12 +38,12 @@ PLAIN = TrackingOptions()
 class NudgingAligner(ScriptedAligner):
     """Moves the box a little, by what is to be seen in its middle."""
 
-    def align(self, images: Sequence[Image], boxes: Any, denoise: bool = True) -> Any:
+    def align(self, images: Sequence[Image], boxes: Any, denoise: bool, looks: int) -> Any:
         answers = []
         for image, inside in zip(images, boxes, strict=True):
             x, y = ((inside[0, :2] + inside[0, 2:]) / 2).astype(int) % (image.shape[1::-1])
             self.shift = float(image[y, x, 0]) / 128 - 1
-            answers += super().align([image], [inside], denoise)
+            answers += super().align([image], [inside], denoise, looks)
         return answers
 
 

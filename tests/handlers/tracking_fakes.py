@@ -77,11 +77,13 @@ class ScriptedAligner:
 
     shift: float = 0.0
     calls: list[tuple[int, list[float], bool]] = field(default_factory=list)
+    looks: list[int] = field(default_factory=list)
 
     def align(
-        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool = True
+        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool, looks: int
     ) -> list[list[Alignment]]:
         answers = []
+        self.looks += [looks] * len(images)
         for image, (inside,) in zip(images, boxes, strict=True):
             self.calls.append((number_of(image), inside.tolist(), denoise))
             moved = inside + np.array([self.shift, 0, self.shift, 0], np.float32)
