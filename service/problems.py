@@ -110,7 +110,7 @@ def _allow(connection: HTTPConnection) -> dict[str, str]:
     """Return the Allow header of an address; the framework's has one function's methods alone."""
     path = getattr(connection.scope.get("route"), "path", None)
     methods = connection.app.openapi()["paths"].get(path, {})
-    return {"allow": ", ".join(sorted(method.upper() for method in methods))} if methods else {}
+    return {"Allow": ", ".join(sorted(method.upper() for method in methods))} if methods else {}
 
 
 def _invalid_request(errors: Sequence[Any]) -> ServiceError:
