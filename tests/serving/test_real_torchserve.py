@@ -1,0 +1,171 @@
+"""The client against a real TorchServe whose model does what it is asked, good or bad."""
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from service.errors import Problem, ServiceError
+from service.inference import Question
+from service.inference.torchserve import TorchServeInference
+from service.settings import Settings
+from tests.serving.servers import ProbeServer, lingers
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ts") is None, reason="needs the extra torchserve"),
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ProbeServer]:
+    """A server with two workers."""
+    run = Path(tempfile.mkdtemp(prefix="cnt-"))
+    server = ProbeServer.make(run, workers=2)
+    try:
+        server.start()
+        server.wait_for_workers(2)
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(run, ignore_errors=True)
+
+
+@pytest.fixture
+async def client(server) -> AsyncIterator[TorchServeInference]:
+    """A patient client; both workers are there when a test begins."""
+    await asyncio.to_thread(server.wait_for_workers, 2)
+    client = TorchServeInference.from_settings(
+        Settings(inference=server.address, step_timeout_s=120.0)
+    )
+    await client.open()
+    yield client
+    await client.close()
+
+
+def question(state: bytes | None = None, **inputs: object) -> Question:
+    return Question(inputs, {}, state)
+
+
+async def test_bytes_and_state_come_back_as_they_went(client):
+    state = bytes(range(256)) * 200
+    answer = await client.ask("track", question(state, echo=b"\x00\xff" * 1000))
+    assert (answer.outputs["echo"], answer.state) == (b"\x00\xff" * 1000, state)
+
+
+async def test_a_question_of_twelve_megabytes_goes_through(client):
+    large = bytes(12 * 2**20)
+    assert (await client.ask("track", question(echo=large))).outputs["echo"] == large
+
+
+async def test_questions_at_once_share_batches_and_each_gets_its_own_answer(client):
+    asked = (client.ask("track", question(echo=n, sleep_s=0.01)) for n in range(64))
+    outputs = [answer.outputs for answer in await asyncio.gather(*asked)]
+    assert [found["echo"] for found in outputs] == list(range(64))
+    assert max(found["rows"] for found in outputs) > 1
+    assert len({found["pid"] for found in outputs}) == 2
+
+
+async def test_a_refused_row_spoils_only_itself(client):
+    def asked(n):
+        return client.ask("track", question(echo=n, do="refuse" if n == 3 else None))
+
+    found = await asyncio.gather(*(asked(n) for n in range(8)), return_exceptions=True)
+    assert isinstance(found[3], ServiceError)
+    assert found[3].problem is Problem.TRUNCATED_IMAGE
+    assert [answer.outputs["echo"] for n, answer in enumerate(found) if n != 3] == [
+        n for n in range(8) if n != 3
+    ]
+
+
+@pytest.mark.parametrize("do", ["raise", "lose"])
+async def test_a_handler_that_breaks_is_unavailable_and_neighbours_are_answered(client, do):
+    bad = asyncio.create_task(client.ask("track", question(do=do)))
+    with pytest.raises(ServiceError) as caught:
+        await bad
+    assert caught.value.problem is Problem.UNAVAILABLE
+    assert caught.value.headers == {"Retry-After": "1"}
+    assert (await client.ask("track", question(echo=1))).outputs["echo"] == 1
+
+
+async def test_a_worker_that_dies_of_a_question_costs_one_repeat_and_no_error(client, server):
+    (server.store / "died").unlink(missing_ok=True)
+    answer = await client.ask("track", question(do="die", echo="again"))
+    assert answer.outputs["echo"] == "again"
+    assert (server.store / "died").exists()
+
+
+async def test_a_worker_killed_at_work_costs_repeats_and_no_errors(client, server):
+    asked = [client.ask("track", question(echo=n, sleep_s=0.05)) for n in range(40)]
+    asking = asyncio.gather(*asked)
+    await asyncio.sleep(0.3)
+    os.kill(server.worker_pids()[0], signal.SIGKILL)
+    assert [answer.outputs["echo"] for answer in await asking] == list(range(40))
+
+
+async def test_a_handler_that_hangs_is_repeated_and_the_other_worker_goes_on(client, server):
+    impatient = TorchServeInference.from_settings(
+        Settings(inference=server.address, step_timeout_s=6.0)
+    )
+    await impatient.open()
+    with pytest.raises(ServiceError) as caught:
+        await impatient.ask("track", question(do="hang", sleep_s=600.0))
+    assert caught.value.problem in (Problem.TIMEOUT, Problem.UNAVAILABLE)
+    await impatient.close()
+    assert (await client.ask("track", question(echo=2))).outputs["echo"] == 2
+
+
+async def test_who_leaves_while_the_model_works_harms_nobody(client):
+    leaving = [asyncio.create_task(client.ask("track", question(sleep_s=0.2))) for _ in range(8)]
+    await asyncio.sleep(0.3)
+    for task in leaving:
+        task.cancel()
+    assert (await client.ask("track", question(echo=3))).outputs["echo"] == 3
+
+
+async def test_ready_names_the_model_and_its_device(client):
+    async with asyncio.timeout(60):
+        while not (state := await client.readiness()).ready:
+            await asyncio.sleep(0.1)
+    assert (state.device, state.models) == ("cpu", ("track",))
+    assert (await client.describe())[0]["version"] == "probe"
+
+
+async def test_the_server_stopped_and_started_again_is_found_again(client, server):
+    server.stop()
+    with pytest.raises(ServiceError) as caught:
+        await client.ask("track", question())
+    assert caught.value.problem is Problem.UNAVAILABLE
+    server.start()
+    answer = await client.ask("track", question(echo="back"))
+    assert answer.outputs["echo"] == "back"
+
+
+async def test_weights_that_do_not_load_are_told_and_loaded_once_they_are_mended(client, server):
+    (server.store / "broken").touch()
+    for pid in server.worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(120):
+        while "the weights do not fit" not in ((await client.readiness()).reason or ""):
+            await asyncio.sleep(0.1)
+    assert not (await client.readiness()).ready
+    (server.store / "broken").unlink()
+    async with asyncio.timeout(120):
+        while not (await client.readiness()).ready:
+            await asyncio.sleep(0.1)
+
+
+def test_a_stop_signal_ends_the_server_with_all_its_workers(server):
+    assert server.process is not None
+    server.wait_for_workers(2)
+    server.process.terminate()
+    assert server.process.wait(60) == 143
+    server.stop()
+    assert not lingers(server.process.pid)
+    assert list(server.server.run.rglob("*.sock*")) == []
