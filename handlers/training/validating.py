@@ -100,7 +100,7 @@ def place(rng: np.random.Generator, scene: Scene, stills: Stills) -> tuple[Float
     """
     truth = scene.truth(0)
     points = truth.points.astype(np.float64)
-    kind = "face" if rng.random() < 0.5 else str(rng.choice(KINDS[1:-1]))
+    kind = "face" if rng.random() < 0.55 else str(rng.choice(KINDS[1:-1]))
     shape = another_shape(rng, points, stills) if rng.random() < 0.7 else points
     if kind == "face":
         found = with_errors(rng, points, shape)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from pydantic import ConfigDict
 
@@ -10,7 +11,7 @@ from handlers.training.datasets.sequences.expressions import draw_expression
 from handlers.training.datasets.sequences.light import draw_light
 from handlers.training.datasets.sequences.motion import draw_camera, draw_pose, similarity
 from handlers.training.datasets.sequences.occluders import Occluder, draw_occluder
-from handlers.training.datasets.sequences.scene import Degradation, Matrix, Scene
+from handlers.training.datasets.sequences.scene import Degradation, Image, Matrix, Scene
 from handlers.training.datasets.sequences.stills import Still, Stills, cut_out
 
 Range = tuple[float, float]
@@ -18,13 +19,14 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Style:
-    """Families, ranges and probabilities (`covered`, `leaving`, `degraded`, `tight`, `noisy`).
+    """Families, ranges and probabilities (`covered`, `leaving`, `degraded`, `tight`).
 
-    Of `motions` and `occluders` one is drawn a video. `speed` multiplies time, `liveliness` the
-    expressions, `camera` the camera's motion, `drift` that of the light; `gain` is the range of
-    the light's strength, `exposure` that of the share of a frame's time with an open shutter,
-    `noise` the sensor's in grey levels, `face_px` the face's width in the frame. `tight` cuts the
-    head out of its photograph. `levels` picks one level of the thesis's for every degradation.
+    Of `motions` and `occluders` one is drawn a video; a degradation has one of the thesis's
+    levels. `speed` multiplies time, `liveliness` the expressions, `camera` the camera's motion,
+    `drift` that of the light; `gain` is the range of the light's strength, `exposure` that of the
+    share of a frame's time with an open shutter, `noise` the sensor's in grey levels, `face_px`
+    the face's width in the frame, `defocus` the background's blur in shares of its width. `tight`
+    cuts the head out of its photograph.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -40,6 +42,7 @@ class Style:
     gain: Range = (0.35, 1.2)
     exposure: Range = (0.0, 0.9)
     noise: Range = (0.0, 8.0)
+    defocus: Range = (0.0, 0.06)
     covered: float = 0.4
     leaving: float = 0.0
     degraded: float = 0.2
@@ -67,7 +70,7 @@ def make_scene(
     away = (style.width / face_px + 2.0) / 2 if rng.random() < style.leaving else None
     pose = draw_pose(rng, str(rng.choice(style.motions)), frames, speed, away)
     lively = float(rng.uniform(*style.liveliness))
-    backdrop = np.ascontiguousarray(np.rot90(other.picture[..., :3], int(rng.integers(1, 4))))
+    backdrop = _draw_backdrop(rng, other, style)
     light = draw_light(
         rng,
         frames,
@@ -93,6 +96,15 @@ def make_scene(
         frames=frames,
         seed=int(rng.integers(2**31)),
     )
+
+
+def _draw_backdrop(rng: np.random.Generator, other: Still, style: Style) -> Image:
+    """Another photograph on its side or on its head and out of focus, so that it shows no face."""
+    turned = np.ascontiguousarray(np.rot90(other.picture[..., :3], int(rng.integers(1, 4))))
+    radius = round(float(rng.uniform(*style.defocus)) * len(turned))
+    for _ in range(2 if radius else 0):
+        turned = np.asarray(cv2.blur(turned, (2 * radius + 1, 2 * radius + 1)), np.uint8)
+    return turned
 
 
 def _draw_occluders(
