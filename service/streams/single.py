@@ -35,14 +35,14 @@ async def step_once(
         found = await store.load(address)
         if found is not None and (repeated := _find_reply(found, asked.step)) is not None:
             return repeated
-        before = found or Session(new_epoch())
         lost = lost or (found is None and (asked.step or 1) > 1)
-        step = await tracker.step(asked.frame, asked.time_s, asked.options, before.state)
+        state, number = (None, 1) if found is None else (found.state, found.step + 1)
+        step = await tracker.step(asked.frame, asked.time_s, asked.options, state)
         if lost:
             step.outputs.status = RESET
-        reply = _answer(step.outputs, asked, before.step + 1)
-        new = Session(new_epoch(), before.step + 1, step.state, reply)
-        outcome = await store.commit(address, before.epoch, before.step, new)
+        reply = _answer(step.outputs, asked, number)
+        new = Session(new_epoch(), number, step.state, reply)
+        outcome = await _commit(store, address, found, new)
         if outcome is Outcome.STORED:
             return reply
         if outcome is Outcome.CONFLICT and asked.step is None:
@@ -51,6 +51,17 @@ async def step_once(
     raise ServiceError(
         Problem.SESSION_TAKEN, "another connection has stepped the session meanwhile"
     )
+
+
+async def _commit(
+    store: SessionStore, address: Address, known: Session | None, new: Session
+) -> Outcome:
+    """Write the step; a session begins by a connection, after a frame that could be looked at."""
+    if known is None:
+        known = await store.connect(address, new_epoch())
+        if known.step > 0:
+            return Outcome.CONFLICT
+    return await store.commit(address, known.epoch, known.step, new)
 
 
 def _find_reply(session: Session, expected: int | None) -> bytes | None:

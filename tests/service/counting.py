@@ -1,6 +1,7 @@
 """A model of sessions that only counts: its state tells whether every frame came, and in order."""
 
 import asyncio
+import io
 import json
 import struct
 import zlib
@@ -10,7 +11,9 @@ from typing import Any
 
 import httpx
 import uvicorn
+from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from service.errors import refusal
 from service.inference import Answer, Question, Readiness
@@ -37,7 +40,7 @@ class CountingTracker(FakeInference):
         self.delay_s = delay_s
         self.gate: asyncio.Event | None = None
         self.models: tuple[str, ...] = ("align", TRACK)
-        self.padding = b""
+        self.notes: list[str] = []
         self.last: Question | None = None
         self.steps = 0
 
@@ -68,8 +71,8 @@ class CountingTracker(FakeInference):
             step, checksum = 0, 0
         seen = question.inputs["image"] + struct.pack("<d", question.inputs["time_s"])
         step, checksum = step + 1, zlib.crc32(seen, checksum)
-        state = STATE.pack(self.magic, step, checksum, 0) + self.padding
-        return Answer(outputs(step, checksum, reset), state)
+        state = STATE.pack(self.magic, step, checksum, 0)
+        return Answer({**outputs(step, checksum, reset), "notes": self.notes}, state)
 
 
 def outputs(step: int, checksum: int, reset: bool = False) -> dict[str, Any]:
@@ -110,6 +113,16 @@ def box(reply: dict[str, Any]) -> list[float]:
     """Return the box of the reply's one face."""
     (face,) = reply["faces"]
     return list(face["box"])
+
+
+def frames(count: int) -> list[tuple[bytes, float]]:
+    """Return small pictures, all different, with their times."""
+    found = []
+    for number in range(count):
+        data = io.BytesIO()
+        Image.new("RGB", (64 + number, 48)).save(data, "JPEG")
+        found.append((data.getvalue(), number / 25))
+    return found
 
 
 def headed(image: bytes, time_s: float) -> bytes:
@@ -162,6 +175,15 @@ async def step(socket: ClientConnection, message: bytes | str) -> dict[str, Any]
     """Send one message and return the next reply."""
     await socket.send(message)
     return await receive(socket)
+
+
+async def closed(socket: ClientConnection) -> tuple[int | None, str | None]:
+    """Wait until the service closes the socket; return its code and reason."""
+    try:
+        while True:
+            await asyncio.wait_for(socket.recv(), 10)
+    except ConnectionClosed:
+        return socket.close_code, socket.close_reason
 
 
 async def receive(socket: ClientConnection) -> dict[str, Any]:

@@ -1,0 +1,371 @@
+"""The live socket over a real connection: one reply a frame, in order, whatever a frame holds."""
+
+import asyncio
+import time
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from service.errors import URN
+from tests.service.counting import (
+    CountingTracker,
+    box,
+    closed,
+    expected_boxes,
+    frames,
+    headed,
+    receive,
+    serving,
+    step,
+)
+
+RESET = '{"type": "reset"}'
+
+
+@pytest.fixture
+def tracker() -> CountingTracker:
+    return CountingTracker()
+
+
+@pytest.fixture
+async def service(tracker):
+    async with serving(tracker) as service:
+        yield service
+
+
+async def test_every_frame_gets_one_reply_that_goes_on_from_the_last(service):
+    clip = frames(5)
+    async with service.open() as socket:
+        replies = [await step(socket, headed(*frame)) for frame in clip]
+    assert [box(reply) for reply in replies] == expected_boxes(clip)
+    assert [reply["sequence"] for reply in replies] == [0, 1, 2, 3, 4]
+    assert [reply["step"] for reply in replies] == [1, 2, 3, 4, 5]
+    assert [reply["time_s"] for reply in replies] == [time_s for _, time_s in clip]
+    assert {reply["status"] for reply in replies} == {"tracking"}
+    assert all(reply["stored"] for reply in replies)
+
+
+async def test_a_reply_says_who_answered_and_how_long_it_took(service):
+    async with service.open() as socket:
+        reply = await step(socket, frames(1)[0][0])
+    assert reply["model"] == {"name": "track", "version": "1", "sha256": 64 * "0"}
+    assert reply["image"] == {"width": 64, "height": 48}
+    assert len(reply["faces"][0]["landmarks"]) == 68
+    assert {"track", "wait", "store"} <= reply["timings_ms"].keys()
+
+
+async def test_a_bare_frame_has_the_time_of_its_arrival(service, tracker):
+    async with service.open() as socket:
+        reply = await step(socket, frames(1)[0][0])
+    assert abs(reply["time_s"] - time.time()) < 5
+    assert tracker.last.inputs["time_s"] == reply["time_s"]
+
+
+async def test_the_session_outlives_its_socket(service):
+    clip = frames(4)
+    replies = []
+    for frame in clip:
+        async with service.open() as socket:
+            replies.append(await step(socket, headed(*frame)))
+    assert [box(reply) for reply in replies] == expected_boxes(clip)
+    assert [reply["sequence"] for reply in replies] == [0, 0, 0, 0]
+    assert [reply["step"] for reply in replies] == [1, 2, 3, 4]
+
+
+async def test_interleaved_sessions_are_two_separate_ones(service):
+    clip = frames(6)
+    async with service.open("one") as one, service.open("two") as two:
+        replies = [await step((one, two)[n % 2], headed(*clip[n])) for n in range(6)]
+    for first in (0, 1):
+        assert [box(reply) for reply in replies[first::2]] == expected_boxes(clip[first::2])
+
+
+async def test_options_of_the_address_reach_the_model(service, tracker):
+    query = "?max_faces=3&min_face=60&smoothing=true&variant=crt"
+    async with service.open(query=query) as socket:
+        await step(socket, frames(1)[0][0])
+    assert tracker.last.options == {
+        "max_faces": 3,
+        "min_face_px": 60,
+        "smoothing": True,
+        "variant": "crt",
+        "max_pixels": 8_300_000,
+    }
+
+
+async def test_a_text_before_the_first_frame_sets_options(service, tracker):
+    async with service.open(query="?max_faces=3") as socket:
+        await socket.send('{"type": "options", "smoothing": true}')
+        await step(socket, frames(1)[0][0])
+    assert (tracker.last.options["max_faces"], tracker.last.options["smoothing"]) == (3, True)
+
+
+async def test_a_text_that_asks_for_nothing_known_is_answered_and_spoils_nothing(service):
+    clip = frames(2)
+    async with service.open() as socket:
+        for text in ("", "hello", '{"type": "options", "max_faces": 99}'):
+            reply = await step(socket, text)
+            assert (reply["status"], reply["sequence"]) == ("error", None)
+            assert reply["error"]["type"] == URN + "invalid-request"
+        first = await step(socket, headed(*clip[0]))
+        late = await step(socket, '{"type": "options", "max_faces": 2}')
+        assert "before the first frame" in late["error"]["detail"]
+        second = await step(socket, headed(*clip[1]))
+    assert [box(first), box(second)] == expected_boxes(clip)
+
+
+async def test_reset_starts_anew_with_the_next_frame(service):
+    clip = frames(4)
+    async with service.open() as socket:
+        before = [await step(socket, headed(*frame)) for frame in clip[:2]]
+        await socket.send(RESET)
+        after = [await step(socket, headed(*frame)) for frame in clip[2:]]
+    assert [box(reply) for reply in before] == expected_boxes(clip[:2])
+    assert [box(reply) for reply in after] == expected_boxes(clip[2:])
+    assert [reply["status"] for reply in after] == ["reset", "tracking"]
+    assert [reply["step"] for reply in after] == [3, 4]
+
+
+async def test_reset_holds_until_a_frame_can_be_looked_at(service):
+    clip = frames(2)
+    async with service.open() as socket:
+        await step(socket, headed(*clip[0]))
+        await socket.send(RESET)
+        assert (await step(socket, b"no picture"))["status"] == "error"
+        after = await step(socket, headed(*clip[1]))
+    assert (after["status"], box(after)) == ("reset", *expected_boxes(clip[1:]))
+
+
+async def test_a_state_of_another_model_version_starts_anew_and_says_so(service, tracker):
+    clip = frames(2)
+    async with service.open() as socket:
+        await step(socket, headed(*clip[0]))
+        tracker.magic = b"cnt2"
+        after = await step(socket, headed(*clip[1]))
+    assert (after["status"], after["step"]) == ("reset", 2)
+    assert [box(after)] == expected_boxes(clip[1:])
+
+
+@pytest.mark.parametrize(
+    ("message", "slug"),
+    [
+        (b"", "empty-body"),
+        (b"hello", "not-an-image"),
+        (b"F", "invalid-request"),
+        (b"F" + bytes(8), "empty-body"),
+        (b"F" + b"\xff" * 8 + b"\xff\xd8", "invalid-request"),
+        (b"\xff\xd8\xff", "invalid-image"),
+        (b"%PDF-1.7", "not-an-image"),
+        (b"S" + bytes(8) + bytes(100), "not-an-image"),
+        (b"\xff\xd8" + bytes(2 * 2**20), "body-too-large"),
+    ],
+)
+async def test_a_bad_frame_gets_an_error_and_the_session_goes_on(service, message, slug):
+    clip = frames(2)
+    async with service.open() as socket:
+        first = await step(socket, headed(*clip[0]))
+        bad = await step(socket, message)
+        second = await step(socket, headed(*clip[1]))
+    assert (bad["status"], bad["sequence"], bad["error"]["type"]) == ("error", 1, URN + slug)
+    assert [box(first), box(second)] == expected_boxes(clip)
+    assert (second["sequence"], second["step"]) == (2, 2)
+
+
+async def test_a_frame_that_the_model_refuses_leaves_the_session_where_it_was(service, tracker):
+    clip = frames(2)
+    async with service.open() as socket:
+        await step(socket, headed(*clip[0]))
+        bad = await step(socket, clip[1][0] + b"CUT")
+        tracker.error = RuntimeError("a fault in the model")
+        failed = await step(socket, clip[1][0])
+        tracker.error = None
+        second = await step(socket, headed(*clip[1]))
+    assert bad["error"]["type"] == URN + "truncated-image"
+    assert failed["error"]["type"] == URN + "internal"
+    assert "fault" not in failed["error"]["detail"]
+    assert box(second) == expected_boxes(clip)[1]
+
+
+async def test_a_model_that_answers_nonsense_is_an_error_of_its_frame(service, monkeypatch):
+    clip = frames(1)
+    async with service.open() as socket:
+        with monkeypatch.context() as patch:
+            patch.setattr("tests.service.counting.POINTS", 3)
+            assert (await step(socket, clip[0][0]))["error"]["type"] == URN + "internal"
+        assert (await step(socket, clip[0][0]))["step"] == 1
+
+
+async def test_a_frame_of_too_many_pixels_never_reaches_the_model(tracker):
+    async with serving(tracker, max_frame_pixels=64 * 48) as service, service.open() as socket:
+        clip = frames(2)
+        assert (await step(socket, clip[0][0]))["status"] == "tracking"
+        assert (await step(socket, clip[1][0]))["error"]["type"] == URN + "too-many-pixels"
+    assert tracker.steps == 1
+
+
+async def test_the_newest_frame_wins_and_the_others_are_answered_dropped(service, tracker):
+    clip = frames(6)
+    tracker.gate = asyncio.Event()
+    async with service.open() as socket:
+        await socket.send(headed(*clip[0]))
+        await asyncio.wait_for(tracker.asked.wait(), 5)
+        for frame in clip[1:]:
+            await socket.send(headed(*frame))
+        await socket.send("nonsense")
+        await asyncio.sleep(0.2)
+        tracker.gate.set()
+        replies = [await receive(socket) for _ in range(7)]
+    statuses = [reply["status"] for reply in replies]
+    assert statuses == ["tracking", *["dropped"] * 4, "tracking", "error"]
+    assert [reply["sequence"] for reply in replies] == [0, 1, 2, 3, 4, 5, None]
+    assert replies[3]["time_s"] == clip[3][1]
+    assert box(replies[5]) == expected_boxes([clip[0], clip[5]])[1]
+
+
+async def test_without_dropping_every_frame_is_looked_at_in_order(service, tracker):
+    clip = frames(40)
+    tracker.delay_s = 0.002
+    async with service.open(query="?drop=false") as socket:
+        for frame in clip:
+            await socket.send(headed(*frame))
+        replies = [await receive(socket) for _ in clip]
+    assert [box(reply) for reply in replies] == expected_boxes(clip)
+
+
+async def test_without_dropping_a_fast_client_is_held_back_by_the_connection(service, tracker):
+    """Not the service's memory but the client waits: it cannot send what nobody has room for."""
+    tracker.gate = asyncio.Event()
+    large = frames(1)[0][0] + bytes(1_000_000)
+    async with service.open(query="?drop=false") as socket:
+        sending = asyncio.create_task(_send_all(socket, [large] * 24))
+        await asyncio.sleep(0.5)
+        assert not sending.done()
+        tracker.gate.set()
+        await asyncio.wait_for(sending, 20)
+        replies = [await receive(socket) for _ in range(24)]
+    assert [reply["step"] for reply in replies] == list(range(1, 25))
+
+
+async def _send_all(socket, messages):
+    for message in messages:
+        await socket.send(message)
+
+
+async def test_a_thousand_messages_at_once_get_a_thousand_replies_in_order(service, tracker):
+    clip = frames(1)[0][0]
+    tracker.delay_s = 0.01
+    async with service.open() as socket:
+        sending = asyncio.create_task(_send_all(socket, [clip] * 1000))
+        replies = [await receive(socket) for _ in range(1000)]
+        await sending
+        last = await step(socket, clip)
+    assert [reply["sequence"] for reply in replies] == list(range(1000))
+    assert {reply["status"] for reply in replies} == {"tracking", "dropped"}
+    assert last["step"] == 2 + sum(reply["status"] == "tracking" for reply in replies) - 1
+
+
+async def test_of_two_sockets_the_newer_wins_and_the_older_is_told(service):
+    clip = frames(4)
+    async with service.open() as older:
+        first = await step(older, headed(*clip[0]))
+        async with service.open() as newer:
+            second = await step(newer, headed(*clip[1]))
+            told = await step(older, headed(*clip[2]))
+            assert (told["status"], told["error"]["type"]) == ("error", URN + "session-taken")
+            assert await closed(older) == (4409, "session-taken")
+            third = await step(newer, headed(*clip[3]))
+    seen = [clip[0], clip[1], clip[3]]
+    assert [box(reply) for reply in (first, second, third)] == expected_boxes(seen)
+
+
+async def test_a_socket_whose_session_was_ended_is_told(service):
+    async with service.open() as socket:
+        await step(socket, frames(1)[0][0])
+        assert (await service.http.delete("/track/s")).status_code == 204
+        await step(socket, frames(1)[0][0])
+        assert await closed(socket) == (4409, "session-taken")
+    assert (await service.http.get("/sessions/s")).status_code == 404
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_step_disturbs_nobody(service, tracker):
+    tracker.gate = asyncio.Event()
+    async with service.open() as socket:
+        await socket.send(frames(1)[0][0])
+        await asyncio.wait_for(tracker.asked.wait(), 5)
+    tracker.gate.set()
+    async with service.open("other") as socket:
+        assert (await step(socket, frames(1)[0][0]))["step"] == 1
+    assert await service.metric('countenance_sockets{model="track"}') == 0
+
+
+async def test_a_model_that_is_not_loaded_closes_the_socket_at_once(tracker):
+    tracker.models = ("align",)
+    async with serving(tracker) as service:
+        async with service.open() as socket:
+            assert await closed(socket) == (1013, "unavailable")
+        reply = await service.post(frames(1)[0][0])
+    assert (reply.status_code, reply.json()["type"]) == (503, URN + "unavailable")
+    assert reply.headers["retry-after"]
+    assert reply.json()["detail"] == "the model track is not loaded"
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("s%20x", 4422),
+        ("%C3%A9", 4422),
+        ("x" * 129, 4422),
+        ("s?max_faces=0", 4422),
+        ("s?nothing=1", 4422),
+    ],
+)
+async def test_an_address_that_does_not_fit_is_a_close_code(service, path, code):
+    async with service.open(path) as socket:
+        assert await closed(socket) == (code, "invalid-request")
+
+
+async def test_a_socket_elsewhere_is_refused(service):
+    with pytest.raises(InvalidStatus):
+        await service.open("../nothing")
+    with pytest.raises((InvalidStatus, ConnectionClosed)):
+        async with service.open("a/b") as socket:
+            await socket.recv()
+
+
+async def test_frames_sessions_and_the_store_are_measured(service, tracker):
+    async with service.open() as socket:
+        await step(socket, frames(1)[0][0])
+        await step(socket, b"x")
+        await socket.send(RESET)
+        await step(socket, frames(1)[0][0])
+        assert await service.metric('countenance_sockets{model="track"}') == 1
+    async with service.open() as socket:
+        await step(socket, frames(1)[0][0])
+    for line, value in [
+        ('countenance_frames_total{model="track",status="tracking"}', 2),
+        ('countenance_frames_total{model="track",status="error"}', 1),
+        ('countenance_frames_total{model="track",status="reset"}', 1),
+        ('countenance_sessions_total{event="started",model="track"}', 1),
+        ('countenance_sessions_total{event="resumed",model="track"}', 1),
+        ('countenance_sessions_total{event="reset",model="track"}', 1),
+        ('countenance_store_seconds_count{operation="commit",outcome="answered"}', 3),
+    ]:
+        assert await service.metric(line) == value, line
+
+
+async def test_a_stop_answers_what_was_read_and_then_closes_with_1012(tracker):
+    clip = frames(3)
+    tracker.gate = asyncio.Event()
+    async with serving(tracker) as service, service.open() as socket, service.open("idle") as idle:
+        await socket.send(headed(*clip[0]))
+        await asyncio.wait_for(tracker.asked.wait(), 5)
+        for frame in clip[1:]:
+            await socket.send(headed(*frame))
+        await asyncio.sleep(0.1)
+        service.server.should_exit = True
+        await asyncio.sleep(0.3)
+        tracker.gate.set()
+        replies = [await receive(socket) for _ in clip]
+        assert [reply["status"] for reply in replies] == ["tracking", "dropped", "tracking"]
+        assert await closed(socket) == (1012, "stopping")
+        assert await closed(idle) == (1012, "stopping")
