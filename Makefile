@@ -86,5 +86,5 @@ $(VENV)/.models: $(VENV)/.torch pyproject.toml
 
 $(VENV)/.all: $(VENV)/.models
 	@echo "Installing what training and the tests need (about a minute)."
-	$(PIP) install --constraint $(LOCK) --editable ".[models,train,test]"
+	$(PIP) install --constraint $(LOCK) --editable ".[models,torchserve,train,test]"
 	@touch $@

@@ -66,7 +66,8 @@ HANDLER_ARROWS: dict[str, set[str]] = {
     "store": {"checkpoint", "networks", "predictors"},
     # Handlers speak bytes.
     "base": {"wire"},
-    "align": {"base", "checkpoint", "predictors", "processing", "store", "wire"},
+    "align_options": {"base"},
+    "align": {"align_options", "base", "checkpoint", "predictors", "processing", "store", "wire"},
     "track": {"base", "checkpoint", "predictors", "processing", "state", "store", "wire"},
     # TorchServe's way to start, load and ask handlers; only the adaptor loads one, by its name.
     "torchserve": {"processing", "wire"},
