@@ -31,7 +31,8 @@ TRACK = "track"
 class CountingTracker(FakeInference):
     """The state is how many steps there were and a checksum of all frames, in their order.
 
-    `delay_s` is how long a step takes, `gate` what a step waits for once it has begun.
+    `delay_s` is how long a step takes, `gate` what a step waits for once it has begun; `notes` and
+    `padding` make replies and states as large as a test needs them.
     """
 
     def __init__(self, magic: bytes = MAGIC, delay_s: float = 0.0) -> None:
@@ -41,6 +42,7 @@ class CountingTracker(FakeInference):
         self.gate: asyncio.Event | None = None
         self.models: tuple[str, ...] = ("align", TRACK)
         self.notes: list[str] = []
+        self.padding = b""
         self.last: Question | None = None
         self.steps = 0
 
@@ -71,7 +73,7 @@ class CountingTracker(FakeInference):
             step, checksum = 0, 0
         seen = question.inputs["image"] + struct.pack("<d", question.inputs["time_s"])
         step, checksum = step + 1, zlib.crc32(seen, checksum)
-        state = STATE.pack(self.magic, step, checksum, 0)
+        state = STATE.pack(self.magic, step, checksum, 0) + self.padding
         return Answer({**outputs(step, checksum, reset), "notes": self.notes}, state)
 
 

@@ -45,6 +45,12 @@ class RedisServer:
                 raise RuntimeError("redis-server does not answer")
             time.sleep(0.01)
 
+    @property
+    def pid(self) -> int:
+        """The process's number; there must be one."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End it at once, as a crash would."""
         if self._process is not None:
