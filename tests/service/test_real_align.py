@@ -102,8 +102,8 @@ def test_a_given_box_takes_the_place_of_the_detector(service):
     given = service.align(PORTRAIT, boxes=",".join(str(x) for x in found["box"])).json()["faces"][0]
     assert given["score"] is None
     for (x1, y1), (x2, y2) in zip(found["landmarks"], given["landmarks"], strict=True):
-        assert abs(x1 - x2) < 0.5
-        assert abs(y1 - y2) < 0.5
+        assert abs(x1 - x2) < 2
+        assert abs(y1 - y2) < 2
 
 
 def test_a_box_outside_the_picture_is_named(service):
