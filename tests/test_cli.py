@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli import app
+from service.commands.models import brief
 from service.commands.train import find_recipe
 
 
@@ -40,6 +41,13 @@ def test_models_lists_what_the_configurations_say(store: Path) -> None:
     (model,) = json.loads(result.stdout)
     assert (model["name"], model["version"], model["size_bytes"]) == ("tiny", "2", 3)
     assert (model["licence"], model["figures"]) == ("research only", {"AUC": 0.5})
+
+
+def test_the_table_shows_of_many_figures_the_one_that_counts() -> None:
+    measured = {"auc": {"truth": {"clean": 0.75, "blur 5": 0.5}}, "faces": 110}
+    assert brief("helen/test", measured) == "helen/test: AUC 0.750"
+    assert brief("helen/test", {"auc": {"truth": {"clean": None}}}) == "helen/test: see --json"
+    assert brief("faces", 110) == "faces: 110"
 
 
 def test_models_takes_the_store_from_the_settings(

@@ -30,17 +30,28 @@ def describe(model: StoredModel) -> dict[str, object]:
 
 
 def as_table(found: list[StoredModel]) -> Table:
-    table = Table("model", "version", "sha256", "MB", "licence", "figures")
+    table = Table()
+    for heading in ("model", "version", "sha256", "MB"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("licence")
+    table.add_column("figures")
     for model in found:
-        figures = ", ".join(f"{name} {value}" for name, value in model.figures.items())
-        megabytes = f"{model.size_bytes / 1e6:.1f}"
-        row = (
+        table.add_row(
             model.name,
             model.version,
             model.sha256[:12],
-            megabytes,
+            f"{model.size_bytes / 1e6:.1f}",
             model.licence or "",
-            figures,
+            "\n".join(brief(name, value) for name, value in model.figures.items()),
         )
-        table.add_row(*row)
     return table
+
+
+def brief(name: str, value: object) -> str:
+    """One figure in a line; of a data set's alignment figures the AUC at ground-truth boxes."""
+    if not isinstance(value, dict):
+        return f"{name}: {value}"
+    try:
+        return f"{name}: AUC {value['auc']['truth']['clean']:.3f}"
+    except (KeyError, TypeError, ValueError):
+        return f"{name}: see --json"
