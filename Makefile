@@ -6,6 +6,7 @@
 #                         builds; without it pip takes its default build, on Linux the one for
 #                         NVIDIA GPUs, several GB large
 #   PORT=9000             where `make run` listens
+#   WORKERS=ADDRESS       where `make serve-models` listens: http://127.0.0.1:8080 or unix:/path
 #   DATA=FOLDER           labelled faces, for training and evaluation
 #   ARGS="..."            further arguments for what the target starts
 
@@ -13,6 +14,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 HOST ?= 127.0.0.1
 PORT ?= 8000
+WORKERS ?= http://127.0.0.1:8080
 DATA ?=
 RECIPES ?= fle fll iid-m dfa fadenn-m
 ARGS ?=
@@ -25,7 +27,7 @@ TORCH := $(shell grep '^torch==' $(LOCK))
 SOURCES := service handlers tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format train-align evaluate lock clean
+.PHONY: help run test test-fast lint format models serve-models train-align evaluate lock clean
 
 help: ## Show this list
 	@echo "Countenance: face alignment as a service. Targets:"
@@ -49,6 +51,13 @@ lint: $(VENV)/.all ## Check style and types without changing anything (about a m
 format: $(VENV)/.all ## Rewrite the sources in the project's style
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+
+models: $(VENV)/.workers ## Write the model directories that TorchServe loads, into build/
+	$(BIN)/python -m handlers.torchserve build --out build/torchserve $(ARGS)
+
+serve-models: $(VENV)/.workers ## Start TorchServe with the models on WORKERS=address
+	@echo "The service uses it with COUNTENANCE_INFERENCE=$(WORKERS) make run"
+	$(BIN)/python -m handlers.torchserve serve --address $(WORKERS) $(ARGS)
 
 train-align: $(VENV)/.all ## Train the alignment models on DATA=folder (many hours; resumes)
 	@test -n "$(DATA)" || { echo "Which faces? make train-align DATA=FOLDER"; exit 2; }
@@ -82,6 +91,11 @@ $(VENV)/.torch: $(LOCK)
 $(VENV)/.models: $(VENV)/.torch pyproject.toml
 	@echo "Installing the service and the networks (about a minute)."
 	$(PIP) install --constraint $(LOCK) --editable ".[models]"
+	@touch $@
+
+$(VENV)/.workers: $(VENV)/.models
+	@echo "Installing TorchServe and its Java (about a minute)."
+	$(PIP) install --constraint $(LOCK) --editable ".[torchserve]"
 	@touch $@
 
 $(VENV)/.all: $(VENV)/.models

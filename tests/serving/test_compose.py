@@ -1,0 +1,191 @@
+"""docker-compose.yml: it fits the specification, shows one port, and its scripts do their work."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema_rs
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, RedisError
+
+from service.security import load_keys
+from service.sessions.base import Address, Outcome, Session
+from service.sessions.redis import RedisStore
+from service.settings import Settings
+from tests.service.redis_server import find_executable
+from tests.serving.composing import lay_over, load, script_of, variables_of
+
+ROOT = Path(__file__).parents[2]
+BASE, CPU = ROOT / "docker-compose.yml", ROOT / "docker-compose.cpu.yml"
+SCHEMA = json.loads((Path(__file__).parent / "compose.schema.json").read_text())
+PRIVATE = ("models", "redis", "setup")
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    return load(BASE)
+
+
+def test_the_files_fit_the_specification_with_and_without_a_gpu(compose):
+    validator = jsonschema_rs.validator_for(SCHEMA)
+    validator.validate(compose)
+    without = lay_over(compose, load(CPU))
+    validator.validate(without)
+    resources = without["services"]["models"]["deploy"]["resources"]
+    assert "reservations" not in resources
+    assert resources["limits"] == compose["services"]["models"]["deploy"]["resources"]["limits"]
+
+
+def test_only_the_service_is_published_and_only_here(compose):
+    services = compose["services"]
+    assert [name for name, service in services.items() if "ports" in service] == ["service"]
+    assert services["service"]["ports"] == ["127.0.0.1:8000:8000"]
+
+
+def test_models_and_redis_reach_only_the_service(compose):
+    services, networks = compose["services"], compose["networks"]
+    for name in ("models", "redis"):
+        (network,) = services[name]["networks"]
+        assert networks[network] == {"internal": True}
+        users = [other for other in services if network in services[other].get("networks", [])]
+        assert sorted(users) == sorted([name, "service"])
+
+
+def test_every_container_is_bounded_and_has_no_rights(compose):
+    for name, service in compose["services"].items():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        if name != "setup":
+            assert {"memory", "pids"} <= service["deploy"]["resources"]["limits"].keys()
+
+
+def test_no_secret_is_in_the_environment_or_shown_to_the_models(compose):
+    assert "environment" not in compose["services"]["models"]
+    assert "volumes" not in compose["services"]["models"]
+    for service in compose["services"].values():
+        for name, value in service.get("environment", {}).items():
+            assert not any(word in name for word in ("PASSWORD", "TOKEN", "SECRET")), value
+
+
+def test_replicas_can_share_a_range_of_ports():
+    compose = load(BASE, COUNTENANCE_PORTS="8000-8002")
+    assert compose["services"]["service"]["ports"] == ["127.0.0.1:8000-8002:8000"]
+    assert not any("container_name" in service for service in compose["services"].values())
+
+
+def test_the_settings_of_the_service_are_settings(compose, tmp_path, monkeypatch):
+    environment = dict(compose["services"]["service"]["environment"])
+    url = tmp_path / "url"
+    url.write_text("redis://countenance:x@redis:6379/0\n")
+    environment["COUNTENANCE_REDIS_URL_FILE"] = str(url)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings(host="0.0.0.0")
+    assert settings.workers == ("http://models:8080",)
+    assert settings.redis_url == "redis://countenance:x@redis:6379/0"
+    assert settings.allowed_hosts == ("localhost", "127.0.0.1")
+
+
+def test_the_example_of_the_environment_names_every_variable_with_its_default():
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    example = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert example.keys() == variables_of(BASE)
+    assert load(BASE, **example) == load(BASE)
+
+
+@pytest.fixture
+def made(compose, short) -> tuple[Path, str]:
+    """What the script of `setup` makes on its first run, and what it says."""
+    for name in ("keys", "redis"):
+        (short / name).mkdir()
+    return short, run_setup(compose, short)
+
+
+def run_setup(compose: dict[str, Any], folder: Path) -> str:
+    path = f"{Path(sys.executable).parent}:{os.defpath}"
+    run = subprocess.run(
+        ["sh", "-euc", script_of(compose["services"]["setup"])],
+        cwd=folder,
+        env={"PATH": path, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return run.stdout + run.stderr
+
+
+@pytest.mark.slow
+def test_the_first_start_makes_a_key_and_tells_it_once(compose, made):
+    folder, told = made
+    (entry,) = load_keys(folder / "keys" / "keys.toml")
+    assert entry.principal == "first"
+    assert "cnt_" in told
+    assert "cnt_" not in (folder / "keys" / "keys.toml").read_text()
+    before = (folder / "redis" / "url").read_text()
+    assert "cnt_" not in run_setup(compose, folder)
+    assert (folder / "redis" / "url").read_text() == before
+    assert (folder / "redis" / "url").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.slow
+async def test_redis_lets_the_service_in_and_only_to_its_own_keys(compose, made):
+    folder, _ = made
+    socket = folder / "s"
+    script = (
+        script_of(compose["services"]["redis"])
+        .replace("/tmp/", f"{folder}/")
+        .replace("/run/secrets/redis", str(folder / "redis"))
+        .replace("redis-server", f"{find_executable()} --port 0 --unixsocket {socket}")
+        .replace("--bind 0.0.0.0", "")
+    )
+    environment = {**compose["services"]["redis"]["environment"], "PATH": os.defpath}
+    process = subprocess.Popen(["sh", "-euc", script], env=environment, stdout=subprocess.DEVNULL)
+    try:
+        async with asyncio.timeout(20):
+            while not socket.exists():
+                await asyncio.sleep(0.02)
+        given = urlsplit((folder / "redis" / "url").read_text().strip())
+        url = f"unix://{given.username}:{given.password}@{socket}?db=0"
+        await use_sessions(url)
+        await try_what_is_not_allowed(url, str(socket))
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+async def use_sessions(url: str) -> None:
+    store = RedisStore(url, ttl_s=60.0, max_bytes=2**20, timeout_s=5.0)
+    address = Address("track", "alice", "one")
+    await store.check()
+    session = await store.connect(address, "epoch")
+    new = Session("epoch", 1, b"state", b"reply", session.created_s, session.updated_s)
+    assert await store.commit(address, "epoch", 0, new) is Outcome.STORED
+    found = await store.load(address)
+    assert found is not None
+    assert found.state == b"state"
+    assert await store.delete(address)
+    await store.close()
+
+
+async def try_what_is_not_allowed(url: str, socket: str) -> None:
+    redis = Redis.from_url(url)
+    with pytest.raises(NoPermissionError):
+        await redis.hget("another", "field")
+    with pytest.raises(NoPermissionError):
+        await redis.flushall()
+    with pytest.raises(NoPermissionError):
+        await redis.config_get("*")
+    with pytest.raises(NoPermissionError):
+        await redis.keys("*")
+    await redis.aclose()
+    stranger = Redis(unix_socket_path=socket)
+    with pytest.raises(RedisError, match="authenticated"):
+        await stranger.ping()
+    await stranger.aclose()
