@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from handlers.predictors.cascade import Candidates, Cascade, CascadeSettings
+from handlers.processing.detection_input import prepare, smooth
 from handlers.processing.landmark_box import LandmarkBoxMap
 from handlers.processing.nms import box_areas
-from handlers.processing.proposals import CELL_PX, searched_face_px, shrink, working_scale
+from handlers.processing.proposals import CELL_PX, searched_face_px, working_scale
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -69,9 +70,10 @@ class FaceDetector:
     ) -> list[list[Detection]]:
         """Faces of pictures `(H, W, 3)` uint8 RGB, the most prominent (score times area) first.
 
-        `min_face_px` is the side of the smallest box that is searched for; in a picture beyond
-        the configured bounds it grows with the picture. Pictures of one size share batches. A
-        picture with a side below 12 pixels has no faces.
+        `min_face_px` is the longer side of the smallest box that is searched for and reported; in
+        a picture beyond the configured bounds the search starts at larger faces. A dark picture
+        is brightened first, and one that seems to have no face is looked at again, smoothed.
+        Pictures of one size share batches. A picture with a side below 12 pixels has no faces.
 
         Raises ValueError for a picture of another shape or type and for `min_face_px` below 12.
         """
@@ -92,26 +94,30 @@ class FaceDetector:
             return [[] for _ in images]
         smallest = searched_face_px(height, width, min_face_px, self._bounds.max_level_px)
         scale = working_scale(height, width, self._bounds.max_picture_px)
-        pictures = [_prepare(image, scale) for image in images]
-        found = self._cascade.run(pictures, max(smallest * scale, CELL_PX))
-        return [self._in_order(one, scale) for one in found]
+        pictures = [prepare(image, scale) for image in images]
+        found = self._search(pictures, max(smallest * scale, CELL_PX))
+        return [self._in_order(one, scale, min_face_px) for one in found]
 
-    def _in_order(self, found: Candidates, scale: float) -> list[Detection]:
-        found = found.take(box_areas(found.boxes) > 0)
+    def _search(self, pictures: list[Floats], min_face_px: float) -> list[Candidates]:
+        """Look at each picture, and where nothing is found a second time at a smoothed copy."""
+        found = self._cascade.run(pictures, min_face_px)
+        empty = [index for index, one in enumerate(found) if not len(one.scores)]
+        if empty:
+            again = self._cascade.run([smooth(pictures[index]) for index in empty], min_face_px)
+            for index, one in zip(empty, again, strict=True):
+                found[index] = one
+        return found
+
+    def _in_order(self, found: Candidates, scale: float, min_face_px: float) -> list[Detection]:
+        """Detections in pixels of the whole picture, without boxes that are empty or too small."""
+        sides = (found.boxes[:, 2:] - found.boxes[:, :2]) / scale
+        found = found.take((sides.min(axis=1) > 0) & (sides.max(axis=1) >= min_face_px))
         boxes, points = found.boxes / np.float32(scale), found.points / np.float32(scale)
         landmark_boxes = self._landmark_box.predict(boxes, points)
         return [
             Detection(boxes[i], float(found.scores[i]), points[i], landmark_boxes[i])
             for i in np.argsort(-found.scores * box_areas(boxes), kind="stable")
         ]
-
-
-def _prepare(image: Image, scale: float) -> Floats:
-    """The picture that is worked on: `scale` times the size, not rounded to whole values."""
-    if scale < 1:
-        height, width = image.shape[:2]
-        image = shrink(image, max(int(width * scale), 1), max(int(height * scale), 1))
-    return image.astype(np.float32)
 
 
 def _same_size(images: Sequence[Image]) -> Iterable[list[int]]:

@@ -46,5 +46,5 @@ class LandmarkBoxMap:
 def features(boxes: Floats, points: Floats) -> Floats:
     """`(N, 11)`: the points as fractions of their boxes, and a 1."""
     corner, sides = boxes[:, None, :2], (boxes[:, 2:] - boxes[:, :2])[:, None]
-    fractions = ((points - corner) / sides).reshape(len(boxes), -1)
+    fractions = ((points - corner) / sides).reshape(len(boxes), 10)
     return np.hstack([fractions, np.ones((len(boxes), 1))]).astype(np.float32)

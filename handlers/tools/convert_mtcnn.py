@@ -25,7 +25,7 @@ from handlers.checkpoint import CONFIG_FILE, HEADER_TYPES, save_checkpoint
 from handlers.networks.mtcnn import MTCNN
 
 FOLDER = "mtcnn/assets/weights"
-NAME, VERSION = "mtcnn", "1"
+NAME, VERSION = "mtcnn", "1.0.0"
 MAP_SIDE = 3  # of the last feature map of R-Net and O-Net
 
 Array = NDArray[np.float32]
