@@ -207,13 +207,22 @@ def load_parts(model_store: Path, device: str) -> AlignParts:
     """The parts that are served; raises CheckpointError naming what the store lacks."""
     aligner = load_aligner(model_store, ALIGNER, device)
     shapes = load_checkpoint(model_store / FACE_SHAPE).tensors
+    detector = load_detector(model_store, device)
+    _warm_up(detector, aligner.predictor)
     return AlignParts(
-        load_detector(model_store, device),
+        detector,
         aligner.predictor,
         aligner.checkpoint,
         shapes["mean_shape"].numpy(),
         PoseEstimator(shapes["mean_shape_3d"].numpy()),
     )
+
+
+def _warm_up(detector: Detector, aligner: Aligner) -> None:
+    """Answer once for nobody, so that the first caller does not wait for the kernels' choice."""
+    picture = np.zeros((480, 640, 3), np.uint8)
+    detector.detect([picture], 40, MOST_FACES)
+    aligner.align([picture], [np.array([[200, 120, 440, 360]], np.float32)], True, 1)
 
 
 def quality(face: Alignment, score: float | None) -> float:

@@ -24,11 +24,11 @@ from handlers.predictors.smoothing import OneEuro
 from handlers.predictors.tracking import TrackingPredictor
 from handlers.predictors.tracking_options import TrackingOptions, Variant
 from handlers.predictors.tracking_results import FrameResult, TrackedFace
-from handlers.predictors.tracking_setup import build_networks, read_settings, read_variants
 from handlers.predictors.tracking_state import SCHEMA, SessionState
 from handlers.processing.image import DecodedImage, ImageError, decode_image
 from handlers.state import StateError, dump_state, load_state
 from handlers.store import load_aligner, load_detector
+from handlers.tracking_setup import build_networks, read_settings, read_variants
 from handlers.wire import Request
 
 Image = NDArray[np.uint8]

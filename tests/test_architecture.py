@@ -52,7 +52,14 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
     {"__main__", "cli"},
 )
 
-LOWER_HANDLERS = {"checkpoint", "networks", "predictors", "processing", "store"}
+LOWER_HANDLERS = {
+    "checkpoint",
+    "networks",
+    "predictors",
+    "processing",
+    "store",
+    "tracking_setup",
+}
 HANDLER_ARROWS: dict[str, set[str]] = {
     # Tensors in, tensors out; arrays in, arrays out; files, states, messages.
     "networks": set(),
@@ -62,13 +69,23 @@ HANDLER_ARROWS: dict[str, set[str]] = {
     "wire": set(),
     # Predictors join networks, which are handed in, with processing.
     "predictors": {"networks", "processing"},
-    # The store builds networks from checkpoints and hands them to predictors.
+    # These build networks from checkpoints and hand them to predictors.
     "store": {"checkpoint", "networks", "predictors"},
+    "tracking_setup": {"networks", "predictors"},
     # Handlers speak bytes.
     "base": {"wire"},
     "align_options": {"base"},
     "align": {"align_options", "base", "checkpoint", "predictors", "processing", "store", "wire"},
-    "track": {"base", "checkpoint", "predictors", "processing", "state", "store", "wire"},
+    "track": {
+        "base",
+        "checkpoint",
+        "predictors",
+        "processing",
+        "state",
+        "store",
+        "tracking_setup",
+        "wire",
+    },
     # TorchServe's way to start, load and ask handlers; only the adaptor loads one, by its name.
     "torchserve": {"processing", "wire"},
     # Learning and measuring use what is served; readers of data sets serve both.

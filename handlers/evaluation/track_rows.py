@@ -80,7 +80,7 @@ class Shelf:
             TrackingOptions,
             TrackingSettings,
         )
-        from handlers.predictors.tracking_setup import build_networks
+        from handlers.tracking_setup import build_networks
 
         variant, window = split_row(name)
         needed, options = VARIANTS[variant]

@@ -12,8 +12,8 @@ from safetensors.torch import load as load_safetensors
 from handlers.checkpoint import Checkpoint
 from handlers.predictors.tracking import TrackingPredictor
 from handlers.predictors.tracking_options import TrackingSettings
-from handlers.predictors.tracking_setup import read_variants
 from handlers.track import TrackHandler, TrackParts
+from handlers.tracking_setup import read_variants
 from handlers.wire import pack, unpack
 from tests.handlers.tracking_fakes import (
     Faces,

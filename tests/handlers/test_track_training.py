@@ -12,9 +12,9 @@ from torch.testing import assert_close
 
 from handlers.checkpoint import load_checkpoint, save_checkpoint
 from handlers.networks.box_tracker import BoxTracker, from_pixels
-from handlers.predictors.tracking_setup import build_networks, read_settings
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
+from handlers.tracking_setup import build_networks, read_settings
 from handlers.training.datasets.pts import write_pts
 from handlers.training.datasets.sequences.scene import Truth
 from handlers.training.datasets.sequences.stills import Stills

@@ -15,9 +15,9 @@ from handlers.predictors.tracking import TrackingPredictor
 from handlers.predictors.tracking_networks import TrackingNetworks, View
 from handlers.predictors.tracking_options import TrackingOptions, TrackingSettings
 from handlers.predictors.tracking_results import FrameResult
-from handlers.predictors.tracking_setup import build_networks
 from handlers.predictors.tracking_state import SCHEMA, SessionState
 from handlers.state import dump_state, load_state
+from handlers.tracking_setup import build_networks
 from tests.handlers.tracking_fakes import (
     GRID,
     Faces,

@@ -1,4 +1,4 @@
-"""A tracker's configuration and weights to its networks and thresholds."""
+"""A tracker's checkpoint to its networks, settings and variants."""
 
 from collections.abc import Mapping
 from dataclasses import fields
