@@ -16,22 +16,22 @@ MAX_REASON = 200
 
 
 class Failure(Enum):
-    """Why there is no reply: its name in the log, the client's problem, whether to ask again.
+    """Why there is no reply: in words, the client's problem, and whether to ask again.
 
     A model is a function of its input, so that a question may always be repeated.
     """
 
-    REFUSED = "refused", Problem.UNAVAILABLE, True
-    RESET = "reset", Problem.UNAVAILABLE, True
-    SLOW = "slow", Problem.TIMEOUT, True
-    BROKEN = "broken", Problem.UNAVAILABLE, True
-    FULL = "full", Problem.OVERLOADED, True
-    MISSING = "missing", Problem.UNAVAILABLE, True
-    TOO_LARGE = "too large", Problem.BODY_TOO_LARGE, False
-    UNEXPECTED = "unexpected", Problem.INTERNAL, False
+    REFUSED = "the worker cannot be reached", Problem.UNAVAILABLE, True
+    RESET = "the worker closed the connection", Problem.UNAVAILABLE, True
+    SLOW = "the worker did not answer in time", Problem.TIMEOUT, True
+    BROKEN = "the worker failed", Problem.UNAVAILABLE, True
+    FULL = "the worker has too much to do", Problem.OVERLOADED, True
+    MISSING = "the worker does not have the model", Problem.UNAVAILABLE, True
+    TOO_LARGE = "the worker takes no message as large", Problem.BODY_TOO_LARGE, False
+    UNEXPECTED = "the worker did not understand", Problem.INTERNAL, False
 
-    def __init__(self, title: str, problem: Problem, repeatable: bool) -> None:
-        self.title = title
+    def __init__(self, told: str, problem: Problem, repeatable: bool) -> None:
+        self.told = told
         self.problem = problem
         self.repeatable = repeatable
 
@@ -43,21 +43,18 @@ STATUSES = {
     503: Failure.BROKEN,
     507: Failure.BROKEN,
 }
-TOLD = {
-    Failure.SLOW: "the models did not answer in time",
-    Failure.FULL: "the models have too much to do",
-    Failure.TOO_LARGE: "the models take no message as large as this",
-    Failure.UNEXPECTED: "the models could not be asked",
-}
 
 
 class CallError(Exception):
-    """A question without a reply: what kind of failure, and what was seen, for the log."""
+    """A question without a reply: what kind of failure, and what was seen.
 
-    def __init__(self, failure: Failure, reason: str) -> None:
-        super().__init__(f"{failure.title}: {reason}")
+    `told` is for everybody: it speaks of no address, unlike `seen`, which is for the log.
+    """
+
+    def __init__(self, failure: Failure, seen: str, told: str | None = None) -> None:
+        super().__init__(f"{failure.told}: {seen}")
         self.failure = failure
-        self.reason = reason
+        self.told = told or failure.told
 
     @property
     def there(self) -> bool | None:
@@ -67,10 +64,9 @@ class CallError(Exception):
         return self.failure is not Failure.MISSING
 
     def as_problem(self) -> ServiceError:
-        """What the client is told; where the worker is and what it said stays in the log."""
-        detail = TOLD.get(self.failure, "the models do not answer")
+        """What the client is told."""
         headers = {"Retry-After": str(RETRY_AFTER_S)} if self.failure.repeatable else None
-        error = ServiceError(self.failure.problem, detail, headers)
+        error = ServiceError(self.failure.problem, self.told, headers)
         error.add_note(str(self))
         return error
 

@@ -24,7 +24,7 @@ class Health:
     failures: int = 0
     rests_until: float = 0.0
     there: bool | None = None
-    reason: str | None = "has not answered yet"
+    reason: str | None = "no worker has answered yet"
     device: str = "none"
     description: Mapping[str, Any] | None = None
 

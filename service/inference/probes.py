@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 class Probes:
     """A question about itself to every model of every host, through the queue that all take.
 
-    An answer means that the server, the model's worker and its weights are there.
+    An answer means that the server, the model's worker and its weights are there. What readiness
+    says is for everybody; where a host is stands in the log.
     """
 
     def __init__(self, pool: HostPool) -> None:
@@ -49,14 +50,14 @@ class Probes:
         working: list[str] = []
         reasons: list[str] = []
         for model in MODELS:
-            at = {host.name: host.health(model) for host in self._pool.hosts}
-            if any(health.works for health in at.values()):
+            at = [host.health(model) for host in self._pool.hosts]
+            if any(health.works for health in at):
                 working.append(model)
             else:
-                ill = {name: health.reason for name, health in at.items() if health.there}
-                reasons += [f"{model} at {name}: {reason}" for name, reason in ill.items()]
+                ill = sorted({str(health.reason) for health in at if health.there})
+                reasons += [f"{model}: {reason}" for reason in ill]
         if not working and not reasons:
-            reasons = self._absences() or ["no worker is known"]
+            reasons = self._absences()
         ready, reason = not reasons, "; ".join(reasons) or None
         return Readiness(ready, ", ".join(self._devices()) or "none", tuple(working), reason)
 
@@ -71,7 +72,8 @@ class Probes:
         return found
 
     def _absences(self) -> list[str]:
-        return [f"{host.name}: {host.health(MODELS[0]).reason}" for host in self._pool.hosts]
+        seen = {str(host.health(MODELS[0]).reason) for host in self._pool.hosts}
+        return sorted(seen) or ["no worker is known"]
 
     def _devices(self) -> list[str]:
         return sorted({health.device for model in MODELS for health in self._working(model)})
@@ -90,7 +92,8 @@ async def _probe(host: Host, model: str) -> None:
         health.description = outputs.get("description")
         health.succeeded()
     except CallError as error:
-        health.failed(error.reason, error.there)
+        logger.debug("%s at %s: %s", model, host.name, error)
+        health.failed(error.told, error.there)
     except ServiceError as error:
         health.failed(error.detail, there=True)
     if health.works != was_working:

@@ -110,14 +110,14 @@ class TorchServeInference:
             answer = unpack_answer(await call(host, model, body, max(timeout_s, 0.001)))
         except CallError as error:
             if error.failure is not Failure.TOO_LARGE:
-                health.failed(error.reason, error.there)
+                health.failed(error.told, error.there)
             raise
         except ServiceError as error:
             if error.problem is not Problem.UNAVAILABLE:
                 health.succeeded()
                 raise
             health.failed(error.detail, there=True)
-            raise CallError(Failure.BROKEN, error.detail) from error
+            raise CallError(Failure.BROKEN, error.detail, error.detail) from error
         health.succeeded()
         return answer
 
