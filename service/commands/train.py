@@ -30,10 +30,10 @@ def train(
 
         from handlers.checkpoint import CheckpointError
         from handlers.training.recipe import RecipeError
-        from handlers.training.run import run_recipe
+        from handlers.training.train import train as carry_out
 
         try:
-            folder = run_recipe(file, data, runs, store, resume)
+            folder = carry_out(file, data, runs, store, resume)
         except (CheckpointError, RecipeError) as error:
             raise CommandError(str(error)) from error
     err.print(f"The weights are in {folder}.", markup=False)
