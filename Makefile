@@ -16,7 +16,9 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= http://127.0.0.1:8080
 DATA ?=
-RECIPES ?= fle fll iid-m dfa fadenn-m
+RECIPES ?= fle-base fle fll iid-m dfa-base dfa fadenn-m iid-d fadenn-d fadenn-s fle-augmented \
+	fll-augmented
+TRACK_RECIPES ?= bt-2 bt-4 fv dcrt
 ARGS ?=
 
 VENV := .venv
@@ -27,7 +29,8 @@ TORCH := $(shell grep '^torch==' $(LOCK))
 SOURCES := service handlers tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format models serve-models train-align evaluate lock clean
+.PHONY: help run test test-fast lint format models serve-models train-align train-track \
+	evaluate lock clean
 
 help: ## Show this list
 	@echo "Countenance: face alignment as a service. Targets:"
@@ -65,6 +68,9 @@ train-align: $(VENV)/.all ## Train the alignment models on DATA=folder (many hou
 		echo "Training $$recipe; stop and start again as you like."; \
 		$(BIN)/countenance train $$recipe --data "$(DATA)" $(ARGS) || exit; \
 	done
+
+train-track: ## Train the tracker, after the alignment models, on DATA=folder (hours; resumes)
+	@$(MAKE) --no-print-directory train-align RECIPES="$(TRACK_RECIPES)"
 
 evaluate: $(VENV)/.all ## Measure the served predictor on labelled faces: DATA=folder (minutes)
 	@test -n "$(DATA)" || { echo "Which faces? make evaluate DATA=FOLDER"; exit 2; }
