@@ -151,7 +151,8 @@ def test_line_13_the_frame_before_is_seen_at_the_box_its_step_ended_with() -> No
 
 
 def test_line_13_a_lost_frame_too_is_remembered_at_the_last_valid_box() -> None:
-    run = Run(probabilities={1: 0.1, 2: 0.1}, detections={0: [STILL]})
+    drifts: Faces = {0: [STILL], **{number: [box(110, 100)] for number in range(1, 4)}}
+    run = Run(drifts, {1: 0.1, 2: 0.1}, detections={0: [STILL]})
     run.frames([0, 1, 2, 3])
     assert run.networks.asked[2].before == [1.0, *STILL.tolist()]
     assert run.networks.asked[3].before == [2.0, *STILL.tolist()]
