@@ -8,6 +8,7 @@ import typer
 from service.commands.align import align
 from service.commands.doctor import doctor
 from service.commands.evaluate import evaluate_align
+from service.commands.evaluate_track import evaluate_track
 from service.commands.models import models
 from service.commands.serve import serve
 from service.commands.train import train
@@ -21,6 +22,7 @@ app.command()(models)
 app.command()(doctor)
 app.command()(train)
 evaluate.command("align")(evaluate_align)
+evaluate.command("track")(evaluate_track)
 app.add_typer(evaluate, name="evaluate")
 
 
