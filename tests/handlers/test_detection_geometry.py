@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -49,6 +49,7 @@ def test_a_box_without_area_overlaps_nothing() -> None:
     assert not overlaps(boxes, boxes).any()
 
 
+@settings(max_examples=40)
 @given(corners, st.floats(0.1, 0.9), st.randoms(use_true_random=False))
 def test_what_suppression_keeps_is_apart_and_does_not_depend_on_the_order(
     sides: Floats, limit: float, random: "np.random.Generator"
