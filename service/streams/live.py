@@ -35,12 +35,7 @@ class LiveStream:
     silent or does not read, the store stays away for too long, or the service stops.
     """
 
-    def __init__(
-        self,
-        socket: WebSocket,
-        stepper: Stepper,
-        settings: Settings,
-    ) -> None:
+    def __init__(self, socket: WebSocket, stepper: Stepper, settings: Settings) -> None:
         self._socket = socket
         self._stepper = stepper
         self._settings = settings
@@ -51,13 +46,14 @@ class LiveStream:
         self._received = 0
         self._reset_asked = False
         self._reading = False
+        self._busy = False
         self._stopping = False
 
     def stop(self) -> None:
         """Read no further; the socket closes after the reply to what was read."""
         self._stopping = True
         if self._reading:
-            self._patience.reschedule(asyncio.get_running_loop().time())
+            self._patience.reschedule(0)
 
     async def run(self) -> None:
         """Serve until the client leaves or something ends it; then close the socket."""
@@ -88,9 +84,11 @@ class LiveStream:
         try:
             async with self._patience:
                 self._reading = True
-                self._be_patient(self._settings.socket_idle_s)
+                self._be_patient()
+                if self._stopping:
+                    return Problem.STOPPING
                 while (message := await self._socket.receive())["type"] == "websocket.receive":
-                    self._be_patient(self._settings.socket_idle_s)
+                    self._be_patient()
                     await self._sort(message)
                     self._reads.take()
                     await self._reads.wait()
@@ -101,15 +99,11 @@ class LiveStream:
             self._reading = False
             await self._mailbox.end()
 
-    def _be_patient(self, seconds: float | None) -> None:
-        """Wait at most so long for the next message, None for as long as it takes."""
-        if not self._reading:
-            return
-        now = asyncio.get_running_loop().time()
-        if self._stopping:
-            self._patience.reschedule(now)
-        else:
-            self._patience.reschedule(None if seconds is None else now + seconds)
+    def _be_patient(self) -> None:
+        """Begin anew to wait for a message; a client that waits for us itself has all the time."""
+        if self._reading and not self._stopping:
+            until = asyncio.get_running_loop().time() + self._settings.socket_idle_s
+            self._patience.reschedule(None if self._busy else until)
 
     async def _sort(self, message: Message) -> None:
         if (text := message.get("text")) is not None:
@@ -145,18 +139,20 @@ class LiveStream:
 
     async def _answer_all(self) -> None:
         while (arrival := await self._mailbox.first()) is not None:
+            self._busy = True
+            self._be_patient()
             if arrival.is_frame:
                 await self._frames.wait()
             await self._answer(await self._mailbox.take())
+            self._busy = False
+            self._be_patient()
 
     async def _answer(self, arrival: Arrival) -> None:
         """Send the one reply of an arrival; raises ServiceError when it was the last."""
         if arrival.is_frame:
             self._frames.take()
-        self._be_patient(None)
         reply, last = await self._stepper.answer(arrival)
         await self._send(reply)
-        self._be_patient(self._settings.socket_idle_s)
         if last is not None:
             raise last
 

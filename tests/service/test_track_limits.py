@@ -42,6 +42,15 @@ def two_principals(tmp_path):
     return path, first, second, other
 
 
+async def test_a_socket_is_one_request_in_the_measurements(tracker):
+    async with serving(tracker) as service:
+        async with service.open() as socket:
+            await step(socket, PICTURE)
+        await asyncio.sleep(0.1)
+        labels = 'method="WEBSOCKET",route="/track/{session}",status="101"'
+        assert await service.metric("countenance_requests_total{" + labels + "}") == 1
+
+
 async def test_a_socket_needs_a_known_key_and_says_so_by_its_close_code(tracker, two_principals):
     async with serving(tracker, api_keys_file=two_principals[0]) as service:
         for headers in ({}, bearer("wrong"), {"Authorization": "Basic YTpi"}):
@@ -135,13 +144,13 @@ async def test_frames_are_looked_at_no_faster_than_the_rate(tracker):
 
 
 async def test_a_client_that_is_faster_than_the_rate_gets_its_newest_frames(tracker):
-    async with serving(tracker, max_frames_per_s=20) as service, service.open() as socket:
-        for _ in range(60):
-            await socket.send(PICTURE)
-            await asyncio.sleep(0.005)
+    async with serving(tracker, max_frames_per_s=4) as service, service.open() as socket:
+        started = asyncio.get_running_loop().time()
+        await _send_all(socket, [PICTURE] * 60)
         replies = [await receive(socket) for _ in range(60)]
-    looked_at = [reply for reply in replies if reply["status"] == "tracking"]
-    assert 5 < len(looked_at) < 40
+        seconds = asyncio.get_running_loop().time() - started
+    looked_at = sum(reply["status"] == "tracking" for reply in replies)
+    assert 2 <= looked_at <= 4 * (seconds + 0.25) + 1
     assert replies[-1]["status"] == "tracking"
 
 
@@ -154,7 +163,10 @@ async def test_a_silent_client_is_closed(tracker):
 async def test_a_client_that_waits_for_a_long_step_is_not_silent(tracker):
     tracker.delay_s = 0.5
     async with serving(tracker, socket_idle_s=0.2) as service, service.open() as socket:
-        assert (await step(socket, PICTURE))["step"] == 1
+        await socket.send(PICTURE)
+        await asyncio.wait_for(tracker.asked.wait(), 5)
+        await socket.send(PICTURE)
+        assert [(await receive(socket))["step"] for _ in range(2)] == [1, 2]
 
 
 async def test_a_client_that_never_reads_is_closed_and_its_place_is_free_again(tracker):
