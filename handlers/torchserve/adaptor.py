@@ -15,6 +15,7 @@ from handlers.torchserve.models import MODELS
 from handlers.torchserve.warming import warm_up
 from handlers.wire import pack, write_error, write_reply
 
+CPU = "cpu"
 UNAVAILABLE = "unavailable"
 ERROR_START = pack({"error": {}})[:-1]
 NOISE = "Backend received inference"
@@ -62,7 +63,7 @@ class Adaptor:
         options = context.model_yaml_config["countenance"]
         self._model = context.model_name
         self._store = Path(options["model_store"])
-        self._device = device_of(context.system_properties)
+        self._gpu = context.system_properties.get("gpu_id")
         self._batch_size = int(context.system_properties["batch_size"])
         quieten()
         bound_threads(int(options["threads"]))
@@ -91,6 +92,9 @@ class Adaptor:
     def _load(self) -> None:
         self._tried_at = time.monotonic()
         try:
+            self._device = device_of(self._gpu, torch.cuda.device_count())
+            if self._device != CPU:
+                torch.cuda.set_device(self._device)
             self._handler = self.make(self._store, self._device)
         except Exception as error:
             logger.exception("%s cannot be loaded", self._model)
@@ -107,12 +111,16 @@ class Adaptor:
                 logger.info("row refused: request_id=%s %.200r", request_id, reply)
 
 
-def device_of(properties: Mapping[str, Any]) -> str:
-    """The device of a worker: the GPU that TorchServe gives it, as `cuda:1`, else `cpu`."""
-    gpu = properties.get("gpu_id")
-    if gpu is None or int(gpu) < 0 or not torch.cuda.is_available():
-        return "cpu"
-    torch.cuda.set_device(int(gpu))
+def device_of(gpu: int | str | None, gpus: int) -> str:
+    """The device of a worker: the GPU that TorchServe gives it, as `cuda:1`, else `cpu`.
+
+    `gpus` is how many torch sees; raises RuntimeError where the worker's is not among them, for
+    nobody wants to compute on the CPU unawares.
+    """
+    if gpu is None or int(gpu) < 0:
+        return CPU
+    if int(gpu) >= gpus:
+        raise RuntimeError(f"TorchServe gave GPU {gpu}, but torch sees {gpus} GPUs")
     return f"cuda:{int(gpu)}"
 
 

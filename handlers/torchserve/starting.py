@@ -20,6 +20,7 @@ JVM = (
     "-XX:MaxDirectMemorySize=384m",
     "-XX:+UseSerialGC",
     "-XX:+ExitOnOutOfMemoryError",
+    "-XX:-UsePerfData",
 )
 COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
 
@@ -49,7 +50,9 @@ def prepare(server: Server) -> None:
         raise StartError(f"{server.run}: a shorter path is needed, sockets are put below it")
     if any(character in str(server.run) for character in " ,*"):
         raise StartError(f"{server.run}: TorchServe takes no path with such characters")
-    server.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    server.run.mkdir(parents=True, exist_ok=True)
+    # Whoever gets at the management socket below rules the server.
+    server.run.chmod(0o700)
     build_models(server.run / "models", server.models, server.placement)
     shutil.copyfile(HERE / "log4j2.xml", server.run / "log4j2.xml")
     template = (HERE / "config.properties").read_text(encoding="utf-8")

@@ -8,70 +8,84 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-
-PERIOD_S = 0.5
-PING_PERIOD_S = 5.0
-MOST_MISSED_PINGS = 3
-STARTING_S = 60.0
-STOP_S = 12.0
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 30.0
-STEADY_S = 120.0
+from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
 
 Process = subprocess.Popen[bytes]
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How often to look and how long to wait, in seconds.
+
+    A server is ill after `most_missed` pings in a row; while it starts, for `starting_s`, none is
+    counted. Pauses between two starts double up to the longest, until one has lasted `steady_s`.
+    """
+
+    look_s: float = 0.5
+    ping_s: float = 5.0
+    most_missed: int = 3
+    starting_s: float = 60.0
+    stop_s: float = 12.0
+    pause_s: float = 1.0
+    longest_pause_s: float = 30.0
+    steady_s: float = 120.0
+
+
 def keep_running(
-    start: Callable[[], Process], ping: Callable[[], bool], stopping: threading.Event
+    start: Callable[[], Process],
+    ping: Callable[[], bool],
+    stopping: threading.Event,
+    pace: Pace | None = None,
 ) -> None:
     """Start the server, again after every death or illness, until `stopping` is set.
 
     `start` gives a process that leads its own group; `ping` says whether it answers and is well.
-    Pauses between starts grow, up to half a minute, while the server does not last.
     """
-    pause_s = FIRST_PAUSE_S
+    pace = pace or Pace()
+    pause_s = pace.pause_s
     while not stopping.is_set():
         started = time.monotonic()
         process = start()
         try:
-            reason = watch(process, ping, stopping)
+            reason = watch(process, ping, stopping, pace)
         finally:
-            stop(process)
+            stop(process, pace.stop_s)
         if stopping.is_set():
             return
-        lasted = time.monotonic() - started > STEADY_S
-        pause_s = FIRST_PAUSE_S if lasted else min(pause_s * 2, LONGEST_PAUSE_S)
-        logger.error("TorchServe %s; started again in %.0f s", reason, pause_s)
+        if time.monotonic() - started > pace.steady_s:
+            pause_s = pace.pause_s
+        logger.error("TorchServe %s; it is started again in %.1f s", reason, pause_s)
         stopping.wait(pause_s)
+        pause_s = min(pause_s * 2, pace.longest_pause_s)
 
 
-def watch(process: Process, ping: Callable[[], bool], stopping: threading.Event) -> str:
+def watch(process: Process, ping: Callable[[], bool], stopping: threading.Event, pace: Pace) -> str:
     """Return, and say why, when the process has ended, misses pings in a row, or is to stop."""
     missed, answered = 0, False
     started = pinged = time.monotonic()
-    while not stopping.wait(PERIOD_S):
+    while not stopping.wait(pace.look_s):
         if process.poll() is not None:
-            return f"ended with status {process.returncode}"
-        now = time.monotonic()
-        if now - pinged < PING_PERIOD_S:
+            return f"has ended with status {process.returncode}"
+        if time.monotonic() - pinged < pace.ping_s:
             continue
         well = ping()
-        answered |= well
-        missed = 0 if well else missed + 1
-        if missed >= MOST_MISSED_PINGS and (answered or now - started > STARTING_S):
-            return f"is ill: {missed} pings in a row went wrong"
         pinged = time.monotonic()
+        answered |= well
+        counts = answered or pinged - started > pace.starting_s
+        missed = missed + 1 if counts and not well else 0
+        if missed >= pace.most_missed:
+            return f"is ill, {missed} pings in a row went wrong"
     return "is told to stop"
 
 
-def stop(process: Process) -> None:
-    """End the server and its workers: asked first, made to after STOP_S; nothing lingers."""
+def stop(process: Process, stop_s: float = Pace.stop_s) -> None:
+    """End the server and its workers: asked first, made to after a while; nothing lingers."""
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_S)
+            process.wait(stop_s)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

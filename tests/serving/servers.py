@@ -97,9 +97,12 @@ def described(address: str, model: str) -> dict[str, Any]:
 
 
 def lingers(group: int) -> bool:
-    """Whether any process of a group is still there."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
+    """Whether any process of a group is still there after a moment for those that are ending."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.05)
     return True

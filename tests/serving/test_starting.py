@@ -1,0 +1,153 @@
+"""Model directories, the configuration, and a server that is watched."""
+
+import json
+import os
+import subprocess
+import threading
+import time
+
+import pytest
+
+from handlers import align, track
+from handlers.torchserve.__main__ import make_parser
+from handlers.torchserve.archive import CONFIG, SHIM, Placement, build_models, model_config
+from handlers.torchserve.models import MODELS, WEIGHTS_FILE, servable
+from handlers.torchserve.starting import Server, StartError, prepare, threads_of
+from handlers.torchserve.watching import Pace, keep_running, stop
+from tests.serving.servers import lingers
+
+QUICK = Pace(look_s=0.02, ping_s=0.05, starting_s=0.1, stop_s=5.0, pause_s=0.01)
+
+
+def test_a_model_is_served_where_all_its_weights_are(tmp_path):
+    for folder in MODELS["align"].weights:
+        assert servable(tmp_path) == []
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / WEIGHTS_FILE).touch()
+    assert servable(tmp_path) == ["align"]
+
+
+def test_the_table_of_weights_is_what_the_handlers_load():
+    assert {align.ALIGNER, align.FACE_SHAPE} < set(MODELS["align"].weights)
+    assert track.TRACKER in MODELS["track"].weights
+
+
+def test_a_model_directory_is_what_torchserve_loads_and_is_made_anew(tmp_path):
+    (tmp_path / "align").mkdir()
+    (tmp_path / "align" / "old").touch()
+    build_models(tmp_path, ["align"], Placement(tmp_path / "store", workers=3, threads=2))
+    folder = tmp_path / "align"
+    assert not (folder / "old").exists()
+    manifest = json.loads((folder / "MAR-INF" / "MANIFEST.json").read_text())
+    assert (folder / manifest["model"]["handler"]).name == SHIM
+    config = json.loads((folder / CONFIG).read_text())
+    assert (config["minWorkers"], config["maxWorkers"], config["batchSize"]) == (3, 3, 8)
+    ours = {"model_store": str(tmp_path / "store"), "threads": 2}
+    assert config["countenance"] == ours
+
+
+def test_live_steps_wait_little_for_their_neighbours():
+    assert all(served.max_batch_delay_ms <= 2 for served in MODELS.values())
+
+
+@pytest.mark.parametrize(("on_gpu", "device"), [(True, "gpu"), (False, "cpu")])
+def test_the_device_is_said_to_torchserve(tmp_path, on_gpu, device):
+    config = model_config(MODELS["track"], Placement(tmp_path, on_gpu=on_gpu))
+    assert config["deviceType"] == device
+
+
+def test_the_configuration_listens_in_one_place_and_lets_nobody_manage(short):
+    run = short / "run"
+    run.mkdir(mode=0o755)
+    prepare(Server("http://10.0.0.1:8080", run, ("align",), Placement(short), gpus=2))
+    lines = (run / "config.properties").read_text().splitlines()
+    config = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    assert config["inference_address"] == "http://10.0.0.1:8080"
+    for name in ("management_address", "metrics_address"):
+        assert config[name].startswith(f"unix:{run}/")
+    assert run.stat().st_mode & 0o077 == 0
+    assert config["enable_model_api"] == "false"
+    assert config["allowed_urls"] == f"file://{run}/models/.*"
+    assert (config["load_models"], config["number_of_gpu"]) == ("align", "2")
+
+
+@pytest.mark.parametrize("name", ["a" * 100, "with space"])
+def test_a_directory_that_torchserve_cannot_use_is_named(short, name):
+    with pytest.raises(StartError, match=name):
+        prepare(Server("unix:/x", short / name, ("align",), Placement(short)))
+
+
+def test_workers_share_the_cores():
+    cores = len(os.sched_getaffinity(0))
+    assert threads_of(1) == cores
+    assert threads_of(100 * cores) == 1
+
+
+def test_every_command_is_explained():
+    for command in ("build", "serve", "check"):
+        assert make_parser().parse_args([command]).run_command.__name__ == command
+
+
+class Sleepers:
+    """Starts processes that sleep, each with a child that does not care for SIGTERM."""
+
+    def __init__(self) -> None:
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def __call__(self) -> "subprocess.Popen[bytes]":
+        script = "sh -c 'trap \"\" TERM; sleep 60' & exec sleep 60"
+        process = subprocess.Popen(["sh", "-c", script], start_new_session=True)
+        self.started.append(process)
+        return process
+
+
+def run_until(true, start, ping) -> None:
+    stopping = threading.Event()
+    watching = threading.Thread(target=keep_running, args=(start, ping, stopping, QUICK))
+    watching.start()
+    deadline = time.monotonic() + 30
+    try:
+        while not true() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        stopping.set()
+        watching.join(30)
+    assert not watching.is_alive()
+
+
+def test_a_server_that_dies_is_started_again_and_stopped_with_its_children():
+    start = Sleepers()
+
+    def true() -> bool:
+        if len(start.started) == 1:
+            start.started[0].kill()
+        return len(start.started) > 1
+
+    run_until(true, start, lambda: True)
+    assert len(start.started) >= 2
+    assert not any(lingers(process.pid) for process in start.started)
+
+
+def test_a_server_that_answers_no_ping_is_started_again():
+    start = Sleepers()
+    run_until(lambda: len(start.started) > 1, start, lambda: False)
+    assert len(start.started) > 1
+    assert not any(lingers(process.pid) for process in start.started)
+
+
+def test_a_server_that_is_well_is_left_alone():
+    start, pings = Sleepers(), []
+
+    def ping() -> bool:
+        pings.append(1)
+        return True
+
+    run_until(lambda: len(pings) > 8, start, ping)
+    assert len(start.started) == 1
+
+
+def test_children_that_do_not_listen_are_ended_too():
+    process = Sleepers()()
+    time.sleep(0.2)
+    stop(process, 5.0)
+    assert not lingers(process.pid)
