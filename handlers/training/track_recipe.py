@@ -63,6 +63,8 @@ class AssemblyRecipe:
 
     name: str
     version: str
+    about: str
+    licence: str
     tracker: str
     validator: str
     alignment: str
@@ -196,6 +198,8 @@ def assemble(recipe: AssemblyRecipe, store: Path) -> Path:
     config = {
         **{key: tracker.config[key] for key in ("tracker", "tracker_context", "seq_bt")},
         **{key: validator.config[key] for key in ("validator", "validator_context")},
+        "about": recipe.about,
+        "licence": recipe.licence,
         "alignment": recipe.alignment,
         "t_b": recipe.t_b,
         "t_c": recipe.t_c,

@@ -65,6 +65,8 @@ VALIDATOR = '[validator]\ncontext = 1.3\n[[held_out]]\nfolder = "faces"\nshare =
 ASSEMBLY = """
 name = "joined"
 version = "1"
+about = "a test"
+licence = "none"
 tracker = "bt"
 validator = "fv"
 alignment = "dfa"
