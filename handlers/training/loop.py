@@ -56,6 +56,7 @@ class Run:
     def __init__(self, learner: nn.Module, schedule: Schedule, folder: Path) -> None:
         self.schedule, self.folder = schedule, folder
         self.fabric = Fabric(accelerator="auto", precision=schedule.precision)  # type: ignore[arg-type]
+        keep_inputs(self.fabric)
         self.fabric.launch()
         learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         groups = parameter_groups(learner, schedule.weight_decay)
@@ -148,6 +149,14 @@ class Run:
             index, field = name.split(".")
             state["state"].setdefault(int(index), {})[field] = value
         self.optimizer.load_state_dict(state)
+
+
+def keep_inputs(fabric: Fabric) -> None:
+    """Hand batches to the learner as they are: autocast decides what is computed in which type.
+
+    Fabric's mixed precision rounds every input, true landmarks among them, to half a pixel.
+    """
+    fabric._precision.convert_input = lambda data: data  # type: ignore[method-assign]
 
 
 class ExponentialAverage:

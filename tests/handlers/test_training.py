@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from handlers.checkpoint import load_checkpoint
 from handlers.training.datasets.pts import write_pts
 from handlers.training.faces import Degrading, FaceBank, Source
+from handlers.training.loop import Run, Schedule
 from handlers.training.recipe import RecipeError, read_recipe
 from handlers.training.run import run_recipe
 
@@ -173,3 +174,22 @@ def test_every_recipe_of_the_project_can_be_read() -> None:
 def test_a_folder_without_faces_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nothing"):
         FaceBank(tmp_path, [Source("nothing", 1.0)])
+
+
+class Remembering(torch.nn.Module):
+    """A learner that keeps what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, batch: dict[str, torch.Tensor], progress: float) -> dict[str, torch.Tensor]:
+        self.given = batch["points"]
+        return {"loss": (self.weight * self.given).mean()}
+
+
+def test_true_landmarks_reach_the_learner_unrounded_in_mixed_precision(tmp_path: Path) -> None:
+    learner, points = Remembering(), torch.tensor([100.3, 64.7])
+    run = Run(learner, Schedule(steps=1, batch=1, rate=0.1, seed=0), tmp_path)
+    run.fit(lambda rng, size: {"points": points}, resume=False)
+    assert torch.equal(learner.given, points)
