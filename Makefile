@@ -21,6 +21,9 @@ RECIPES ?= fle-base fle fll iid-m dfa-base dfa fadenn-m iid-d fadenn-d fadenn-s 
 TRACK_RECIPES ?= bt-2 bt-4 fv dcrt
 ARGS ?=
 
+# Threads that wait sleep: spinning ones slow everything down beside other busy processes.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
