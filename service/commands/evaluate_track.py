@@ -31,6 +31,7 @@ def evaluate_track(
         list[Path] | None,
         typer.Option(exists=True, dir_okay=False, help="A video without landmarks; repeat."),
     ] = None,
+    faces: Annotated[int, typer.Option(min=1, max=8, help="Most faces to follow in a clip.")] = 8,
     out: Annotated[
         Path | None, typer.Option(file_okay=False, help="Folder for JSON, CSV and pictures.")
     ] = None,
@@ -51,6 +52,7 @@ def evaluate_track(
             groups=tuple(group or ()),
             limit=limit,
             clips=tuple(clip or ()),
+            faces=faces,
             out=out,
             videos=videos,
             device=resolve_device(settings.device),
