@@ -2,8 +2,8 @@
 
     python -m handlers.training.fit_landmark_box model_store/mtcnn DATA/helen/train DATA/afw ...
 
-Every folder, pictures with `.pts` beside them, has the same weight; every face counts twice, the
-second time mirrored.
+Every folder, pictures with `.pts` beside them, has the same weight. Detections are not mirrored to
+double the faces: the detector's own errors are not symmetric, and the map makes up for them.
 """
 
 import argparse
@@ -28,7 +28,6 @@ Floats = NDArray[np.float32]
 
 MIN_FACE_PX = 24
 LEAST_OVERLAP = 0.3  # of a detection with the true landmark box, to be of that face
-MIRRORED_POINTS = [1, 0, 2, 4, 3]
 DECIMALS = 5
 
 
@@ -40,12 +39,6 @@ class Pair:
     points: Floats
     landmark_box: Floats
 
-    def mirrored(self) -> "Pair":
-        """The same face in a picture flipped about x = 0."""
-        flip = np.array([-1, 1], np.float32)
-        points = self.points[MIRRORED_POINTS] * flip
-        return Pair(_flip_box(self.box), points, _flip_box(self.landmark_box))
-
 
 def collect(cascade: Cascade, folder: Path) -> Iterator[Pair]:
     """The faces of a folder that the detector finds."""
@@ -53,7 +46,6 @@ def collect(cascade: Cascade, folder: Path) -> Iterator[Pair]:
         pair = _find(cascade, sample)
         if pair is not None:
             yield pair
-            yield pair.mirrored()
 
 
 def _find(cascade: Cascade, sample: FaceSample) -> Pair | None:
@@ -67,10 +59,6 @@ def _find(cascade: Cascade, sample: FaceSample) -> Pair | None:
         return None
     best = int(shared.argmax())
     return Pair(found.boxes[best], found.points[best], truth)
-
-
-def _flip_box(box: Floats) -> Floats:
-    return np.array([-box[2], box[1], -box[0], box[3]], np.float32)
 
 
 def fit(groups: list[list[Pair]]) -> LandmarkBoxMap:
