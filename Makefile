@@ -33,7 +33,7 @@ SOURCES := service handlers tests
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast lint format models serve-models train-align train-track \
-	evaluate lock clean
+	evaluate bench lock clean
 
 help: ## Show this list
 	@echo "Countenance: face alignment as a service. Targets:"
@@ -78,6 +78,9 @@ train-track: ## Train the tracker, after the alignment models, on DATA=folder (h
 evaluate: $(VENV)/.all ## Measure the served predictor on labelled faces: DATA=folder (minutes)
 	@test -n "$(DATA)" || { echo "Which faces? make evaluate DATA=FOLDER"; exit 2; }
 	$(BIN)/countenance evaluate align --data "$(DATA)" $(ARGS)
+
+bench: $(VENV)/.all ## Measure requests beside the bare predictor, and memory (minutes)
+	$(BIN)/python -m tests.bench.align $(ARGS)
 
 lock: $(VENV)/.all ## Write the versions that are installed now into requirements.lock
 	@sed -n '/^#/p' $(LOCK) > $(VENV)/lock

@@ -2,7 +2,7 @@
 
     python -m handlers.evaluation.cards model_store
 
-Writes a card for every model of the store that a recipe made; run it after `countenance evaluate
+Writes a card for every alignment model of the store; run it after `countenance evaluate
 align --record`, so that a card holds what was measured last.
 """
 
@@ -20,7 +20,9 @@ SETS = {
 
 LIMITS = """The faces are those of photographs and television frames. Heavily covered faces and
 profiles beyond some 60 degrees are rare in the data, and errors there are larger than the figures
-say. The networks start from random weights; nothing was pre-trained on face recognition.
+say. The networks start from random weights; nothing was pre-trained on face recognition. Version
+1 learned from landmarks rounded to half a pixel of the crop, an effect of mixed precision that the
+training loop no longer has.
 """
 
 
@@ -87,7 +89,7 @@ def main() -> None:
     parser.add_argument("store", type=Path)
     for path in sorted(parser.parse_args().store.glob("*/config.json")):
         checkpoint = load_checkpoint(path.parent)
-        if "recipe" in checkpoint.config and "about" in checkpoint.config:
+        if checkpoint.config.get("landmarks") is not None:
             (path.parent / "README.md").write_text(card(checkpoint), encoding="utf-8")
             print(path.parent / "README.md")
 
