@@ -32,7 +32,7 @@ def card(checkpoint: Checkpoint) -> str:
     parts = [
         f"# {checkpoint.name}\n\n{config['about']}\n",
         f"Version {checkpoint.version}, SHA-256 of the weights `{checkpoint.sha256}`.\n",
-        f"**Terms.** {config['licence'].capitalize()}.\n",
+        f"**Terms.** {config['licence'][:1].upper()}{config['licence'][1:]}.\n",
         "## Data\n\n" + data(config["recipe"]),
         "## Recipe\n\n" + recipe(checkpoint.name, config["recipe"]),
         "## Figures\n\n" + figures(config.get("figures", {})),
