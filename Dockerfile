@@ -56,6 +56,7 @@ COPY model_store /opt/model_store
 COPY --from=code /opt/countenance /opt/countenance
 RUN install --directory --owner=10001 --group=10001 --mode=0700 /run/countenance
 USER 10001:10001
+ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
 EXPOSE 8080
 # Asks every model what it is, through the queue that all questions take.
 HEALTHCHECK --interval=15s --timeout=40s --start-period=120s --retries=3 \

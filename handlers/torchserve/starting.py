@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import logging
 import os
 import shutil
 import subprocess
@@ -23,6 +24,8 @@ JVM = (
     "-XX:-UsePerfData",
 )
 COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
+
+logger = logging.getLogger(__name__)
 
 
 class StartError(Exception):
@@ -112,11 +115,18 @@ def find_java() -> str:
 
 
 def count_gpus() -> int:
-    """How many GPUs workers would see; asked in a process of its own, torch is large."""
+    """How many GPUs workers would see; asked in a process of its own, torch is large.
+
+    Raises StartError where the machine has a driver but torch cannot be asked.
+    """
     if shutil.which("nvidia-smi") is None:
         return 0
-    run = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, check=False)
-    return int(run.stdout) if run.returncode == 0 else 0
+    run = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True)
+    if run.returncode != 0:
+        raise StartError(f"torch does not say what GPUs there are: {run.stderr[-500:]}")
+    if (gpus := int(run.stdout)) == 0:
+        logger.warning("there is nvidia-smi, but torch sees no GPU: the models run on the CPU")
+    return gpus
 
 
 def threads_of(workers: int) -> int:
