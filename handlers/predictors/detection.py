@@ -17,6 +17,8 @@ from handlers.processing.proposals import CELL_PX, searched_face_px, working_sca
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+SLACK = 0.75  # a box of this share of the smallest face is still reported
+
 
 @dataclass(frozen=True)
 class Detection:
@@ -70,10 +72,11 @@ class FaceDetector:
     ) -> list[list[Detection]]:
         """Faces of pictures `(H, W, 3)` uint8 RGB, the most prominent (score times area) first.
 
-        `min_face_px` is the longer side of the smallest box that is searched for and reported; in
-        a picture beyond the configured bounds the search starts at larger faces. A dark picture
-        is brightened first, and one that seems to have no face is looked at again, smoothed.
-        Pictures of one size share batches. A picture with a side below 12 pixels has no faces.
+        `min_face_px` is the longer side of the smallest box that is searched for; a box that turns
+        out up to a quarter smaller is reported too. In a picture beyond the configured bounds the
+        search starts at larger faces. A dark picture is brightened first, and one that seems to
+        have no face is looked at again, smoothed. Pictures of one size share batches. A picture
+        with a side below 12 pixels has no faces.
 
         Raises ValueError for a picture of another shape or type and for `min_face_px` below 12.
         """
@@ -111,7 +114,7 @@ class FaceDetector:
     def _in_order(self, found: Candidates, scale: float, min_face_px: float) -> list[Detection]:
         """Detections in pixels of the whole picture, without boxes that are empty or too small."""
         sides = (found.boxes[:, 2:] - found.boxes[:, :2]) / scale
-        found = found.take((sides.min(axis=1) > 0) & (sides.max(axis=1) >= min_face_px))
+        found = found.take((sides.min(axis=1) > 0) & (sides.max(axis=1) >= min_face_px * SLACK))
         boxes, points = found.boxes / np.float32(scale), found.points / np.float32(scale)
         landmark_boxes = self._landmark_box.predict(boxes, points)
         return [
