@@ -15,6 +15,7 @@ from handlers.torchserve.models import MODELS, servable
 from handlers.torchserve.starting import (
     Server,
     StartError,
+    clear,
     count_gpus,
     find_java,
     prepare,
@@ -82,6 +83,7 @@ def serve(given: argparse.Namespace) -> int:
         server = Server(given.address, run, tuple(names), _placement(given, names, gpus), gpus)
         prepare(server)
         keep_running(partial(start, server), partial(ping, given.address, PING_S), stopping)
+        clear(server)
     return 0
 
 

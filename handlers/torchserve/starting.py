@@ -71,15 +71,20 @@ def prepare(server: Server) -> None:
 
 def start(server: Server) -> "subprocess.Popen[bytes]":
     """Start Java as the leader of its own process group, its workers in it; raises StartError."""
-    shutil.rmtree(server.run / "tmp", ignore_errors=True)
+    clear(server)
     (server.run / "tmp").mkdir()
-    for path in [*server.run.glob("*.sock"), Path(server.address.removeprefix("unix:"))]:
-        if path.is_socket():
-            path.unlink()
     command = java_command(server)
     return subprocess.Popen(
         command, cwd=server.run, stdin=subprocess.DEVNULL, start_new_session=True
     )
+
+
+def clear(server: Server) -> None:
+    """Remove what a server that was killed has left: sockets, and directories of its models."""
+    shutil.rmtree(server.run / "tmp", ignore_errors=True)
+    for path in [*server.run.glob("*.sock"), Path(server.address.removeprefix("unix:"))]:
+        if path.is_socket():
+            path.unlink()
 
 
 def java_command(server: Server) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from handlers.torchserve.archive import CONFIG, SHIM, Placement
 from handlers.torchserve.asking import AskError, UnixConnection, describe, ping
-from handlers.torchserve.starting import Server, prepare, start
+from handlers.torchserve.starting import Server, clear, prepare, start
 from handlers.torchserve.watching import stop
 
 PATIENCE_S = 180.0
@@ -59,6 +59,7 @@ class ProbeServer:
     def stop(self) -> None:
         if self.process is not None:
             stop(self.process)
+            clear(self.server)
 
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that are there, as the management API tells them."""
