@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -55,8 +57,7 @@ class Run:
 
     def __init__(self, learner: nn.Module, schedule: Schedule, folder: Path) -> None:
         self.schedule, self.folder = schedule, folder
-        self.fabric = Fabric(accelerator="auto", precision=schedule.precision)  # type: ignore[arg-type]
-        keep_inputs(self.fabric)
+        self.fabric = make_fabric(schedule.precision)
         self.fabric.launch()
         learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         groups = parameter_groups(learner, schedule.weight_decay)
@@ -78,7 +79,11 @@ class Run:
         if resume and (self.folder / "last.safetensors").exists():
             self._load()
         bar = tqdm(
-            total=self.schedule.steps, initial=self.step, desc=self.folder.name, mininterval=5
+            total=self.schedule.steps,
+            initial=self.step,
+            desc=self.folder.name,
+            mininterval=5,
+            disable=not self.fabric.is_global_zero,
         )
         started, first = time.monotonic(), self.step
         while self.step < self.schedule.steps:
@@ -149,6 +154,23 @@ class Run:
             index, field = name.split(".")
             state["state"].setdefault(int(index), {})[field] = value
         self.optimizer.load_state_dict(state)
+
+
+def make_fabric(precision: str) -> Fabric:
+    """One process on the best device at hand, or under `torchrun` its share of all of them.
+
+    Under torchrun every process has a GPU of its own; without GPUs they share the processor.
+    """
+    kind: dict[str, Any] = {"accelerator": "auto", "precision": precision}
+    if not torch.distributed.is_torchelastic_launched():
+        fabric = Fabric(devices=1, **kind)
+    else:
+        count = "auto" if torch.cuda.is_available() else TorchElasticEnvironment().world_size()
+        # A denoiser whose class a batch lacks gets no gradient.
+        strategy = DDPStrategy(find_unused_parameters=True)
+        fabric = Fabric(devices=count, strategy=strategy, **kind)
+    keep_inputs(fabric)
+    return fabric
 
 
 def keep_inputs(fabric: Fabric) -> None:

@@ -32,8 +32,11 @@ def run_recipe(path: Path, data: Path, runs: Path, store: Path, resume: bool = T
     start_from(network, recipe, store)
     run = Run(make_learner(network), recipe.schedule, runs / recipe.name)
     run.fit(make_batches(recipe, data), resume)
-    plot_losses(runs / recipe.name)
-    return export(run, network, recipe, store)
+    if run.fabric.is_global_zero:
+        plot_losses(runs / recipe.name)
+        export(run, network, recipe, store)
+    run.fabric.barrier()
+    return store / recipe.name
 
 
 def make_learner(network: AlignmentNetwork) -> nn.Module:
@@ -101,7 +104,7 @@ def renumber(
     return kept
 
 
-def export(run: Run, network: AlignmentNetwork, recipe: Recipe, store: Path) -> Path:
+def export(run: Run, network: AlignmentNetwork, recipe: Recipe, store: Path) -> None:
     """Write the averaged weights, in half precision, and what rebuilds the network to the store."""
     make_learner(network).load_state_dict(run.averaged().state_dict())
     config = {
@@ -118,7 +121,6 @@ def export(run: Run, network: AlignmentNetwork, recipe: Recipe, store: Path) -> 
         for name, value in network.state_dict().items()
     }
     save_checkpoint(store / recipe.name, recipe.name, recipe.version, config, tensors)
-    return store / recipe.name
 
 
 def plot_losses(folder: Path) -> None:

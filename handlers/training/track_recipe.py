@@ -108,8 +108,11 @@ def run_track_recipe(path: Path, data: Path, runs: Path, store: Path, resume: bo
         batches = ValidatorBatches(stills, recipe.style, recipe.validator.context)
     run = Run(learner, recipe.schedule, runs / recipe.name)
     run.fit(batches, resume)
-    plot_losses(run.folder)
-    return export(run, recipe, data, store)
+    if run.fabric.is_global_zero:
+        plot_losses(run.folder)
+        export(run, recipe, data, store)
+    run.fabric.barrier()
+    return store / recipe.name
 
 
 def make_tracker_batches(

@@ -1,5 +1,8 @@
 """Training on made faces: it learns, resumes as if unbroken, and refuses wrong recipes."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +196,30 @@ def test_true_landmarks_reach_the_learner_unrounded_in_mixed_precision(tmp_path:
     run = Run(learner, Schedule(steps=1, batch=1, rate=0.1, seed=0), tmp_path)
     run.fit(lambda rng, size: {"points": points}, resume=False)
     assert torch.equal(learner.given, points)
+
+
+@pytest.mark.slow
+def test_two_processes_under_torchrun_train_one_model(tmp_path: Path, data: Path) -> None:
+    path = recipe(tmp_path, LANDMARKS.format(head="heatmap"), DENOISER)
+    call = (
+        "from pathlib import Path; from handlers.training.run import run_recipe; "
+        f"run_recipe(Path({str(path)!r}), Path({str(data)!r}), "
+        f"Path({str(tmp_path / 'runs')!r}), Path({str(tmp_path / 'store')!r}))"
+    )
+    script = tmp_path / "train.py"
+    script.write_text(call)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(script)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    table = np.genfromtxt(tmp_path / "runs/small/losses.csv", delimiter=",", names=True)
+    assert np.atleast_1d(table["step"]).tolist() == [6]  # one log: they are one run
+    assert load_checkpoint(tmp_path / "store" / "small").config["landmarks"]["size"] == "tiny"
