@@ -61,6 +61,16 @@ class Host:
     in_flight: int = 0
     models: dict[str, Health] = field(default_factory=dict)
 
+    @property
+    def answers(self) -> bool:
+        """Whether some model works here."""
+        return any(health.works for health in self.models.values())
+
+    def may_have(self, model: str) -> bool:
+        """Whether the model is here, or is asked for where others answer and has not said yet."""
+        there = self.health(model).there
+        return self.answers if there is None else there
+
     def health(self, model: str) -> Health:
         """How a model does here; one that was never asked is only presumed well."""
         return self.models.setdefault(model, Health())

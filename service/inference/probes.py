@@ -50,12 +50,10 @@ class Probes:
         working: list[str] = []
         reasons: list[str] = []
         for model in MODELS:
-            at = [host.health(model) for host in self._pool.hosts]
-            if any(health.works for health in at):
+            if self._working(model):
                 working.append(model)
             else:
-                ill = sorted({str(health.reason) for health in at if health.there})
-                reasons += [f"{model}: {reason}" for reason in ill]
+                reasons += self._ills(model)
         if not working and not reasons:
             reasons = self._absences()
         ready, reason = not reasons, "; ".join(reasons) or None
@@ -71,9 +69,16 @@ class Probes:
                     found.append(description)
         return found
 
+    def _ills(self, model: str) -> list[str]:
+        having = [host for host in self._pool.hosts if host.may_have(model)]
+        return [
+            f"{model}: {reason}" for reason in sorted({_reason(host, model) for host in having})
+        ]
+
     def _absences(self) -> list[str]:
-        seen = {str(host.health(MODELS[0]).reason) for host in self._pool.hosts}
-        return sorted(seen) or ["no worker is known"]
+        return sorted({_reason(host, MODELS[0]) for host in self._pool.hosts}) or [
+            "no worker is known"
+        ]
 
     def _devices(self) -> list[str]:
         return sorted({health.device for model in MODELS for health in self._working(model)})
@@ -81,6 +86,10 @@ class Probes:
     def _working(self, model: str) -> list[Health]:
         known = [host.health(model) for host in self._pool.hosts]
         return [health for health in known if health.works]
+
+
+def _reason(host: Host, model: str) -> str:
+    return host.health(model).reason or "answers"
 
 
 async def _probe(host: Host, model: str) -> None:

@@ -71,6 +71,24 @@ async def test_a_model_that_cannot_load_is_named_with_its_reason(probes, workers
     assert "the weights do not fit" in (state.reason or "")
 
 
+async def test_a_model_that_still_loads_is_waited_for(probes, workers):
+    async def loading(request):
+        if request.match_info["model"] == "align":
+            return await workers[0].hang(request)
+        return answered({"description": DESCRIPTION, "device": "cpu"})
+
+    for worker in workers:
+        worker.models = {"align", "track"}
+        worker.describes = loading
+    asking = asyncio.create_task(probes.round())
+    while not probes.descriptions():
+        await asyncio.sleep(0.01)
+    state = probes.readiness()
+    assert (state.ready, state.reason) == (False, "align: no worker has answered yet")
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
 async def test_two_versions_at_two_hosts_are_both_told(probes, workers):
     async def newer(_):
         return answered({"description": {**DESCRIPTION, "version": "2"}, "device": "cpu"})
