@@ -7,6 +7,7 @@ Errors: `not-an-image`, `invalid-image`, `truncated-image`, `too-many-pixels`, `
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -24,7 +25,7 @@ from handlers.processing.drawing import DrawnFace, draw_faces
 from handlers.processing.image import DecodedImage, ImageError, decode_image, encode_png
 from handlers.processing.pose import HeadPose, PoseEstimator
 from handlers.processing.quality import landmark_quality
-from handlers.processing.similarity import Similarity
+from handlers.processing.similarity import DegenerateShape, Similarity
 from handlers.store import load_aligner, load_detector
 from handlers.wire import Request
 
@@ -163,19 +164,30 @@ class AlignHandler(Handler[AlignRow]):
     ) -> dict[str, Any]:
         image, include = row.image, row.options.include
         height, width = image.pixels.shape[:2]
-        poses = [self.parts.pose.estimate(face.landmarks, width, height) for face in faces]
-        seen = list(zip(boxes, faces, poses, strict=True))
+        seen = self._seen(boxes, faces, width, height)
+        left_out = len(faces) - len(seen)
+        notes = [f"left out, without the shape of a face: {left_out}"] if left_out else []
         read = {"format": image.format, "rotated": image.rotated, "frames": image.frames}
         outputs: dict[str, Any] = {
             "model": self._model(),
             "image": {"width": width, "height": height, **read},
-            "notes": list(image.notes),
+            "notes": [*image.notes, *notes],
             "faces": [self._face(row, *face) for face in seen],
             "timings_ms": {"decode": row.decode_ms, **times},
         }
         if "overlay" in include:
             outputs["overlay"] = encode_png(draw_faces(image.pixels, [_drawn(*f) for f in seen]))
         return outputs
+
+    def _seen(
+        self, boxes: Sequence[FoundBox], faces: Sequence[Alignment], width: int, height: int
+    ) -> list[tuple[FoundBox, Alignment, HeadPose]]:
+        """The faces whose landmarks have a pose; those that fall into one place have none."""
+        seen = []
+        for box, face in zip(boxes, faces, strict=True):
+            with suppress(DegenerateShape):
+                seen.append((box, face, self.parts.pose.estimate(face.landmarks, width, height)))
+        return seen
 
     def _face(
         self, row: AlignRow, found: FoundBox, face: Alignment, pose: HeadPose

@@ -83,7 +83,10 @@ class PoseEstimator:
 
     def _solve(self, points: Floats, camera: Floats, used: list[int]) -> HeadPose:
         shape, image = self.shape[used], points[used]
-        found, turn, shift = cv2.solvePnP(shape, image, camera, None, flags=cv2.SOLVEPNP_SQPNP)
+        try:
+            found, turn, shift = cv2.solvePnP(shape, image, camera, None, flags=cv2.SOLVEPNP_SQPNP)
+        except cv2.error as error:
+            raise DegenerateShape("no head pose fits these landmarks") from error
         if not found or not np.isfinite(turn).all():
             raise DegenerateShape("no head pose fits these landmarks")
         turn, _ = cv2.solvePnPRefineLM(shape, image, camera, None, turn, shift)

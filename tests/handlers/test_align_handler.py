@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -393,3 +394,23 @@ def test_landmarks_move_with_the_picture(served: AlignHandler) -> None:
     np.testing.assert_allclose(points, face["landmarks"], atol=1.0)
     box = bounding_box(np.array(face["landmarks"], np.float32))
     assert x1 - 20 < box[0] < box[2] < x2 + 20
+
+
+class CollapsedSecond(FakeAligner):
+    """Puts all landmarks of every picture's second face into one place."""
+
+    def align(
+        self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray], denoise: bool, looks: int
+    ) -> list[list[Alignment]]:
+        faces = super().align(images, boxes, denoise, looks)
+        for found in faces:
+            for face in found[1:2]:
+                face.landmarks[:] = face.landmarks[0]
+        return faces
+
+
+def test_a_face_whose_landmarks_collapse_is_left_out_and_told(handler: AlignHandler) -> None:
+    handler.parts = replace(handler.parts, aligner=CollapsedSecond())
+    answer = outputs(handler, picture(3))
+    assert len(answer["faces"]) == 2
+    assert answer["notes"] == ["left out, without the shape of a face: 1"]
