@@ -22,7 +22,8 @@ LIMITS = """The faces are those of photographs and television frames. Heavily co
 profiles beyond some 60 degrees are rare in the data, and errors there are larger than the figures
 say. The networks start from random weights; nothing was pre-trained on face recognition. Version
 1 learned from landmarks rounded to half a pixel of the crop, an effect of mixed precision that the
-training loop no longer has.
+training loop no longer has, and the schedules of its first stages were shortened while they ran: a
+repeat by the recipes gives other weights.
 """
 
 
@@ -67,8 +68,8 @@ def figures(measured: dict[str, Any]) -> str:
     if not measured:
         return "Not measured yet.\n"
     lines = [
-        "Box-normalised error (Zafeiriou et al. 2018), by `countenance evaluate align --sweep "
-        "--detector --record`. Degradations act at a face box of 128 pixels.\n\n",
+        "Box-normalised error (Zafeiriou et al. 2018), by `countenance evaluate align "
+        "--sweep --record`. Degradations act at a face box of 128 pixels.\n\n",
         "| set | faces | boxes | condition | NME | AUC at 0.08 | failures |\n",
         "| --- | --- | --- | --- | --- | --- | --- |\n",
     ]

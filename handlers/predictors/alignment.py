@@ -56,8 +56,9 @@ class AlignmentOptions:
 
 
 class _Look(NamedTuple):
-    """What one pass found, crop pixels: points, spread, probabilities, class and crop, cleaned."""
+    """What one pass saw and found, in crop pixels; `cleaned` is what the denoiser made of it."""
 
+    windows: list[Image]
     points: Floats
     spread: Floats
     probabilities: Floats
@@ -115,7 +116,7 @@ class AlignmentPredictor:
             points = self._look(pictures, crops, denoise).points
             crops = [self._upright(crop, p) for crop, p in zip(crops, points, strict=True)]
         look = self._look(pictures, crops, denoise)
-        return [self._result(look, row, crops[row], pictures[row]) for row in range(len(crops))]
+        return [self._result(look, row, crops[row]) for row in range(len(crops))]
 
     def _upright(self, crop: Crop, points: Floats) -> Crop:
         """The crop that a second look takes: the face upright in its own box."""
@@ -139,7 +140,7 @@ class AlignmentPredictor:
             probabilities = cleaned.probabilities.float().cpu().numpy()
             chosen = cleaned.chosen.cpu().numpy()
         points, spread = self._points(tensor)
-        return _Look(points, spread, probabilities, chosen, tensor)
+        return _Look(windows, points, spread, probabilities, chosen, tensor)
 
     def _points(self, tensor: Tensor) -> tuple[Floats, Floats]:
         both = torch.cat([tensor, tensor.flip(-1)]) if self.options.flip else tensor
@@ -156,7 +157,7 @@ class AlignmentPredictor:
         stacked = torch.from_numpy(np.stack(windows)).to(self.device).permute(0, 3, 1, 2)
         return stacked.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
 
-    def _result(self, look: _Look, row: int, crop: Crop, picture: Image) -> Alignment:
+    def _result(self, look: _Look, row: int, crop: Crop) -> Alignment:
         selective = len(self.classes) > 1
         denoised = bool(look.chosen[row] > 0) if selective else len(look.probabilities) > 0
         denoised = denoised and self.network.denoiser is not None
@@ -170,7 +171,7 @@ class AlignmentPredictor:
             degradation=self.classes[int(look.chosen[row])],
             probabilities=probabilities,
             denoised=denoised,
-            crop=crop.extract(picture),
+            crop=look.windows[row],
             denoised_crop=cleaned,
         )
 
