@@ -63,6 +63,7 @@ class _Look(NamedTuple):
     spread: Floats
     probabilities: Floats
     chosen: NDArray[np.int64]
+    denoised: NDArray[np.bool_]
     cleaned: Tensor
 
 
@@ -134,13 +135,16 @@ class AlignmentPredictor:
         rows = len(windows)
         probabilities = np.ones((rows, 1), np.float32)
         chosen = np.zeros(rows, np.int64)
+        denoised = np.zeros(rows, np.bool_)
         if self.network.denoiser is not None and denoise:
             cleaned = self.network.denoiser(tensor)
             tensor = cleaned.crops
             probabilities = cleaned.probabilities.float().cpu().numpy()
             chosen = cleaned.chosen.cpu().numpy()
+            selective = len(self.classes) > 1
+            denoised = chosen > 0 if selective else np.ones(rows, np.bool_)
         points, spread = self._points(tensor)
-        return _Look(windows, points, spread, probabilities, chosen, tensor)
+        return _Look(windows, points, spread, probabilities, chosen, denoised, tensor)
 
     def _points(self, tensor: Tensor) -> tuple[Floats, Floats]:
         both = torch.cat([tensor, tensor.flip(-1)]) if self.options.flip else tensor
@@ -158,9 +162,7 @@ class AlignmentPredictor:
         return stacked.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
 
     def _result(self, look: _Look, row: int, crop: Crop) -> Alignment:
-        selective = len(self.classes) > 1
-        denoised = bool(look.chosen[row] > 0) if selective else len(look.probabilities) > 0
-        denoised = denoised and self.network.denoiser is not None
+        denoised = bool(look.denoised[row])
         cleaned = to_image(look.cleaned[row]) if denoised else None
         probabilities = dict(
             zip(self.classes, (float(p) for p in look.probabilities[row]), strict=False)

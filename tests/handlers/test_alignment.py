@@ -162,3 +162,21 @@ def test_the_result_box_of_a_face_lies_around_its_landmarks() -> None:
     box = bounding_box(found.landmarks)
     assert box[0] < box[2]
     assert box[1] < box[3]
+
+
+class Brightening(nn.Module):
+    """A direct denoiser: every crop through it, no classes."""
+
+    classes: tuple[str, ...] = ()
+
+    def forward(self, crops: Tensor) -> Cleaned:
+        rows = len(crops)
+        return Cleaned(crops + 0.2, torch.ones(rows, 1), torch.zeros(rows, dtype=torch.long))
+
+
+@pytest.mark.parametrize("denoise", [True, False])
+def test_a_direct_denoiser_says_it_denoised_only_when_it_did(denoise: bool) -> None:
+    whole = predictor(TinyFace(symmetric_shape()), Brightening())
+    face = whole.align([random_picture()], [BOX[None]], denoise=denoise)[0][0]
+    assert face.denoised == denoise
+    assert (face.denoised_crop is not None) == denoise
