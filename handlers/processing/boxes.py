@@ -71,18 +71,22 @@ class Crop:
 def _shrink(
     image: Image, matrix: NDArray[np.float64], crop: Crop
 ) -> tuple[Image, NDArray[np.float64]]:
-    """The part of the picture that the crop needs, averaged down to the crop's scale."""
-    reach = crop.side * 0.75 + 2
+    """The part of the picture that the crop needs, averaged down to about the crop's scale.
+
+    Averaging a whole number of pixels is many times faster than any other ratio.
+    """
+    factor = round(1 / crop.scale)
+    turned = abs(np.cos(crop.angle_rad)) + abs(np.sin(crop.angle_rad))
+    reach = crop.side / 2 * turned + 2 * factor
     x1, y1 = (max(int(value - reach), 0) for value in crop.centre)
     x2, y2 = (int(value + reach) + 1 for value in crop.centre)
     part = image[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
-    if part.size == 0:
+    height, width = (length // factor for length in part.shape[:2])
+    if height == 0 or width == 0:
         return image, matrix
-    height, width = part.shape[:2]
-    new_size = (max(round(width * crop.scale), 1), max(round(height * crop.scale), 1))
-    small = np.asarray(cv2.resize(part, new_size, interpolation=cv2.INTER_AREA), np.uint8)
-    # Pixel centres: small = (part + 0.5) * ratio - 0.5.
-    ratio = np.array([new_size[0] / width, new_size[1] / height])
-    linear = matrix[:, :2] / ratio
-    shift = matrix[:, :2] @ (np.array([x1, y1]) + 0.5 / ratio - 0.5) + matrix[:, 2]
+    part = part[: height * factor, : width * factor]
+    small = np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    # Pixel centres: part = (small + 0.5) * factor - 0.5.
+    linear = matrix[:, :2] * factor
+    shift = matrix[:, :2] @ (np.array([x1, y1]) + (factor - 1) / 2) + matrix[:, 2]
     return small, np.hstack([linear, shift[:, None]])
