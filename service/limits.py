@@ -1,4 +1,4 @@
-"""How much at once and how fast: requests in flight, and requests a minute of each key."""
+"""How much at once and how fast: requests in flight, requests and bytes a minute of each key."""
 
 import math
 import time
@@ -60,3 +60,35 @@ class RateLimiter:
                 headers={"Retry-After": str(wait_s)},
             )
         self._buckets[name] = (tokens - 1, now)
+
+
+class Meter:
+    """The bytes that one key sends: ten seconds' worth at once, then the steady rate.
+
+    What has begun is let through and owed for: nobody knows how long a body will be.
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.per_minute = per_minute
+        self._clock = clock
+        self._paid_s = clock() - BURST_S  # until when what was sent would have taken at the rate
+
+    @property
+    def owed_s(self) -> float:
+        """Seconds until more may be sent, 0 if now."""
+        return max(0.0, self._paid_s - self._clock())
+
+    def take(self, count: int) -> None:
+        """Count so many bytes."""
+        begun_s = max(self._paid_s, self._clock() - BURST_S)
+        self._paid_s = begun_s + count * 60 / self.per_minute
+
+    def check(self) -> None:
+        """Raise ServiceError with Retry-After when too many bytes came lately."""
+        if (owed_s := self.owed_s) > 0:
+            wait_s = math.ceil(owed_s)
+            raise ServiceError(
+                Problem.RATE_LIMITED,
+                f"this key may send {self.per_minute} bytes a minute; wait {wait_s} s",
+                headers={"Retry-After": str(wait_s)},
+            )

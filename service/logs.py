@@ -57,9 +57,13 @@ def configure_logging(settings: Settings) -> None:
     """Send every record of this process, libraries' included, to stderr in one form.
 
     Called once, by whoever owns the process; importing or creating an application does not.
+    Only our own packages speak at level debug: libraries write down heads of requests there, and
+    with them keys.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(settings.log_level.upper())
+    root.setLevel(max(logging.getLevelNamesMapping()[settings.log_level.upper()], logging.INFO))
+    for ours in ("service", "handlers"):
+        logging.getLogger(ours).setLevel(settings.log_level.upper())

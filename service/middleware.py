@@ -1,5 +1,6 @@
 """What happens around every request: an id, one log line, measurements, and safe headers."""
 
+import asyncio
 import logging
 import re
 import time
@@ -103,7 +104,13 @@ class Exchange:
     async def receive(self) -> Message:
         """Pass on the next message from the client."""
         message = await self.inner_receive()
-        self.bytes_in += len(message.get("body") or message.get("bytes") or b"")
+        count = len(message.get("body") or message.get("bytes") or message.get("text") or b"")
+        self.bytes_in += count
+        if (meter := self.scope["state"].get("meter")) is not None:
+            meter.take(count)
+            if self.scope["type"] == "websocket":
+                # What is not read yet makes the client wait.
+                await asyncio.sleep(meter.owed_s)
         return message
 
     async def send(self, message: Message) -> None:

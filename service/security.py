@@ -9,7 +9,7 @@ import secrets
 import sys
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from starlette.requests import HTTPConnection
 
 from service.errors import ConfigurationError, Problem, ServiceError
-from service.limits import RateLimiter
+from service.limits import Meter, RateLimiter
 from service.settings import Settings
 
 KEY_PREFIX = "cnt_"
@@ -27,10 +27,16 @@ KEY_SUBPROTOCOL = "bearer."
 
 @dataclass(frozen=True)
 class Principal:
-    """Who asks; several keys may stand for one principal, and sessions belong to the principal."""
+    """Who asks; several keys may stand for one principal, and sessions belong to the principal.
+
+    `meter` counts the bytes that the key sends; `max_sockets` is the most that may be open while
+    this key opens one, the setting's where None.
+    """
 
     name: str
     key_id: str | None = None
+    meter: Meter | None = field(default=None, compare=False)
+    max_sockets: int | None = None
 
 
 ANONYMOUS = Principal("anonymous")
@@ -46,6 +52,12 @@ class KeyEntry(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the key, hexadecimal.")
     requests_per_minute: int | None = Field(
         None, ge=1, description="Rate limit in requests a minute; the setting's where not given."
+    )
+    bytes_per_minute: int | None = Field(
+        None, ge=1024, description="Rate limit in bytes a minute; the setting's where not given."
+    )
+    max_sockets: int | None = Field(
+        None, ge=0, description="Most open sockets of its principal; the setting's if not given."
     )
 
 
@@ -80,18 +92,21 @@ class Authenticator:
     """Tells principals by the key they send; without a keys file everybody is anonymous."""
 
     def __init__(
-        self, keys: Sequence[KeyEntry] | None, requests_per_minute: int, limiter: RateLimiter
+        self, keys: Sequence[KeyEntry] | None, settings: Settings, limiter: RateLimiter
     ) -> None:
         self._keys = keys
-        self._requests_per_minute = requests_per_minute
+        self._requests_per_minute = settings.requests_per_minute
         self._limiter = limiter
+        self._meters = {
+            key.id: Meter(key.bytes_per_minute or settings.bytes_per_minute) for key in keys or ()
+        }
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """Read the keys that `settings` name; raises ConfigurationError."""
         path = settings.api_keys_file
         keys = None if path is None else load_keys(path)
-        return cls(keys, settings.requests_per_minute, RateLimiter())
+        return cls(keys, settings, RateLimiter())
 
     @property
     def required(self) -> bool:
@@ -101,7 +116,7 @@ class Authenticator:
     def authenticate(self, connection: HTTPConnection) -> Principal:
         """Return who asks, for requests and sockets alike, counting towards the key's rate.
 
-        Raises ServiceError when a key is missing, unknown, or asks too often.
+        Raises ServiceError when a key is missing, unknown, or has asked too often or sent too much.
         """
         if self._keys is None:
             return ANONYMOUS
@@ -111,7 +126,9 @@ class Authenticator:
         if entry is None:
             raise _unauthenticated("the key is not known here")
         self._limiter.take(entry.id, entry.requests_per_minute or self._requests_per_minute)
-        return Principal(entry.principal, entry.id)
+        meter = self._meters[entry.id]
+        meter.check()
+        return Principal(entry.principal, entry.id, meter, entry.max_sockets)
 
 
 def sent_key(connection: HTTPConnection) -> str:

@@ -48,6 +48,7 @@ async def get_principal(
     """Return who asks, for requests and sockets; raises ServiceError without a valid key."""
     principal = services.authenticator.authenticate(connection)
     connection.state.key_id = principal.key_id
+    connection.state.meter = principal.meter
     return principal
 
 

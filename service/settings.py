@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(
         600, ge=1, description="Rate limit of each key that names none, in requests a minute."
     )
+    bytes_per_minute: int = Field(
+        2**30, ge=1024, description="Bytes a minute of each key that names none."
+    )
     allowed_hosts: Names = Field(
         (), description="Host names to answer to, without port; *.name and * are understood."
     )

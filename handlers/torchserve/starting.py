@@ -23,6 +23,12 @@ JVM = (
     "-XX:+ExitOnOutOfMemoryError",
     "-XX:-UsePerfData",
 )
+# All that TorchServe and its workers get to see of the environment: no secret is among it.
+KEPT = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "OMP_WAIT_POLICY"),
+    *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES"),
+    "NVIDIA_DRIVER_CAPABILITIES",
+)
 COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
 
 logger = logging.getLogger(__name__)
@@ -75,8 +81,19 @@ def start(server: Server) -> "subprocess.Popen[bytes]":
     (server.run / "tmp").mkdir()
     command = java_command(server)
     return subprocess.Popen(
-        command, cwd=server.run, stdin=subprocess.DEVNULL, start_new_session=True
+        command,
+        cwd=server.run,
+        env=environment(server.placement.threads),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
     )
+
+
+def environment(threads: int) -> dict[str, str]:
+    """What TorchServe is started with: what it may know of ours, and its workers' own."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    bounds = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+    return {**kept, **bounds, "PYTHONPATH": str(HERE.parent.parent)}
 
 
 def clear(server: Server) -> None:
@@ -90,12 +107,8 @@ def clear(server: Server) -> None:
 def java_command(server: Server) -> list[str]:
     """TorchServe's own launcher leaves Java behind when it is stopped: this starts Java itself."""
     site = _package_root("ts")
-    run, threads = server.run, server.placement.threads
+    run = server.run
     return [
-        "env",
-        f"OMP_NUM_THREADS={threads}",
-        f"OPENBLAS_NUM_THREADS={threads}",
-        f"PYTHONPATH={HERE.parent.parent}",
         find_java(),
         *JVM,
         f"-Dmodel_server_home={site}",

@@ -51,7 +51,7 @@ async def _serve(socket: WebSocket, session: str, services: Services) -> None:
         raise ServiceError(Problem.INVALID_REQUEST, f"a session's name fits {SESSION_NAME}")
     options = parse_options(socket.query_params)
     tracker = Tracker(services.inference, services.settings)
-    with services.sockets.place(MODEL, principal.name):
+    with services.sockets.place(MODEL, principal.name, principal.max_sockets):
         await tracker.check_loaded()
         address = Address(MODEL, principal.name, session)
         hold = Hold(services.store, address, services.settings.store_outage_s)

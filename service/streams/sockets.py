@@ -29,14 +29,15 @@ class Sockets:
         self._none_left = asyncio.Event()
 
     @contextmanager
-    def place(self, model: str, owner: str) -> Iterator[None]:
-        """Hold a place for a socket of `owner`; raises ServiceError when there is none."""
+    def place(self, model: str, owner: str, most: int | None = None) -> Iterator[None]:
+        """Hold a place for a socket of `owner`, who may have `most`, if that is not the usual.
+
+        Raises ServiceError when there is none.
+        """
         if self._stopping:
             raise ServiceError(Problem.STOPPING, "connect again")
-        if self._open[owner] >= self._most:
-            raise ServiceError(
-                Problem.TOO_MANY_SOCKETS, f"{self._most} are open, the most of one principal"
-            )
+        if self._open[owner] >= (most := self._most if most is None else most):
+            raise ServiceError(Problem.TOO_MANY_SOCKETS, f"{most} may be open, and are")
         self._open[owner] += 1
         self._metrics.sockets.labels(model).inc()
         try:

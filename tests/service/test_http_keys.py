@@ -1,17 +1,22 @@
 """API keys: who has one, how often it may ask, and that none is ever written down."""
 
+import io
 import json
 import logging
+import time
+from collections.abc import Iterator
 
 import pytest
 
 from service.app import create_app
 from service.errors import URN, ConfigurationError, ServiceError
-from service.limits import RateLimiter
-from service.logs import JsonFormatter
+from service.limits import Meter, RateLimiter
+from service.logs import JsonFormatter, configure_logging
 from service.security import find_key, hash_key, load_keys, main, new_key
 from service.settings import Settings
+from tests.service.counting import CountingTracker, closed, frames, headed, serving, step
 
+FRAME = headed(*frames(1)[0])
 JPEG = {"Content-Type": "image/jpeg"}
 
 
@@ -82,6 +87,61 @@ def test_a_rate_limit_allows_its_rate_and_ten_seconds_at_once():
     assert taken == 100
 
 
+def test_a_meter_allows_its_rate_and_ten_seconds_at_once():
+    now = [100.0]
+    meter = Meter(6000, lambda: now[0])
+    meter.take(1000)
+    meter.check()
+    meter.take(300)
+    assert meter.owed_s == 3.0
+    with pytest.raises(ServiceError, match="rate-limited"):
+        meter.check()
+    now[0] += 3.0
+    meter.check()
+    now[0] += 1000.0
+    meter.take(1000)
+    assert meter.owed_s == 0.0
+
+
+async def test_a_key_that_has_sent_too_much_is_told_when_to_return(make_client, keys, picture):
+    path, first, second = keys
+    path.write_text(path.read_text().replace("requests_per_minute = 12", "bytes_per_minute = 6000"))
+    client = make_client(api_keys_file=path)
+    large = picture("BMP", size=(64, 64))
+    asked = [await client.post("/align", content=large, headers=bearer(second)) for _ in range(2)]
+    assert [reply.status_code for reply in asked] == [200, 429]
+    assert asked[1].json()["type"] == URN + "rate-limited"
+    assert int(asked[1].headers["retry-after"]) > 60
+    reply = await client.post("/align", content=large, headers=bearer(first))
+    assert reply.status_code == 200
+
+
+async def test_a_key_may_be_given_fewer_sockets(keys):
+    path, first, second = keys
+    path.write_text(path.read_text().replace("requests_per_minute = 12", "max_sockets = 1"))
+    async with (
+        serving(CountingTracker(), api_keys_file=path) as service,
+        service.open("a", additional_headers=bearer(second)) as one,
+    ):
+        assert (await step(one, FRAME))["status"] == "tracking"
+        async with service.open("b", additional_headers=bearer(second)) as two:
+            assert await closed(two) == (4429, "too-many-sockets")
+        async with service.open("b", additional_headers=bearer(first)) as three:
+            assert (await step(three, FRAME))["status"] == "tracking"
+
+
+async def test_a_socket_that_sends_too_much_is_read_more_slowly(keys):
+    path, _, second = keys
+    limit = "bytes_per_minute = 60_000"
+    path.write_text(path.read_text().replace("requests_per_minute = 12", limit))
+    async with serving(CountingTracker(), api_keys_file=path) as service:
+        started = time.monotonic()
+        async with service.open("a", additional_headers=bearer(second)) as socket:
+            for _ in range(11):
+                await step(socket, FRAME + bytes(950 - len(FRAME)))
+        assert 0.4 < time.monotonic() - started < 4.0
+
+
 def test_the_keys_file_holds_no_key():
     key, entry = new_key("alice")
     assert key not in entry
@@ -135,6 +195,33 @@ async def test_no_key_and_no_picture_reaches_the_log(make_client, keys, inferenc
     assert hash_key(keys[1]) not in text
     assert "JFIF" not in text
     assert [json.loads(line)["status"] for line in lines if '"request"' in line] == [500, 401]
+
+
+@pytest.fixture
+def talkative() -> Iterator[io.StringIO]:
+    """Let the log be as long as it can be; return what is written there."""
+    root = logging.getLogger()
+    loggers = [root, *map(logging.getLogger, ("service", "handlers"))]
+    handlers, levels = root.handlers, [logger.level for logger in loggers]
+    configure_logging(Settings(log_level="debug"))
+    root.handlers[0].stream = text = io.StringIO()
+    yield text
+    root.handlers = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+async def test_no_key_of_a_socket_reaches_the_log_at_its_most_talkative(keys, talkative):
+    path, first, second = keys
+    async with serving(CountingTracker(), api_keys_file=path) as service:
+        async with service.open(additional_headers=bearer(first)) as socket:
+            await step(socket, FRAME)
+        offered = ["countenance", f"bearer.{second}"]
+        async with service.open(subprotocols=offered) as socket:
+            await step(socket, FRAME)
+    assert "/track/{session}" in talkative.getvalue()
+    assert first not in talkative.getvalue()
+    assert second not in talkative.getvalue()
 
 
 def test_the_command_makes_an_entry_that_the_keys_file_takes(tmp_path, capsys):

@@ -12,7 +12,7 @@ from handlers import align, track
 from handlers.torchserve.__main__ import make_parser
 from handlers.torchserve.archive import CONFIG, SHIM, Placement, build_models, model_config
 from handlers.torchserve.models import MODELS, WEIGHTS_FILE, servable
-from handlers.torchserve.starting import Server, StartError, prepare, threads_of
+from handlers.torchserve.starting import Server, StartError, environment, prepare, threads_of
 from handlers.torchserve.watching import Pace, keep_running, stop
 from tests.serving.servers import lingers
 
@@ -44,6 +44,15 @@ def test_a_model_directory_is_what_torchserve_loads_and_is_made_anew(tmp_path):
     assert (config["minWorkers"], config["maxWorkers"], config["batchSize"]) == (3, 3, 8)
     ours = {"model_store": str(tmp_path / "store"), "threads": 2}
     assert config["countenance"] == ours
+
+
+def test_torchserve_sees_of_the_environment_what_it_needs_and_no_secret(monkeypatch):
+    monkeypatch.setenv("REDIS_URL", "redis://user:secret@host")
+    monkeypatch.setenv("AWS_SESSION", "secret")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    found = environment(threads=3)
+    assert (found["CUDA_VISIBLE_DEVICES"], found["OMP_NUM_THREADS"]) == ("1", "3")
+    assert "secret" not in " ".join(found.values())
 
 
 def test_live_steps_wait_little_for_their_neighbours():
