@@ -101,27 +101,28 @@ class AlignmentPredictor:
         owners = [index for index, rows in enumerate(boxes) for _ in rows]
         flat = [np.asarray(box, np.float32) for rows in boxes for box in rows]
         found: list[list[Alignment]] = [[] for _ in images]
-        for start in range(0, len(flat), MAX_BATCH):
-            part = slice(start, start + MAX_BATCH)
-            pictures = [images[index] for index in owners[part]]
-            faces = self._align(pictures, flat[part], denoise, looks)
-            for index, face in zip(owners[part], faces, strict=True):
-                found[index].append(face)
+        pictures = [images[index] for index in owners]
+        crops = [Crop.around(box, self.options.context, self.options.crop_px) for box in flat]
+        for _ in range(looks - 1):
+            crops = [self.upright(face.landmarks) for face in self.look(pictures, crops, denoise)]
+        for index, face in zip(owners, self.look(pictures, crops, denoise), strict=True):
+            found[index].append(face)
         return found
 
-    def _align(
-        self, pictures: Sequence[Image], boxes: Sequence[Floats], denoise: bool, looks: int
+    @torch.inference_mode()
+    def look(
+        self, images: Sequence[Image], crops: Sequence[Crop], denoise: bool = True
     ) -> list[Alignment]:
-        crops = [Crop.around(box, self.options.context, self.options.crop_px) for box in boxes]
-        for _ in range(looks - 1):
-            points = self._look(pictures, crops, denoise).points
-            crops = [self._upright(crop, p) for crop, p in zip(crops, points, strict=True)]
-        look = self._look(pictures, crops, denoise)
-        return [self._result(look, row, crops[row]) for row in range(len(crops))]
+        """One look at one crop of every picture."""
+        faces: list[Alignment] = []
+        for start in range(0, len(crops), MAX_BATCH):
+            part = slice(start, start + MAX_BATCH)
+            seen = self._look(images[part], crops[part], denoise)
+            faces += [self._result(seen, row, crop) for row, crop in enumerate(crops[part])]
+        return faces
 
-    def _upright(self, crop: Crop, points: Floats) -> Crop:
-        """The crop that a second look takes: the face upright in its own box."""
-        landmarks = crop.from_crop(points)
+    def upright(self, landmarks: Floats) -> Crop:
+        """The crop that a second look takes: a face, `(68, 2)`, upright in its own box."""
         angle = float(np.arctan2(*eye_line(landmarks)[::-1]))
         turned = Crop((0.0, 0.0), 1.0, 1, angle)
         box = bounding_box(turned.to_crop(landmarks))

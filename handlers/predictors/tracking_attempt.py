@@ -22,7 +22,8 @@ class Attempt:
 
     `frame` is uint8 RGB `(H, W, 3)`; `fresh` tells whether BT starts from h_0 (line 11 of
     Algorithm 2). `landmarks` `(68, 2)` are the best estimate yet, in pixels of the frame; `lost`
-    is line 16. `memory` is what BT keeps for the next frame.
+    is line 16. `view` is the window that the landmark network looked at, `memory` what BT keeps
+    for the next frame.
     """
 
     session: int
@@ -35,6 +36,7 @@ class Attempt:
     estimate: Estimate | None = None
     probability: float | None = None
     degradation: str | None = None
+    view: Floats | None = None
     memory: Memory | None = None
 
     @property

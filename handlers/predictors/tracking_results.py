@@ -83,6 +83,7 @@ def conclude(
         lost=0,
         lost_probability=math.nan,
         smoothing=None,
+        view=attempt.view,
     )
     landmarks = attempt.landmarks
     if attempt.options.smoothing is not None and time_s is not None:
@@ -116,6 +117,7 @@ def _lost(attempt: Attempt) -> tuple[TrackedFace, FaceState]:
         lost=face.lost + 1,
         lost_probability=cause,
         smoothing=None,
+        view=None,
     )
     shown = TrackedFace(
         face.track_id, Status.LOST, face.box, None, probability, None, attempt.degradation

@@ -13,6 +13,8 @@ from handlers.predictors.tracking_attempt import Attempt
 from handlers.predictors.tracking_identity import duplicates
 from handlers.predictors.tracking_networks import Estimate, Recall, TrackingNetworks, View
 from handlers.predictors.tracking_options import BoxSource
+from handlers.predictors.tracking_view import from_view, steady, to_view
+from handlers.processing.boxes import Crop
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -24,6 +26,12 @@ class Aligner(Protocol):
     def align(
         self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool, looks: int
     ) -> list[list[Alignment]]: ...
+
+    def look(
+        self, images: Sequence[Image], crops: Sequence[Crop], denoise: bool
+    ) -> list[Alignment]: ...
+
+    def upright(self, landmarks: Floats) -> Crop: ...
 
 
 class Stopwatch:
@@ -76,16 +84,30 @@ class Stages:
             attempt.probability, attempt.lost = answer, answer < self._t_c
 
     def _align(self, attempts: Sequence[Attempt]) -> None:
-        """Line 18: the landmark network at the box so far."""
+        """Line 18: the landmark network at BT's landmarks, or without BT in the box so far."""
         ways = {(a.options.variant.denoises, a.looks) for a in attempts}
         for denoise, looks in sorted(ways):
             asked = [
                 a for a in attempts if (a.options.variant.denoises, a.looks) == (denoise, looks)
             ]
-            boxes = [attempt.box[None] for attempt in asked]
-            faces = self._aligner.align([a.frame for a in asked], boxes, denoise, looks)
-            for attempt, (face,) in zip(asked, faces, strict=True):
+            tracked = [a for a in asked if a.source is BoxSource.TRACKER]
+            others = [a for a in asked if a.source is not BoxSource.TRACKER]
+            faces = self._aligner.look(
+                [a.frame for a in tracked], [self._window(a) for a in tracked], denoise
+            )
+            boxes = [attempt.box[None] for attempt in others]
+            rows = self._aligner.align([a.frame for a in others], boxes, denoise, looks)
+            faces += [face for row in rows for face in row]
+            for attempt, face in zip([*tracked, *others], faces, strict=True):
                 attempt.landmarks, attempt.degradation = face.landmarks, face.degradation
+
+    def _window(self, attempt: Attempt) -> Crop:
+        """Where the landmark network looks for a face that BT has found."""
+        assert attempt.landmarks is not None
+        crop = self._aligner.upright(attempt.landmarks)
+        kept = None if attempt.target.detected else attempt.target.face.view
+        attempt.view = steady(to_view(crop), kept)
+        return from_view(attempt.view, crop.size)
 
     def _remember(self, attempts: Sequence[Attempt]) -> None:
         """What the next step takes for X_{t-1}: the features of X_t at its final box.

@@ -14,7 +14,7 @@ Floats = NDArray[np.float32]
 Memory = dict[str, Tensor]
 
 # Counts changes in the meaning of the tensors below.
-SCHEMA = 1
+SCHEMA = 2
 
 MEMORY = ("h1", "c1", "h2", "c2", "features")
 
@@ -28,7 +28,7 @@ class FaceState:
     first step. `window` is SeqT, the validated frames since the state was reset; `validated` all
     of them; `lost` the frames without an estimate since the last of them, so redetect of
     Algorithm 2 is `lost > 0`. `lost_probability` is the validator's answer that lost the face,
-    NaN where there is none.
+    NaN where there is none. `view` is the window that the landmark network last looked at.
     """
 
     track_id: int
@@ -40,6 +40,7 @@ class FaceState:
     lost: int = 0
     lost_probability: float = float("nan")
     smoothing: SmoothingState | None = None
+    view: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def _face_to_tensors(face: FaceState) -> dict[str, Tensor]:
         "counts": torch.tensor([face.track_id, face.window, face.validated, face.lost]),
         "lost_probability": torch.tensor([face.lost_probability], dtype=torch.float64),
     }
+    if face.view is not None:
+        tensors["view"] = torch.from_numpy(face.view)
     if face.smoothing is not None:
         tensors["smoothing.values"] = torch.from_numpy(face.smoothing.values)
         tensors["smoothing.time_s"] = torch.tensor([face.smoothing.time_s], dtype=torch.float64)
@@ -117,4 +120,5 @@ def _face_from_tensors(tensors: Mapping[str, Tensor]) -> FaceState:
         lost,
         tensors["lost_probability"].item(),
         smoothing,
+        tensors["view"].numpy() if "view" in tensors else None,
     )

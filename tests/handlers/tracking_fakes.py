@@ -17,6 +17,7 @@ from handlers.predictors.alignment import Alignment
 from handlers.predictors.detection import Detection
 from handlers.predictors.tracking_identity import distance_ratio
 from handlers.predictors.tracking_networks import Estimate, Recall, TrackingNetworks, View
+from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
 
 Image = NDArray[np.uint8]
@@ -89,6 +90,16 @@ class ScriptedAligner:
             moved = inside + np.array([self.shift, 0, self.shift, 0], np.float32)
             answers.append([alignment(points_in(moved), denoise)])
         return answers
+
+
+    def look(
+        self, images: Sequence[Image], crops: Sequence[Crop], denoise: bool
+    ) -> list[Alignment]:
+        boxes = [box(*crop.centre, crop.side)[None] for crop in crops]
+        return [face for (face,) in self.align(images, boxes, denoise, 1)]
+
+    def upright(self, landmarks: Floats) -> Crop:
+        return Crop.around(bounding_box(landmarks), 1.0)
 
 
 @dataclass(frozen=True)
