@@ -34,6 +34,7 @@ class TrackerSize:
 SIZES = {
     "thesis": TrackerSize("thesis", None, 1024, 512),
     "compact": TrackerSize("compact", (8, 32), 384, 256),
+    "small": TrackerSize("small", (8, 32), 384, 256),
     "tiny": TrackerSize("tiny", (1, 2), 16, 8),
 }
 

@@ -17,6 +17,7 @@ class InceptionSize:
 SIZES = {
     "thesis": InceptionSize(1.0, (5, 10, 5)),
     "compact": InceptionSize(0.375, (2, 3, 1)),
+    "small": InceptionSize(0.25, (1, 2, 1)),
     "tiny": InceptionSize(0.0625, (1, 1, 1)),
 }
 
@@ -64,7 +65,7 @@ class Reduction(nn.Module):
 
 
 class InceptionResNet(nn.Module):
-    """Feature maps of a face at strides 4, 8, 16 and 32; `size` is "thesis" or "compact".
+    """Feature maps of a face at strides 4, 8, 16 and 32; `size` is one of `SIZES`.
 
     At the thesis's size the last map has 1792 channels.
     """

@@ -288,7 +288,7 @@ def test_the_projects_recipes_can_be_read_and_follow_each_other() -> None:
     stages = [read_track_recipe(folder / f"bt-{n}.toml") for n in (2, 4, 8, 16, 32)]
     assert all(isinstance(stage, TrackRecipe) for stage in stages)
     starts = [stage.start for stage in stages if isinstance(stage, TrackRecipe)]
-    assert starts == ["fll", "bt-2", "bt-4", "bt-8", "bt-16"]
+    assert starts == ["bt-base", "bt-2", "bt-4", "bt-8", "bt-16"]
     assert isinstance(read_track_recipe(folder / "dcrt.toml"), AssemblyRecipe)
     fv = read_track_recipe(folder / "fv.toml")
     assert isinstance(fv, TrackRecipe)
