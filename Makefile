@@ -33,7 +33,7 @@ SOURCES := service handlers tests
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast lint format models serve-models train-align train-track \
-	evaluate bench lock clean
+	evaluate bench audit lock clean
 
 help: ## Show this list
 	@echo "Countenance: face alignment as a service. Targets:"
@@ -82,6 +82,10 @@ evaluate: $(VENV)/.all ## Measure the served predictor on labelled faces: DATA=f
 bench: $(VENV)/.all ## Measure requests beside the bare predictor, and memory (minutes)
 	$(BIN)/python -m tests.bench.align $(ARGS)
 
+audit: $(VENV)/.audit ## Look every locked version up among known weaknesses (needs the internet)
+	@$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement $(LOCK) $(ARGS) \
+		|| { echo "Not in order: a version is weak, or could not be looked up; see above."; exit 1; }
+
 lock: $(VENV)/.all ## Write the versions that are installed now into requirements.lock
 	@sed -n '/^#/p' $(LOCK) > $(VENV)/lock
 	@$(PIP) freeze --exclude-editable | sed -n 's/^\([^ ]*==[^+ ]*\).*/\1/p' >> $(VENV)/lock
@@ -113,4 +117,11 @@ $(VENV)/.workers: $(VENV)/.models
 $(VENV)/.all: $(VENV)/.models
 	@echo "Installing what training and the tests need (about a minute)."
 	$(PIP) install --constraint $(LOCK) --editable ".[models,torchserve,train,test]"
+	@touch $@
+
+# In an environment of its own: what it needs has no place in the lock file.
+$(VENV)/.audit:
+	mkdir -p $(VENV)
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip --disable-pip-version-check install pip-audit==2.10.1
 	@touch $@
