@@ -18,6 +18,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
 BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.06, 0.09, 0.13, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STORE_BUCKETS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 
+GATE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
 
 class Metrics:
     """The measurements of one application; labels never come from a client unbounded."""
@@ -48,6 +50,25 @@ class Metrics:
         )
         self.faces = Counter(
             "countenance_faces", "Faces found.", ("model",), registry=self.registry
+        )
+        self.faces_lost = Counter(
+            "countenance_faces_lost",
+            "Frames in which a face that is followed was out of sight.",
+            ("model",),
+            registry=self.registry,
+        )
+        self.voice = Counter(
+            "countenance_voiced_frames",
+            "Frames whose estimate used the voice.",
+            ("model",),
+            registry=self.registry,
+        )
+        self.gate = Histogram(
+            "countenance_gate",
+            "Gate between face (1) and voice (0), a frame; its sum over its count is the mean.",
+            ("model",),
+            buckets=GATE_BUCKETS,
+            registry=self.registry,
         )
         self.in_flight = Gauge(
             "countenance_in_flight", "Requests at work or waiting.", registry=self.registry

@@ -24,12 +24,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether questions can be answered now, on which device, and by which models."""
+    """Whether questions can be answered now, on which device, and by which models.
+
+    `absent` says of models that are not served, without that being a fault, what is missing.
+    """
 
     ready: bool
     device: str
     models: tuple[str, ...] = field(default=())
     reason: str | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 class Inference(Protocol):

@@ -7,7 +7,7 @@ import importlib.util
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
@@ -20,9 +20,10 @@ from service.settings import Settings
 HANDLERS: Mapping[str, tuple[str, str]] = {
     "align": ("handlers.align", "AlignHandler"),
     "track": ("handlers.track", "TrackHandler"),
+    "affect": ("handlers.affect", "AffectHandler"),
 }
 # Models that a store may lack: by the folder that then is not there.
-OPTIONAL: Mapping[str, str] = {"track": "dcrt"}
+OPTIONAL: Mapping[str, str] = {"track": "dcrt", "affect": "avi-gas"}
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
@@ -40,10 +41,11 @@ class Handler(Protocol):
 
 @dataclass(frozen=True)
 class Loaded:
-    """Handlers by the name of their model, and the device they are on."""
+    """Handlers by the name of their model, the device they are on, and what the store lacks."""
 
     device: str
     handlers: Mapping[str, Handler]
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 class LocalInference:
@@ -105,7 +107,7 @@ class LocalInference:
         """Ready means that the handlers are loaded: they are, all of them, or none is."""
         names = tuple(self._loaded.handlers)
         reason = None if names else "the models are not loaded"
-        return Readiness(bool(names), self._loaded.device, names, reason)
+        return Readiness(bool(names), self._loaded.device, names, reason, self._loaded.absent)
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         if self._executor is None:
@@ -122,13 +124,15 @@ def load_handlers(model_store: Path, device: str) -> Loaded:
     """
     device = resolve_device(device)
     handlers: dict[str, Handler] = {}
+    absent: dict[str, str] = {}
     for name, (module, cls) in HANDLERS.items():
         if name in OPTIONAL and not (model_store / OPTIONAL[name]).is_dir():
             logger.warning("model not in the store", extra=fields(model=name))
+            absent[name] = f"the model store has no folder {OPTIONAL[name]}"
             continue
         handlers[name] = getattr(importlib.import_module(module), cls)(model_store, device)
         logger.info("model loaded", extra=fields(model=name, device=device))
-    return Loaded(device, handlers)
+    return Loaded(device, handlers, absent)
 
 
 def resolve_device(device: str) -> str:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 
 from service.errors import Problem, ServiceError
-from service.routes.track_interface import SESSION_RESPONSES, SessionName
+from service.routes.live import SessionName
+from service.routes.track_interface import SESSION_RESPONSES
 from service.schemas import SessionInfo, StreamInfo
 from service.services import Caller, SharedServices
 from service.sessions import Address, Session

@@ -1,7 +1,6 @@
 """The socket /track/{session}, and POST and DELETE for clients without one."""
 
 import asyncio
-import re
 import time
 from typing import Annotated
 
@@ -9,23 +8,18 @@ from fastapi import APIRouter, Query, Request, Response, WebSocket
 
 from service.body import read_upload
 from service.disconnects import while_connected
-from service.errors import Problem, ServiceError
 from service.media.images import check_media_type, sniff
+from service.routes.live import SessionName, end_session, serve_socket
 from service.routes.track_interface import (
     DELETE_RESPONSES,
-    SESSION_NAME,
     TRACK_OPENAPI,
     TRACK_RESPONSES,
-    SessionName,
     TrackQuery,
 )
-from service.security import SUBPROTOCOL
-from service.services import Caller, Services, SharedServices, get_principal
+from service.services import Caller, SharedServices
 from service.sessions import Address
-from service.streams.hold import Hold
-from service.streams.live import LiveStream, close_socket
-from service.streams.single import SingleFrame, step_once
-from service.streams.stepper import Stepper
+from service.streams.single import step_once
+from service.streams.track_session import TrackChunk, TrackSubject
 from service.streams.tracker import MODEL, Tracker, parse_options
 
 router = APIRouter(tags=["track"])
@@ -34,33 +28,12 @@ router = APIRouter(tags=["track"])
 @router.websocket("/track/{session}")
 async def track_live(socket: WebSocket, session: str, services: SharedServices) -> None:
     """Follow faces through the frames of one socket; what refuses it is its close code."""
-    offered = socket.scope.get("subprotocols", [])
-    try:
-        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-    except OSError:  # the client has left already
-        return
-    try:
-        await _serve(socket, session, services)
-    except ServiceError as error:
-        await close_socket(socket, error.problem)
 
+    def make() -> tuple[Tracker, TrackSubject]:
+        tracker = Tracker(services.inference, services.settings)
+        return tracker, TrackSubject(tracker, parse_options(socket.query_params))
 
-async def _serve(socket: WebSocket, session: str, services: Services) -> None:
-    principal = await get_principal(socket, services, None)
-    if not re.fullmatch(SESSION_NAME, session):
-        raise ServiceError(Problem.INVALID_REQUEST, f"a session's name fits {SESSION_NAME}")
-    options = parse_options(socket.query_params)
-    tracker = Tracker(services.inference, services.settings)
-    with services.sockets.place(MODEL, principal.name, principal.max_sockets):
-        await tracker.check_loaded()
-        address = Address(MODEL, principal.name, session)
-        hold = Hold(services.store, address, services.settings.store_outage_s)
-        resumed = await hold.connect()
-        services.metrics.sessions.labels(MODEL, "resumed" if resumed else "started").inc()
-        stepper = Stepper(hold, tracker, options, services.metrics)
-        stream = LiveStream(socket, stepper, services.settings)
-        with services.sockets.listed(stream):
-            await stream.run()
+    await serve_socket(socket, session, services, make)
 
 
 @router.post(
@@ -97,8 +70,8 @@ async def track(
             header = await asyncio.to_thread(sniff, upload.data)
             check_media_type(header, upload.media_type)
         time_s = time.time() if query.time_s is None else query.time_s
-        asked = SingleFrame(upload.data, time_s, query, query.step)
-        work = step_once(services.store, tracker, address, asked)
+        asked = TrackChunk(tracker, upload.data, time_s, query, query.step)
+        work = step_once(services.store, address, asked)
         reply = await while_connected(request, work)
     return Response(reply, media_type="application/json")
 
@@ -108,6 +81,4 @@ async def track(
 )
 async def end_tracking(session: SessionName, services: SharedServices, caller: Caller) -> None:
     """Forget the session's state now; a socket that still holds it is closed at its next frame."""
-    if not await services.store.delete(Address(MODEL, caller.name, session)):
-        raise ServiceError(Problem.NOT_FOUND, f"there is no session {session!r} of yours")
-    services.metrics.sessions.labels(MODEL, "ended").inc()
+    await end_session(services, Address(MODEL, caller.name, session))

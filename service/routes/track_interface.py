@@ -1,8 +1,7 @@
 """What the routes of sessions take and answer, as their query model and as OpenAPI shows it."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Path
 from pydantic import Field
 
 from service.errors import Problem
@@ -12,12 +11,6 @@ from service.routes.responses import WITH_KEY, problem_responses
 from service.schemas import Finite
 from service.streams.replies import TrackReply
 from service.streams.tracker import TrackOptions
-
-SESSION_NAME = r"^[A-Za-z0-9._-]{1,128}$"
-SessionName = Annotated[
-    str,
-    Path(pattern=SESSION_NAME, description="The session's name: letters, digits, `.`, `_`, `-`."),
-]
 
 
 class TrackQuery(TrackOptions):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from typing import Any
 
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -11,11 +12,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from service.errors import Problem, ServiceError
 from service.schemas import Body
 from service.settings import Settings
-from service.streams.mailbox import Arrival, Mailbox
-from service.streams.messages import Options, read_text, split_frame
+from service.streams.mailbox import Arrival, Kind, Mailbox
+from service.streams.messages import Options, read_text
 from service.streams.pace import Pace
 from service.streams.stepper import Stepper
-from service.streams.tracker import parse_options
 
 CLOSE_S = 1.0
 READS_PER_FRAME = 10  # how many messages are read in the time of one frame that is looked at
@@ -35,11 +35,12 @@ class LiveStream:
     silent or does not read, the store stays away for too long, or the service stops.
     """
 
-    def __init__(self, socket: WebSocket, stepper: Stepper, settings: Settings) -> None:
+    def __init__(self, socket: WebSocket, stepper: Stepper[Any], settings: Settings) -> None:
         self._socket = socket
         self._stepper = stepper
+        self._subject = stepper.subject
         self._settings = settings
-        self._mailbox = Mailbox(stepper.options.drop)
+        self._mailbox = Mailbox(self._subject.drop)
         self._frames = Pace(settings.max_frames_per_s)
         self._reads = Pace(settings.max_frames_per_s * READS_PER_FRAME)
         self._patience = asyncio.timeout(None)
@@ -109,15 +110,15 @@ class LiveStream:
         if (text := message.get("text")) is not None:
             await self._obey(text)
             return
-        data, now = message.get("bytes") or b"", time.time()
-        arrival = Arrival(self._received, time.perf_counter(), now)
-        self._received += 1
-        try:
-            self._stepper.check_size(len(data))
-            arrival.time_s, arrival.data = split_frame(data, now)
+        data = message.get("bytes") or b""
+        arrival = self._subject.read(data, time.perf_counter(), time.time())
+        if arrival is None:
+            return
+        if arrival.kind is Kind.FRAME:
+            arrival.sequence = self._received
+            self._received += 1
+        if arrival.error is None:
             arrival.reset, self._reset_asked = self._reset_asked, False
-        except ServiceError as error:
-            arrival.error = error
         await self._mailbox.put(arrival)
 
     async def _obey(self, text: str) -> None:
@@ -128,14 +129,16 @@ class LiveStream:
                 self._set_options(asked)
             else:
                 self._reset_asked = True
+                self._subject.restart()
         except ServiceError as error:
-            await self._mailbox.put(Arrival(None, time.perf_counter(), error=error))
+            mistake = Arrival(None, time.perf_counter(), error=error, kind=Kind.TEXT)
+            await self._mailbox.put(mistake)
 
     def _set_options(self, asked: Options) -> None:
         if self._received:
             raise ServiceError(Problem.INVALID_REQUEST, "options come before the first frame")
-        options = parse_options({**self._stepper.options.model_dump(), **asked.values})
-        self._stepper.options, self._mailbox.drop = options, options.drop
+        self._subject.set_options(asked.values)
+        self._mailbox.drop = self._subject.drop
 
     async def _answer_all(self) -> None:
         while (arrival := await self._mailbox.first()) is not None:
@@ -148,11 +151,12 @@ class LiveStream:
             self._be_patient()
 
     async def _answer(self, arrival: Arrival) -> None:
-        """Send the one reply of an arrival; raises ServiceError when it was the last."""
+        """Send the reply of an arrival, if one is due; raises ServiceError when it was the last."""
         if arrival.is_frame:
             self._frames.take()
         reply, last = await self._stepper.answer(arrival)
-        await self._send(reply)
+        if reply is not None:
+            await self._send(reply)
         if last is not None:
             raise last
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from enum import Enum
 
 from service.errors import ServiceError
 
@@ -10,12 +11,21 @@ MOST_WAITING = 1000
 MOST_FRAMES = 2
 
 
+class Kind(Enum):
+    """What a message was sent as; `MESSAGE` is one that cannot be told."""
+
+    FRAME = "frame"
+    SOUND = "sound"
+    TEXT = "text"
+    MESSAGE = "message"
+
+
 @dataclass
 class Arrival:
-    """One message that gets a reply: a frame, a frame that a newer one replaced, or a mistake.
+    """One message that waits for its turn: a frame, sound to be heard, or a mistake.
 
-    `sequence` counts the session's frames on this socket from 0, None for a text message.
-    `arrived_s` is on the clock of time.perf_counter. `reset` starts the session anew first.
+    `sequence` counts the session's frames on this socket from 0, None for all else. `arrived_s` is
+    on the clock of time.perf_counter. `reset` starts the session anew first.
     """
 
     sequence: int | None
@@ -25,11 +35,12 @@ class Arrival:
     reset: bool = False
     dropped: bool = False
     error: ServiceError | None = None
+    kind: Kind = Kind.FRAME
 
     @property
     def is_frame(self) -> bool:
-        """Whether it is still to be looked at."""
-        return not self.dropped and self.error is None
+        """Whether it is a frame that is still to be looked at."""
+        return self.kind is Kind.FRAME and not self.dropped and self.error is None
 
     def drop(self) -> None:
         """Give up the picture; its reply says so."""

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from service.errors import ServiceError
 from service.schemas import POINTS, Body, Box, Finite, ModelVersion, Point, Share
+from service.streams.subject import Place
 
 RESET: Final = "reset"
 DROPPED: Final = "dropped"
@@ -76,11 +77,11 @@ class TrackReply(TrackOutputs):
 
 
 def build_reply(
-    outputs: TrackOutputs, *, sequence: int | None, time_s: float, step: int, stored: bool
+    outputs: TrackOutputs, sequence: int | None, time_s: float, place: Place
 ) -> TrackReply:
     """Return the reply that says `outputs`, which have been checked, and where they belong."""
     return TrackReply.model_construct(
-        **dict(outputs), sequence=sequence, time_s=time_s, step=step, stored=stored
+        **dict(outputs), sequence=sequence, time_s=time_s, step=place.step, stored=place.stored
     )
 
 
@@ -110,12 +111,16 @@ class ErrorReply(Body):
     error: ErrorInfo
 
 
-def error_reply(sequence: int | None, time_s: float | None, error: ServiceError) -> ErrorReply:
-    """Return the reply that tells of `error`."""
-    info = ErrorInfo(
+def error_info(error: ServiceError) -> ErrorInfo:
+    """Return what is told of `error`."""
+    return ErrorInfo(
         type=error.problem.uri,
         title=error.problem.title,
         status=error.problem.status,
         detail=error.detail,
     )
-    return ErrorReply(sequence=sequence, time_s=time_s, error=info)
+
+
+def error_reply(sequence: int | None, time_s: float | None, error: ServiceError) -> ErrorReply:
+    """Return the reply that tells of `error`."""
+    return ErrorReply(sequence=sequence, time_s=time_s, error=error_info(error))

@@ -1,29 +1,15 @@
-"""One step of a session for clients without sockets: a connection as long as one frame."""
-
-from dataclasses import dataclass
+"""One step of a session for clients without sockets: a connection as long as one chunk."""
 
 from service.errors import Problem, ServiceError
 from service.sessions import Address, Outcome, Session, SessionStore, new_epoch
-from service.streams.replies import RESET, TrackOutputs, build_reply
-from service.streams.tracker import Tracker, TrackOptions
+from service.streams.replies import RESET
+from service.streams.subject import Chunk, Place, Said
 
 ATTEMPTS = 3
 
 
-@dataclass(frozen=True)
-class SingleFrame:
-    """What a client sends: the frame, and the number that its step is to have, if it says."""
-
-    frame: bytes
-    time_s: float
-    options: TrackOptions
-    step: int | None = None
-
-
-async def step_once(
-    store: SessionStore, tracker: Tracker, address: Address, asked: SingleFrame
-) -> bytes:
-    """Step the session by one frame; return the reply as JSON.
+async def step_once(store: SessionStore, address: Address, asked: Chunk[Said]) -> bytes:
+    """Step the session by one chunk; return the reply as JSON.
 
     A step that is the session's last one already is not made again: its reply is returned as it
     was. A session that the store has lost starts anew and its reply's status is `reset`. Raises
@@ -37,10 +23,10 @@ async def step_once(
             return repeated
         lost = lost or (found is None and (asked.step or 1) > 1)
         state, number = (None, 1) if found is None else (found.state, found.step + 1)
-        step = await tracker.step(asked.frame, asked.time_s, asked.options, state)
+        step = await asked.make(state)
         if lost:
             step.outputs.status = RESET
-        reply = _answer(step.outputs, asked, number)
+        reply = asked.reply(step.outputs, Place(number)).model_dump_json().encode()
         new = Session(new_epoch(), number, step.state, reply)
         outcome = await _commit(store, address, found, new)
         if outcome is Outcome.STORED:
@@ -79,8 +65,3 @@ def _find_reply(session: Session, expected: int | None) -> bytes | None:
         f"{expected} came",
         extensions={"step": session.step},
     )
-
-
-def _answer(outputs: TrackOutputs, asked: SingleFrame, step: int) -> bytes:
-    reply = build_reply(outputs, sequence=None, time_s=asked.time_s, step=step, stored=True)
-    return reply.model_dump_json().encode()

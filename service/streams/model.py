@@ -1,0 +1,71 @@
+"""One model as sessions and clips ask it: is it there, within which limits, for how long."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from service.errors import Problem, ServiceError
+from service.inference import Answer, Inference, Question
+from service.media.images import check_pixels, sniff
+from service.settings import Settings
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+
+class Model:
+    """Asks the model `name` within the limits of the settings."""
+
+    def __init__(self, name: str, inference: Inference, settings: Settings) -> None:
+        self.name = name
+        self.settings = settings
+        self._inference = inference
+
+    async def check_loaded(self) -> None:
+        """Raise ServiceError where the model is not served, or not yet."""
+        state = await self._inference.readiness()
+        if self.name not in state.models:
+            why = state.absent.get(self.name)
+            raise ServiceError(
+                Problem.UNAVAILABLE,
+                f"the model {self.name} is not loaded" + (f": {why}" if why else ""),
+                headers={"Retry-After": "10"},
+            )
+
+    def check_size(self, size: int) -> None:
+        """Raise ServiceError for a frame of too many bytes."""
+        if size > (most := self.settings.max_frame_bytes):
+            raise ServiceError(
+                Problem.BODY_TOO_LARGE, f"a frame may have {most} bytes; this one has {size}"
+            )
+
+    async def check_frame(self, frame: bytes) -> None:
+        """Raise ServiceError for an encoded frame that is none, or too large."""
+        self.check_size(len(frame))
+        header = await asyncio.to_thread(sniff, frame)
+        check_pixels(header, self.settings.max_frame_pixels)
+
+    async def ask(
+        self, inputs: Mapping[str, Any], options: Mapping[str, Any], state: bytes | None
+    ) -> Answer:
+        """Return the model's answer; raises ServiceError when it refuses or takes too long."""
+        timeout_s = self.settings.inference_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._inference.ask(self.name, Question(inputs, options, state))
+        except TimeoutError:
+            raise ServiceError(
+                Problem.TIMEOUT, f"no answer within {timeout_s:g} s", headers={"Retry-After": "1"}
+            ) from None
+
+
+def parse_into(kind: type[Parsed], values: Mapping[str, Any]) -> Parsed:
+    """Check options by their pydantic model; raises ServiceError naming all that do not fit."""
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        found = "; ".join(
+            f"{'.'.join(map(str, item['loc']))[:60]}: {item['msg']}" for item in error.errors()
+        )
+        raise ServiceError(Problem.INVALID_REQUEST, found) from error
