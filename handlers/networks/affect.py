@@ -1,0 +1,216 @@
+"""The affect networks of chapters 5 to 7: every variant configures the same few parts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from handlers.networks import combiner, discriminator, latent
+from handlers.networks.combiner import Combiner, Memory, Step
+from handlers.networks.conditional import Condition, ConditionalDiscriminator, Verdict
+from handlers.networks.discriminator import QUADRANTS, Discriminator
+from handlers.networks.gate import Concatenation, Fused, GatedUnit
+from handlers.networks.latent import LATENT_PX, Generator
+
+FACE, VOICE = "face", "voice"
+# Two sets of the 25 low-level descriptors of eGeMAPS (5.3.4).
+DESCRIPTORS = 50
+
+
+@dataclass(frozen=True)
+class AffectConfig:
+    """What an affect model is made of; `asdict` of it is what a checkpoint keeps.
+
+    `modalities` are "face", "voice" or both; two are joined by `fusion`, "concatenate" or "gate".
+    `recurrent` is the LSTM, `states` the number of past states that attention sees (0: none).
+    `generator` False leaves G out, `estimator` is "combiner" (chapters 6, 7) or "discriminator"
+    (chapter 5), the latter with `conditioned` given Z and sound descriptors. `size` is "thesis",
+    "compact" or, for tests, "tiny"; `norm` is G's, "instance" or "batch".
+    """
+
+    modalities: tuple[str, ...] = (FACE,)
+    fusion: str | None = None
+    recurrent: bool = False
+    states: int = 0
+    generator: bool = True
+    estimator: str = "combiner"
+    conditioned: bool = False
+    size: str = "compact"
+    norm: str = "instance"
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> "AffectConfig":
+        """The way back from `asdict`, also from JSON; an unknown key raises TypeError."""
+        return cls(**{**values, "modalities": tuple(values["modalities"])})
+
+
+_FRAME = AffectConfig()
+_FACES = AffectConfig(recurrent=True)
+_BOTH = (FACE, VOICE)
+
+# The thesis's systems. Disc to AEG-CD-SZ: chapter 5; ANCLaF: 6; the others: 7. Au and Vi differ
+# from Au-De and Vi-De in that they learned from inputs without degradations.
+VARIANTS: dict[str, AffectConfig] = {
+    "disc": AffectConfig(generator=False, estimator="discriminator"),
+    "aeg-cd": AffectConfig(estimator="discriminator"),
+    "aeg-cd-sz": AffectConfig(estimator="discriminator", conditioned=True),
+    "anclaf": _FRAME,
+    "anclaf-s": _FACES,
+    "anclaf-sa": replace(_FACES, states=8),
+    "vi": _FRAME,
+    "vi-de": _FRAME,
+    "vi-des": replace(_FACES, states=8),
+    "au": replace(_FRAME, modalities=(VOICE,)),
+    "au-de": replace(_FRAME, modalities=(VOICE,)),
+    "au-des": replace(_FACES, modalities=(VOICE,), states=8),
+    "avi-cas": replace(_FACES, modalities=_BOTH, states=8, fusion="concatenate"),
+    "avi-gas": replace(_FACES, modalities=_BOTH, states=8, fusion="gate"),
+}
+
+
+def variant(name: str, size: str = "compact", **changes: Any) -> AffectConfig:
+    """The configuration of a named variant; raises KeyError for a name that is none."""
+    return replace(VARIANTS[name], size=size, **changes)
+
+
+class Branch(nn.Module):
+    """G and D of one modality: an input to ZQ, its latent map with its quadrants (eq. 7.1-7.3)."""
+
+    def __init__(self, size: str, norm: str) -> None:
+        super().__init__()
+        self.generator = Generator(replace(latent.SIZES[size], norm=norm))
+        self.discriminator = Discriminator(discriminator.SIZES[size])
+        self.planes = self.generator.latent_channels + len(QUADRANTS)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """`(B, 3, 128, 128)` in [-1, 1] -> ZQ `(B, planes, 32, 32)`, quadrant logits `(B, 4)`.
+
+        D reads G's output. The last four planes of ZQ are constant: the quadrants' probabilities.
+        """
+        z, cleaned = self.generator(inputs)
+        logits = self.discriminator.quadrants(cleaned)
+        return with_quadrants(z, logits), logits
+
+
+def with_quadrants(z: Tensor, logits: Tensor) -> Tensor:
+    """Z `(B, C, 32, 32)` and quadrant logits `(B, 4)` -> ZQ `(B, C + 4, 32, 32)`."""
+    probabilities = logits.softmax(dim=-1).to(z.dtype)
+    planes = probabilities[:, :, None, None].expand(-1, -1, LATENT_PX, LATENT_PX)
+    return torch.cat([z, planes], dim=1)
+
+
+class AffectNetworks(nn.Module):
+    """G and D of every modality, their fusion, and C: chapters 6 and 7.
+
+    The way through is `encode` (each input alone), `join` (the modalities of a frame), `features`
+    (C's convolutions) and `step` or `sequence` (C's memory and answer). Everything before `step`
+    knows no time: it can be batched over frames, or kept once computed.
+    """
+
+    def __init__(self, config: AffectConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.branches = nn.ModuleDict(
+            {name: Branch(config.size, config.norm) for name in config.modalities}
+        )
+        self.planes = latent.SIZES[config.size].latent + len(QUADRANTS)
+        self.fusion = _fusion(config.fusion, self.planes, len(config.modalities))
+        planes = self.planes if self.fusion is None else self.fusion.planes
+        size = combiner.SIZES[config.size]
+        self.combiner = Combiner(size, planes, config.recurrent, config.states)
+
+    def encode(self, modality: str, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs of one modality `(B, 3, 128, 128)` in [-1, 1] -> ZQ, quadrant logits `(B, 4)`."""
+        return self.branches[modality](inputs)  # type: ignore[no-any-return]
+
+    def join(
+        self,
+        face: Tensor | None = None,
+        voice: Tensor | None = None,
+        has_face: Tensor | None = None,
+        has_voice: Tensor | None = None,
+    ) -> Fused:
+        """ZQ of a frame's modalities, `(B, planes, 32, 32)` each, -> the maps that C reads.
+
+        `has_face`, `has_voice` `(B,)` bool say which rows are there; without them all are. A
+        network of one modality passes that one on and looks at nothing else.
+        """
+        if self.fusion is None:
+            only = face if self.config.modalities == (FACE,) else voice
+            if only is None:
+                raise ValueError(f"this network needs ZQ of the {self.config.modalities[0]}")
+            return Fused(only, None)
+        if face is None or voice is None:
+            raise ValueError("this network joins face and voice; ZQ of both are needed")
+        everywhere = torch.ones(len(face), dtype=torch.bool, device=face.device)
+        return self.fusion(  # type: ignore[no-any-return]
+            face,
+            voice,
+            everywhere if has_face is None else has_face,
+            everywhere if has_voice is None else has_voice,
+        )
+
+    def features(self, planes: Tensor) -> Tensor:
+        """The maps that C reads -> its features `(B, feature_width)`."""
+        return self.combiner.features(planes)
+
+    def initial_memory(self, rows: int) -> Memory:
+        """What `rows` sequences remember at their start."""
+        return self.combiner.initial_memory(rows)
+
+    def step(self, features: Tensor, memory: Memory) -> Step:
+        """C's answer to one frame of every sequence, and what it remembers."""
+        return self.combiner.step(features, memory)
+
+    def sequence(self, features: Tensor, memory: Memory, present: Tensor | None = None) -> Step:
+        """C's answers to features `(B, T, feature_width)`; see `Combiner.sequence`."""
+        return self.combiner.sequence(features, memory, present)
+
+
+class ConditionalNetworks(nn.Module):
+    """Chapter 5: G, unless left out, and the discriminator that estimates affect itself."""
+
+    def __init__(self, config: AffectConfig) -> None:
+        super().__init__()
+        self.config = config
+        generator = replace(latent.SIZES[config.size], norm=config.norm)
+        self.generator = Generator(generator) if config.generator else None
+        condition = Condition()
+        if config.conditioned:
+            side = latent.INPUT_PX if config.size == "thesis" else LATENT_PX
+            condition = Condition(generator.latent, DESCRIPTORS, side)
+        self.discriminator = ConditionalDiscriminator(discriminator.SIZES[config.size], condition)
+
+    def forward(self, image: Tensor, descriptors: Tensor | None = None) -> Verdict:
+        """Faces `(B, 3, 128, 128)` in [-1, 1] and descriptors `(B, 50)`, where asked for."""
+        if self.generator is None:
+            return self.discriminator(image, None, descriptors)  # type: ignore[no-any-return]
+        z, cleaned = self.generator(image)
+        return self.discriminator(cleaned, z, descriptors)  # type: ignore[no-any-return]
+
+
+def build(config: AffectConfig) -> AffectNetworks | ConditionalNetworks:
+    """The networks of a configuration; raises ValueError where it makes no sense."""
+    if config.estimator == "discriminator":
+        if config.modalities != (FACE,) or (config.conditioned and not config.generator):
+            raise ValueError("the discriminator of chapter 5 needs the face, and G for its latent")
+        return ConditionalNetworks(config)
+    if config.estimator != "combiner" or not config.generator:
+        raise ValueError(f"estimator is {config.estimator!r}; combiner (with G) or discriminator")
+    return AffectNetworks(config)
+
+
+def _fusion(name: str | None, planes: int, modalities: int) -> Concatenation | GatedUnit | None:
+    if (name is None) != (modalities == 1):
+        raise ValueError(f"fusion {name!r} does not fit {modalities} modalities")
+    if name is None:
+        return None
+    kinds: dict[str, type[Concatenation] | type[GatedUnit]] = {
+        "concatenate": Concatenation,
+        "gate": GatedUnit,
+    }
+    if name not in kinds:
+        raise ValueError(f"unknown fusion {name!r}: concatenate or gate")
+    return kinds[name](planes)
