@@ -44,7 +44,7 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
         "tables",
     },
     {"gate", "middleware", "security", "streams"},
-    {"services"},
+    {"client", "services"},
     {"routes"},
     {"app"},
     {"server"},

@@ -1,0 +1,183 @@
+"""A live session from the client's side: frames in, replies out, whatever the network does."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Generic, Self, TypeVar
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from service.client.errors import close_refusal
+from service.client.retries import Retries
+from service.streams.messages import FRAME, HEADER
+
+Reply = TypeVar("Reply")
+Part = bytes | str
+Frame = tuple[bytes, float | None]
+
+HANG_UP_S = 1.0
+MOST_ASIDE = 64
+
+
+class LiveSession(Generic[Reply]):
+    """Sends frames and gets one reply for each, in their order; lost connections are made anew.
+
+    At most `ahead` frames are without a reply: `send` waits for one before it sends more. When the
+    connection ends, another one goes on with the same session and what has no reply is sent again.
+    Methods raise ProblemError for what the service refuses for good, such as a session that
+    somebody else has taken, and UnreachableError when it does not come back. `reply_s` is how long
+    a reply may take before the connection counts as lost, in seconds.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[ClientConnection]],
+        read: Callable[[str], Reply],
+        retries: Retries,
+        ahead: int = 2,
+        reply_s: float = 30.0,
+    ) -> None:
+        """Take how to connect, and how to read a reply: it raises ProblemError for others."""
+        self.ahead = ahead
+        self.reconnections = 0
+        self._connect = connect
+        self._read = read
+        self._retries = retries
+        self._reply_s = reply_s
+        self._socket: ClientConnection | None = None
+        self._unanswered: deque[tuple[Part, ...]] = deque()
+        self._replies: deque[Reply] = deque()
+        self._aside: deque[Part] = deque(maxlen=MOST_ASIDE)
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._socket = await self._connect()
+        except (OSError, WebSocketException) as error:
+            raise self._retries.explain(error) from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._hang_up()
+
+    @property
+    def unanswered(self) -> int:
+        """How many frames were sent that have no reply yet."""
+        return len(self._unanswered)
+
+    @property
+    def outstanding(self) -> int:
+        """How many replies `receive` can still give."""
+        return len(self._replies) + len(self._unanswered)
+
+    async def send(self, frame: bytes, time_s: float | None = None) -> None:
+        """Send an encoded picture, once fewer than `ahead` wait for their reply.
+
+        `time_s` is its time in seconds by any clock; without one that of its arrival counts.
+        """
+        while self.unanswered >= self.ahead:
+            self._replies.append(await self._next())
+        message = frame if time_s is None else HEADER.pack(FRAME, time_s) + frame
+        connected = self._socket is not None
+        self._unanswered.append((*self._aside, message))
+        self._aside.clear()
+        if connected:
+            await self._write([message])
+
+    async def reset(self) -> None:
+        """Let the session start anew with the next frame."""
+        await self._send_aside('{"type": "reset"}')
+
+    async def receive(self) -> Reply:
+        """Return the next reply; there must be a frame that waits for one."""
+        if self._replies:
+            return self._replies.popleft()
+        if not self._unanswered:
+            raise RuntimeError("no frame waits for a reply: send one first")
+        return await self._next()
+
+    async def step(self, frame: bytes, time_s: float | None = None) -> Reply:
+        """Send one picture and return the reply to it; those to earlier ones are skipped."""
+        await self.send(frame, time_s)
+        async for reply in self:
+            last = reply
+        return last
+
+    async def follow(self, frames: AsyncIterable[Frame] | Iterable[Frame]) -> AsyncIterator[Reply]:
+        """The replies to many pictures with their times, sent as fast as the service takes them."""
+        async for frame, time_s in _each(frames):
+            while self.unanswered >= self.ahead:
+                yield await self.receive()
+            await self.send(frame, time_s)
+        async for reply in self:
+            yield reply
+
+    async def __aiter__(self) -> AsyncIterator[Reply]:
+        """The replies to everything that was sent so far."""
+        while self.outstanding:
+            yield await self.receive()
+
+    async def _send_aside(self, part: Part) -> None:
+        """Send what gets no reply: it belongs to the next frame, and is sent again with that."""
+        self._aside.append(part)
+        await self._write([part])
+
+    async def _next(self) -> Reply:
+        reply = self._read(await self._read_text())
+        self._unanswered.popleft()
+        self._retries.succeeded()
+        return reply
+
+    async def _read_text(self) -> str:
+        while True:
+            if self._socket is None:
+                await self._resume()
+            elif (text := await self._guarded(self._socket.recv())) is not None:
+                return str(text)
+
+    async def _write(self, parts: Iterable[Part]) -> None:
+        """Send; what a lost connection has not taken, `_resume` sends."""
+        for part in parts:
+            if self._socket is not None:
+                await self._guarded(self._socket.send(part))
+
+    async def _guarded(self, exchange: Awaitable[Part | None]) -> Part | None:
+        """Await; let a connection go that has ended. Raises ProblemError if it has for good."""
+        try:
+            async with asyncio.timeout(self._reply_s):
+                return await exchange
+        except TimeoutError as error:
+            await self._hang_up()
+            self._retries.failed(error)
+        except ConnectionClosed as error:
+            await self._hang_up()
+            self._retries.failed(close_refusal(error) or error)
+        return None
+
+    async def _resume(self) -> None:
+        """Go on with the session by another connection; what has no reply is sent again."""
+        while self._socket is None:
+            await self._retries.pause()
+            try:
+                self._socket = await self._connect()
+            except (OSError, WebSocketException) as error:
+                self._retries.failed(error)
+        self.reconnections += 1
+        await self._write([part for parts in [*self._unanswered, self._aside] for part in parts])
+
+    async def _hang_up(self) -> None:
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HANG_UP_S):
+                    await socket.close()
+
+
+async def _each(frames: AsyncIterable[Frame] | Iterable[Frame]) -> AsyncIterator[Frame]:
+    if isinstance(frames, AsyncIterable):
+        async for frame in frames:
+            yield frame
+    else:
+        for frame in frames:
+            yield frame
