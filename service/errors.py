@@ -24,6 +24,8 @@ class Problem(Enum):
     TRUNCATED_IMAGE = 422, 1007, "The picture ends before it is complete"
     TOO_MANY_PIXELS = 422, 1009, "The picture declares too many pixels"
     INVALID_BOX = 422, 4422, "A box cannot be used"
+    INVALID_TIME = 422, 4422, "The times do not fit one another"
+    INVALID_SOUND = 422, 1007, "The sound cannot be used"
     INVALID_REQUEST = 422, 4422, "The request does not fit the interface"
     BODY_TOO_LARGE = 413, 1009, "The body is too large"
     BODY_TOO_SLOW = 408, 4408, "The body came too slowly"
