@@ -86,7 +86,7 @@ def share_with_sound(power: Floats, heard: NDArray[np.bool_]) -> float:
 def _power(pieces: Floats) -> Floats:
     """Mel power `(C, 128)` of signals `(C, 2048)`."""
     spectrum = np.fft.rfft(pieces * _hann()).astype(np.complex64, copy=False)
-    power: Floats = (spectrum.real**2 + spectrum.imag**2) @ filter_bank().T
+    power: Floats = (np.square(spectrum.real) + np.square(spectrum.imag)) @ filter_bank().T
     return power
 
 
