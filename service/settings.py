@@ -33,6 +33,9 @@ class Settings(BaseSettings):
         "auto", description="Device of the models: auto (CUDA where there is one), cpu, cuda:0..."
     )
     model_store: Path = Field(Path("model_store"), description="Folder of the weights.")
+    previous_model_store: Path | None = Field(
+        None, description="Folder of the weights before these: sessions begun on them go on there."
+    )
 
     redis_url: str | None = Field(
         None,

@@ -7,9 +7,12 @@ from typing import Any
 
 from aiohttp import ClientSession
 
+from service.inference.versions import weights_in
+
 FIRST_REST_S = 0.25
 LONGEST_REST_S = 5.0
 TOLERATED_FAILURES = 1
+GIVEN_UP_S = 60.0
 
 
 @dataclass
@@ -27,6 +30,16 @@ class Health:
     reason: str | None = "no worker has answered yet"
     device: str = "none"
     description: Mapping[str, Any] | None = None
+    answered_at: float = float("-inf")
+
+    @property
+    def weights(self) -> str | None:
+        """Hash of the weights that the model said it has."""
+        return weights_in(self.description)
+
+    def holds(self, weights: str) -> bool:
+        """Whether the version with these weights is here, or is away for a short time only."""
+        return self.weights == weights and time.monotonic() - self.answered_at < GIVEN_UP_S
 
     @property
     def works(self) -> bool:
@@ -40,6 +53,7 @@ class Health:
 
     def succeeded(self) -> None:
         """Note an answer."""
+        self.answered_at = time.monotonic()
         self.failures, self.rests_until, self.there, self.reason = 0, 0.0, True, None
 
     def failed(self, reason: str, there: bool | None) -> None:
@@ -53,11 +67,15 @@ class Health:
 
 @dataclass(eq=False)
 class Host:
-    """A worker server: `name` for people, `base` and `session` to send to."""
+    """A worker server: `name` for people, `base` and `session` to send to.
+
+    `rank` is the place of its address among the settings': the first is the one for new sessions.
+    """
 
     name: str
     base: str
     session: ClientSession
+    rank: int = 0
     in_flight: int = 0
     models: dict[str, Health] = field(default_factory=dict)
 

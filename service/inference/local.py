@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.inference.base import Answer, Question, Readiness
+from service.inference.versions import weights_in, weights_of
 from service.inference.wire import pack_question, unpack_answer
 from service.logs import fields
 from service.settings import Settings
@@ -22,7 +23,7 @@ HANDLERS: Mapping[str, tuple[str, str]] = {
     "track": ("handlers.track", "TrackHandler"),
     "affect": ("handlers.affect", "AffectHandler"),
 }
-# Models that a store may lack: by the folder that then is not there.
+# Models of sessions, which a store may lack: by the folder that then is not there.
 OPTIONAL: Mapping[str, str] = {"track": "dcrt", "affect": "avi-gas"}
 Result = TypeVar("Result")
 
@@ -41,11 +42,22 @@ class Handler(Protocol):
 
 @dataclass(frozen=True)
 class Loaded:
-    """Handlers by the name of their model, the device they are on, and what the store lacks."""
+    """Handlers by the name of their model, the device they are on, and what the store lacks.
+
+    `previous` are those of the version before, which the sessions that began on it finish on.
+    """
 
     device: str
     handlers: Mapping[str, Handler]
     absent: Mapping[str, str] = field(default_factory=dict)
+    previous: Mapping[str, Handler] = field(default_factory=dict)
+
+    def choose(self, model: str, weights: str | None) -> Handler | None:
+        """The handler for a state that these `weights` wrote, None for none."""
+        older = self.previous.get(model)
+        if weights is not None and older is not None and _weights(older) == weights:
+            return older
+        return self.handlers.get(model)
 
 
 class LocalInference:
@@ -74,7 +86,8 @@ class LocalInference:
                 f"the model store {settings.model_store.resolve()} is no folder; "
                 "COUNTENANCE_MODEL_STORE names the right one"
             )
-        return cls(lambda: load_handlers(settings.model_store, settings.device))
+        stores = settings.model_store, settings.previous_model_store
+        return cls(lambda: load_handlers(stores[0], settings.device, stores[1]))
 
     async def open(self) -> None:
         """Load every handler on the worker thread; raises what loading raises."""
@@ -94,14 +107,15 @@ class LocalInference:
 
     async def ask(self, model: str, question: Question) -> Answer:
         """Answer one question, in the order of asking; raises ServiceError."""
-        handler = self._loaded.handlers.get(model)
+        handler = self._loaded.choose(model, weights_of(question.state))
         if handler is None:
             raise ServiceError(Problem.UNAVAILABLE, f"the model {model} is not loaded")
         return await self._run(lambda: _answer(handler, question))
 
     async def describe(self) -> list[dict[str, Any]]:
         """Return what the handlers say of themselves."""
-        return [handler.describe() for handler in self._loaded.handlers.values()]
+        loaded = (*self._loaded.handlers.values(), *self._loaded.previous.values())
+        return [handler.describe() for handler in loaded]
 
     async def readiness(self) -> Readiness:
         """Ready means that the handlers are loaded: they are, all of them, or none is."""
@@ -117,22 +131,48 @@ class LocalInference:
         return await loop.run_in_executor(self._executor, lambda: context.run(work))
 
 
-def load_handlers(model_store: Path, device: str) -> Loaded:
+def load_handlers(model_store: Path, device: str, previous_store: Path | None = None) -> Loaded:
     """Make every handler from the weights in `model_store`; raises what loading raises.
 
-    An optional model whose folder is not there is left out, one that is broken is not.
+    An optional model whose folder is not there is left out, one that is broken is not. Of
+    `previous_store` the models of sessions are loaded too, where their weights differ.
     """
     device = resolve_device(device)
     handlers: dict[str, Handler] = {}
     absent: dict[str, str] = {}
-    for name, (module, cls) in HANDLERS.items():
+    for name in HANDLERS:
         if name in OPTIONAL and not (model_store / OPTIONAL[name]).is_dir():
             logger.warning("model not in the store", extra=fields(model=name))
             absent[name] = f"the model store has no folder {OPTIONAL[name]}"
             continue
-        handlers[name] = getattr(importlib.import_module(module), cls)(model_store, device)
-        logger.info("model loaded", extra=fields(model=name, device=device))
-    return Loaded(device, handlers, absent)
+        handlers[name] = _load(name, model_store, device)
+    previous = {} if previous_store is None else _load_previous(handlers, previous_store, device)
+    return Loaded(device, handlers, absent, previous)
+
+
+def _load_previous(newer: Mapping[str, Handler], store: Path, device: str) -> dict[str, Handler]:
+    found = {
+        name: _load(name, store, device)
+        for name, folder in OPTIONAL.items()
+        if name in newer and (store / folder).is_dir()
+    }
+    return {
+        name: handler
+        for name, handler in found.items()
+        if _weights(handler) != _weights(newer[name])
+    }
+
+
+def _load(name: str, store: Path, device: str) -> Handler:
+    module, cls = HANDLERS[name]
+    handler: Handler = getattr(importlib.import_module(module), cls)(store, device)
+    told = fields(model=name, device=device, version=handler.describe().get("version"))
+    logger.info("model loaded", extra=told)
+    return handler
+
+
+def _weights(handler: Handler) -> str | None:
+    return weights_in(handler.describe())
 
 
 def resolve_device(device: str) -> str:

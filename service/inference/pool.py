@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import BaseConnector, ClientSession, DummyCookieJar, TCPConnector, UnixConnector
 
 from service.inference.hosts import Host
+from service.inference.versions import version_order
 
 DEFAULT_PORT = 8080
 UNIX = "unix:"
@@ -40,11 +41,11 @@ class HostPool:
     async def open(self) -> None:
         """Make connections possible and look names up; a name that is unknown is no error."""
         self._tcp = self._session(TCPConnector(limit=0))
-        for address in self._addresses:
+        for rank, address in enumerate(self._addresses):
             if address.startswith(UNIX):
                 path = address.removeprefix(UNIX)
                 session = self._session(UnixConnector(path, limit=0))
-                self._hosts[address] = Host(address, "http://localhost", session)
+                self._hosts[address] = Host(address, "http://localhost", session, rank)
         await self.refresh()
 
     async def close(self) -> None:
@@ -59,7 +60,7 @@ class HostPool:
 
         A name that cannot be looked up keeps the hosts that it had.
         """
-        for address in self._addresses:
+        for rank, address in enumerate(self._addresses):
             if address.startswith(UNIX):
                 continue
             parts = urlsplit(address)
@@ -69,17 +70,52 @@ class HostPool:
             except OSError as error:
                 logger.debug("%s cannot be looked up: %s", address, error)
                 continue
-            self._replace(address, [_base(ip, port) for ip in found])
+            self._replace(address, rank, [_base(ip, port) for ip in found])
+
+    def candidates(self, model: str, weights: str | None) -> list[Host]:
+        """The hosts that may be asked: those that hold the version of a state, else all.
+
+        A version that is only away for a moment is waited for: another one would start the
+        session anew.
+        """
+        if weights is not None:
+            holding = [host for host in self.hosts if host.health(model).holds(weights)]
+            if holding:
+                return holding
+        return self.hosts
+
+    def newest(self, model: str) -> str | None:
+        """Weights of the version for new sessions: at the first address, then of the last number.
+
+        None where no host has told its version.
+        """
+        working = [host for host in self.hosts if host.health(model).works]
+        best = max(
+            working,
+            key=lambda host: (-host.rank, version_order(host.health(model).description)),
+            default=None,
+        )
+        return None if best is None else best.health(model).weights
 
     def choose(
-        self, model: str, refused: Collection[Host] = (), failed: Collection[Host] = ()
+        self,
+        model: str,
+        refused: Collection[Host] = (),
+        failed: Collection[Host] = (),
+        weights: str | None = None,
     ) -> Host | None:
-        """The host to ask: has not refused, not failed, not resting, least busy, in this order."""
+        """The host to ask for a state of these `weights`, None for none.
+
+        One that has not refused, not failed, has the newest version, is not resting, is least
+        busy, in this order.
+        """
+        newest = self.newest(model)
         return min(
-            self._hosts.values(),
+            self.candidates(model, weights),
             key=lambda host: (
                 host in refused,
                 host in failed,
+                host.health(model).weights not in (None, newest),
                 host.health(model).rests,
                 host.in_flight,
                 random.random(),
@@ -87,7 +123,7 @@ class HostPool:
             default=None,
         )
 
-    def _replace(self, address: str, found: Sequence[str]) -> None:
+    def _replace(self, address: str, rank: int, found: Sequence[str]) -> None:
         assert self._tcp is not None
         names = {f"{address} ({base})": base for base in found}
         for name in [name for name in self._hosts if name.startswith(f"{address} (")]:
@@ -97,7 +133,7 @@ class HostPool:
         for name, base in names.items():
             if name not in self._hosts:
                 logger.info("worker %s found", name)
-                self._hosts[name] = Host(name, base, self._tcp)
+                self._hosts[name] = Host(name, base, self._tcp, rank)
 
     def _session(self, connector: BaseConnector) -> ClientSession:
         session = ClientSession(

@@ -29,6 +29,7 @@ class Probes:
 
     def __init__(self, pool: HostPool) -> None:
         self._pool = pool
+        self._asked = False
 
     async def run(self) -> None:
         """Look names up and ask everybody, until cancelled; sooner again while something is ill."""
@@ -44,9 +45,13 @@ class Probes:
         await self._pool.refresh()
         asked = [(host, model) for host in self._pool.hosts for model in MODELS]
         await asyncio.gather(*(_probe(host, model) for host, model in asked))
+        self._asked = True
 
     def readiness(self) -> Readiness:
-        """Ready: some model works, and none that a host has fails at all of its hosts."""
+        """Ready: some model works, and none that a host has fails at all of its hosts.
+
+        Until everybody has been asked once, nobody knows where the versions of a model are.
+        """
         working: list[str] = []
         reasons: list[str] = []
         for model in MODELS:
@@ -56,6 +61,8 @@ class Probes:
                 reasons += self._ills(model)
         if not working and not reasons:
             reasons = self._absences()
+        if not self._asked:
+            working, reasons = [], reasons or ["not every worker has answered yet"]
         ready, reason = not reasons, "; ".join(reasons) or None
         return Readiness(ready, ", ".join(self._devices()) or "none", tuple(working), reason)
 

@@ -12,6 +12,7 @@ from service.inference.calls import RETRY_AFTER_S, CallError, Failure, call
 from service.inference.hosts import Host
 from service.inference.pool import HostPool
 from service.inference.probes import Probes
+from service.inference.versions import weights_of
 from service.inference.wire import pack_question, unpack_answer
 from service.logs import fields
 from service.settings import Settings
@@ -30,6 +31,9 @@ class TorchServeInference:
     A question is asked once more where its first try fails: at another host if there is one, else
     at the same, which answers when its worker is back. A first try has a share of the whole time
     only. A host that refuses the connection does not count as a try.
+
+    Versions of a model may be served side by side: a session goes on at the hosts that hold the
+    version which wrote its state, a new one begins at the newest.
     """
 
     def __init__(self, pool: HostPool, settings: Settings) -> None:
@@ -69,7 +73,7 @@ class TorchServeInference:
             )
         self._in_flight += 1
         try:
-            return await self._deliver(model, pack_question(question))
+            return await self._deliver(model, question)
         finally:
             self._in_flight -= 1
 
@@ -83,12 +87,13 @@ class TorchServeInference:
         """Ready means that every model that the workers have answers at one host at least."""
         return self._probes.readiness()
 
-    async def _deliver(self, model: str, body: bytes) -> Answer:
+    async def _deliver(self, model: str, question: Question) -> Answer:
+        body, weights = pack_question(question), weights_of(question.state)
         total_s, first_s = self._times(model)
         deadline = time.monotonic() + total_s
         refused: set[Host] = set()
         failed: set[Host] = set()
-        while (host := self._pool.choose(model, refused, failed)) is not None:
+        while (host := self._pool.choose(model, refused, failed, weights)) is not None:
             timeout_s = deadline - time.monotonic() if failed else first_s
             if host in failed:
                 await asyncio.sleep(PAUSE_S)
@@ -97,7 +102,7 @@ class TorchServeInference:
             except CallError as error:
                 last = bool(failed) and error.failure is not Failure.REFUSED
                 (refused if error.failure is Failure.REFUSED else failed).add(host)
-                nowhere = refused.issuperset(self._pool.hosts)
+                nowhere = refused.issuperset(self._pool.candidates(model, weights))
                 if last or nowhere or not error.failure.repeatable:
                     raise error.as_problem() from error
                 told = fields(model=model, host=host.name, reason=str(error))

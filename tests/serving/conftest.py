@@ -9,6 +9,7 @@ import pytest
 
 from service.inference.torchserve import TorchServeInference
 from service.settings import Settings
+from tests.service.redis_server import RedisServer
 from tests.serving.workers import FakeWorker
 
 
@@ -46,3 +47,11 @@ async def connect() -> AsyncIterator[Callable[..., object]]:
     yield make
     for client in clients:
         await client.close()
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A real Redis that a test may harm."""
+    server = RedisServer()
+    yield server
+    server.close()

@@ -24,7 +24,7 @@ from tests.serving.composing import lay_over, load, script_of, variables_of
 ROOT = Path(__file__).parents[2]
 BASE, CPU = ROOT / "docker-compose.yml", ROOT / "docker-compose.cpu.yml"
 SCHEMA = json.loads((Path(__file__).parent / "compose.schema.json").read_text())
-PRIVATE = ("models", "redis", "setup")
+MODELS = ("models", "models-previous")
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,10 @@ def test_the_files_fit_the_specification_with_and_without_a_gpu(compose):
     validator.validate(compose)
     without = lay_over(compose, load(CPU))
     validator.validate(without)
-    resources = without["services"]["models"]["deploy"]["resources"]
-    assert "reservations" not in resources
-    assert resources["limits"] == compose["services"]["models"]["deploy"]["resources"]["limits"]
+    for name in MODELS:
+        resources = without["services"][name]["deploy"]["resources"]
+        assert "reservations" not in resources
+        assert resources["limits"] == compose["services"][name]["deploy"]["resources"]["limits"]
 
 
 def test_only_the_service_is_published_and_only_here(compose):
@@ -50,11 +51,20 @@ def test_only_the_service_is_published_and_only_here(compose):
 
 def test_models_and_redis_reach_only_the_service(compose):
     services, networks = compose["services"], compose["networks"]
-    for name in ("models", "redis"):
-        (network,) = services[name]["networks"]
+    for names in (MODELS, ("redis",)):
+        (network,) = {network for name in names for network in services[name]["networks"]}
         assert networks[network] == {"internal": True}
         users = [other for other in services if network in services[other].get("networks", [])]
-        assert sorted(users) == sorted([name, "service"])
+        assert sorted(users) == sorted([*names, "service"])
+
+
+def test_the_version_before_starts_only_when_it_is_asked_for_and_is_otherwise_the_same(compose):
+    newer, older = (dict(compose["services"][name]) for name in MODELS)
+    assert older.pop("profiles") == ["previous"]
+    for service in (newer, older):
+        service.pop("image")
+    newer.pop("build")
+    assert older == newer
 
 
 def test_every_container_is_bounded_and_has_no_rights(compose):
@@ -67,8 +77,9 @@ def test_every_container_is_bounded_and_has_no_rights(compose):
 
 
 def test_no_secret_is_in_the_environment_or_shown_to_the_models(compose):
-    assert "environment" not in compose["services"]["models"]
-    assert "volumes" not in compose["services"]["models"]
+    for name in MODELS:
+        assert "environment" not in compose["services"][name]
+        assert "volumes" not in compose["services"][name]
     for service in compose["services"].values():
         for name, value in service.get("environment", {}).items():
             assert not any(word in name for word in ("PASSWORD", "TOKEN", "SECRET")), value
@@ -88,7 +99,7 @@ def test_the_settings_of_the_service_are_settings(compose, tmp_path, monkeypatch
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     settings = Settings(host="0.0.0.0")
-    assert settings.workers == ("http://models:8080",)
+    assert settings.workers == tuple(f"http://{name}:8080" for name in MODELS)
     assert settings.redis_url == "redis://countenance:x@redis:6379/0"
     assert settings.allowed_hosts == ("localhost", "127.0.0.1")
 
