@@ -1,7 +1,8 @@
-"""A request's body into the bytes of one picture, bounded in size and time while it is read."""
+"""A request's body into the bytes of its files, bounded in size and time while it is read."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from starlette.datastructures import FormData, UploadFile
@@ -14,7 +15,24 @@ from service.settings import Settings
 FIELD = "image"
 MULTIPART = "multipart/form-data"
 MULTIPART_OVERHEAD_BYTES = 64 * 1024
+SPOOL_BYTES = 2**20
 UNDECLARED = frozenset({"", "application/octet-stream", "image/*"})
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How large and how slow a body may be; `what` names it, as in `a picture`."""
+
+    what: str
+    most_bytes: int
+    time_s: float
+    pause_s: float
+
+    @classmethod
+    def of_picture(cls, settings: Settings) -> "Bounds":
+        """What the settings allow a picture."""
+        pause_s = settings.read_idle_timeout_s
+        return cls("a picture", settings.max_upload_bytes, settings.read_timeout_s, pause_s)
 
 
 @dataclass(frozen=True)
@@ -25,18 +43,20 @@ class Upload:
     media_type: str | None
 
 
-class _InMemoryParser(MultiPartParser):
-    """Pictures are never written to disk: the body's own bound is the bound of the memory."""
+class _Parser(MultiPartParser):
+    """Files of up to `in_memory` bytes are never written to disk."""
 
-    def __init__(self, request: Request, chunks: AsyncGenerator[bytes, None], size: int) -> None:
+    def __init__(
+        self, request: Request, chunks: AsyncGenerator[bytes, None], files: int, in_memory: int
+    ) -> None:
         super().__init__(
             request.headers,
             chunks,
-            max_files=1,
+            max_files=files,
             max_fields=4,
             max_part_size=MULTIPART_OVERHEAD_BYTES,
         )
-        self.spool_max_size = size + 1
+        self.spool_max_size = in_memory + 1
 
 
 async def read_upload(request: Request, settings: Settings) -> Upload:
@@ -45,18 +65,55 @@ async def read_upload(request: Request, settings: Settings) -> Upload:
     Raises ServiceError: unsupported-media-type before anything is read, body-too-large and
     body-too-slow while reading, empty-body and invalid-multipart after.
     """
+    bounds = Bounds.of_picture(settings)
     declared = essence(request.headers.get("content-type", ""))
     if declared == MULTIPART:
-        return await _read_multipart(request, settings)
+        return (await read_files(request, bounds, (FIELD,)))[FIELD]
+    return await read_picture(request, bounds, FIELD)
+
+
+async def read_picture(request: Request, bounds: Bounds, field: str) -> Upload:
+    """Read a raw picture; `field` is where a form would have it. Raises as read_upload."""
+    declared = essence(request.headers.get("content-type", ""))
     if declared not in UNDECLARED and not declared.startswith("image/"):
         raise ServiceError(
             Problem.UNSUPPORTED_MEDIA_TYPE,
             f"the body is declared as {declared!r}; send a picture as image/jpeg, image/png, "
-            f"image/webp or image/bmp, or as the field `{FIELD}` of {MULTIPART}",
+            f"image/webp or image/bmp, or as the field `{field}` of {MULTIPART}",
         )
-    limit = settings.max_upload_bytes
-    data = b"".join([chunk async for chunk in _bounded(request, settings, limit)])
-    return _upload(data, declared, "the body")
+    data = b"".join([chunk async for chunk in bounded(request, bounds)])
+    if not data:
+        raise ServiceError(Problem.EMPTY_BODY, f"the body holds no bytes; send {bounds.what}")
+    return Upload(data, None if declared in UNDECLARED else declared)
+
+
+async def read_files(request: Request, bounds: Bounds, names: Sequence[str]) -> dict[str, Upload]:
+    """Read a form's files in the fields `names`, one at least; raises as read_upload."""
+    async with open_form(request, bounds, names, in_memory=True) as files:
+        return {
+            name: Upload(await file.read(), media_type_of(file)) for name, file in files.items()
+        }
+
+
+@asynccontextmanager
+async def open_form(
+    request: Request, bounds: Bounds, names: Sequence[str], in_memory: bool
+) -> AsyncIterator[dict[str, UploadFile]]:
+    """Read a form and give its files in the fields `names`, one at least, none of them empty.
+
+    Files that are not kept in memory lie in temporary files until the end of the block.
+    """
+    most = bounds.most_bytes + MULTIPART_OVERHEAD_BYTES
+    chunks = bounded(request, bounds, most)
+    try:
+        parser = _Parser(request, chunks, len(names), most if in_memory else SPOOL_BYTES)
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise ServiceError(Problem.INVALID_MULTIPART, error.message) from error
+    try:
+        yield _take_files(form, names, bounds)
+    finally:
+        await form.close()
 
 
 def essence(content_type: str) -> str:
@@ -64,53 +121,55 @@ def essence(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-async def _read_multipart(request: Request, settings: Settings) -> Upload:
-    limit = settings.max_upload_bytes
-    chunks = _bounded(request, settings, limit + MULTIPART_OVERHEAD_BYTES)
-    try:
-        form = await _InMemoryParser(request, chunks, limit + MULTIPART_OVERHEAD_BYTES).parse()
-    except MultiPartException as error:
-        raise ServiceError(Problem.INVALID_MULTIPART, error.message) from error
-    try:
-        upload = await _take_file(form)
-    finally:
-        await form.close()
-    if len(upload.data) > limit:
-        raise ServiceError(Problem.BODY_TOO_LARGE, _at_most(limit))
-    return upload
+def media_type_of(file: UploadFile) -> str | None:
+    """Return the media type that a form declares for a file, None for none."""
+    declared = essence(file.content_type or "")
+    return None if declared in UNDECLARED else declared
 
 
-async def _take_file(form: FormData) -> Upload:
-    file = form.get(FIELD)
-    if not isinstance(file, UploadFile):
+def _take_files(form: FormData, names: Sequence[str], bounds: Bounds) -> dict[str, UploadFile]:
+    files = {name: file for name in names if isinstance(file := form.get(name), UploadFile)}
+    if not files:
         found = ", ".join(f"`{name}`" for name in form) or "no fields"
         raise ServiceError(
             Problem.INVALID_MULTIPART,
-            f"a file in the field `{FIELD}` is needed, with a filename; found {found[:200]}",
+            f"a file in the field {' or '.join(f'`{name}`' for name in names)} is needed, with a "
+            f"filename; found {found[:200]}",
         )
-    return _upload(await file.read(), essence(file.content_type or ""), f"the field `{FIELD}`")
+    for name, file in files.items():
+        if not file.size:
+            raise ServiceError(
+                Problem.EMPTY_BODY, f"the field `{name}` holds no bytes; send {bounds.what}"
+            )
+        if file.size > bounds.most_bytes:
+            raise ServiceError(Problem.BODY_TOO_LARGE, _at_most(bounds))
+    return files
 
 
-async def _bounded(request: Request, settings: Settings, limit: int) -> AsyncGenerator[bytes, None]:
-    """Yield the body's chunks; stops with an error as soon as it is too large or too slow."""
+async def bounded(
+    request: Request, bounds: Bounds, most_bytes: int | None = None
+) -> AsyncGenerator[bytes, None]:
+    """Yield the body's chunks; stops with an error as soon as it is too large or too slow.
+
+    `most_bytes` is the body's own bound where that is not its file's.
+    """
+    limit = bounds.most_bytes if most_bytes is None else most_bytes
     if (declared := _declared_length(request)) is not None and declared > limit:
-        raise _cut_short(Problem.BODY_TOO_LARGE, _at_most(settings.max_upload_bytes))
+        raise _cut_short(Problem.BODY_TOO_LARGE, _at_most(bounds))
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + settings.read_timeout_s
+    deadline = loop.time() + bounds.time_s
     chunks, received = request.stream(), 0
     while True:
         try:
-            async with asyncio.timeout_at(
-                min(deadline, loop.time() + settings.read_idle_timeout_s)
-            ):
+            async with asyncio.timeout_at(min(deadline, loop.time() + bounds.pause_s)):
                 chunk = await anext(chunks, None)
         except TimeoutError:
-            raise _cut_short(Problem.BODY_TOO_SLOW, _at_rate(settings, received)) from None
+            raise _cut_short(Problem.BODY_TOO_SLOW, _at_rate(bounds, received)) from None
         if chunk is None:
             return
         received += len(chunk)
         if received > limit:
-            raise _cut_short(Problem.BODY_TOO_LARGE, _at_most(settings.max_upload_bytes))
+            raise _cut_short(Problem.BODY_TOO_LARGE, _at_most(bounds))
         yield chunk
 
 
@@ -119,23 +178,17 @@ def _declared_length(request: Request) -> int | None:
     return int(length) if length.isascii() and length.isdigit() else None
 
 
-def _upload(data: bytes, declared: str, what: str) -> Upload:
-    if not data:
-        raise ServiceError(Problem.EMPTY_BODY, f"{what} holds no bytes; send a picture")
-    return Upload(data, None if declared in UNDECLARED else declared)
-
-
 def _cut_short(problem: Problem, detail: str) -> ServiceError:
     """Return the error for an upload whose rest will not be read: its connection ends with it."""
     return ServiceError(problem, detail, headers={"Connection": "close"})
 
 
-def _at_most(limit: int) -> str:
-    return f"a picture may have at most {limit} bytes; this one has more"
+def _at_most(bounds: Bounds) -> str:
+    return f"{bounds.what} may have at most {bounds.most_bytes} bytes; this one has more"
 
 
-def _at_rate(settings: Settings, received: int) -> str:
+def _at_rate(bounds: Bounds, received: int) -> str:
     return (
-        f"{received} bytes came; an upload may take {settings.read_timeout_s:g} s and pause for "
-        f"{settings.read_idle_timeout_s:g} s"
+        f"{received} bytes came; an upload may take {bounds.time_s:g} s and pause for "
+        f"{bounds.pause_s:g} s"
     )

@@ -1,0 +1,108 @@
+"""A binary message of an affect socket into a frame or sound with its time, and whether it may be.
+
+A message is one kind byte (`F` frame, `S` sound), eight bytes of little-endian float64, the time in
+seconds, then an encoded picture, or 16-bit little-endian mono PCM at 22 050 Hz whose first sample
+is at that time. A frame without a picture is a moment that nothing is seen of.
+"""
+
+import math
+
+from service.errors import Problem, ServiceError
+from service.streams.mailbox import Kind
+from service.streams.messages import FRAME, HEADER
+from service.streams.sounds import RATE_HZ, Sound, check_pcm, to_samples
+
+SOUND = b"S"
+KINDS = {FRAME: Kind.FRAME, SOUND: Kind.SOUND}
+LATEST_S = 1e10
+TOLERANCE_S = 2.0  # how far sound may be behind or ahead
+
+
+def kind_of(message: bytes) -> Kind:
+    """Return what a message was sent as."""
+    return KINDS.get(message[:1], Kind.MESSAGE)
+
+
+def split_message(message: bytes) -> tuple[float, bytes]:
+    """Return a message's time and what is behind its header; raises ServiceError."""
+    if kind_of(message) is Kind.MESSAGE:
+        found = f"{message[:1]!r}" if message else "nothing"
+        raise ServiceError(
+            Problem.INVALID_REQUEST,
+            f"a binary message begins with `F` (frame) or `S` (sound); found {found}",
+        )
+    if len(message) < HEADER.size:
+        raise ServiceError(
+            Problem.INVALID_REQUEST,
+            f"the header of a message has {HEADER.size} bytes; {len(message)} came",
+        )
+    _, time_s = HEADER.unpack_from(message)
+    return check_time(time_s), message[HEADER.size :]
+
+
+def check_time(time_s: float) -> float:
+    """Return a time in seconds; raises ServiceError for one that cannot be."""
+    if not math.isfinite(time_s) or not 0 <= time_s <= LATEST_S:
+        raise ServiceError(
+            Problem.INVALID_TIME, f"the time is {time_s}; seconds from 0 to {LATEST_S:g} are needed"
+        )
+    return time_s
+
+
+def read_sound(time_s: float, pcm: bytes) -> Sound:
+    """Return sound whose first sample is at a time; raises ServiceError."""
+    return Sound(to_samples(check_time(time_s)), check_pcm(pcm))
+
+
+class StreamClock:
+    """What time it is in a stream whose frames and sound come by their own times.
+
+    It goes on between messages, so that a stream that was silent for a while is not early
+    afterwards.
+    """
+
+    def __init__(self) -> None:
+        self._frame_s: float | None = None  # time of the newest frame
+        self._latest_s: float | None = None  # of frames and ends of sound
+        self._arrived_s = 0.0
+
+    def check_frame(self, time_s: float) -> None:
+        """Raise ServiceError for a frame that is not later than the one before it."""
+        if self._frame_s is not None and time_s <= self._frame_s:
+            raise ServiceError(
+                Problem.INVALID_TIME,
+                f"times of frames increase: {time_s:g} s came after {self._frame_s:g} s; "
+                "a reset begins anew",
+            )
+
+    def note_frame(self, time_s: float, arrived_s: float) -> None:
+        """Let the newest frame be this one, which arrived at a time of the process."""
+        self._frame_s = time_s
+        self._note(time_s, arrived_s)
+
+    def check_sound(self, sound: Sound, arrived_s: float) -> None:
+        """Raise ServiceError for sound that is too late or too early to be heard."""
+        start_s, end_s = sound.start / RATE_HZ, sound.end / RATE_HZ
+        if self._frame_s is not None and end_s < self._frame_s - TOLERANCE_S:
+            late_s = self._frame_s - end_s
+            raise ServiceError(
+                Problem.INVALID_TIME,
+                f"the sound is {late_s:.2f} s behind the newest frame; at most "
+                f"{TOLERANCE_S:g} s can be made good",
+            )
+        if self._latest_s is not None:
+            early_s = start_s - (self._latest_s + max(0.0, arrived_s - self._arrived_s))
+            if early_s > TOLERANCE_S:
+                raise ServiceError(
+                    Problem.INVALID_TIME,
+                    f"the sound is {early_s:.2f} s ahead of the stream; at most "
+                    f"{TOLERANCE_S:g} s can wait",
+                )
+
+    def note_sound(self, sound: Sound, arrived_s: float) -> None:
+        """Let the stream have come as far as this sound."""
+        self._note(sound.end / RATE_HZ, arrived_s)
+
+    def _note(self, time_s: float, arrived_s: float) -> None:
+        if self._latest_s is None or time_s >= self._latest_s:
+            self._latest_s, self._arrived_s = time_s, arrived_s

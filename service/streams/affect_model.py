@@ -1,0 +1,97 @@
+"""A run of moments with its sound and a state into the model's answer, live or from a clip."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.errors import Problem, ServiceError
+from service.inference import Inference
+from service.metrics import Metrics
+from service.settings import Settings
+from service.streams.affect_replies import AffectFrame, AffectOutputs
+from service.streams.model import Model, parse_into
+from service.streams.sounds import Sound
+from service.streams.subject import Step
+
+MODEL = "affect"
+LOST = "lost"
+VOICE = "voice"
+
+Frame = bytes | Mapping[str, Any] | None
+
+
+class AffectOptions(BaseModel):
+    """How moments are estimated; names that are not listed here are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    variant: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9-]{1,40}$",
+        description="Another network of the model, such as `vi-des`; its own one if not given.",
+    )
+    min_face_px: int = Field(
+        default=40, ge=12, le=4096, description="Smallest face that is looked for, in pixels."
+    )
+
+
+class AffectSocketOptions(AffectOptions):
+    """The options of a socket, in its address or in a text message before the first frame."""
+
+    drop: bool = Field(
+        default=True,
+        description="Whether a newer frame replaces one that still waits; false for files.",
+    )
+
+
+def parse_affect_options(values: Mapping[str, Any]) -> AffectSocketOptions:
+    """Check a socket's options; raises ServiceError naming every one that does not fit."""
+    return parse_into(AffectSocketOptions, values)
+
+
+class AffectModel(Model):
+    """Asks the model `affect`, within the limits of the settings."""
+
+    def __init__(self, inference: Inference, settings: Settings) -> None:
+        super().__init__(MODEL, inference, settings)
+
+    async def step(
+        self,
+        frames: Sequence[Frame],
+        times_s: Sequence[float],
+        sound: Sound | None,
+        options: AffectOptions,
+        state: bytes | None,
+    ) -> Step[AffectOutputs]:
+        """Estimate up to 8 moments, one an entry of `frames`; raises ServiceError.
+
+        A frame is an encoded picture, an array as the wire has it, or None for no picture at that
+        time. The sound, if any, is heard before the first moment is estimated.
+        """
+        inputs = {
+            "frames": list(frames),
+            "times_s": list(times_s),
+            "sound": None if sound is None else sound.on_the_wire(),
+        }
+        answer = await self.ask(inputs, self._options(options), state)
+        outputs = AffectOutputs.model_validate(answer.outputs)
+        if len(outputs.frames) != len(frames):
+            raise ServiceError(Problem.INTERNAL, "the model did not answer every frame")
+        return Step(outputs, answer.state)
+
+    def _options(self, options: AffectOptions) -> dict[str, Any]:
+        asked: dict[str, Any] = {
+            "min_face_px": options.min_face_px,
+            "max_pixels": self.settings.max_frame_pixels,
+        }
+        return asked if options.variant is None else {**asked, "variant": options.variant}
+
+
+def measure_frames(frames: Sequence[AffectFrame], metrics: Metrics) -> None:
+    """Record the gates, the faces that are out of sight, and where the voice was used."""
+    for frame in frames:
+        if frame.gate is not None:
+            metrics.gate.labels(MODEL).observe(frame.gate)
+        metrics.voice.labels(MODEL).inc(VOICE in frame.used)
+        metrics.faces_lost.labels(MODEL).inc(frame.face is not None and frame.face.status == LOST)

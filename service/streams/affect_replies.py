@@ -1,0 +1,127 @@
+"""What is said of a moment's affect, and what a session of it is answered."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from service.schemas import Body, Box, Finite, ModelVersion, Number, Share
+from service.streams.replies import ErrorInfo, FaceStatus
+
+QUADRANTS = ("positive-active", "negative-active", "negative-passive", "positive-passive")
+Quadrant = Literal["positive-active", "negative-active", "negative-passive", "positive-passive"]
+Signed = Annotated[Finite, Field(ge=-1, le=1), AfterValidator(lambda value: round(value, 5))]
+
+
+class AffectFace(Body):
+    """The face that was looked at; the box is in pixels of the upright picture."""
+
+    track_id: int = Field(description="Number of the face within its session or clip.")
+    status: FaceStatus = Field(
+        description="`tracking`: followed, or new; `redetected`: found again by the detector; "
+        "`lost`: not seen in this frame, the box is the last valid one."
+    )
+    box: Box = Field(description="Corners x1, y1, x2, y2 of the box around the face, in pixels.")
+    face_probability: Share | None = Field(
+        description="The validator's probability in [0, 1] that this is a face; null where it was "
+        "not asked."
+    )
+
+
+class AffectFrame(Body):
+    """Valence and arousal of one moment, and what they were seen and heard from."""
+
+    time_s: Finite = Field(description="Time of the moment, in seconds.")
+    valence: Signed | None = Field(
+        description="How pleasant, in [-1, 1]; null where neither face nor voice could be used."
+    )
+    arousal: Signed | None = Field(
+        description="How active, in [-1, 1]; null where neither face nor voice could be used."
+    )
+    quadrant: Quadrant | None = Field(description="The likeliest quadrant of the circumplex.")
+    quadrants: dict[Quadrant, Share] | None = Field(
+        description="Probability of each quadrant, in [0, 1]."
+    )
+    attention: list[Share] = Field(
+        description="Weight of each past state that is held, oldest first; their sum is 1."
+    )
+    attention_ages_s: list[Number] = Field(description="Age of each of these states, in seconds.")
+    gate: Share | None = Field(
+        description="Mean of the gate between the modalities: 1 is all face, 0 is all voice; null "
+        "for variants without one."
+    )
+    used: list[Literal["face", "voice"]] = Field(description="The modalities that could be used.")
+    face: AffectFace | None = Field(description="The face; null while none is followed.")
+
+
+class AffectOutputs(Body):
+    """What the model says of a run of moments."""
+
+    model: ModelVersion
+    variant: str = Field(description="The network that was used, such as `avi-gas`.")
+    status: Literal["ok", "reset"] = Field(
+        description="`reset` where the session started anew with this step."
+    )
+    notes: list[str] = Field(description="What the client should know, such as why a reset.")
+    timings_ms: dict[str, Finite] = Field(description="Time of each stage, in milliseconds.")
+    frames: list[AffectFrame]
+
+
+class Stepped(Body):
+    """What every step of a session says beside the moment itself."""
+
+    status: Literal["ok", "reset"] = Field(
+        description="`reset` where the session started anew with this step."
+    )
+    step: int = Field(description="Steps of the session, this one included.")
+    stored: bool = Field(
+        description="Whether the session's state is stored; false while the store is away and the "
+        "session lives in this connection only."
+    )
+    milliseconds: Number = Field(description="Time from the message to its answer, in ms.")
+    model: ModelVersion
+    variant: str = Field(description="The network that was used, such as `avi-gas`.")
+    notes: list[str] = Field(description="What the client should know, such as why a reset.")
+    timings_ms: dict[str, Finite] = Field(description="Time of each stage, in milliseconds.")
+
+
+class AffectReply(Stepped, AffectFrame):
+    """The answer to one frame of a session."""
+
+    type: Literal["frame"] = "frame"
+    seq: int | None = Field(
+        None, description="Which frame of the socket this answers, from 0; null without a socket."
+    )
+
+
+class HeardReply(Stepped):
+    """The answer to sound that came alone, without a moment to estimate."""
+
+    type: Literal["sound"] = "sound"
+
+
+class DroppedFrame(Body):
+    """The answer to a frame that a newer one replaced before its turn came."""
+
+    type: Literal["frame"] = "frame"
+    seq: int
+    status: Literal["dropped"] = "dropped"
+    time_s: Finite
+
+
+class FrameError(Body):
+    """The answer to a frame that cannot be used; the session goes on from where it was."""
+
+    type: Literal["frame"] = "frame"
+    seq: int
+    status: Literal["error"] = "error"
+    time_s: Finite | None
+    error: ErrorInfo
+
+
+class MessageError(Body):
+    """The answer to anything else that cannot be used; the session goes on from where it was."""
+
+    type: Literal["error"] = "error"
+    of: str = Field(description="What it came as: `sound`, `text`, or `message` if neither.")
+    time_s: Finite | None
+    error: ErrorInfo

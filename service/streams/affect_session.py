@@ -1,0 +1,159 @@
+"""A socket's talk with `affect`: frames have their replies, sound waits for the next step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.errors import Problem, ServiceError
+from service.metrics import Metrics
+from service.schemas import Body
+from service.streams.affect_messages import (
+    TOLERANCE_S,
+    StreamClock,
+    kind_of,
+    read_sound,
+    split_message,
+)
+from service.streams.affect_model import (
+    MODEL,
+    AffectModel,
+    AffectSocketOptions,
+    Frame,
+    measure_frames,
+    parse_affect_options,
+)
+from service.streams.affect_replies import (
+    AffectOutputs,
+    DroppedFrame,
+    FrameError,
+    MessageError,
+)
+from service.streams.affect_steps import build_affect_reply, hear_and_see
+from service.streams.mailbox import Arrival, Kind
+from service.streams.replies import error_info
+from service.streams.sounds import Hearing, Sound, SoundQueue, to_samples
+from service.streams.subject import Place, Step
+
+AHEAD_S = 1.55  # how far beyond its own time a moment hears: half a window, and a little
+FEED_S = 2 * TOLERANCE_S  # sound that waits for longer is heard without a frame
+
+
+@dataclass
+class Moment(Arrival):
+    """An arrival with the sound that may be heard before it, up to the sample `until`."""
+
+    sounds: SoundQueue = field(default_factory=SoundQueue)
+    until: int = 0
+    hearing: Hearing | None = None
+
+
+class AffectSubject:
+    """The subject of an affect socket; `options` may change until its first frame."""
+
+    model = MODEL
+
+    def __init__(self, model: AffectModel, options: AffectSocketOptions) -> None:
+        self.options = options
+        self._model = model
+        self.restart()
+
+    @property
+    def drop(self) -> bool:
+        """Whether a newer frame replaces one that still waits."""
+        return self.options.drop
+
+    def set_options(self, asked: Mapping[str, Any]) -> None:
+        """Change the options that are named; raises ServiceError."""
+        self.options = parse_affect_options({**self.options.model_dump(), **asked})
+
+    def restart(self) -> None:
+        """Forget the sound that waits, and the times."""
+        self._sounds = SoundQueue()
+        self._clock = StreamClock()
+        self._feeding = False
+
+    def read(self, message: bytes, arrived_s: float, now_s: float) -> Arrival | None:
+        """Take a frame, or keep sound for the next step."""
+        moment = Moment(None, arrived_s, kind=kind_of(message), sounds=self._sounds)
+        try:
+            self._model.check_size(len(message))
+            moment.time_s, data = split_message(message)
+            if moment.kind is Kind.SOUND:
+                return self._hear(moment, read_sound(moment.time_s, data))
+            self._clock.check_frame(moment.time_s)
+            self._clock.note_frame(moment.time_s, arrived_s)
+            moment.data, moment.until = data, to_samples(moment.time_s + AHEAD_S)
+        except ServiceError as error:
+            moment.error = error
+        return moment
+
+    def _hear(self, moment: Moment, sound: Sound) -> Moment | None:
+        """Keep sound; when much of it waits for a frame, let all but the latest be heard."""
+        self._clock.check_sound(sound, moment.arrived_s)
+        self._clock.note_sound(sound, moment.arrived_s)
+        self._sounds.put(sound)
+        if self._feeding or self._sounds.held_s < FEED_S:
+            return None
+        self._feeding = True
+        moment.until = self._sounds.end - to_samples(TOLERANCE_S)
+        return moment
+
+    async def step(self, arrival: Arrival, state: bytes | None) -> Step[AffectOutputs]:
+        """Hear what there is, and estimate where it is a frame; raises ServiceError."""
+        moment = _as_moment(arrival)
+        if moment.kind is Kind.SOUND:
+            self._feeding = False
+        moment.hearing = moment.sounds.before(moment.until)
+        frames: list[Frame] = []
+        if moment.kind is Kind.FRAME:
+            frames = [moment.data or None]
+            if moment.data:
+                await self._model.check_frame(moment.data)
+        times_s = [moment.time_s or 0.0] * len(frames)
+        try:
+            return await hear_and_see(
+                self._model, frames, times_s, moment.hearing.runs, self.options, state
+            )
+        except ServiceError as error:
+            if error.problem is Problem.INVALID_SOUND:
+                self.stepped(moment)
+            raise
+
+    def stepped(self, arrival: Arrival) -> None:
+        """Let go of the sound that was heard."""
+        moment = _as_moment(arrival)
+        if moment.hearing is not None:
+            moment.sounds.heard(moment.hearing)
+
+    def reply(self, arrival: Arrival, outputs: AffectOutputs, place: Place) -> Body | None:
+        """Return the reply to a frame; sound has none."""
+        moment = _as_moment(arrival)
+        if moment.kind is Kind.SOUND:
+            return None
+        if moment.sounds.lost_s:
+            outputs.notes.append(
+                f"{moment.sounds.lost_s:.2f} s of sound waited too long and were not heard"
+            )
+            moment.sounds.lost_s = 0.0
+        return build_affect_reply(outputs, moment.sequence, place, moment.arrived_s)
+
+    def dropped(self, arrival: Arrival) -> DroppedFrame:
+        """Return the reply to a frame that a newer one replaced."""
+        return DroppedFrame(seq=arrival.sequence or 0, time_s=arrival.time_s or 0.0)
+
+    def refused(self, arrival: Arrival, error: ServiceError) -> FrameError | MessageError:
+        """Return the reply to a message that could not be used."""
+        told = error_info(error)
+        if arrival.sequence is not None:
+            return FrameError(seq=arrival.sequence, time_s=arrival.time_s, error=told)
+        return MessageError(of=arrival.kind.value, time_s=arrival.time_s, error=told)
+
+    def measure(self, outputs: AffectOutputs, metrics: Metrics) -> None:
+        """Record gates, lost faces and voices."""
+        measure_frames(outputs.frames, metrics)
+
+
+def _as_moment(arrival: Arrival) -> Moment:
+    """Every arrival that is stepped was made by `read`."""
+    assert isinstance(arrival, Moment)
+    return arrival
