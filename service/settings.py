@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service.errors import ConfigurationError
 
 PREFIX = "COUNTENANCE_"
+CLIENT_KEY = f"{PREFIX}KEY"  # what the command line sends to a service elsewhere
 WORKER = re.compile(r"http://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?/?|unix:/[^,]+")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -83,6 +84,21 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(10 * 2**20, ge=1, description="Largest picture file, in bytes.")
     max_pixels: int = Field(
         50_000_000, ge=1, description="Largest picture, in pixels: width x height x frames."
+    )
+    max_clip_bytes: int = Field(256 * 2**20, ge=1, description="Largest file of a clip, in bytes.")
+    max_clip_s: float = Field(600.0, gt=0, description="Longest clip, in seconds.")
+    max_clip_pixels: int = Field(
+        3840 * 2160, ge=1, description="Largest frame of a clip, in pixels."
+    )
+    max_clip_frames: int = Field(72_000, ge=1, description="Most frames of a clip, used or not.")
+    clip_memory_bytes: int = Field(
+        768 * 2**20, ge=64 * 2**20, description="Memory for reading one clip, in bytes."
+    )
+    clip_cpu_s: int = Field(
+        300, ge=1, description="Processor time for reading one clip, in seconds."
+    )
+    clip_stall_s: float = Field(
+        20.0, gt=0, description="Longest wait for the next pictures of a clip, in seconds."
     )
     max_faces: int = Field(64, ge=1, le=64, description="Most faces of one picture.")
     read_timeout_s: float = Field(30.0, gt=0, description="Time for a whole upload, in seconds.")
@@ -201,7 +217,7 @@ def load_settings(**overrides: Any) -> Settings:
     Raises ConfigurationError for values that do not fit and for unknown COUNTENANCE_ variables.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    names = {name.upper() for name in os.environ}
+    names = {name.upper() for name in os.environ} - {CLIENT_KEY}
     if unknown := sorted(name for name in names - known if name.startswith(PREFIX)):
         raise ConfigurationError(
             f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}"

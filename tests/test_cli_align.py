@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -15,13 +16,16 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.commands.align import align_all
+from service.client import ProblemError
 from service.commands.aligners import AlignOptions, LocalAligner
-from service.commands.photos import find_photos
-from service.commands.reports import as_csv_rows, as_json_line, as_text
+from service.commands.doctor import PORTRAIT
+from service.commands.here import Models
+from service.commands.reports import align_csv_header, as_csv_rows
+from service.commands.there import patiently
 from service.examples import ALIGN_REPLY, MODEL
 from service.inference import Answer, Question, Readiness
 from service.schemas import AlignReply
+from service.security import new_key
 from service.server import make_server
 from service.settings import Settings
 
@@ -33,6 +37,7 @@ class FakeModels:
 
     def __init__(self) -> None:
         self.options: dict[str, Any] = {}
+        self.asked = 0
 
     async def open(self) -> None:
         """Nothing to load."""
@@ -41,6 +46,7 @@ class FakeModels:
         """Nothing to let go."""
 
     async def ask(self, model: str, question: Question) -> Answer:
+        self.asked += 1
         self.options = dict(question.options)
         drawn = {"overlay": b"drawn"} if "overlay" in question.options["include"] else {}
         return Answer(ALIGN_REPLY | drawn)
@@ -52,6 +58,24 @@ class FakeModels:
         return Readiness(True, "cpu", ("align",))
 
 
+class Serving:
+    """A service on a free port, for as long as the block."""
+
+    def __init__(self, models: FakeModels, **options: Any) -> None:
+        self.server = make_server(Settings(port=0, log_level="error", **options), models)
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve()))
+
+    def __enter__(self) -> str:
+        self.thread.start()
+        while not self.server.started and self.thread.is_alive():
+            time.sleep(0.01)
+        return f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        self.server.should_exit = True
+        self.thread.join()
+
+
 @pytest.fixture
 def models() -> FakeModels:
     return FakeModels()
@@ -59,21 +83,14 @@ def models() -> FakeModels:
 
 @pytest.fixture
 def local(models: FakeModels) -> Iterator[LocalAligner]:
-    with LocalAligner(models, OPTIONS, max_pixels=10_000) as aligner:
+    with LocalAligner(Models(models), OPTIONS, max_pixels=10_000) as aligner:
         yield aligner
 
 
 @pytest.fixture
 def url(models: FakeModels) -> Iterator[str]:
-    """A service on a free port."""
-    server = make_server(Settings(port=0, log_level="error"), models)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
-    thread.start()
-    while not server.started and thread.is_alive():
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with Serving(models) as url:
+        yield url
 
 
 @pytest.fixture
@@ -81,6 +98,10 @@ def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"
     Image.new("RGB", (64, 48)).save(path)
     return path
+
+
+def run(*arguments: object, stdin: bytes | None = None) -> Any:
+    return CliRunner().invoke(app, ["align", *map(str, arguments)], input=stdin)
 
 
 def test_the_models_here_are_asked_with_the_options_of_the_command(
@@ -92,29 +113,58 @@ def test_the_models_here_are_asked_with_the_options_of_the_command(
     assert aligned.overlay == b"drawn"
 
 
-def test_what_fails_is_told_and_the_rest_is_answered(
-    local: LocalAligner, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text, large = tmp_path / "text.jpg", tmp_path / "large.png"
-    text.write_text("no picture")
-    Image.new("L", (200, 100)).save(large)
-    photos = [str(path) for path in (text, photo, large, tmp_path / "gone.jpg", photo)]
-    failures = align_all(local, photos, as_json_line, overlay=None)
-    assert [failure.photo for failure in failures] == [photos[0], photos[2], photos[3]]
-    assert len(capsys.readouterr().out.splitlines()) == 2
+def test_what_fails_is_told_and_the_rest_is_answered(url: str, photo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_text("no picture")
+    shutil.copy(photo, folder / "b.png")
+    shutil.copy(photo, folder / "c.png")
+    result = run(folder, "--url", url, "--json")
+    assert result.exit_code == 1
+    assert "a.jpg: The bytes are not a picture" in result.stderr
+    assert "1 of 3 photographs failed" in result.stderr
+    answered = [Path(json.loads(line)["photo"]).name for line in result.stdout.splitlines()]
+    assert answered == ["b.png", "c.png"]
 
 
-def test_photographs_of_one_name_get_drawings_of_their_own(
-    local: LocalAligner, photo: Path, tmp_path: Path
+def test_drawings_and_results_get_the_names_of_their_photographs(
+    url: str, photo: Path, tmp_path: Path
 ) -> None:
-    align_all(local, [str(photo), str(photo)], as_text, tmp_path / "drawn")
-    names = {path.name for path in (tmp_path / "drawn").iterdir()}
-    assert names == {"photo.png", "photo-2.png"}
+    folder = tmp_path / "photos"
+    (folder / "deeper").mkdir(parents=True)
+    for name in ("one.png", "two.png", "two.jpg", "deeper/one.png"):
+        shutil.copy(photo, folder / name)
+    out, drawn = tmp_path / "out", tmp_path / "drawn"
+    result = run(folder, "--url", url, "--out", out, "--csv", "--overlay", drawn)
+    assert result.exit_code == 0, result.stderr
+    found = sorted(str(path.relative_to(out)) for path in out.rglob("*.*"))
+    assert found == ["deeper/one.csv", "one.csv", "two.jpg.csv", "two.png.csv"]
+    assert (drawn / "two.jpg.png").read_bytes() == b"drawn"
+    (row,) = csv.DictReader(io.StringIO((out / "one.csv").read_text()))
+    assert row["photo"] == str(folder / "one.png")
+    assert result.stdout == ""
+
+
+def test_a_second_run_does_only_what_is_not_done(
+    url: str, models: FakeModels, photo: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    folder.mkdir()
+    shutil.copy(photo, folder / "a.png")
+    (folder / "b.png").write_text("broken")
+    first = run(folder, "--url", url, "--out", out)
+    shutil.copy(photo, folder / "b.png")
+    second = run(folder, "--url", url, "--out", out)
+    assert (first.exit_code, second.exit_code, models.asked) == (1, 0, 2)
+    assert "1 of 2 photographs were done before" in second.stderr
+    assert {path.name for path in out.iterdir()} == {"a.csv", "b.csv"}
+    run(folder, "--url", url, "--out", out, "--again")
+    assert models.asked == 4
 
 
 def test_csv_has_one_header_and_openface_columns_behind_the_photograph(photo: Path) -> None:
     reply = AlignReply.model_validate(ALIGN_REPLY)
-    text = as_csv_rows("a,b.jpg", reply, True) + as_csv_rows("c.jpg", reply, False)
+    text = align_csv_header("photo") + as_csv_rows("a,b.jpg", reply) + as_csv_rows("c.jpg", reply)
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["photo"] for row in rows] == ["a,b.jpg", "c.jpg"]
     assert float(rows[1]["x_0"]) == reply.faces[0].landmarks[0][0]
@@ -124,7 +174,7 @@ def test_csv_has_one_header_and_openface_columns_behind_the_photograph(photo: Pa
 def test_the_same_answer_comes_from_the_models_here_and_from_a_service(
     local: LocalAligner, url: str, photo: Path
 ) -> None:
-    result = CliRunner().invoke(app, ["align", str(photo), "--url", url, "--json"])
+    result = run(photo, "--url", url, "--json")
     assert result.exit_code == 0, result.stderr
     remote = json.loads(result.stdout)
     here = local.align(photo.read_bytes()).reply.model_dump(
@@ -138,42 +188,84 @@ def test_a_service_draws_too_and_hears_the_options(
 ) -> None:
     options = ["--max-faces", "2", "--min-face-px", "60", "--denoise", "off"]
     drawn = tmp_path / "drawn"
-    result = CliRunner().invoke(
-        app, ["align", str(photo), "--url", url, "--overlay", str(drawn), *options]
-    )
+    result = run(photo, "--url", url, "--overlay", drawn, *options)
     assert result.exit_code == 0, result.stderr
     assert (drawn / "photo.png").read_bytes() == b"drawn"
     asked = (models.options["max_faces"], models.options["denoise"], models.options["min_face_px"])
     assert asked == (2, "off", 60)
 
 
-def test_a_picture_that_a_service_refuses_is_named_and_the_exit_code_says_so(
-    url: str, photo: Path, tmp_path: Path
+def test_a_picture_can_come_through_a_pipe(url: str, photo: Path) -> None:
+    result = run("-", "--url", url, "--json", stdin=photo.read_bytes())
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["photo"] == "-"
+
+
+def test_a_key_comes_from_the_environment_or_a_file(
+    models: FakeModels, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
-    result = CliRunner().invoke(app, ["align", str(broken), str(photo), "--url", url, "--csv"])
-    assert result.exit_code == 1
-    assert "broken.jpg" in result.stderr
-    assert "1 of 2" in result.stderr
-    assert len(result.stdout.splitlines()) == 2
+    key, entry = new_key("lab")
+    (tmp_path / "keys.toml").write_text(entry)
+    (tmp_path / "key").write_text(key + "\n")
+    with Serving(models, api_keys_file=tmp_path / "keys.toml") as url:
+        without = run(photo, "--url", url)
+        by_file = run(photo, "--url", url, "--key-file", tmp_path / "key")
+        monkeypatch.setenv("COUNTENANCE_KEY", key)
+        by_environment = run(photo, "--url", url)
+    assert [without.exit_code, by_file.exit_code, by_environment.exit_code] == [1, 0, 0]
+    assert without.stderr.startswith("error: A valid API key is needed")
+
+
+def test_a_service_that_wants_to_be_asked_later_is_asked_later() -> None:
+    busy = ProblemError("urn:x", "Too many requests", 503, "later", retry_after=0.05)
+    answers: list[Exception | str] = [busy, busy, "answer"]
+
+    def ask() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    started = time.monotonic()
+    assert patiently(ask) == "answer"
+    assert time.monotonic() - started >= 0.1
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "not an address"])
 def test_no_service_at_the_address_is_told_in_one_line(address: str, photo: Path) -> None:
-    result = CliRunner().invoke(app, ["align", str(photo), "--url", address])
+    result = run(photo, "--url", address)
     assert result.exit_code == 1
     assert result.stderr.startswith("error:")
     assert result.stderr.count("\n") == 1
 
 
 def test_json_and_csv_together_are_a_mistake_of_usage(photo: Path) -> None:
-    assert CliRunner().invoke(app, ["align", str(photo), "--json", "--csv"]).exit_code == 2
+    assert run(photo, "--json", "--csv").exit_code == 2
 
 
-def test_folders_stand_for_the_photographs_in_them(photo: Path, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
-    (tmp_path / "deeper").mkdir()
-    (tmp_path / "deeper" / "other.JPG").touch()
-    found = find_photos([str(tmp_path), "-"])
-    assert found == [str(tmp_path / "deeper" / "other.JPG"), str(photo), "-"]
+@pytest.mark.parametrize("broken", ["weights", "missing"])
+def test_a_broken_model_store_is_told_in_one_line(broken: str, photo: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    if broken == "weights":
+        (store / "dfa").mkdir()
+        (store / "dfa" / "config.json").write_text("{}")
+    result = run(photo, "--model-store", store)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: the models cannot be loaded")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_several_processes_give_what_one_gives(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(4):
+        shutil.copy(PORTRAIT, folder / f"{number}.jpg")
+    (folder / "broken.jpg").write_text("no picture")
+    one = run(folder, "--csv")
+    two = run(folder, "--csv", "--jobs", "2")
+    assert (one.exit_code, two.exit_code) == (1, 1)
+    assert one.stdout == two.stdout
+    assert len(one.stdout.splitlines()) > 4
+    assert "broken.jpg" in two.stderr

@@ -77,10 +77,15 @@ class AsyncCountenance:
         return self._checked(AlignReply, body)
 
     async def draw(
-        self, image: bytes, *, max_faces: int | None = None, min_face: int | None = None
+        self,
+        image: bytes,
+        *,
+        max_faces: int | None = None,
+        min_face: int | None = None,
+        denoise: Literal["auto", "off"] = "auto",
     ) -> bytes:
         """The picture with its faces drawn on it, as PNG."""
-        query = {"max_faces": max_faces, "min_face": min_face}
+        query = {"max_faces": max_faces, "min_face": min_face, "denoise": denoise}
         return await self._post("align", query, image, "image/png")
 
     def track(
@@ -89,6 +94,7 @@ class AsyncCountenance:
         *,
         max_faces: int = 1,
         min_face: int = 40,
+        steady: bool = True,
         smoothing: bool = False,
         variant: str | None = None,
         drop: bool = False,
@@ -102,6 +108,7 @@ class AsyncCountenance:
         query = {
             "max_faces": max_faces,
             "min_face": min_face,
+            "steady": steady,
             "smoothing": smoothing,
             "variant": variant,
             "drop": drop,

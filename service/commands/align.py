@@ -1,131 +1,135 @@
 """`countenance align`: photographs into landmarks, here or by a service elsewhere."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import typer
-from rich.progress import track
 
-from service.commands.aligners import Aligner, AlignOptions, LocalAligner, RemoteAligner
-from service.commands.console import (
-    EXIT_FAILED,
-    EXIT_USAGE,
-    err,
-    fail,
-    mistakes_explained,
-    out,
+from service.commands.aligners import AlignOptions, choose_aligner
+from service.commands.batch import Batch
+from service.commands.console import EXIT_USAGE, fail, mistakes_explained
+from service.commands.here import Here
+from service.commands.options import (
+    RESULTS,
+    Again,
+    Device,
+    Jobs,
+    Key,
+    KeyFile,
+    ModelStore,
+    Out,
+    Url,
 )
-from service.commands.options import Device, ModelStore, settings_with
-from service.commands.photos import OverlayNames, find_photos, read_photo
-from service.commands.reports import Report, as_csv_rows, as_json_line, as_text
-from service.errors import ServiceError
-from service.inference.local import LocalInference
-from service.logs import configure_logging
+from service.commands.reports import FORMATS, align_csv_header
+from service.commands.results import Plan, plan_results, write_whole
+from service.commands.sources import PHOTOS, Source, find_sources, read_source
+from service.commands.there import There, choose_where
+from service.commands.work import Tick
 
-
-@dataclass(frozen=True)
-class Failure:
-    """A photograph without an answer, and why."""
-
-    photo: str
-    reason: str
+DRAWN = ".png"
 
 
 def align(
-    photos: Annotated[list[str], typer.Argument(help="Photographs, folders of them, - for stdin.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="One row a face, with OpenFace's column names.")
+    photos: Annotated[
+        list[str], typer.Argument(help="Photographs, folders of them, or - for stdin.")
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line.", rich_help_panel=RESULTS)
     ] = False,
+    as_csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv",
+            help="One row a face, with OpenFace's column names.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = False,
+    out: Out = None,
     overlay: Annotated[
-        Path | None, typer.Option(file_okay=False, help="Folder for the drawn pictures.")
+        Path | None,
+        typer.Option(
+            file_okay=False, help="Folder for the drawn pictures.", rich_help_panel=RESULTS
+        ),
     ] = None,
-    url: Annotated[
-        str | None, typer.Option(help="Ask the service at this address, not the models here.")
-    ] = None,
-    key_file: Annotated[
-        Path | None, typer.Option(exists=True, help="File with the API key of that service.")
-    ] = None,
+    again: Again = False,
+    jobs: Jobs = 1,
     max_faces: Annotated[int, typer.Option(min=1, max=64, help="Most faces of a photograph.")] = 64,
     min_face_px: Annotated[int, typer.Option(min=20, help="Smallest face, in pixels.")] = 40,
     denoise: Annotated[
         Literal["auto", "off"], typer.Option(help="Denoise faces that need it, or none.")
     ] = "auto",
+    url: Url = None,
+    key: Key = None,
+    key_file: KeyFile = None,
     model_store: ModelStore = None,
     device: Device = None,
 ) -> None:
-    """Find the faces of photographs and their 68 landmarks, in pixels of the upright picture."""
+    """Find the faces of photographs and their 68 landmarks, in pixels of the upright picture.
+
+    countenance align photo.jpg --csv
+
+    countenance align photos/ --out landmarks/ --csv --overlay drawn/ --jobs 4
+    """
     if as_json and as_csv:
         fail("--json and --csv exclude each other", EXIT_USAGE)
-    options = AlignOptions(max_faces, denoise, min_face_px)
-    report = as_json_line if as_json else as_csv_rows if as_csv else as_text
+    form = "json" if as_json else "csv" if as_csv or out is not None else "text"
     with mistakes_explained():
-        found = find_photos(photos)
-        aligner = choose_aligner(options, url, key_file, model_store, device)
-        with aligner:
-            failures = align_all(aligner, found, report, overlay)
-    summarise(failures, len(found))
+        sources = find_sources(photos, PHOTOS, "photograph")
+        plan = plan_results(sources, {f".{form}": out, DRAWN: overlay})
+        prints = out is None
+        if prints and form == "csv":
+            typer.echo(align_csv_header("photo"), nl=False)
+        job = AlignJob(
+            choose_where(url, key, key_file, model_store, device),
+            AlignOptions(max_faces, denoise, min_face_px),
+            form,
+            plan,
+        )
+        # With drawings alone the results that are printed need all photographs.
+        batch = Batch("photographs", sources, plan, prints, jobs, again or prints)
+        failures = batch.run(job)
+    batch.summarise(failures)
 
 
-def choose_aligner(
-    options: AlignOptions,
-    url: str | None,
-    key_file: Path | None,
-    model_store: Path | None,
-    device: str | None,
-) -> Aligner:
-    """The service at `url` where one is named, otherwise the models of this machine."""
-    if url is not None:
-        return RemoteAligner(url, options, key_file.read_text().strip() if key_file else None)
-    settings = settings_with(
-        model_store=model_store, device=device, log_level="warning", log_format="text"
-    )
-    configure_logging(settings)
-    return LocalAligner(LocalInference.from_settings(settings), options, settings.max_pixels)
+@dataclass(frozen=True)
+class AlignJob:
+    """How photographs become reports of the form `form`, and which files they fill."""
+
+    where: Here | There
+    options: AlignOptions
+    form: str
+    plan: Plan = field(default_factory=Plan)
+
+    def hire(self) -> "AlignWorker":
+        """A worker with models or a connection of its own; raises ConfigurationError."""
+        return AlignWorker(self)
 
 
-def align_all(
-    aligner: Aligner, photos: list[str], report: Report, overlay: Path | None
-) -> list[Failure]:
-    """Write the report of every photograph, and its drawing; what fails is told and passed over."""
-    failures: list[Failure] = []
-    names = None if overlay is None else OverlayNames(overlay)
-    first = True
-    for photo in with_progress(photos):
-        try:
-            aligned = aligner.align(read_photo(photo), draw=names is not None)
-        except (ServiceError, OSError) as error:
-            failures.append(Failure(photo, explain(error)))
-            continue
-        typer.echo(report(photo, aligned.reply, first), nl=False)
-        first = False
-        if names is not None and aligned.overlay is not None:
-            path = names.name_for(photo)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(aligned.overlay)
-    return failures
+class AlignWorker:
+    """Looks at one photograph after the other."""
 
+    def __init__(self, job: AlignJob) -> None:
+        self._job = job
+        self._aligner = choose_aligner(job.options, job.where)
 
-def with_progress(photos: list[str]) -> Iterator[str] | Iterable[str]:
-    """The photographs, with a bar on stderr where it disturbs no results on the same terminal."""
-    if len(photos) == 1 or out.is_terminal or not err.is_terminal:
-        return photos
-    return track(photos, "Aligning", console=err, transient=True)
+    def __enter__(self) -> Self:
+        self._aligner.__enter__()
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        self._aligner.__exit__()
 
-def explain(error: ServiceError | OSError) -> str:
-    if isinstance(error, ServiceError):
-        return f"{error.problem.title}: {error.detail}"
-    return error.strerror or str(error)
-
-
-def summarise(failures: list[Failure], total: int) -> None:
-    """Say on stderr which photographs failed and why; exit code 1 if any did."""
-    for failure in failures:
-        line = f"{failure.photo}: {failure.reason}"
-        err.print(line, markup=False, highlight=False, soft_wrap=True)
-    if failures:
-        err.print(f"{len(failures)} of {total} photographs failed.")
-        raise typer.Exit(EXIT_FAILED)
+    def work(self, source: Source, tick: Tick) -> str:
+        """Write the files of a photograph; return its report where that has no file."""
+        drawing = self._job.plan.path(source, DRAWN)
+        aligned = self._aligner.align(read_source(source), draw=drawing is not None)
+        if drawing is not None and aligned.overlay is not None:
+            write_whole(drawing, aligned.overlay)
+        report = FORMATS[self._job.form](source.path, aligned.reply)
+        file = self._job.plan.path(source, f".{self._job.form}")
+        if file is None:
+            return report
+        header = align_csv_header("photo") if self._job.form == "csv" else ""
+        write_whole(file, (header + report).encode())
+        return ""

@@ -11,10 +11,11 @@ from rich.markup import escape
 
 from service.commands.aligners import AlignOptions, LocalAligner
 from service.commands.console import EXIT_FAILED, CommandError, mistakes_explained, out
+from service.commands.here import Models, local_inference
 from service.commands.options import Device, ModelStore, settings_with
 from service.commands.store import read_store
 from service.errors import ServiceError
-from service.inference.local import LocalInference, resolve_device
+from service.inference.local import resolve_device
 from service.logs import configure_logging
 from service.schemas import AlignReply
 from service.settings import Settings
@@ -97,8 +98,8 @@ def examine_store(folder: Path) -> Iterator[Finding]:
 def examine_sample(settings: Settings, keep_answer: bool) -> Finding:
     """Whether the portrait's landmarks lie where they lay when these weights were stored."""
     try:
-        inference = LocalInference.from_settings(settings)
-        with LocalAligner(inference, SAMPLE_OPTIONS, settings.max_pixels) as aligner:
+        models = Models(local_inference(settings, ("align",)))
+        with LocalAligner(models, SAMPLE_OPTIONS, settings.max_pixels) as aligner:
             reply = aligner.align(PORTRAIT.read_bytes()).reply
     except (CommandError, ServiceError) as error:
         return Finding("sample", str(error), ok=False)

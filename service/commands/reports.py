@@ -3,35 +3,42 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from service.schemas import AlignReply, Face
-from service.tables import faces_to_csv
+from service.tables import OPENFACE_COLUMNS, OUR_COLUMNS, faces_to_csv
 
-# A report gets the photograph's name, the answer, and whether it is the first one.
-Report = Callable[[str, AlignReply, bool], str]
+# A report is made of the photograph's name and the answer.
+Report = Callable[[str, AlignReply], str]
 
 
-def as_json_line(photo: str, reply: AlignReply, first: bool) -> str:
+def as_json_line(photo: str, reply: AlignReply) -> str:
     """One JSON object: the photograph's name, then the body of `POST /align`."""
     body = reply.model_dump(mode="json", by_alias=True, exclude_none=True)
     return json.dumps({"photo": photo} | body, ensure_ascii=False) + "\n"
 
 
-def as_csv_rows(photo: str, reply: AlignReply, first: bool) -> str:
-    """One row a face, OpenFace's columns behind `photo`; the first one has the header above."""
-    header, *rows = csv.reader(io.StringIO(faces_to_csv(reply)))
-    lines = [["photo", *header]] if first else []
-    return _write([*lines, *([photo, *row] for row in rows)])
+def align_csv_header(what: str) -> str:
+    """The names of the columns: `what`, then OpenFace's, then ours."""
+    return write_rows([[what, *OPENFACE_COLUMNS, *OUR_COLUMNS]])
 
 
-def as_text(photo: str, reply: AlignReply, first: bool) -> str:
+def as_csv_rows(photo: str, reply: AlignReply) -> str:
+    """One row a face, OpenFace's columns behind the photograph's name."""
+    _, *rows = csv.reader(io.StringIO(faces_to_csv(reply)))
+    return write_rows([[photo, *row] for row in rows])
+
+
+def as_text(photo: str, reply: AlignReply) -> str:
     """Some lines for people: what was found, whole pixels and degrees."""
     count = len(reply.faces)
     lines = [f"{photo}: {count} face{'' if count == 1 else 's'}"]
     lines += [f"  note: {note}" for note in reply.notes]
     lines += [f"  {number}. {_describe(face)}" for number, face in enumerate(reply.faces, 1)]
     return "\n".join(lines) + "\n"
+
+
+FORMATS: Mapping[str, Report] = {"csv": as_csv_rows, "json": as_json_line, "text": as_text}
 
 
 def _describe(face: Face) -> str:
@@ -44,7 +51,8 @@ def _describe(face: Face) -> str:
     )
 
 
-def _write(rows: Sequence[Sequence[str]]) -> str:
+def write_rows(rows: Sequence[Sequence[object]]) -> str:
+    """Rows of a table as comma-separated values."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

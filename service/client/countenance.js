@@ -1,0 +1,153 @@
+/**
+ * The service from JavaScript, in browsers: pictures, clips, and live sessions.
+ *
+ *     const service = new Countenance({ url: "https://faces.example", key: "cnt_..." });
+ *     const { faces } = await service.align(file);
+ *     const live = service.track("camera-1");
+ *     live.open();
+ *     const reply = await live.send(jpeg, seconds);
+ * @module
+ */
+
+import { LiveSession } from "./live.js";
+import { Problem } from "./problem.js";
+
+export { LiveSession, Problem };
+
+/** @typedef {{include?: ("aligned" | "denoised")[], maxFaces?: number, minFace?: number,
+ *             denoise?: "auto" | "off", boxes?: number[][], signal?: AbortSignal}} AlignOptions */
+/** @typedef {{rateHz?: number, variant?: string, minFacePx?: number,
+ *             signal?: AbortSignal}} AffectOptions */
+
+/** Asks one service; failures are thrown as {@link Problem}. */
+export class Countenance {
+  #base;
+  #key;
+
+  /**
+   * @param {{url?: string, key?: string | null | (() => string | null)}} [settings] `url` is where
+   *   the service is, by default where the page came from; `key` an API key, or what returns it.
+   */
+  constructor({ url = "", key = null } = {}) {
+    this.#base = new URL(url || ".", globalThis.document?.baseURI);
+    this.#key = typeof key === "function" ? key : () => key;
+  }
+
+  /** The faces of a picture. @param {Blob} picture @param {AlignOptions} [options] */
+  async align(picture, options = {}) {
+    return (await this.#postPicture(picture, "application/json", options)).json();
+  }
+
+  /**
+   * The faces of a picture as `text/csv`, or drawn onto it as `image/png`.
+   * @param {Blob} picture @param {string} mediaType @param {AlignOptions} [options]
+   */
+  async alignAs(picture, mediaType, options = {}) {
+    return (await this.#postPicture(picture, mediaType, options)).blob();
+  }
+
+  /**
+   * Valence and arousal of a clip, as they are found: `{type: "clip"}` first, then one
+   * `{type: "frame"}` after the other, and `{type: "summary"}`.
+   * @param {Blob} clip @param {AffectOptions} [options]
+   */
+  async *affect(clip, { rateHz, variant, minFacePx, signal } = {}) {
+    const query = { rate_hz: rateHz, variant, min_face_px: minFacePx };
+    const type = clip.type || "application/octet-stream";
+    const headers = { "Accept": "application/x-ndjson", "Content-Type": type };
+    const request = { method: "POST", body: clip, headers, signal };
+    const response = await this.#fetch("affect", query, request);
+    for await (const line of linesOf(response)) {
+      const found = JSON.parse(line);
+      if (found.type === "error" || found.type?.startsWith("urn:")) throw new Problem(found);
+      yield found;
+    }
+  }
+
+  /** A live session of face tracking, not yet open. @param {string} session its name */
+  track(session, options = {}) {
+    return this.#live("track", session, options);
+  }
+
+  /** A live session of valence and arousal, not yet open. @param {string} session its name */
+  affectLive(session, options = {}) {
+    return this.#live("affect", session, options);
+  }
+
+  /** Let the service forget a session. @param {"track" | "affect"} kind @param {string} session */
+  async end(kind, session) {
+    await this.#fetch(`${kind}/${encodeURIComponent(session)}`, {}, { method: "DELETE" });
+  }
+
+  /** The models that are served, with their terms and figures. */
+  async models() {
+    return (await (await this.#fetch("models")).json()).models;
+  }
+
+  /** The device and the models, once requests can be answered; needs no key. */
+  async ready() {
+    return (await this.#fetch("health/ready")).json();
+  }
+
+  #postPicture(picture, accept, { include, maxFaces, minFace, denoise, boxes, signal }) {
+    const query = {
+      include: include?.join(","),
+      max_faces: maxFaces,
+      min_face: minFace,
+      denoise,
+      boxes: boxes?.map((box) => box.join(",")),
+    };
+    const body = new FormData();
+    body.append("image", picture);
+    const headers = { Accept: accept };
+    return this.#fetch("align", query, { method: "POST", body, headers, signal });
+  }
+
+  #live(kind, session, options) {
+    const url = this.#address(`${kind}/${encodeURIComponent(session)}`);
+    url.protocol = url.protocol.replace("http", "ws");
+    return new LiveSession(url.href, { key: this.#key, options });
+  }
+
+  async #fetch(path, query = {}, request = {}) {
+    const key = this.#key();
+    const headers = { ...request.headers, ...(key ? { Authorization: `Bearer ${key}` } : {}) };
+    let response;
+    try {
+      response = await fetch(this.#address(path, query), { ...request, headers });
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "AbortError") throw error;
+      throw Problem.unreachable();
+    }
+    if (!response.ok) throw await Problem.fromResponse(response);
+    return response;
+  }
+
+  /** An address of the service; values that are undefined are left out, lists are repeated. */
+  #address(path, query = {}) {
+    const url = new URL(path, this.#base);
+    for (const [name, value] of Object.entries(query)) {
+      for (const item of [value ?? []].flat()) url.searchParams.append(name, item);
+    }
+    return url;
+  }
+}
+
+/** The lines of a reply as they come. @param {Response} response */
+async function* linesOf(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      const lines = (rest + (value ?? "")).split("\n");
+      rest = done ? "" : lines.pop();
+      yield* lines.filter(Boolean);
+      if (done) return;
+    }
+  } catch (error) {
+    throw error instanceof TypeError ? Problem.unreachable() : error;
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}

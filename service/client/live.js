@@ -1,0 +1,227 @@
+/**
+ * A live session over a WebSocket: frames and sound in, one reply a frame, through lost connections.
+ * @module
+ */
+
+import { Problem, isFinal } from "./problem.js";
+
+const HEADER_BYTES = 9;
+const FIRST_WAIT_MS = 250;
+const LONGEST_WAIT_MS = 8000;
+const ANSWER_WITHIN_MS = 20000;
+const MOST_BUFFERED_BYTES = 1 << 20;
+
+/** @typedef {"idle" | "connecting" | "open" | "waiting" | "closed"} LiveState */
+
+/**
+ * Connects, and connects again with growing pauses when the connection is lost; the session's state
+ * lies with the service, so it goes on where it was. A problem that connecting again cannot mend
+ * closes it for good. Events: `state` (detail: `{state, waitMs, problem}`), and `refusal` (detail:
+ * the service's body) for sound or a text message that could not be used.
+ */
+export class LiveSession extends EventTarget {
+  /** @type {LiveState} */
+  state = "idle";
+  #url;
+  #key;
+  #options;
+  /** @type {WebSocket | null} */
+  #socket = null;
+  /** @type {{resolve: (reply: any) => void, timer: number} | null} */
+  #asked = null;
+  #failures = 0;
+  #timer = 0;
+  /** @type {Promise<unknown>} */
+  #turn = Promise.resolve();
+
+  /**
+   * @param {string} url Address of the session, `ws:` or `wss:`.
+   * @param {{key?: () => string | null, options?: Record<string, unknown>}} [settings] `options` are
+   *   told to the service before the first frame of every connection.
+   */
+  constructor(url, { key = () => null, options = {} } = {}) {
+    super();
+    this.#url = url;
+    this.#key = key;
+    this.#options = options;
+  }
+
+  /** Connect; does nothing where that has been done. */
+  open() {
+    if (this.state === "idle") this.#connect();
+  }
+
+  /**
+   * Send one encoded frame and wait for its reply; frames go one after the other, each after the
+   * answer to the one before. While there is no connection it waits for one.
+   * @param {Blob | ArrayBuffer} picture
+   * @param {number} timeS The frame's time in seconds, on one clock for the whole session.
+   * @returns {Promise<any>} The reply, or null where the connection was lost before it came.
+   *   Rejects with a {@link Problem} when the session is closed.
+   */
+  send(picture, timeS) {
+    const reply = this.#turn.then(() => this.#ask(picture, timeS));
+    this.#turn = reply.catch(() => {});
+    return reply;
+  }
+
+  /**
+   * Send sound without waiting; it is left out while there is no connection or the line is full.
+   * @param {Int16Array} samples Mono at 22 050 Hz. @param {number} timeS Time of the first one.
+   * @returns {boolean} Whether it was sent.
+   */
+  sendSound(samples, timeS) {
+    if (this.state !== "open" || !this.#socket) return false;
+    if (this.#socket.bufferedAmount > MOST_BUFFERED_BYTES) return false;
+    const body = new DataView(new ArrayBuffer(samples.length * 2));
+    samples.forEach((sample, index) => body.setInt16(index * 2, sample, true));
+    this.#socket.send(frameMessage("S", body.buffer, timeS));
+    return true;
+  }
+
+  /** Let the next frame start the session anew. */
+  reset() {
+    if (this.state === "open") this.#socket?.send(JSON.stringify({ type: "reset" }));
+  }
+
+  /** Change the options and connect again with them; the session goes on. */
+  setOptions(options) {
+    this.#options = options;
+    if (this.state === "open" || this.state === "connecting") this.#drop(0);
+  }
+
+  /** Lose the connection on purpose, as a failing network does; it comes back by itself. */
+  cut() {
+    if (this.state === "open") this.#drop(Math.max(this.#pauseMs(), FIRST_WAIT_MS * 4));
+  }
+
+  /** Connect now instead of at the end of the pause. */
+  hurry() {
+    if (this.state !== "waiting") return;
+    clearTimeout(this.#timer);
+    this.#connect();
+  }
+
+  /** Close for good. @param {Problem | null} [problem] Why, where it is not by wish. */
+  close(problem = null) {
+    if (this.state === "closed") return;
+    clearTimeout(this.#timer);
+    const socket = this.#forgetSocket();
+    socket?.close(1000);
+    this.#enter("closed", { problem });
+  }
+
+  #connect() {
+    const key = this.#key();
+    const socket = new WebSocket(this.#url, ["countenance", ...(key ? [`bearer.${key}`] : [])]);
+    socket.binaryType = "arraybuffer";
+    this.#socket = socket;
+    this.#enter("connecting");
+    socket.onopen = () => {
+      socket.send(JSON.stringify({ type: "options", ...this.#options }));
+      this.#enter("open");
+    };
+    socket.onmessage = (event) => this.#receive(JSON.parse(event.data));
+    socket.onclose = (event) => this.#lost(event);
+  }
+
+  async #ask(picture, timeS) {
+    await this.#connected();
+    const bytes = picture instanceof Blob ? await picture.arrayBuffer() : picture;
+    if (this.state !== "open" || !this.#socket) return null;
+    this.#socket.send(frameMessage("F", bytes, timeS));
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#drop(this.#pauseMs()), ANSWER_WITHIN_MS);
+      this.#asked = { resolve, timer };
+    });
+  }
+
+  #connected() {
+    if (this.state === "open") return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const look = (event) => {
+        if (this.state === "open") resolve();
+        else if (this.state === "closed") reject(event?.detail.problem ?? closedProblem());
+        else return;
+        this.removeEventListener("state", look);
+      };
+      this.addEventListener("state", look);
+      if (this.state === "closed") look();
+    });
+  }
+
+  #receive(reply) {
+    if (!answersFrame(reply)) {
+      this.dispatchEvent(new CustomEvent("refusal", { detail: reply }));
+      return;
+    }
+    this.#failures = 0;
+    this.#settle(reply);
+  }
+
+  #lost({ code, reason }) {
+    const problem = Problem.fromClose(code, reason);
+    this.#forgetSocket();
+    if (isFinal(code)) this.#enter("closed", { problem });
+    else this.#wait(this.#pauseMs(), problem);
+  }
+
+  #drop(waitMs) {
+    const socket = this.#forgetSocket();
+    socket?.close();
+    this.#wait(waitMs, null);
+  }
+
+  #wait(waitMs, problem) {
+    this.#failures += 1;
+    this.#timer = setTimeout(() => this.#connect(), waitMs);
+    this.#enter("waiting", { waitMs, problem });
+  }
+
+  /** The next pause: doubled with every failure, and spread so that not all come back at once. */
+  #pauseMs() {
+    const full = Math.min(FIRST_WAIT_MS * 2 ** this.#failures, LONGEST_WAIT_MS);
+    return full * (0.5 + Math.random() / 2);
+  }
+
+  #forgetSocket() {
+    const socket = this.#socket;
+    if (socket) socket.onopen = socket.onmessage = socket.onclose = null;
+    this.#socket = null;
+    this.#settle(null);
+    return socket;
+  }
+
+  #settle(reply) {
+    if (!this.#asked) return;
+    clearTimeout(this.#asked.timer);
+    this.#asked.resolve(reply);
+    this.#asked = null;
+  }
+
+  #enter(state, detail = {}) {
+    this.state = state;
+    this.dispatchEvent(new CustomEvent("state", { detail: { state, ...detail } }));
+  }
+}
+
+/**
+ * A binary message: kind, time as little-endian float64, body.
+ * @param {"F" | "S"} kind @param {ArrayBuffer} body @param {number} timeS
+ */
+function frameMessage(kind, body, timeS) {
+  const message = new Uint8Array(HEADER_BYTES + body.byteLength);
+  message[0] = kind.charCodeAt(0);
+  new DataView(message.buffer).setFloat64(1, timeS, true);
+  message.set(new Uint8Array(body), HEADER_BYTES);
+  return message;
+}
+
+/** Whether a reply answers a frame, and not a text message or sound. */
+function answersFrame(reply) {
+  return (reply.sequence ?? reply.seq ?? null) !== null && reply.of !== "sound";
+}
+
+function closedProblem() {
+  return new Problem({ title: "The session is closed" });
+}

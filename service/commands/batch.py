@@ -1,0 +1,56 @@
+"""What all commands over many sources share: skip what is done, show progress, sum up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import typer
+
+from service.commands.console import EXIT_FAILED, err
+from service.commands.progress import show_progress
+from service.commands.results import Plan
+from service.commands.sources import Source
+from service.commands.work import Done, Job, carry_out
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The sources of one command, and where their results go; `what` names them, in the plural.
+
+    `prints` says that results go to stdout, one text a source.
+    """
+
+    what: str
+    sources: Sequence[Source]
+    plan: Plan
+    prints: bool
+    jobs: int = 1
+    again: bool = False
+
+    def run(self, job: Job) -> list[Done]:
+        """Carry out what is not done yet, print the results; return the failures."""
+        todo = [one for one in self.sources if self.again or not self.plan.is_done(one)]
+        if skipped := len(self.sources) - len(todo):
+            tell(f"{skipped} of {len(self.sources)} {self.what} were done before.")
+        failures: list[Done] = []
+        if not todo:
+            return failures
+        with show_progress(self.what.capitalize(), len(todo), self.prints) as meter:
+            for done in carry_out(job, todo, min(self.jobs, len(todo)), meter.tick):
+                if done.reason is not None:
+                    failures.append(done)
+                typer.echo(done.text, nl=False)
+                meter.advance()
+        return failures
+
+    def summarise(self, failures: Sequence[Done]) -> None:
+        """Say on stderr what failed and why; exit code 1 if anything did."""
+        for failure in failures:
+            tell(f"{failure.source.path}: {failure.reason}")
+        if failures:
+            tell(f"{len(failures)} of {len(self.sources)} {self.what} failed.")
+            raise typer.Exit(EXIT_FAILED)
+
+
+def tell(line: str) -> None:
+    """One line on stderr, as it is."""
+    err.print(line, markup=False, highlight=False, soft_wrap=True)
