@@ -53,12 +53,14 @@ class TrackParts:
 class TrackRowOptions:
     """How one row is to be treated.
 
-    `variant` None is the checkpoint's own; `smoothing` needs `time_s`. `min_face_px` is the side
-    of the smallest face searched for, `max_pixels` bounds width x height of a frame.
+    `variant` None is the checkpoint's own; `steady` calms the landmarks of a face at rest,
+    `smoothing` all and needs `time_s`. `min_face_px` is the side of the smallest face searched
+    for, `max_pixels` bounds width x height of a frame.
     """
 
     max_faces: int = 1
     min_face_px: int = 40
+    steady: bool = True
     smoothing: bool = False
     variant: str = TRACKER
     max_pixels: int = 8_300_000
@@ -72,8 +74,9 @@ class TrackRowOptions:
         _check_whole("max_faces", given.max_faces, 1, MOST_FACES)
         _check_whole("min_face_px", given.min_face_px, SMALLEST_FACE_PX, 2**31)
         _check_whole("max_pixels", given.max_pixels, 1, 2**40)
-        if type(given.smoothing) is not bool:
-            _refuse(f"smoothing is {given.smoothing!r:.40}; true or false is needed")
+        for name in ("steady", "smoothing"):
+            if type(value := getattr(given, name)) is not bool:
+                _refuse(f"{name} is {value!r:.40}; true or false is needed")
         if given.variant not in variants:
             _refuse(f"variant is {given.variant!r:.40}; known are {', '.join(variants)}")
         return given
@@ -146,6 +149,7 @@ class TrackHandler(Handler[TrackRow]):
             self.parts.variants[options.variant],
             options.max_faces,
             options.min_face_px,
+            steady=options.steady,
             smoothing=OneEuro() if options.smoothing else None,
         )
 
@@ -174,6 +178,7 @@ class TrackHandler(Handler[TrackRow]):
             "model": self._model(),
             "image": {"width": row.image.pixels.shape[1], "height": row.image.pixels.shape[0]},
             "variant": row.options.variant,
+            "steady": row.options.steady,
             "smoothing": row.options.smoothing,
             "status": RESET if reset else result.status.value,
             "step": result.step,

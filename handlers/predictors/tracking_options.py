@@ -81,8 +81,9 @@ class TrackingOptions:
 
     `min_face_px` is the side of the smallest face searched for. While there is no face at all,
     the detector runs on every `search_every`-th frame, while there are some but fewer than
-    `max_faces` on every `discover_every`-th. `smoothing` filters the landmarks that are reported,
-    never those that the tracker goes on with; it needs frame times.
+    `max_faces` on every `discover_every`-th. `steady` brings the looks at a face at rest together
+    (see `tracking_rest`); without it each frame's landmarks are its own. `smoothing` filters those
+    that are reported, never those that the tracker goes on with; it needs frame times.
     """
 
     variant: Variant = Variant()
@@ -90,4 +91,5 @@ class TrackingOptions:
     min_face_px: int = 40
     search_every: int = 1
     discover_every: int = 10
+    steady: bool = True
     smoothing: OneEuro | None = None

@@ -84,6 +84,7 @@ def conclude(
         lost_probability=math.nan,
         smoothing=None,
         view=attempt.view,
+        landmarks=None if attempt.view is None else attempt.landmarks,
     )
     landmarks = attempt.landmarks
     if attempt.options.smoothing is not None and time_s is not None:
@@ -118,6 +119,7 @@ def _lost(attempt: Attempt) -> tuple[TrackedFace, FaceState]:
         lost_probability=cause,
         smoothing=None,
         view=None,
+        landmarks=None,
     )
     shown = TrackedFace(
         face.track_id, Status.LOST, face.box, None, probability, None, attempt.degradation

@@ -13,6 +13,7 @@ from handlers.predictors.tracking_attempt import Attempt
 from handlers.predictors.tracking_identity import duplicates
 from handlers.predictors.tracking_networks import Estimate, Recall, TrackingNetworks, View
 from handlers.predictors.tracking_options import BoxSource
+from handlers.predictors.tracking_rest import settle
 from handlers.predictors.tracking_view import from_view, steady, to_view
 from handlers.processing.boxes import Crop
 
@@ -99,7 +100,8 @@ class Stages:
             rows = self._aligner.align([a.frame for a in others], boxes, denoise, looks)
             faces += [face for row in rows for face in row]
             for attempt, face in zip([*tracked, *others], faces, strict=True):
-                attempt.landmarks, attempt.degradation = face.landmarks, face.degradation
+                attempt.landmarks = _settled(attempt, face.landmarks)
+                attempt.degradation = face.degradation
 
     def _window(self, attempt: Attempt) -> Crop:
         """Where the landmark network looks for a face that BT has found."""
@@ -121,6 +123,14 @@ class Stages:
         for attempt in attempts:
             if attempt.memory is None and attempt.estimate is not None:
                 attempt.memory = _memory(attempt.estimate, attempt.estimate.features)
+
+
+def _settled(attempt: Attempt, landmarks: Floats) -> Floats:
+    """What is seen, brought together with the frame before where the face is at rest."""
+    face = attempt.target.face
+    if not attempt.options.steady or face.landmarks is None or attempt.view is not face.view:
+        return landmarks
+    return settle(landmarks, face.landmarks)
 
 
 def _recall(attempt: Attempt) -> Recall:

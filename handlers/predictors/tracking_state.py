@@ -28,7 +28,8 @@ class FaceState:
     first step. `window` is SeqT, the validated frames since the state was reset; `validated` all
     of them; `lost` the frames without an estimate since the last of them, so redetect of
     Algorithm 2 is `lost > 0`. `lost_probability` is the validator's answer that lost the face,
-    NaN where there is none. `view` is the window that the landmark network last looked at.
+    NaN where there is none. `view` is the window that the landmark network last looked at,
+    `landmarks` `(68, 2)` are what was made of it, in pixels.
     """
 
     track_id: int
@@ -41,6 +42,7 @@ class FaceState:
     lost_probability: float = float("nan")
     smoothing: SmoothingState | None = None
     view: Floats | None = None
+    landmarks: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,9 @@ def _face_to_tensors(face: FaceState) -> dict[str, Tensor]:
         "counts": torch.tensor([face.track_id, face.window, face.validated, face.lost]),
         "lost_probability": torch.tensor([face.lost_probability], dtype=torch.float64),
     }
-    if face.view is not None:
+    if face.view is not None and face.landmarks is not None:
         tensors["view"] = torch.from_numpy(face.view)
+        tensors["landmarks"] = torch.from_numpy(face.landmarks)
     if face.smoothing is not None:
         tensors["smoothing.values"] = torch.from_numpy(face.smoothing.values)
         tensors["smoothing.time_s"] = torch.tensor([face.smoothing.time_s], dtype=torch.float64)
@@ -121,4 +124,5 @@ def _face_from_tensors(tensors: Mapping[str, Tensor]) -> FaceState:
         tensors["lost_probability"].item(),
         smoothing,
         tensors["view"].numpy() if "view" in tensors else None,
+        tensors["landmarks"].numpy() if "view" in tensors else None,
     )

@@ -31,6 +31,7 @@ TRACK_REPLY: dict[str, Any] = {
     "model": {"name": "track", "version": "0.1.0", "sha256": "5d7a" + 60 * "0"},
     "image": {"width": 640, "height": 480},
     "variant": "dcrt",
+    "steady": True,
     "smoothing": False,
     "status": "tracking",
     "faces": [

@@ -52,6 +52,7 @@ class TrackOutputs(Body):
     model: ModelVersion
     image: FrameSize
     variant: str = Field(description="The tracker that was used, such as `dcrt`.")
+    steady: bool = Field(description="Whether looks at a face at rest are brought together.")
     smoothing: bool = Field(description="Whether the landmarks are smoothed over time.")
     status: Status = Field(
         description="The oldest face's status; `searching` without a face; `reset` where the "

@@ -23,6 +23,11 @@ class TrackOptions(BaseModel):
     min_face: int = Field(
         default=40, ge=12, le=4096, description="Smallest face that is looked for, in pixels."
     )
+    steady: bool = Field(
+        default=True,
+        description="Whether looks at a face that holds still are brought together, which calms "
+        "its landmarks without delaying motion; false gives every frame's own.",
+    )
     smoothing: bool = Field(
         default=False,
         description="Whether to calm the landmarks by a One-Euro filter; it needs frame times.",
@@ -67,6 +72,7 @@ class Tracker(Model):
         asked = {
             "max_faces": options.max_faces,
             "min_face_px": options.min_face,
+            "steady": options.steady,
             "smoothing": options.smoothing,
             "max_pixels": self.settings.max_frame_pixels,
         }

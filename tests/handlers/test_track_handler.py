@@ -161,6 +161,7 @@ def test_a_row_that_the_networks_fail_on_spoils_only_itself() -> None:
         ({"max_faces": True}, "max_faces"),
         ({"min_face_px": 3}, "min_face_px"),
         ({"smoothing": "yes"}, "smoothing"),
+        ({"steady": 1}, "steady"),
         ({"smoothing": True, "time_s": None}, "time_s"),
         ({"time_s": "now"}, "time_s"),
         ({"time_s": float("nan")}, "time_s"),
@@ -187,6 +188,11 @@ def test_a_row_without_a_picture_is_refused() -> None:
 def test_smoothing_is_reported_and_off_by_default() -> None:
     assert one(handler(), row(0))["outputs"]["smoothing"] is False
     assert one(handler(), row(0, smoothing=True))["outputs"]["smoothing"] is True
+
+
+def test_a_face_at_rest_is_held_steady_unless_asked_otherwise() -> None:
+    assert one(handler(), row(0))["outputs"]["steady"] is True
+    assert one(handler(), row(0, steady=False))["outputs"]["steady"] is False
 
 
 def test_a_variant_can_be_asked_for() -> None:

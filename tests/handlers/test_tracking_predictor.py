@@ -1,6 +1,7 @@
 """The tracker with real, tiny networks: its numbers depend on frame and state, on nothing else."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from tests.handlers.tracking_fakes import (
     Faces,
     ScriptedAligner,
     ScriptedDetector,
+    ScriptedNetworks,
     box,
     numbered,
 )
@@ -251,3 +253,21 @@ def test_stored_weights_give_the_networks_that_were_saved() -> None:
         expected = tracker.eval().features(crops)
         torch.testing.assert_close(networks.tracker.features(crops), expected, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(networks.validator(crops, points), validator(crops, points))
+
+
+def test_steadying_calms_what_trembles_and_can_be_left_off() -> None:
+    faces = {index: [box(100, 100)] for index in range(12)}
+    networks = ScriptedNetworks(faces)
+    predictor = TrackingPredictor(networks, ScriptedDetector(faces), NudgingAligner(), SETTINGS)
+    rng = np.random.default_rng(5)
+    frames = [numbered(index) for index in faces]
+    for frame in frames:  # whose grey nudges the landmarks by up to a twentieth of a pixel
+        frame[1:] = rng.integers(122, 135)
+    calm, _ = track(predictor, frames, PLAIN)
+    plain, _ = track(predictor, frames, replace(PLAIN, steady=False))
+
+    def motion(results: Sequence[FrameResult]) -> float:
+        points = np.stack([result.faces[0].landmarks for result in results])
+        return float(np.abs(np.diff(points, axis=0)).mean())
+
+    assert 0 < motion(calm) < 0.5 * motion(plain)

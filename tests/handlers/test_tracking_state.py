@@ -23,7 +23,8 @@ def memory(size: str = "compact") -> Memory:
 
 def full_face(size: str = "compact") -> FaceState:
     smoothing = SmoothingState(np.stack([points_in(box(9, 9))] * 2), 12.25)
-    return FaceState(7, box(50, 50), box(40, 40), memory(size), 3, 250, 2, 0.25, smoothing)
+    seen = np.array([9, 9, 40, 0.1], np.float32), points_in(box(9, 9))
+    return FaceState(7, box(50, 50), box(40, 40), memory(size), 3, 250, 2, 0.25, smoothing, *seen)
 
 
 def test_a_stored_state_is_the_same_again() -> None:
@@ -44,7 +45,10 @@ def test_a_stored_state_is_the_same_again() -> None:
     torch.testing.assert_close(first.memory, state.faces[0].memory, rtol=0, atol=0)
     assert first.smoothing is not None
     assert first.smoothing.time_s == 12.25
-    assert (second.memory, second.smoothing) == (None, None)
+    assert first.view is not None
+    assert first.view.tolist() == np.array([9, 9, 40, 0.1], np.float32).tolist()
+    np.testing.assert_array_equal(first.landmarks, points_in(box(9, 9)))
+    assert (second.memory, second.smoothing, second.view) == (None, None, None)
 
 
 def test_an_empty_session_is_stored_too() -> None:

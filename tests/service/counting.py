@@ -93,6 +93,7 @@ def outputs(step: int, checksum: int, reset: bool = False) -> dict[str, Any]:
         "model": {"name": TRACK, "version": "1", "sha256": 64 * "0"},
         "image": {"width": 64, "height": 48},
         "variant": "dcrt",
+        "steady": True,
         "smoothing": False,
         "status": "reset" if reset else "tracking",
         "step": step,
@@ -155,10 +156,11 @@ class Service:
         self.server = server
         self.port = port
         self.http = http
+        self.model = TRACK
 
     def open(self, session: str = "s", query: str = "", **options: Any) -> connect:
         """Return a socket to a session, to be awaited or entered."""
-        address = f"ws://127.0.0.1:{self.port}/track/{session}{query}"
+        address = f"ws://127.0.0.1:{self.port}/{self.model}/{session}{query}"
         return connect(address, proxy=None, compression=None, **options)
 
     async def post(self, image: bytes, session: str = "s", **query: Any) -> httpx.Response:
