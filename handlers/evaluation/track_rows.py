@@ -1,7 +1,8 @@
 """The trackers of the thesis's tables, by the names they have there, built from the model store.
 
 `DCRT-4` is the variant `dcrt` of `tracking_options` with the BT of window 4: the store's model
-`bt-4`, or `dcrt` where that is its window. Imports of torch are inside the functions.
+`bt-4`, or `dcrt` where that is its window. `DCRT-4 (raw)` is the same without `steady`: every
+frame's landmarks are its own. Imports of torch are inside the functions.
 """
 
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ SINGLE = {
 }
 ROWS = (*(f"{name}-{n}" for name in WINDOWED for n in WINDOWS), *SINGLE)
 SERVED = "dcrt"
+RAW = " (raw)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,7 @@ class Follower:
 
 def split_row(name: str) -> tuple[str, int | None]:
     """The variant and window of a row's name. Raises ValueError for an unknown one."""
+    name = name.removesuffix(RAW)
     if name in SINGLE:
         return SINGLE[name], None
     family, _, window = name.partition("-")
@@ -70,7 +73,9 @@ class Shelf:
                 not aligner or (self.store / aligner).is_dir()
             )
 
-        return tuple(name for name in ROWS if there(name))
+        served = self._read(SERVED)
+        raw = () if served is None else (f"DCRT-{served.config['seq_bt']}{RAW}",)
+        return tuple(name for name in (*ROWS, *raw) if there(name))
 
     def follower(self, name: str) -> Follower:
         """One row, ready to step. Raises ValueError where the store lacks one of its parts."""
@@ -100,7 +105,7 @@ class Shelf:
         networks = build_networks(config, {**validator.tensors, **tracker.tensors}, self.device)
         aligner = self._aligner(needed or self._any_aligner())
         predictor = TrackingPredictor(networks, self._find_detector(), aligner, settings)
-        return Follower(name, predictor, TrackingOptions(options))
+        return Follower(name, predictor, TrackingOptions(options, steady=not name.endswith(RAW)))
 
     def weights(self) -> dict[str, str]:
         """SHA-256 of the weights of every part read so far."""

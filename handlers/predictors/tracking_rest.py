@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 REST = 0.35  # the share of a new look that differs by nothing
 OWN_MOTION, COMMON_MOTION = 0.02, 0.01  # shares of the face: from here on a look is taken whole
@@ -22,10 +23,11 @@ def settle(points: Floats, before: Floats) -> Floats:
     common = np.median(points - before, axis=0)
     moved = before + _share(float(np.hypot(*common)) / size, COMMON_MOTION) * common
     rest = points - moved
-    share = _share(np.linalg.norm(rest, axis=1, keepdims=True) / size, OWN_MOTION)
+    own = np.linalg.norm(rest, axis=1, keepdims=True) / size
+    share = _share(np.asarray(own, np.float64), OWN_MOTION)
     return np.asarray(moved + share * rest, np.float32)
 
 
-def _share(motion: float | Floats, whole: float) -> float | Floats:
+def _share(motion: float | Doubles, whole: float) -> Doubles:
     """How much of a motion, in shares of the face, is believed."""
-    return REST + (1 - REST) * np.minimum((motion / whole) ** 2, 1)
+    return np.asarray(REST + (1 - REST) * np.minimum((motion / whole) ** 2, 1), np.float64)
