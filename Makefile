@@ -18,7 +18,7 @@ WORKERS ?= http://127.0.0.1:8080
 DATA ?=
 RECIPES ?= fle-base fle fll iid-m dfa-base dfa fadenn-m iid-d fadenn-d fadenn-s fle-augmented \
 	fll-augmented
-TRACK_RECIPES ?= bt-2 bt-4 fv dcrt
+TRACK_RECIPES ?= bt-base bt-2 bt-4 bt-8 bt-16 bt-32 fv dcrt
 ARGS ?=
 
 # Threads that wait sleep: spinning ones slow everything down beside other busy processes.
