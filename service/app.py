@@ -16,7 +16,17 @@ from service.metrics import Metrics
 from service.middleware import RequestContext
 from service.openapi import install_openapi
 from service.problems import install_error_handlers
-from service.routes import align, docs, health, metrics, models, sessions, track
+from service.routes import (
+    affect_session,
+    align,
+    docs,
+    health,
+    metrics,
+    models,
+    page,
+    sessions,
+    track,
+)
 from service.security import Authenticator
 from service.services import Services
 from service.sessions.choice import make_store
@@ -59,9 +69,10 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
     )
     app.state.services = services
     install_error_handlers(app)
-    for module in (align, track, sessions, models, health, metrics):
+    for module in (align, track, affect_session, sessions, models, health, metrics):
         app.include_router(module.router)
     docs.mount_docs(app)
+    page.mount_page(app)
     install_openapi(app, services.authenticator.required)
     return app
 

@@ -10,11 +10,12 @@ from service.routes.track_interface import SESSION_RESPONSES
 from service.schemas import SessionInfo, StreamInfo
 from service.services import Caller, SharedServices
 from service.sessions import Address, Session
-from service.streams.tracker import MODEL
+from service.streams.affect_model import MODEL as AFFECT
+from service.streams.tracker import MODEL as TRACK
 
-MODELS = (MODEL,)
+MODELS = (TRACK, AFFECT)
 
-router = APIRouter(tags=["track"])
+router = APIRouter(tags=["sessions"])
 
 
 @router.get(

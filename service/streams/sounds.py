@@ -65,14 +65,14 @@ def _refuse(detail: str) -> None:
 
 @dataclass(frozen=True)
 class Hearing:
-    """What one step hears: gapless runs, up to which sample of the stream, and the last one's end.
+    """What one step hears: gapless runs, and where the last one ends.
 
-    The two differ by the jitter that was taken out.
+    `until` is that by the times that the pieces came with, `end` without their jitter.
     """
 
-    runs: tuple[Sound, ...]
-    until: int
-    end: int | None
+    runs: tuple[Sound, ...] = ()
+    until: int | None = None
+    end: int | None = None
 
 
 class SoundQueue:
@@ -110,14 +110,13 @@ class SoundQueue:
         to end, as clocks differ and gaps click.
         """
         runs: list[tuple[int, bytearray]] = []
-        end = self._end
+        end, last = self._end, None
         for piece in self._pieces:
             if piece.start >= until:
                 break
             part = piece.between(piece.start, until)
             gap = end is None or part.start - end > JITTER
             if gap and len(runs) == MOST_RUNS:
-                until = part.start
                 break
             if end is None or gap or not runs:
                 end = part.start if end is None or gap else end
@@ -126,10 +125,13 @@ class SoundQueue:
                 part = part.between(end, until)
             runs[-1][1].extend(part.pcm)
             end += len(part.pcm) // SAMPLE_BYTES
-        return Hearing(tuple(Sound(start, bytes(pcm)) for start, pcm in runs if pcm), until, end)
+            last = max(last or part.end, part.end)
+        return Hearing(tuple(Sound(start, bytes(pcm)) for start, pcm in runs if pcm), last, end)
 
     def heard(self, hearing: Hearing) -> None:
         """Let go of what was heard, and of what would have to be heard before it."""
+        if (until := hearing.until) is None:
+            return
         self._end = hearing.end
-        cut = (piece.between(hearing.until, piece.end) for piece in self._pieces)
+        cut = (piece.between(until, piece.end) for piece in self._pieces)
         self._pieces = [piece for piece in cut if piece.pcm]
