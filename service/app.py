@@ -85,7 +85,8 @@ def _make_services(settings: Settings, inference: Inference | None) -> Services:
         store=make_store(settings, measured),
         sockets=Sockets(settings.max_sockets, measured),
         authenticator=Authenticator.from_settings(settings),
-        in_flight=InFlight(settings.max_in_flight, measured),
+        uploads=InFlight(settings.max_uploads, measured.uploads),
+        in_flight=InFlight(settings.max_in_flight, measured.in_flight),
         metrics=measured,
     )
 

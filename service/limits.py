@@ -5,19 +5,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from prometheus_client import Gauge
+
 from service.errors import Problem, ServiceError
-from service.metrics import Metrics
 
 RETRY_OVERLOADED_S = 1
 BURST_S = 10.0
 
 
 class InFlight:
-    """A bound on requests at work or waiting, so that memory and waiting times stay bounded."""
+    """A bound on requests at once, so that memory and waiting times stay bounded.
 
-    def __init__(self, most: int, metrics: Metrics) -> None:
+    Those whose bodies still come are counted apart from those at work or waiting for it: a client
+    that sends slowly keeps no other one from being answered.
+    """
+
+    def __init__(self, most: int, gauge: Gauge) -> None:
         self.most = most
-        self._metrics = metrics
+        self._gauge = gauge
         self._count = 0
 
     @contextmanager
@@ -30,12 +35,12 @@ class InFlight:
                 headers={"Retry-After": str(RETRY_OVERLOADED_S)},
             )
         self._count += 1
-        self._metrics.in_flight.set(self._count)
+        self._gauge.set(self._count)
         try:
             yield
         finally:
             self._count -= 1
-            self._metrics.in_flight.set(self._count)
+            self._gauge.set(self._count)
 
 
 class RateLimiter:

@@ -70,6 +70,9 @@ class Metrics:
             buckets=GATE_BUCKETS,
             registry=self.registry,
         )
+        self.uploads = Gauge(
+            "countenance_uploads", "Requests whose bodies still come.", registry=self.registry
+        )
         self.in_flight = Gauge(
             "countenance_in_flight", "Requests at work or waiting.", registry=self.registry
         )

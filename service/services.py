@@ -30,6 +30,7 @@ class Services:
     store: SessionStore
     sockets: Sockets
     authenticator: Authenticator
+    uploads: InFlight
     in_flight: InFlight
     metrics: Metrics
 

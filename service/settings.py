@@ -114,6 +114,9 @@ class Settings(BaseSettings):
     max_questions: int = Field(
         256, ge=1, description="Most questions at the workers at once; more are answered 503."
     )
+    max_uploads: int = Field(
+        128, ge=1, description="Most bodies that come in at once; more are answered 503."
+    )
     max_in_flight: int = Field(
         32, ge=1, description="Most requests at work or waiting at once; more are answered 503."
     )

@@ -47,10 +47,11 @@ async def align(
     """
     media_type = choose_media_type(request.headers.get("accept"), (JSON, PNG, CSV))
     options = _options(query, media_type, services)
-    with services.in_flight.slot():
-        started = time.perf_counter()
+    started = time.perf_counter()
+    with services.uploads.slot():
         image = await _read_image(request, services)
-        read_ms = (time.perf_counter() - started) * 1000
+    read_ms = (time.perf_counter() - started) * 1000
+    with services.in_flight.slot():
         outputs = await _ask(request, services, Question({"image": image}, options))
     return _reply(outputs, media_type, read_ms, services)
 

@@ -64,11 +64,12 @@ async def track(
     tracker = Tracker(services.inference, services.settings)
     await tracker.check_loaded()
     address = Address(MODEL, caller.name, session)
-    with services.in_flight.slot():
+    with services.uploads.slot():
         upload = await read_upload(request, services.settings)
         if upload.media_type is not None:
             header = await asyncio.to_thread(sniff, upload.data)
             check_media_type(header, upload.media_type)
+    with services.in_flight.slot():
         time_s = time.time() if query.time_s is None else query.time_s
         asked = TrackChunk(tracker, upload.data, time_s, query, query.step)
         work = step_once(services.store, address, asked)

@@ -134,6 +134,24 @@ async def test_more_requests_than_fit_are_turned_away_and_told_when_to_return(
     assert (await client.post("/align", content=picture())).status_code == 200
 
 
+async def test_clients_that_send_slowly_keep_nobody_from_being_answered(run_server, picture):
+    async with contextlib.AsyncExitStack() as stack:
+        _, port = await stack.enter_async_context(run_server(max_in_flight=2, max_uploads=5))
+        slow = [await stack.enter_async_context(connect(port)) for _ in range(4)]
+        for connection in slow:
+            await connection.send(f"{HEAD}Content-Length: 1000\r\n\r\na")
+        http = await stack.enter_async_context(httpx.AsyncClient())
+        url = f"http://127.0.0.1:{port}/align"
+        for _ in range(3):
+            assert (await http.post(url, content=picture())).status_code == 200
+        fifth = await stack.enter_async_context(connect(port))
+        await fifth.send(f"{HEAD}Content-Length: 1000\r\n\r\na")
+        while "countenance_uploads 5.0" not in (await http.get(url[:-5] + "metrics")).text:
+            await asyncio.sleep(0.01)
+        refused = await http.post(url, content=picture())
+        assert (refused.status_code, refused.json()["type"]) == (503, URN + "overloaded")
+
+
 async def test_a_model_that_takes_too_long_is_answered_504(make_client, inference, picture):
     client = make_client(inference_timeout_s=0.05)
     inference.release = asyncio.Event()
