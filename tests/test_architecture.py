@@ -53,6 +53,7 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
 )
 
 LOWER_HANDLERS = {
+    "affect_setup",
     "checkpoint",
     "networks",
     "predictors",
@@ -72,6 +73,7 @@ HANDLER_ARROWS: dict[str, set[str]] = {
     # These build networks from checkpoints and hand them to predictors.
     "store": {"checkpoint", "networks", "predictors"},
     "tracking_setup": {"networks", "predictors"},
+    "affect_setup": {"checkpoint", "networks", "predictors", "processing"},
     # Handlers speak bytes.
     "base": {"wire"},
     "align_options": {"base"},
@@ -84,6 +86,19 @@ HANDLER_ARROWS: dict[str, set[str]] = {
         "state",
         "store",
         "tracking_setup",
+        "wire",
+    },
+    "affect_request": {"base", "predictors", "processing"},
+    "affect": {
+        "affect_request",
+        "affect_setup",
+        "base",
+        "checkpoint",
+        "networks",
+        "predictors",
+        "processing",
+        "state",
+        "track",
         "wire",
     },
     # TorchServe's way to start, load and ask handlers; only the adaptor loads one, by its name.

@@ -1,0 +1,204 @@
+"""The `affect` model: runs of frames with sound and a session's state <-> affect, next state.
+
+Of a row, `inputs` is `{"frames", "times_s", "sound"}`: up to 8 frames, each an encoded picture, an
+array uint8 `(H, W, 3)` RGB or nil; as many increasing times in seconds, later than the state's
+last; `{"start", "pcm"}`, int16 mono at 22 050 Hz whose first sample's index is counted from time
+zero, or nil. A window of 2.97 s around each frame's time is used, as far as sound has come.
+`options`, all optional, are those of AffectRowOptions; `state` is what the session's last answer
+gave, absent at its start. A state of other weights, another variant or another schema is not used:
+the session starts anew and its status is `reset`. Errors: those of `track`, `invalid-sound`,
+`invalid-time`; none gives a state, so that the caller goes on from the one it has.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handlers.affect_request import (
+    AffectRowOptions,
+    Frames,
+    read_frames,
+    read_sound,
+    read_times,
+)
+from handlers.affect_setup import load_estimator
+from handlers.base import Answer, Handler
+from handlers.checkpoint import CONFIG_FILE, Checkpoint, CheckpointError
+from handlers.networks.affect import VARIANTS
+from handlers.networks.discriminator import QUADRANTS
+from handlers.predictors.affect import AffectPredictor
+from handlers.predictors.affect_results import FrameAffect
+from handlers.predictors.affect_run import AffectResult, AffectRow
+from handlers.predictors.affect_state import SCHEMA, AffectState
+from handlers.predictors.tracking_results import TrackedFace
+from handlers.processing.audio_descriptors import MissingExtra
+from handlers.state import StateError, dump_state, load_state
+from handlers.track import load_parts as load_tracker
+from handlers.wire import Request
+
+NAME, DEFAULT = "affect", "avi-gas"
+TOLD = ("licence", "figures")
+OK, RESET = "ok", "reset"
+
+
+@dataclass(frozen=True)
+class AffectParts:
+    """What an answer is made with.
+
+    `checkpoints` holds the variants served, `tracker` the checkpoint of the face tracker, whose
+    state is part of a session's. `missing` names variants in the store that cannot be served, each
+    with the reason.
+    """
+
+    predictor: AffectPredictor
+    checkpoints: Mapping[str, Checkpoint]
+    tracker: Checkpoint
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def default(self) -> str:
+        """The variant for those who ask for none: AVi-GaS, or the first that there is."""
+        return DEFAULT if DEFAULT in self.checkpoints else next(iter(self.checkpoints))
+
+    def written_by(self, variant: str) -> tuple[str, str]:
+        """Who writes a state of this variant: a name, and the hash that `describe` tells.
+
+        By the hash a state finds its way to the version of the model that wrote it; the name tells
+        variants apart, and all weights that a state depends on.
+        """
+        hashes = self.checkpoints[variant].sha256 + self.tracker.sha256
+        name = f"{variant}-{hashlib.sha256(hashes.encode()).hexdigest()[:12]}"
+        return name, self.checkpoints[self.default].sha256
+
+
+@dataclass(frozen=True)
+class ReadRow:
+    """One row, read; `reset` says why the state is not the one given."""
+
+    row: AffectRow
+    frames: Frames
+    reset: str | None
+
+
+class AffectHandler(Handler[ReadRow]):
+    """Serves affect from the model store."""
+
+    def __init__(
+        self,
+        model_store: Path,
+        device: str = "cpu",
+        load: Callable[[Path, str], AffectParts] | None = None,
+    ) -> None:
+        """Load the predictor on `device`; raises CheckpointError for a store without one."""
+        self.parts = (load or load_parts)(model_store, device)
+
+    def describe(self) -> dict[str, Any]:
+        """Name, version and weights hash of the default variant, its licence and figures."""
+        default = self.parts.default
+        checkpoint = self.parts.checkpoints[default]
+        told = {key: checkpoint.config[key] for key in TOLD if key in checkpoint.config}
+        variants = sorted(self.parts.checkpoints)
+        return {**self._model(default), "weights": checkpoint.name, "variants": variants, **told}
+
+    def decode(self, request: Request) -> ReadRow:
+        """Check options, times and sound, read the state, decode frames; raises InputError."""
+        parts, inputs = self.parts, request.inputs
+        variants = sorted(parts.checkpoints)
+        options = AffectRowOptions.parse(request.options, variants, parts.default, parts.missing)
+        state, reset = self._read_state(request.state, options.variant)
+        frames = read_frames(inputs.get("frames"), options.max_pixels)
+        after_s = float("-inf") if state is None else state.time_s
+        times_s = read_times(inputs.get("times_s"), len(frames.images), after_s)
+        sound = read_sound(inputs.get("sound"))
+        row = AffectRow(frames.images, times_s, sound, state, options.variant, options.min_face_px)
+        return ReadRow(row, frames, reset)
+
+    def compute(self, items: Sequence[ReadRow]) -> list[Answer]:
+        """Every row to its end, in shared batches."""
+        results = self.parts.predictor.step([item.row for item in items])
+        return [
+            (self._outputs(item, result), self._dump(item.row.variant, result.state))
+            for item, result in zip(items, results, strict=True)
+        ]
+
+    def _read_state(
+        self, blob: bytes | None, variant: str
+    ) -> tuple[AffectState | None, str | None]:
+        """The state, or None and why it cannot be gone on from."""
+        if blob is None:
+            return None, None
+        try:
+            written = load_state(blob, *self.parts.written_by(variant), SCHEMA)
+            return AffectState.from_tensors(*written), None
+        except StateError as error:
+            return None, f"the session starts anew: {error}"
+        except (KeyError, ValueError) as error:
+            return None, f"the session starts anew: its state is damaged ({error!r:.80})"
+
+    def _dump(self, variant: str, state: AffectState) -> bytes:
+        return dump_state(state.to_tensors(), *self.parts.written_by(variant), SCHEMA, state.step)
+
+    def _outputs(self, item: ReadRow, result: AffectResult) -> dict[str, Any]:
+        reset = [] if item.reset is None else [item.reset]
+        return {
+            "model": self._model(item.row.variant),
+            "variant": item.row.variant,
+            "status": RESET if reset else OK,
+            "notes": [*reset, *item.frames.notes],
+            "timings_ms": {"decode": item.frames.decode_ms, **result.timings_ms},
+            "frames": [_frame(frame) for frame in result.frames],
+        }
+
+    def _model(self, variant: str) -> dict[str, str]:
+        checkpoint = self.parts.checkpoints[variant]
+        return {"name": NAME, "version": checkpoint.version, "sha256": checkpoint.sha256}
+
+
+def load_parts(model_store: Path, device: str) -> AffectParts:
+    """The variants of the store, with the tracker that `track` serves.
+
+    Raises CheckpointError where the store lacks the tracker or has no variant at all. One that
+    needs a library which is not installed is left out, and refused with the reason when asked for.
+    """
+    tracker = load_tracker(model_store, device)
+    estimators, checkpoints, missing = {}, {}, {}
+    for name in VARIANTS:
+        if not (model_store / name / CONFIG_FILE).is_file():
+            continue
+        try:
+            estimators[name], checkpoints[name] = load_estimator(model_store / name, device)
+        except MissingExtra as error:
+            missing[name] = str(error)
+    if not checkpoints:
+        raise CheckpointError(f"{model_store} has no affect model: {DEFAULT} or another variant")
+    predictor = AffectPredictor(estimators, tracker.predictor)
+    return AffectParts(predictor, checkpoints, tracker.checkpoint, missing)
+
+
+def _frame(frame: FrameAffect) -> dict[str, Any]:
+    quadrants = None
+    if frame.quadrants is not None:
+        quadrants = dict(zip(QUADRANTS, frame.quadrants.tolist(), strict=True))
+    return {
+        "time_s": frame.time_s,
+        "valence": frame.valence,
+        "arousal": frame.arousal,
+        "quadrant": frame.quadrant,
+        "quadrants": quadrants,
+        "attention": list(frame.attention),
+        "attention_ages_s": list(frame.attention_ages_s),
+        "gate": frame.gate,
+        "used": list(frame.used),
+        "face": None if frame.face is None else _face(frame.face),
+    }
+
+
+def _face(face: TrackedFace) -> dict[str, Any]:
+    return {
+        "track_id": face.track_id,
+        "status": face.status.value,
+        "box": face.box.tolist(),
+        "face_probability": face.face_probability,
+    }

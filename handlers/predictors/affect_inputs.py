@@ -1,0 +1,78 @@
+"""What a moment gives the affect networks: the crop of a face, and what is heard around it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handlers.processing.audio_descriptors import PcmStream, descriptors, is_silent
+from handlers.processing.boxes import Crop
+from handlers.processing.mel import REFERENCE, share_with_sound, to_network
+from handlers.processing.mel_stream import MelStream
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Sound = MelStream | PcmStream
+
+CROP_PX = 128
+MOST_DEVIATIONS = 5.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What can be used of one moment; None is missing.
+
+    `face` is a crop uint8 RGB `(128, 128, 3)`; `voice` what the network hears: a Mel window
+    `(128, 128)` in [-1, 1], or descriptors `(50,)`.
+    """
+
+    face: Image | None = None
+    voice: Floats | None = None
+
+
+@dataclass(frozen=True)
+class DescriptorScale:
+    """Means and standard deviations `(50,)` of the descriptors in the training data."""
+
+    mean: Floats
+    std: Floats
+
+    def apply(self, values: Floats) -> Floats:
+        """Deviations from the mean, at most five."""
+        scaled = (values - self.mean) / np.maximum(self.std, 1e-6)
+        return np.clip(scaled, -MOST_DEVIATIONS, MOST_DEVIATIONS).astype(np.float32)
+
+
+def crop_face(image: Image, box: Floats, context: float) -> Image:
+    """The crop `(128, 128, 3)` of a face, `context` times as wide as its landmarks' box."""
+    return Crop.around(box, context, CROP_PX).extract(image)
+
+
+def hear_window(sound: MelStream, time_s: float, reference: float = REFERENCE) -> Floats | None:
+    """The Mel window `(128, 128)` in [-1, 1] around a time; None where all of it is silence.
+
+    What is not heard lies at the floor, -1. `reference` is the power of 0 dB.
+    """
+    power, heard = sound.window(time_s)
+    return to_network(power, reference) if share_with_sound(power, heard) > 0 else None
+
+
+def hear_descriptors(sound: PcmStream, time_s: float, scale: DescriptorScale) -> Floats | None:
+    """Scaled eGeMAPS descriptors `(50,)` around a time; None where nothing is heard there."""
+    pcm = sound.around(time_s)
+    return None if pcm is None or is_silent(pcm) else scale.apply(descriptors(pcm))
+
+
+def faces_to_tensor(crops: Sequence[Image], device: torch.device) -> Tensor:
+    """Crops `(128, 128, 3)` uint8 -> `(B, 3, 128, 128)` in [-1, 1], channels last in memory."""
+    stacked = torch.from_numpy(np.stack(crops)).to(device).permute(0, 3, 1, 2)
+    return stacked.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
+
+
+def windows_to_tensor(windows: Sequence[Floats], device: torch.device) -> Tensor:
+    """Mel windows `(128, 128)` -> three equal channels `(B, 3, 128, 128)` (7.3.4)."""
+    stacked = torch.from_numpy(np.stack(windows)).to(device)[:, None].expand(-1, 3, -1, -1)
+    return stacked.contiguous(memory_format=torch.channels_last)

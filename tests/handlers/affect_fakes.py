@@ -1,0 +1,83 @@
+"""Small affect models with random weights, moving faces and a voice to try them with."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from handlers.affect import AffectParts
+from handlers.affect_setup import Networks, load_estimator, save_affect
+from handlers.checkpoint import Checkpoint
+from handlers.networks.affect import build, variant
+from handlers.predictors.affect import AffectPredictor
+from handlers.predictors.tracking import TrackingPredictor
+from handlers.predictors.tracking_options import TrackingSettings
+from handlers.processing.mel import RATE_HZ
+from tests.handlers.tracking_fakes import (
+    Faces,
+    ScriptedAligner,
+    ScriptedDetector,
+    ScriptedNetworks,
+    box,
+    numbered,
+)
+
+Image = NDArray[np.uint8]
+Pcm = NDArray[np.int16]
+
+SETTINGS = TrackingSettings(2.0, 1.3, t_b=1.0, t_c=0.5, seq_bt=8, patience=5)
+FACES: Faces = {number: [box(100 + number, 100)] for number in range(40)}
+SCALE = {"mean": [0.0] * 50, "std": [1.0] * 50}
+RATE = 25.0
+GAIN = 2.5
+
+
+def networks(name: str, size: str = "tiny", seed: int = 0) -> Networks:
+    """Random networks in which every input makes a difference: weights larger than at a start."""
+    torch.manual_seed(seed)
+    built = build(variant(name, size)).eval()
+    with torch.no_grad():
+        for key, parameter in built.named_parameters():
+            if "context" in key:
+                parameter.normal_(std=0.5)
+            elif parameter.ndim > 1 and not key.startswith("branches"):
+                parameter.mul_(GAIN)
+    return built
+
+
+def save(folder: Path, size: str = "tiny", seed: int = 0, **config: Any) -> Checkpoint:
+    content = {"context": 1.4, "descriptors": SCALE, "licence": "Apache-2.0", **config}
+    return save_affect(networks(folder.name, size, seed), folder, content)
+
+
+def parts(
+    store: Path, *names: str, faces: Faces = FACES, lost: Mapping[int, float] | None = None
+) -> AffectParts:
+    """Variants of a store, behind a tracker that follows the script."""
+    loaded = {name: load_estimator(store / name) for name in names}
+    tracker = TrackingPredictor(
+        ScriptedNetworks(faces, lost), ScriptedDetector(faces), ScriptedAligner(), SETTINGS
+    )
+    estimators = {name: estimator for name, (estimator, _) in loaded.items()}
+    checkpoints = {name: checkpoint for name, (_, checkpoint) in loaded.items()}
+    dcrt = Checkpoint("dcrt", "1", {}, {}, "ab" * 32)
+    return AffectParts(AffectPredictor(estimators, tracker), checkpoints, dcrt)
+
+
+def frame(number: int, seed: int = 0) -> Image:
+    """A picture of noise that carries its number for the script."""
+    picture = np.random.default_rng((number, seed)).integers(0, 256, (240, 320, 3), np.uint8)
+    picture[0, 0] = numbered(number)[0, 0]
+    return picture
+
+
+def voice(seconds: float, seed: int = 0, start_s: float = 0.0) -> Pcm:
+    """A tone that wanders and swells over noise; the same moment always sounds the same."""
+    first, count = round(start_s * RATE_HZ), round(seconds * RATE_HZ)
+    time_s = np.arange(first, first + count) / RATE_HZ
+    tone = np.sin(2 * np.pi * (220 + 40 * np.sin(3 * time_s + seed)) * time_s)
+    swell = 4000 * (1 + np.sin(2 * time_s)) + 300
+    return np.asarray(tone * swell, np.int16)
