@@ -21,6 +21,12 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (8, b"WAVE", "WAVE sound"),
     (0, b"OggS", "Ogg sound"),
     (0, b"ID3", "MP3 sound"),
+    (0, b"\xff\xfb", "MP3 sound"),
+    (0, b"\xff\xf3", "MP3 sound"),
+    (0, b"\xff\xf1", "AAC sound"),
+    (0, b"fLaC", "FLAC sound"),
+    (0, b"\0\0\x01\xba", "MPEG video"),
+    (0, b"\0\0\x01\xb3", "MPEG video"),
     (0, b"\x7fELF", "ELF program"),
     (0, b"MZ", "Windows program"),
 )

@@ -1,0 +1,102 @@
+"""What a clip is made of, as the child process finds it and the service hands it on."""
+
+from dataclasses import dataclass
+
+RATE_HZ = 22_050
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a clip is read: `rate_hz` pictures a second at most, no side over `max_side` pixels."""
+
+    rate_hz: float = 25.0
+    max_side: int = 640
+
+
+@dataclass(frozen=True)
+class SoundInfo:
+    """The sound track as declared; `expected_s` is None where its length is not."""
+
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    expected_s: float | None
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """A clip as declared: what is None is not.
+
+    `format` is mp4, mov, m4a, webm, mkv, avi, mpeg, wav, mp3, ogg, flac or aac. `width` and
+    `height` are pixels of the upright picture; `rotation_deg` turned it upright, clockwise. Sound
+    alone has no width, height, codec and expected frames.
+    """
+
+    format: str
+    duration_s: float | None
+    codec: str | None
+    width: int | None
+    height: int | None
+    rotation_deg: int
+    expected_frames: int | None
+    sound: SoundInfo | None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An upright picture: `height` rows of `width` RGB pixels, uint8, without gaps.
+
+    `scale` brings the clip's upright pixels to those of this picture: divide by it to go back.
+    """
+
+    width: int
+    height: int
+    rgb: bytes
+    scale: float
+
+
+@dataclass(frozen=True)
+class ClipFrame:
+    """One moment, in seconds of the clip; in sound alone there is no picture."""
+
+    time_s: float
+    picture: Picture | None
+
+
+@dataclass(frozen=True)
+class ClipSound:
+    """16-bit native-endian mono PCM at 22 050 Hz, from sample `start` of the clip on."""
+
+    start: int
+    pcm: bytes
+
+    @property
+    def end(self) -> int:
+        """Index one past the last sample."""
+        return self.start + len(self.pcm) // 2
+
+
+@dataclass(frozen=True)
+class ClipChunk:
+    """Up to 8 moments, and the sound from where the last chunk's ended to 1.55 s beyond them.
+
+    Sound is None where there is none. A hole in it is filled with zeros.
+    """
+
+    frames: tuple[ClipFrame, ...]
+    sound: ClipSound | None
+
+
+@dataclass(frozen=True)
+class ClipTotals:
+    """A clip as it was found, known when all of it has been read.
+
+    `complete` is False where pictures or sound were damaged or ended before they should.
+    """
+
+    decoded_frames: int
+    used_frames: int
+    decoded_sound_s: float | None
+    duration_s: float
+    damages: int
+    complete: bool

@@ -1,0 +1,166 @@
+"""A container's stream into decoded frames, going on after what is damaged (in the child)."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import SEEK_CUR, SEEK_END, RawIOBase
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from service.errors import Problem, ServiceError
+from service.media.clips.limits import ClipLimits
+from service.media.formats import describe_bytes, name_format
+
+# FFmpeg's names of the containers that are read; no playlists, no lists of further files.
+CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,wav,mp3,ogg,flac,aac"
+READ_HERE = "mp4, mov, webm, mkv, avi, mpg, wav, mp3, ogg, flac or m4a"
+BUFFER_BYTES = 256 * 1024
+SNIFFED_BYTES = 512
+# How often a demuxer may fail without a packet between before the rest is given up.
+MOST_FAILURES = 50
+
+
+class FileReader(RawIOBase):
+    """A view of an open file with a place of its own, so that two can read one file."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._at = descriptor, 0
+        self.name = ""
+
+    def readable(self) -> bool:
+        """Whether it can be read: yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Whether it can be sought in: yes."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read up to `size` bytes, all that are left when negative."""
+        size = size if size >= 0 else max(0, self._size() - self._at)
+        data = os.pread(self._descriptor, size, self._at)
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to a place counted from the beginning, from here or from the end."""
+        base = {SEEK_CUR: self._at, SEEK_END: self._size()}.get(whence, 0)
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """The place of the next byte."""
+        return self._at
+
+    def _size(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+
+@dataclass
+class Damages:
+    """How many packets could not be read or decoded."""
+
+    count: int = 0
+
+
+def open_container(descriptor: int, limits: ClipLimits) -> InputContainer:
+    """Open the clip behind a file descriptor; nothing else can be reached from inside it.
+
+    Raises ServiceError: empty-body, not-a-clip, unsupported-clip, invalid-clip, too-many-streams;
+    MemoryError.
+    """
+    options = {
+        "format_whitelist": CONTAINERS,
+        "protocol_whitelist": "none",
+        "max_streams": str(limits.streams),
+        "max_pixels": str(limits.pixels),
+    }
+    with av.logging.Capture(local=False) as log:
+        try:
+            container = av.open(
+                FileReader(descriptor), "r", options=options, buffer_size=BUFFER_BYTES
+            )
+        except av.FFmpegError as error:
+            raise _why_not(error, descriptor, limits, [line for *_, line in log]) from error
+    if len(container.streams) > limits.streams:
+        raise _too_many_streams(limits)
+    return container
+
+
+def decode(container: InputContainer, stream: Any, damages: Damages) -> Iterator[Any]:
+    """Decode a stream's frames to the end of what can be read, past damaged packets."""
+    packets, failures = container.demux(stream), 0
+    while failures < MOST_FAILURES:
+        try:
+            packet = next(packets)
+            failures = 0
+        except StopIteration:
+            return
+        except MemoryError:
+            raise
+        except av.FFmpegError:
+            damages.count, failures = damages.count + 1, failures + 1
+            packets = container.demux(stream)
+            continue
+        yield from _decode_packet(packet, damages)
+
+
+def start_s(container: InputContainer, stream: Any) -> float:
+    """Time zero of the clip, in seconds of its container: where pictures and sound begin."""
+    begin = max(0.0, (container.start_time or 0) / av.time_base)
+    if stream.start_time is None:
+        return begin
+    return min(begin, float(stream.start_time * stream.time_base))
+
+
+def duration_s(container: InputContainer, stream: Any) -> float | None:
+    """The declared length of a stream in seconds, or else of the container, if any.
+
+    MPEG declares none: FFmpeg guesses, and the container's guess is the better one.
+    """
+    if stream.duration and not container.format.name.startswith("mpeg"):
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
+
+
+def _decode_packet(packet: Any, damages: Damages) -> Iterator[Any]:
+    try:
+        yield from packet.decode()
+    except MemoryError:
+        raise
+    except av.FFmpegError:
+        damages.count += 1
+
+
+def _why_not(
+    error: av.FFmpegError, descriptor: int, limits: ClipLimits, log: list[str]
+) -> Exception:
+    if any("max_streams" in line for line in log):
+        return _too_many_streams(limits)
+    if isinstance(error, MemoryError):
+        return error
+    data = os.pread(descriptor, SNIFFED_BYTES, 0)
+    if not data:
+        return ServiceError(Problem.EMPTY_BODY, f"there are no bytes; send {READ_HERE}")
+    name = name_format(data)
+    if any("whitelist" in line for line in log):
+        return ServiceError(
+            Problem.UNSUPPORTED_CLIP, f"found {name or describe_bytes(data)}; send {READ_HERE}"
+        )
+    if name is None or not name.endswith((" video", " sound")):
+        return ServiceError(
+            Problem.NOT_A_CLIP, f"found {name or describe_bytes(data)}; send {READ_HERE}"
+        )
+    return ServiceError(
+        Problem.INVALID_CLIP,
+        f"it begins as {name}, but what describes its streams is broken or cut off",
+    )
+
+
+def _too_many_streams(limits: ClipLimits) -> ServiceError:
+    return ServiceError(
+        Problem.TOO_MANY_STREAMS,
+        f"it holds more than {limits.streams} streams, as many as a clip may",
+    )

@@ -1,0 +1,49 @@
+"""What one clip may cost, and the operating system's bounds on the process that reads it."""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from dataclasses import dataclass
+
+MOST_FILES = 64
+PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
+
+
+@dataclass(frozen=True)
+class ClipLimits:
+    """Bounds of one clip; `stall_s` is the longest wait for the next chunk."""
+
+    duration_s: float = 600.0
+    pixels: int = 3840 * 2160
+    frames: int = 72_000
+    streams: int = 32
+    memory_bytes: int = 768 * 2**20
+    cpu_s: int = 300
+    stall_s: float = 20.0
+
+
+def bound_this_process(limits: ClipLimits, parent: int) -> None:
+    """Bound this process, for good: memory, processor time, no new files, not outliving `parent`.
+
+    Raises SystemExit where the parent is gone already.
+    """
+    _lower(resource.RLIMIT_DATA, limits.memory_bytes)
+    _lower(resource.RLIMIT_CPU, limits.cpu_s)
+    _lower(resource.RLIMIT_FSIZE, 0)
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_NOFILE, MOST_FILES)
+    if sys.platform == "linux":
+        system = ctypes.CDLL(None)
+        system.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        system.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if os.getppid() != parent:
+        raise SystemExit(1)
+
+
+def _lower(what: int, most: int) -> None:
+    """Set a limit, as far as the one in force lets it."""
+    hard = resource.getrlimit(what)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (most, most))

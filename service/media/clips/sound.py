@@ -1,0 +1,151 @@
+"""A container's sound stream into 22 050 Hz mono PCM, piece by piece (in the child)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import av
+from av.audio.resampler import AudioResampler
+from av.container import InputContainer
+
+from service.errors import Problem, ServiceError
+from service.media.clips.contents import RATE_HZ, ClipSound, SoundInfo
+from service.media.clips.decoding import Damages, decode, duration_s
+from service.media.clips.limits import ClipLimits
+from service.media.clips.pictures import too_long
+
+# Frames further off their place than this are put where their times say.
+JOINT_S = 0.05
+
+
+class Sound:
+    """The sound of a clip, read as far as it is asked for; times in seconds of the clip."""
+
+    def __init__(
+        self, container: InputContainer, stream: Any, limits: ClipLimits, zero_s: float
+    ) -> None:
+        context = stream.codec_context
+        if context is None:
+            raise ServiceError(
+                Problem.UNSUPPORTED_CLIP, "its sound is coded in a way that is not read here"
+            )
+        context.thread_count = 1
+        self.declared_s = duration_s(container, stream)
+        self.info = SoundInfo(
+            context.codec.canonical_name, context.rate, context.channels, self.declared_s
+        )
+        self.decoded_samples = 0
+        self.damages = Damages()
+        self._limits = limits
+        self._pieces = self._resample(decode(container, stream, self.damages), zero_s)
+        self._waiting = bytearray()
+        self._start: int | None = None
+        self._ended = False
+
+    @property
+    def end(self) -> int:
+        """Index one past the last sample that was read."""
+        return (self._start or 0) + len(self._waiting) // 2
+
+    @property
+    def decoded_s(self) -> float:
+        """Seconds of sound that were decoded, holes not counted."""
+        return self.decoded_samples / RATE_HZ
+
+    def reaches(self, time_s: float) -> bool:
+        """Whether there is sound after a time; reads as far."""
+        self._read_to(round(time_s * RATE_HZ) + 1)
+        return self.end > round(time_s * RATE_HZ)
+
+    def until(self, time_s: float) -> ClipSound | None:
+        """The sound from where the last call ended up to a time, or to its end."""
+        to = round(time_s * RATE_HZ)
+        self._read_to(to)
+        if self._start is None or to <= self._start or not self._waiting:
+            return None
+        length = min(len(self._waiting), (to - self._start) * 2)
+        taken = ClipSound(self._start, bytes(self._waiting[:length]))
+        del self._waiting[:length]
+        self._start = taken.end
+        return taken
+
+    def drain(self) -> None:
+        """Read the rest, only to know how much there is."""
+        while not self._ended:
+            self._read()
+            self._start = self.end
+            self._waiting.clear()
+
+    def _read_to(self, sample: int) -> None:
+        while not self._ended and self.end < sample:
+            self._read()
+
+    def _read(self) -> None:
+        """Append the next piece where its times put it: over a hole zeros, never twice."""
+        piece = next(self._pieces, None)
+        if piece is None:
+            self._ended = True
+            return
+        self.decoded_samples += len(piece.pcm) // 2
+        if piece.end > self._limits.duration_s * RATE_HZ:
+            raise too_long(self._limits)
+        if self._start is None:
+            self._start = max(0, piece.start)
+        self._waiting += bytes(2 * max(0, piece.start - self.end))
+        self._waiting += piece.pcm[2 * max(0, self.end - piece.start) :]
+
+    def _resample(self, frames: Iterator[Any], zero_s: float) -> Iterator[ClipSound]:
+        """Bring decoded frames to mono at 22 050 Hz, each run of them from its own place on."""
+        run = _Run()
+        for frame in frames:
+            time_s = run.next_s if frame.time is None else frame.time - zero_s
+            try:
+                if not run.goes_on(frame, time_s):
+                    yield from run.end()
+                    run = _Run(frame, time_s)
+                yield from run.add(frame)
+            except MemoryError:
+                raise
+            except (av.FFmpegError, ValueError):
+                self.damages.count += 1
+        yield from run.end()
+
+
+class _Run:
+    """Frames of one layout that follow each other without a gap."""
+
+    def __init__(self, frame: Any = None, start_s: float = 0.0) -> None:
+        self._made_for = None if frame is None else _layout(frame)
+        self._start_s, self._samples = start_s, 0
+        self._at = round(start_s * RATE_HZ)
+        self._resampler = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+
+    @property
+    def next_s(self) -> float:
+        """Where the next frame should begin."""
+        rate_hz = self._made_for[2] if self._made_for else RATE_HZ
+        return self._start_s + self._samples / rate_hz
+
+    def goes_on(self, frame: Any, time_s: float) -> bool:
+        """Whether a frame continues this run."""
+        return self._made_for == _layout(frame) and abs(time_s - self.next_s) <= JOINT_S
+
+    def add(self, frame: Any) -> Iterator[ClipSound]:
+        """Bring one more frame to mono."""
+        self._samples += frame.samples
+        frame.pts = None
+        yield from self._placed(self._resampler.resample(frame))
+
+    def end(self) -> Iterator[ClipSound]:
+        """What the filter still holds."""
+        if self._samples:
+            yield from self._placed(self._resampler.resample(None))
+
+    def _placed(self, frames: list[Any]) -> Iterator[ClipSound]:
+        for frame in frames:
+            piece = ClipSound(self._at, bytes(frame.planes[0])[: frame.samples * 2])
+            self._at = piece.end
+            yield piece
+
+
+def _layout(frame: Any) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
