@@ -11,6 +11,7 @@ from service.commands.evaluate import evaluate_align
 from service.commands.evaluate_track import evaluate_track
 from service.commands.models import models
 from service.commands.serve import serve
+from service.commands.track import track
 from service.commands.train import train
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
@@ -18,6 +19,7 @@ evaluate = typer.Typer(no_args_is_help=True, help="Measure what is served on lab
 
 app.command()(serve)
 app.command()(align)
+app.command()(track)
 app.command()(models)
 app.command()(doctor)
 app.command()(train)

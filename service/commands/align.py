@@ -22,10 +22,10 @@ from service.commands.options import (
     Url,
 )
 from service.commands.reports import FORMATS, align_csv_header
-from service.commands.results import Plan, plan_results, write_whole
+from service.commands.results import Plan, draft_of, plan_results, whole_file
 from service.commands.sources import PHOTOS, Source, find_sources, read_source
 from service.commands.there import There, choose_where
-from service.commands.work import Tick
+from service.commands.work import Emit, Tick
 
 DRAWN = ".png"
 
@@ -120,16 +120,18 @@ class AlignWorker:
     def __exit__(self, *_: object) -> None:
         self._aligner.__exit__()
 
-    def work(self, source: Source, tick: Tick) -> str:
-        """Write the files of a photograph; return its report where that has no file."""
+    def work(self, source: Source, emit: Emit, tick: Tick) -> None:
+        """Write the files of a photograph; emit its report where that has no file."""
         drawing = self._job.plan.path(source, DRAWN)
         aligned = self._aligner.align(read_source(source), draw=drawing is not None)
         if drawing is not None and aligned.overlay is not None:
-            write_whole(drawing, aligned.overlay)
+            with draft_of(drawing) as draft:
+                draft.write_bytes(aligned.overlay)
         report = FORMATS[self._job.form](source.path, aligned.reply)
         file = self._job.plan.path(source, f".{self._job.form}")
         if file is None:
-            return report
-        header = align_csv_header("photo") if self._job.form == "csv" else ""
-        write_whole(file, (header + report).encode())
-        return ""
+            emit(report)
+            return
+        with whole_file(file) as text:
+            text.write(align_csv_header("photo") if self._job.form == "csv" else "")
+            text.write(report)

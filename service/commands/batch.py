@@ -1,5 +1,6 @@
 """What all commands over many sources share: skip what is done, show progress, sum up."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,10 +36,10 @@ class Batch:
         if not todo:
             return failures
         with show_progress(self.what.capitalize(), len(todo), self.prints) as meter:
-            for done in carry_out(job, todo, min(self.jobs, len(todo)), meter.tick):
+            jobs = min(self.jobs, len(todo))
+            for done in carry_out(job, todo, jobs, emit, meter.tick):
                 if done.reason is not None:
                     failures.append(done)
-                typer.echo(done.text, nl=False)
                 meter.advance()
         return failures
 
@@ -49,6 +50,12 @@ class Batch:
         if failures:
             tell(f"{len(failures)} of {len(self.sources)} {self.what} failed.")
             raise typer.Exit(EXIT_FAILED)
+
+
+def emit(text: str) -> None:
+    """Results go to stdout at once: somebody may read them at the other end of a pipe."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def tell(line: str) -> None:

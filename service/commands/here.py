@@ -2,10 +2,10 @@
 
 import asyncio
 import importlib
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from service.commands.console import CommandError
 from service.commands.options import settings_with
@@ -13,6 +13,8 @@ from service.inference import Answer, Inference, Question
 from service.inference.local import HANDLERS, Loaded, LocalInference, resolve_device
 from service.logs import configure_logging
 from service.settings import Settings
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,15 @@ class Models:
     def __exit__(self, *_: object) -> None:
         self._runner.run(self._inference.close())
         self._runner.close()
+
+    @property
+    def inference(self) -> Inference:
+        """What answers; it lives on the loop of `run`."""
+        return self._inference
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do something that asks the models."""
+        return self._runner.run(work)
 
     def ask(
         self,

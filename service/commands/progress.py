@@ -15,7 +15,6 @@ from rich.progress import (
 from rich.text import Text
 
 from service.commands.console import err, out
-from service.commands.work import Tick
 
 
 class Rate(ProgressColumn):
@@ -60,10 +59,3 @@ def show_progress(what: str, total: int, prints: bool) -> Iterator[Meter]:
     )
     with Progress(*columns, console=err, transient=True, disable=not wanted) as bar:
         yield Meter(bar, what, total)
-
-
-def ignore(done: float, total: float | None) -> None:
-    """A Tick for those who show nothing."""
-
-
-__all__ = ["Meter", "Tick", "ignore", "show_progress"]

@@ -1,10 +1,11 @@
 """Where results go: into files that are whole or not there, or in one stream to stdout."""
 
-import os
-import tempfile
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from service.commands.sources import Source, name_results
 
@@ -40,22 +41,20 @@ def plan_results(sources: Sequence[Source], folders: Mapping[str, Path | None]) 
     )
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is never seen half: whoever is stopped leaves the old one or none."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """A file that is never seen half: whoever is stopped leaves the old one or none."""
+    with draft_of(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+@contextmanager
+def draft_of(path: Path) -> Iterator[Path]:
+    """A place beside `path` whose file takes its name once the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        # mkstemp lets nobody else read; results are for everybody that the umask allows.
-        Path(draft).chmod(0o666 & ~_umask())
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ class Source:
 
     path: str
     name: str
+    is_camera: bool = False
 
 
 def find_sources(names: Iterable[str], suffixes: Collection[str], what: str) -> list[Source]:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 from service.client import CallError
@@ -21,6 +21,8 @@ AT_HAND = 2
 
 # Told how much of a source is done and how much there is, None where that is not known.
 Tick = Callable[[float, float | None], None]
+# Given what is to be printed, as soon as it is known.
+Emit = Callable[[str], None]
 
 
 class Worker(Protocol):
@@ -32,8 +34,8 @@ class Worker(Protocol):
     def __exit__(self, *_: object) -> None:
         """Let go of everything."""
 
-    def work(self, source: Source, tick: Tick) -> str:
-        """Return what is to be printed; raises ServiceError, CallError or OSError for a failure."""
+    def work(self, source: Source, emit: Emit, tick: Tick) -> None:
+        """Look at a source; raises ServiceError, CallError or OSError where that cannot be."""
 
 
 class Job(Protocol):
@@ -45,32 +47,37 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class Done:
-    """A source with what is to be printed, or why it failed."""
+    """A source that was looked at; `text` is what another process printed, `reason` a failure's."""
 
     source: Source
     text: str = ""
     reason: str | None = None
 
 
-def carry_out(job: Job, sources: Iterable[Source], jobs: int, tick: Tick) -> Iterator[Done]:
-    """Every source in turn; with several `jobs` `tick` is not called.
+def carry_out(
+    job: Job, sources: Iterable[Source], jobs: int, emit: Emit, tick: Tick
+) -> Iterator[Done]:
+    """Every source in turn; with several `jobs` a source's text comes whole, and no ticks.
 
     Raises what makes going on useless: CommandError, ConfigurationError, a missing module.
     """
     if jobs > 1:
-        yield from _spread(job, sources, jobs)
+        for done in _spread(job, sources, jobs):
+            emit(done.text)
+            yield done
         return
     with job.hire() as worker:
         for source in sources:
-            yield attempt(worker, source, tick)
+            yield attempt(worker, source, emit, tick)
 
 
-def attempt(worker: Worker, source: Source, tick: Tick) -> Done:
+def attempt(worker: Worker, source: Source, emit: Emit, tick: Tick) -> Done:
     """One source; a failure that others need not share becomes its reason."""
     try:
-        return Done(source, worker.work(source, tick))
+        worker.work(source, emit, tick)
     except (ServiceError, CallError, OSError) as error:
         return Done(source, reason=explain(error))
+    return Done(source)
 
 
 def explain(error: Exception) -> str:
@@ -123,7 +130,9 @@ def _work(source: Source) -> Done:
         assert _job is not None
         use_one_thread()
         _worker = _job.hire().__enter__()
-    return attempt(_worker, source, _ignore)
+    texts: list[str] = []
+    done = attempt(_worker, source, texts.append, _ignore)
+    return replace(done, text="".join(texts))
 
 
 def use_one_thread() -> None:

@@ -1,0 +1,65 @@
+"""`countenance evaluate affect`: the affect models that are served, measured on labelled clips."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.commands.console import CommandError, mistakes_explained
+from service.commands.options import Device, settings_with
+from service.inference.local import resolve_device
+
+
+def evaluate_affect(
+    data: Annotated[
+        Path, typer.Option(exists=True, file_okay=False, help="Folder of the labelled data.")
+    ],
+    layout: Annotated[str, typer.Option(help="Layout of the folder, or auto.")] = "auto",
+    row: Annotated[
+        list[str] | None, typer.Option(help="A variant to measure, as avi-gas; repeat for more.")
+    ] = None,
+    model_store: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of the models; repeat for more seeds or folds.",
+            show_default="the setting's, model_store",
+        ),
+    ] = None,
+    by_fold: Annotated[
+        bool, typer.Option("--by-fold", help="The model stores are those of the data's folds.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many clips, spread evenly.")
+    ] = None,
+    harm: Annotated[
+        bool, typer.Option(help="Also with one modality destroyed or degraded.")
+    ] = True,
+    out: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Folder for JSON, CSV and pictures.")
+    ] = None,
+    plots: Annotated[int, typer.Option(min=0, help="Clips to draw over time.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
+    device: Device = None,
+) -> None:
+    """Measure RMSE, COR, CCC and ICC of valence and arousal; published rows stand beside."""
+    with mistakes_explained():
+        from handlers.evaluation.affect import evaluate
+
+        settings = settings_with(device=device)
+        options = evaluate.AffectOptions(
+            data=data,
+            stores=tuple(model_store or (settings.model_store,)),
+            rows=tuple(row or ()),
+            layout=layout,
+            limit=limit,
+            by_fold=by_fold,
+            harm=harm,
+            out=out,
+            plots=plots,
+            device=resolve_device(settings.device),
+            seed=seed,
+        )
+        try:
+            evaluate.evaluate_affect(options)
+        except ValueError as error:
+            raise CommandError(str(error)) from error

@@ -1,0 +1,122 @@
+"""What was seen in a clip into text: OpenFace's table, JSON lines, or a line for people."""
+
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.commands.followers import Seen
+from service.commands.poses import Poses
+from service.commands.reports import write_rows
+from service.schemas import POINTS
+from service.streams.replies import TrackedFace
+
+OPENFACE_COLUMNS = (
+    "frame",
+    "face_id",
+    "timestamp",
+    "confidence",
+    "success",
+    "pose_Rx",
+    "pose_Ry",
+    "pose_Rz",
+    *(f"x_{index}" for index in range(POINTS)),
+    *(f"y_{index}" for index in range(POINTS)),
+)
+OUR_COLUMNS = (
+    "box_x1",
+    "box_y1",
+    "box_x2",
+    "box_y2",
+    "status",
+    "degradation",
+    "variant",
+    "model_version",
+)
+NO_FACE = 0
+
+
+def track_csv_header() -> str:
+    """The names of the columns: the clip, OpenFace's as its FeatureExtraction has them, ours."""
+    return write_rows([["clip", *OPENFACE_COLUMNS, *OUR_COLUMNS]])
+
+
+def as_csv_rows(clip: str, seen: Seen, poses: Poses | None) -> str:
+    """One row a face; a frame without one has a row too, with `success` 0 and `face_id` 0.
+
+    `frame` counts from 1, `timestamp` is in seconds, angles are in radians. What is not known is
+    left empty, while OpenFace writes 0.
+    """
+    outputs = seen.outputs
+    moment = (seen.shot.number + 1, round(seen.shot.time_s, 6))
+    ours = (outputs.variant, outputs.model.version)
+    rows = [
+        [clip, moment[0], face.track_id, moment[1], *_face_values(face, seen, poses), *ours]
+        for face in outputs.faces
+    ]
+    if not rows:
+        nothing = [""] * (3 + 2 * POINTS + 4)
+        rows = [[clip, moment[0], NO_FACE, moment[1], 0, 0, *nothing, outputs.status, "", *ours]]
+    return write_rows(rows)
+
+
+def _face_values(face: TrackedFace, seen: Seen, poses: Poses | None) -> list[Any]:
+    probability = "" if face.face_probability is None else face.face_probability
+    points: list[Any] = [""] * (2 * POINTS)
+    if face.landmarks is not None:
+        points = [*(x for x, _ in face.landmarks), *(y for _, y in face.landmarks)]
+    return [
+        probability,
+        int(face.landmarks is not None),
+        *_angles(face, seen, poses),
+        *points,
+        *face.box,
+        face.status,
+        face.degradation or "",
+    ]
+
+
+def _angles(face: TrackedFace, seen: Seen, poses: Poses | None) -> list[Any]:
+    size = seen.outputs.image
+    if face.landmarks is None or poses is None:
+        return [""] * 3
+    pose = poses.estimate(face.landmarks, size.width, size.height)
+    if pose is None:
+        return [""] * 3
+    angles_deg = (pose.pitch_deg, pose.yaw_deg, pose.roll_deg)
+    return [round(math.radians(angle), 5) for angle in angles_deg]
+
+
+def as_json_line(clip: str, seen: Seen) -> str:
+    """One JSON object a frame: the clip, the frame's number and time, then what `/track` says."""
+    moment = {"clip": clip, "frame": seen.shot.number + 1, "time_s": round(seen.shot.time_s, 6)}
+    return json.dumps(moment | seen.outputs.model_dump(mode="json"), ensure_ascii=False) + "\n"
+
+
+@dataclass
+class Tally:
+    """Counts what a clip's frames say, for one line about it."""
+
+    frames: int = 0
+    last_s: float = 0.0
+    faces: set[int] = field(default_factory=set)
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    def add(self, seen: Seen) -> None:
+        """Count one more frame."""
+        self.frames += 1
+        self.last_s = seen.shot.time_s
+        self.faces |= {face.track_id for face in seen.outputs.faces}
+        shown = any(face.landmarks is not None for face in seen.outputs.faces)
+        lost = bool(seen.outputs.faces) and not shown
+        self.statuses["followed" if shown else "lost" if lost else "empty"] += 1
+
+    def as_text(self, clip: str) -> str:
+        """One line for people."""
+        many = len(self.faces)
+        return (
+            f"{clip}: {self.frames} frames in {self.last_s:.1f} s, "
+            f"{many} face{'' if many == 1 else 's'}; followed in {self.statuses['followed']} "
+            f"frames, lost in {self.statuses['lost']}, none in {self.statuses['empty']}\n"
+        )
