@@ -17,6 +17,7 @@ from service.middleware import RequestContext
 from service.openapi import install_openapi
 from service.problems import install_error_handlers
 from service.routes import (
+    affect,
     affect_session,
     align,
     docs,
@@ -59,7 +60,7 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
 
     app = FastAPI(
         title="Countenance",
-        summary="Face alignment as a service",
+        summary="Face alignment, face tracking, and valence and arousal as a service",
         description=DESCRIPTION,
         version=_version(),
         lifespan=lifespan,
@@ -69,7 +70,7 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
     )
     app.state.services = services
     install_error_handlers(app)
-    for module in (align, track, affect_session, sessions, models, health, metrics):
+    for module in (align, track, affect, affect_session, sessions, models, health, metrics):
         app.include_router(module.router)
     docs.mount_docs(app)
     page.mount_page(app)
@@ -87,6 +88,7 @@ def _make_services(settings: Settings, inference: Inference | None) -> Services:
         authenticator=Authenticator.from_settings(settings),
         uploads=InFlight(settings.max_uploads, measured.uploads),
         in_flight=InFlight(settings.max_in_flight, measured.in_flight),
+        clips=InFlight(settings.max_clips, measured.clips),
         metrics=measured,
     )
 

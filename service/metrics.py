@@ -73,6 +73,9 @@ class Metrics:
         self.uploads = Gauge(
             "countenance_uploads", "Requests whose bodies still come.", registry=self.registry
         )
+        self.clips = Gauge(
+            "countenance_clips", "Clips that come in or are at work.", registry=self.registry
+        )
         self.in_flight = Gauge(
             "countenance_in_flight", "Requests at work or waiting.", registry=self.registry
         )

@@ -32,6 +32,7 @@ class Services:
     authenticator: Authenticator
     uploads: InFlight
     in_flight: InFlight
+    clips: InFlight
     metrics: Metrics
 
 

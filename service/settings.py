@@ -91,6 +91,12 @@ class Settings(BaseSettings):
         3840 * 2160, ge=1, description="Largest frame of a clip, in pixels."
     )
     max_clip_frames: int = Field(72_000, ge=1, description="Most frames of a clip, used or not.")
+    max_clips: int = Field(
+        8, ge=1, description="Most clips that come in or are at work; more are answered 503."
+    )
+    clip_read_timeout_s: float = Field(
+        300.0, gt=0, description="Time for the whole upload of a clip, in seconds."
+    )
     clip_memory_bytes: int = Field(
         768 * 2**20, ge=64 * 2**20, description="Memory for reading one clip, in bytes."
     )

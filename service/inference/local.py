@@ -23,8 +23,14 @@ HANDLERS: Mapping[str, tuple[str, str]] = {
     "track": ("handlers.track", "TrackHandler"),
     "affect": ("handlers.affect", "AffectHandler"),
 }
-# Models of sessions, which a store may lack: by the folder that then is not there.
-OPTIONAL: Mapping[str, str] = {"track": "dcrt", "affect": "avi-gas"}
+# Models of sessions, which a store may lack: by the folders of which it then has none.
+OPTIONAL: Mapping[str, tuple[str, ...]] = {
+    "track": ("dcrt",),
+    "affect": (
+        *("avi-gas", "avi-cas", "vi-des", "au-des", "vi-de", "au-de", "vi", "au"),
+        *("anclaf-sa", "anclaf-s", "anclaf", "aeg-cd-sz", "aeg-cd", "disc"),
+    ),
+}
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
@@ -141,9 +147,10 @@ def load_handlers(model_store: Path, device: str, previous_store: Path | None = 
     handlers: dict[str, Handler] = {}
     absent: dict[str, str] = {}
     for name in HANDLERS:
-        if name in OPTIONAL and not (model_store / OPTIONAL[name]).is_dir():
+        if name in OPTIONAL and not _holds(model_store, name):
             logger.warning("model not in the store", extra=fields(model=name))
-            absent[name] = f"the model store has no folder {OPTIONAL[name]}"
+            others = " nor that of another variant" if len(OPTIONAL[name]) > 1 else ""
+            absent[name] = f"the model store has no folder {OPTIONAL[name][0]}{others}"
             continue
         handlers[name] = _load(name, model_store, device)
     previous = {} if previous_store is None else _load_previous(handlers, previous_store, device)
@@ -153,14 +160,18 @@ def load_handlers(model_store: Path, device: str, previous_store: Path | None = 
 def _load_previous(newer: Mapping[str, Handler], store: Path, device: str) -> dict[str, Handler]:
     found = {
         name: _load(name, store, device)
-        for name, folder in OPTIONAL.items()
-        if name in newer and (store / folder).is_dir()
+        for name in OPTIONAL
+        if name in newer and _holds(store, name)
     }
     return {
         name: handler
         for name, handler in found.items()
         if _weights(handler) != _weights(newer[name])
     }
+
+
+def _holds(store: Path, name: str) -> bool:
+    return any((store / folder).is_dir() for folder in OPTIONAL[name])
 
 
 def _load(name: str, store: Path, device: str) -> Handler:

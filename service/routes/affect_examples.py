@@ -37,3 +37,41 @@ STEP: dict[str, Any] = {
 }
 AFFECT_REPLY: dict[str, Any] = {"type": "frame", "seq": None, **FRAME, **STEP}
 HEARD_REPLY: dict[str, Any] = {"type": "sound", **STEP}
+CLIP: dict[str, Any] = {
+    "format": "mp4",
+    "duration_s": 10.0,
+    "width": 640,
+    "height": 480,
+    "rotation_deg": 0,
+    "decoded_frames": 250,
+    "expected_frames": 250,
+    "used_frames": 250,
+    "sound": {"sample_rate_hz": 48000, "channels": 2, "decoded_s": 10.0, "expected_s": 10.0},
+    "complete": True,
+}
+SUMMARY: dict[str, Any] = {
+    "valence": {"mean": 0.31, "std": 0.18, "min": -0.12, "max": 0.66},
+    "arousal": {"mean": 0.16, "std": 0.21, "min": -0.35, "max": 0.52},
+    "seconds": {
+        "positive-active": 6.4,
+        "negative-active": 0.7,
+        "negative-passive": 0.4,
+        "positive-passive": 2.5,
+    },
+    "share_with_face": 0.98,
+    "share_with_voice": 0.71,
+    "gate_mean": 0.57,
+}
+HEAD: dict[str, Any] = {"model": MODEL, "variant": "avi-gas", "rate_hz": 25.0}
+TAIL: dict[str, Any] = {
+    "status": "ok",
+    "notes": [],
+    "timings_ms": {"read": 412.0, "face": 2411.5, "affect": 1603.2, "total": 4590.1},
+}
+CLIP_REPLY: dict[str, Any] = {**HEAD, **TAIL, "clip": CLIP, "frames": [FRAME], "summary": SUMMARY}
+_NOT_YET = {"decoded_frames": None, "used_frames": None, "complete": None}
+LINES: list[dict[str, Any]] = [
+    {"type": "clip", **HEAD, **CLIP, **_NOT_YET},
+    {"type": "frame", **FRAME},
+    {"type": "summary", **SUMMARY, **TAIL, "clip": CLIP},
+]

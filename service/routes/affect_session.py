@@ -78,8 +78,9 @@ async def affect_chunk(
     model = AffectModel(services.inference, services.settings)
     await model.check_loaded()
     address = Address(MODEL, caller.name, session)
-    with services.in_flight.slot():
+    with services.uploads.slot():
         chunk = await _read_chunk(request, query, model)
+    with services.in_flight.slot():
         reply = await while_connected(request, step_once(services.store, address, chunk))
     return Response(reply, media_type="application/json")
 

@@ -69,6 +69,7 @@ class AffectOutputs(Body):
 class Stepped(Body):
     """What every step of a session says beside the moment itself."""
 
+    type: str
     status: Literal["ok", "reset"] = Field(
         description="`reset` where the session started anew with this step."
     )
@@ -84,7 +85,7 @@ class Stepped(Body):
     timings_ms: dict[str, Finite] = Field(description="Time of each stage, in milliseconds.")
 
 
-class AffectReply(Stepped, AffectFrame):
+class AffectReply(AffectFrame, Stepped):
     """The answer to one frame of a session."""
 
     type: Literal["frame"] = "frame"

@@ -1,0 +1,122 @@
+"""POST /affect: a clip, or sound alone, into its valence and arousal over time."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Annotated, BinaryIO
+
+from fastapi import APIRouter, Query, Request, Response
+
+from service.body import MULTIPART, UNDECLARED, Bounds, bounded, essence, open_form
+from service.clips.pages import CSV, JSON, NDJSON, PAGES, SVG, Page
+from service.clips.run import ClipRun
+from service.clips.summary import Summarizer
+from service.errors import Problem, ServiceError
+from service.media.clips.contents import Sampling
+from service.media.clips.opening import clip_limits, open_clip
+from service.media.clips.spool import spool
+from service.negotiation import choose_media_type
+from service.routes.affect_interface import (
+    AFFECT_OPENAPI,
+    AFFECT_RESPONSES,
+    CLIP_FIELD,
+    AffectQuery,
+)
+from service.services import Caller, Services, SharedServices
+from service.settings import Settings
+from service.streaming import PiecewiseResponse
+from service.streams.affect_model import MODEL, AffectModel, measure_frames
+
+# A drawing has styles and pictures of its own, and may load nothing else.
+DRAWING_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+router = APIRouter(tags=["affect"])
+
+
+@router.post(
+    "/affect",
+    summary="Estimate valence and arousal over a clip",
+    response_model=None,
+    responses=AFFECT_RESPONSES,
+    openapi_extra=AFFECT_OPENAPI,
+)
+async def affect(
+    request: Request, query: Annotated[AffectQuery, Query()], services: SharedServices, _: Caller
+) -> Response:
+    """Send the clip as the body itself (`Content-Type: video/...` or `audio/...`) or as the
+    multipart field `clip`: mp4, mov, webm, mkv, avi or mpg with or without sound, or sound alone.
+    Times of the reply are the clip's own, in seconds; boxes are pixels of its upright pictures.
+
+    `application/x-ndjson` gives a line as soon as it is known: the clip, its frames, a summary. A
+    clip that turns out to be damaged is answered as far as it goes, and says so (`complete`). What
+    ends the reply after its first line is its last line, of type `error`.
+    """
+    media_type = choose_media_type(request.headers.get("accept"), (JSON, NDJSON, CSV, SVG))
+    model = AffectModel(services.inference, services.settings)
+    await model.check_loaded()
+    page = PAGES[media_type]()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(services.clips.slot())
+        file = await stack.enter_async_context(_receive(request, services.settings))
+        pieces = _work(file, query, model, page, services)
+        return PiecewiseResponse(
+            pieces, page.fail, stack.pop_all(), media_type, _headers(media_type)
+        )
+
+
+async def _work(
+    file: BinaryIO, query: AffectQuery, model: AffectModel, page: Page, services: Services
+) -> AsyncGenerator[bytes, None]:
+    """Yield the reply, piece by piece; raises ServiceError."""
+    started = time.perf_counter()
+    limits, sampling = clip_limits(services.settings), Sampling(rate_hz=query.rate_hz)
+    summarizer, begun = Summarizer(query.rate_hz), False
+    async with open_clip(file, limits, sampling) as clip:
+        run = ClipRun(clip, model, query, query.rate_hz)
+        opened_ms = (time.perf_counter() - started) * 1000
+        async with aclosing(run.looks()) as chunks:
+            async for looks in chunks:
+                written = b"" if begun else page.begin(run.head, run.clip)
+                begun = True
+                for look in looks:
+                    summarizer.add(look.frame)
+                    written += page.add(look)
+                measure_frames([look.frame for look in looks], services.metrics)
+                if written:
+                    yield written
+        tail = run.tail
+        tail.timings_ms["open"] = opened_ms
+        tail.timings_ms["total"] = (time.perf_counter() - started) * 1000
+        services.metrics.observe_stages(MODEL, {"clip": tail.timings_ms["total"]})
+        if not begun:
+            yield page.begin(run.head, run.clip)
+        yield page.finish(run.clip, summarizer.summary(), tail)
+
+
+@asynccontextmanager
+async def _receive(request: Request, settings: Settings) -> AsyncIterator[BinaryIO]:
+    """Read the clip of a request into a temporary file, within the limits; raises ServiceError."""
+    bounds = Bounds(
+        "a clip",
+        settings.max_clip_bytes,
+        settings.clip_read_timeout_s,
+        settings.read_idle_timeout_s,
+    )
+    declared = essence(request.headers.get("content-type", ""))
+    if declared == MULTIPART:
+        async with open_form(request, bounds, (CLIP_FIELD,), in_memory=False) as files:
+            yield files[CLIP_FIELD].file
+        return
+    if declared not in UNDECLARED and not declared.startswith(("video/", "audio/")):
+        raise ServiceError(
+            Problem.UNSUPPORTED_MEDIA_TYPE,
+            f"the body is declared as {declared!r}; send a clip as video/mp4, video/webm, "
+            f"audio/wav or the like, or as the field `{CLIP_FIELD}` of {MULTIPART}",
+        )
+    async with spool(bounded(request, bounds)) as file:
+        yield file
+
+
+def _headers(media_type: str) -> dict[str, str]:
+    drawing = {"Content-Security-Policy": DRAWING_POLICY} if media_type == SVG else {}
+    return {"Vary": "Accept", **drawing}
