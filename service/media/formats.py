@@ -25,6 +25,8 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xf3", "MP3 sound"),
     (0, b"\xff\xf1", "AAC sound"),
     (0, b"fLaC", "FLAC sound"),
+    (0, b"FLV\x01", "Flash video"),
+    (0, b"\x30\x26\xb2\x75", "Windows Media video"),
     (0, b"\0\0\x01\xba", "MPEG video"),
     (0, b"\0\0\x01\xb3", "MPEG video"),
     (0, b"\x7fELF", "ELF program"),

@@ -14,6 +14,7 @@ CODECS: dict[str, tuple[str | None, str, int]] = {
     "mkv": ("libx264", "flac", 32_000),
     "webm": ("libvpx", "libopus", 48_000),
     "avi": ("mjpeg", "pcm_s16le", 44_100),
+    "flv": ("flv", "libmp3lame", 44_100),
     "mpg": ("mpeg1video", "mp2", 44_100),
     "wav": (None, "pcm_s16le", 16_000),
     "mp3": (None, "libmp3lame", 44_100),

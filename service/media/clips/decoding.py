@@ -74,16 +74,19 @@ def open_container(descriptor: int, limits: ClipLimits) -> InputContainer:
     options = {
         "format_whitelist": CONTAINERS,
         "protocol_whitelist": "none",
-        "max_streams": str(limits.streams),
+        "max_streams": str(limits.streams + 1),
         "max_pixels": str(limits.pixels),
     }
-    with av.logging.Capture(local=False) as log:
-        try:
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture(local=False) as log:
             container = av.open(
                 FileReader(descriptor), "r", options=options, buffer_size=BUFFER_BYTES
             )
-        except av.FFmpegError as error:
-            raise _why_not(error, descriptor, limits, [line for *_, line in log]) from error
+    except av.FFmpegError as error:
+        raise _why_not(error, descriptor, limits, [line for *_, line in log]) from error
+    finally:
+        av.logging.set_level(None)
     if len(container.streams) > limits.streams:
         raise _too_many_streams(limits)
     return container
@@ -145,14 +148,11 @@ def _why_not(
     if not data:
         return ServiceError(Problem.EMPTY_BODY, f"there are no bytes; send {READ_HERE}")
     name = name_format(data)
-    if any("whitelist" in line for line in log):
-        return ServiceError(
-            Problem.UNSUPPORTED_CLIP, f"found {name or describe_bytes(data)}; send {READ_HERE}"
-        )
+    found = f"found {name or describe_bytes(data)}; send {READ_HERE}"
     if name is None or not name.endswith((" video", " sound")):
-        return ServiceError(
-            Problem.NOT_A_CLIP, f"found {name or describe_bytes(data)}; send {READ_HERE}"
-        )
+        return ServiceError(Problem.NOT_A_CLIP, found)
+    if any("whitelist" in line for line in log):
+        return ServiceError(Problem.UNSUPPORTED_CLIP, found)
     return ServiceError(
         Problem.INVALID_CLIP,
         f"it begins as {name}, but what describes its streams is broken or cut off",

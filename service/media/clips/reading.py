@@ -45,7 +45,8 @@ class Reading:
         self._declared_s = max((s for s in lengths if s is not None), default=None)
         if self._declared_s is not None and self._declared_s > limits.duration_s:
             raise too_long(limits, self._declared_s)
-        if self._pictures and not self._pictures.found:
+        self._lacks_pictures = self._pictures is not None and not self._pictures.found
+        if self._lacks_pictures:
             self._pictures = None
         if not self._pictures and not (self._sound and self._sound.reaches(0)):
             raise ServiceError(
@@ -90,7 +91,7 @@ class Reading:
             decoded_sound_s=sound.decoded_s if sound else None,
             duration_s=max(ends),
             damages=damages,
-            complete=not damages and _is_whole(pictures, sound),
+            complete=not (damages or self._lacks_pictures) and _is_whole(pictures, sound),
         )
 
     def _ticks(self) -> Iterator[ClipFrame]:
