@@ -1,8 +1,11 @@
 """A recipe of any kind, carried out."""
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from handlers.training.affect.recipe import run_affect_recipe
 from handlers.training.recipe import RecipeError
 from handlers.training.run import run_recipe
 from handlers.training.track_recipe import run_track_recipe
@@ -17,6 +20,13 @@ def train(path: Path, data: Path, runs: Path, store: Path, resume: bool = True) 
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path}: {error}") from error
-    tracks = "tracker" in content or "validator" in content
-    carry_out = run_track_recipe if tracks else run_recipe
-    return carry_out(path, data, runs, store, resume)
+    return _kind(content)(path, data, runs, store, resume)
+
+
+def _kind(content: dict[str, Any]) -> Callable[[Path, Path, Path, Path, bool], Path]:
+    """Who carries out a recipe of this content."""
+    if "tracker" in content or "validator" in content:
+        return run_track_recipe
+    if "faces" in content or "speech" in content:
+        return run_affect_recipe
+    return run_recipe

@@ -1,0 +1,1 @@
+"""Learning of affect: latent networks on single faces and spectrograms, then sequences."""

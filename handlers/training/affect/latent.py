@@ -1,0 +1,92 @@
+"""G, D and C of one modality learnt together, against each other (eq. 5.2, 5.9-5.10, 7.13)."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, l1_loss, softplus
+
+from handlers.networks.affect import AffectNetworks, Branch, with_quadrants
+from handlers.training.affect.losses import affect_loss, quadrant_loss
+from handlers.training.datasets.affect.circumplex import PLACES
+from handlers.training.loop import Batch, Losses
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """What the parts of the loss count beside the affect loss, which counts 1.
+
+    `words` is an auxiliary loss that the thesis does not have: the emotion words that the weak
+    labels come from, told by a linear layer on C's features that is thrown away afterwards. They
+    say more about one sample than correlations over a batch do.
+    `judged` is the share of a batch on which G and D contend, `cycled` that on which G's output
+    goes through G once more: both cost time, and neither needs every sample.
+    """
+
+    words: float = 0.5
+    quadrant: float = 0.5
+    picture: float = 1.0
+    adversarial: float = 0.02
+    judged: float = 0.125
+    cycle: float = 0.5
+    cycled: float = 0.0625
+
+
+class LatentLearner(nn.Module):
+    """Learns one modality's single-frame networks from inputs as seen and as they should be."""
+
+    def __init__(self, networks: AffectNetworks, weighing: Weighing) -> None:
+        super().__init__()
+        self.networks, self.weighing = networks, weighing
+        (self.modality,) = networks.config.modalities
+        self.words = nn.Linear(networks.combiner.feature_width, len(PLACES))
+
+    @property
+    def branch(self) -> Branch:
+        """G and D of the modality."""
+        return cast(Branch, self.networks.branches[self.modality])
+
+    def forward(self, batch: Batch, progress: float) -> Losses:
+        """`seen` and `clean` `(B, 3, 128, 128)`, `label` and `weight` `(B, 2)`, `quadrant`
+        `(B, 4)`, `word` `(B,)` -> the losses; what is minimised stands under "loss"."""
+        branch, weighing = self.branch, self.weighing
+        z, cleaned = branch.generator(batch["seen"])
+        judgement = branch.discriminator(cleaned)
+        features = self.networks.features(with_quadrants(z, judgement.quadrants))
+        estimate = self.networks.step(features, {}).estimate
+        losses = {
+            "affect": affect_loss(estimate, batch["label"], batch["weight"]),
+            "words": cross_entropy(self.words(features).float(), batch["word"]),
+            "quadrant": quadrant_loss(judgement.quadrants, batch["quadrant"]),
+            "picture": l1_loss(cleaned.float(), batch["clean"]),
+        }
+        rows = max(int(len(z) * weighing.judged), 1)
+        losses |= self._contest(batch["clean"][:rows], cleaned[:rows], judgement.realness[:rows])
+        total = losses["affect"] + weighing.quadrant * losses["quadrant"]
+        total = total + weighing.words * losses["words"]
+        total = total + weighing.picture * losses["picture"] + losses["judged"]
+        total = total + weighing.adversarial * losses.pop("fooled")
+        if weighing.cycled:
+            losses["cycle"] = self._cycle(batch["clean"], cleaned)
+            total = total + weighing.cycle * losses["cycle"]
+        return {"loss": total, **losses}
+
+    def _contest(self, real: Tensor, made: Tensor, realness: Tensor) -> Losses:
+        """D's loss on true and made images, and G's for being found out by `realness`.
+
+        Of G's loss its value behind a detached copy is taken away: what is left is zero and moves
+        G alone, not D towards believing G.
+        """
+        both = self.branch.discriminator(
+            torch.cat([real.to(made.dtype), made.detach()])
+        ).realness.float()
+        on_real, on_made = both.chunk(2)
+        judged = softplus(-on_real).mean() + softplus(on_made).mean()
+        fooled = softplus(-realness.float()).mean() - softplus(-on_made).mean()
+        return {"judged": judged, "fooled": fooled}
+
+    def _cycle(self, clean: Tensor, cleaned: Tensor) -> Tensor:
+        """The cycle loss of eq. 5.2: G's output, through G again, is the clean image still."""
+        rows = max(int(len(clean) * self.weighing.cycled), 1)
+        return l1_loss(self.branch.generator(cleaned[:rows])[1].float(), clean[:rows])

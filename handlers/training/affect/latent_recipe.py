@@ -1,0 +1,104 @@
+"""Recipes of single-frame affect models, and how to carry one out: Vi, Vi-De, Au, Au-De."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ConfigDict
+
+from handlers.affect_setup import save_affect
+from handlers.networks.affect import VARIANTS, AffectNetworks, build, variant
+from handlers.training.affect.faces import FaceBatches, Moving
+from handlers.training.affect.latent import LatentLearner, Weighing
+from handlers.training.affect.sources import (
+    FaceSource,
+    SpeechSource,
+    read_face_sets,
+    read_voices,
+)
+from handlers.training.affect.speech import Recording, SpeechBatches
+from handlers.training.faces import Degrading
+from handlers.training.loop import Run, Schedule
+from handlers.training.recipe import RecipeError
+from handlers.training.run import plot_losses
+
+
+@dataclass(frozen=True)
+class LatentRecipe:
+    """How G, D and C of one modality are learnt from faces or from speech; one of them is given.
+
+    `name` is a variant's. Without `degrading` (faces) or with `recording.degraded` 0 (speech) the
+    inputs stay as they are: Vi and Au. `class_power` is the power of a class's share that a sample
+    of it weighs, `context` the served crop's side over that of the landmarks' box.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str
+    version: str
+    about: str
+    licence: str
+    schedule: Schedule
+    faces: tuple[FaceSource, ...] = ()
+    speech: SpeechSource | None = None
+    size: str = "compact"
+    norm: str = "batch"
+    class_power: float = -0.3
+    context: float = 1.25
+    weighing: Weighing = field(default_factory=Weighing)
+    moving: Moving = field(default_factory=Moving)
+    degrading: Degrading | None = None
+    recording: Recording = field(default_factory=Recording)
+
+
+def run_latent_recipe(
+    recipe: LatentRecipe, data: Path, runs: Path, store: Path, resume: bool
+) -> Path:
+    """Learn from what lies under `data`; the model ends in `store / name`.
+
+    Checkpoints, the log of losses and its plot lie in `runs / name`.
+    """
+    torch.manual_seed(recipe.schedule.seed)
+    learner = make_learner(recipe)
+    run = Run(learner, recipe.schedule, runs / recipe.name)
+    run.fit(make_batches(recipe, data), resume)
+    if run.fabric.is_global_zero:
+        plot_losses(run.folder)
+        export(run, recipe, store)
+    run.fabric.barrier()
+    return store / recipe.name
+
+
+def make_learner(recipe: LatentRecipe) -> LatentLearner:
+    """The networks of a recipe in their learner. Raises RecipeError for what is no such variant."""
+    if recipe.name not in VARIANTS:
+        raise RecipeError(f"recipe {recipe.name!r} is called like no variant")
+    if (recipe.speech is None) == (not recipe.faces):
+        raise RecipeError(f"recipe {recipe.name!r}: give [[faces]] or [speech]")
+    networks = build(variant(recipe.name, recipe.size, norm=recipe.norm))
+    if not isinstance(networks, AffectNetworks) or networks.config.recurrent:
+        raise RecipeError(f"{recipe.name!r} is no single-frame variant with a combiner")
+    return LatentLearner(networks, recipe.weighing)
+
+
+def make_batches(recipe: LatentRecipe, data: Path) -> FaceBatches | SpeechBatches:
+    """What a recipe's batches are drawn from."""
+    if recipe.speech is not None:
+        voices = read_voices(data, recipe.speech)
+        return SpeechBatches(voices, recipe.recording, recipe.class_power)
+    sets = read_face_sets(data, recipe.faces)
+    return FaceBatches(sets, recipe.moving, recipe.degrading, recipe.class_power)
+
+
+def export(run: Run, recipe: LatentRecipe, store: Path) -> None:
+    """Write the averaged weights and what rebuilds the networks to the store."""
+    learner = make_learner(recipe)
+    learner.load_state_dict(run.averaged().state_dict())
+    config: dict[str, Any] = {
+        "about": recipe.about,
+        "licence": recipe.licence,
+        "context": recipe.context,
+        "recipe": asdict(recipe),
+    }
+    save_affect(learner.networks, store / recipe.name, config, recipe.version)

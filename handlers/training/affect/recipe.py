@@ -1,0 +1,32 @@
+"""Recipes of affect models, of either kind, read and carried out."""
+
+import tomllib
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from handlers.training.affect.clip_recipe import ClipRecipe, run_clip_recipe
+from handlers.training.affect.latent_recipe import LatentRecipe, run_latent_recipe
+from handlers.training.recipe import RecipeError
+
+
+def read_affect_recipe(path: Path) -> LatentRecipe | ClipRecipe:
+    """Read a recipe; an unknown key, a missing one or a wrong type raises RecipeError."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        if "stages" in content:
+            return TypeAdapter(ClipRecipe).validate_python(content)
+        return TypeAdapter(LatentRecipe).validate_python(content)
+    except (ValidationError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path}: {error}") from error
+
+
+def run_affect_recipe(path: Path, data: Path, runs: Path, store: Path, resume: bool = True) -> Path:
+    """Carry out a recipe on what lies under `data`; the model ends in `store / name`.
+
+    With `resume` a stopped run goes on from its last checkpoint in `runs`.
+    """
+    recipe = read_affect_recipe(path)
+    if isinstance(recipe, ClipRecipe):
+        return run_clip_recipe(recipe, data, runs, store, resume)
+    return run_latent_recipe(recipe, data, runs, store, resume)

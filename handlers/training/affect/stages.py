@@ -1,0 +1,103 @@
+"""Fusion, then the curriculum over time: each stage starts from the weights of the one before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from handlers.networks.affect import AffectConfig, AffectNetworks
+from handlers.training.affect.fusion import FusionBatches, FusionLearner
+from handlers.training.affect.sequences import SequenceBatches, SequenceLearner, feature_clips
+from handlers.training.affect.studio import Studio
+from handlers.training.loop import Run, Schedule
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the curriculum: runs of so many frames, with attention over past states or not."""
+
+    frames: int
+    steps: int
+    attention: bool = False
+    batch: int = 64
+    rate: float = 1e-3
+
+
+def start(config: AffectConfig, parts: dict[str, AffectNetworks]) -> AffectNetworks:
+    """Networks with G and D of trained single-frame ones, and C's convolutions where they fit.
+
+    C of both modalities begins as the face's. Without memory: the curriculum adds it.
+    """
+    first = parts[config.modalities[0]]
+    made = replace(config, size=first.config.size, norm=first.config.norm)
+    networks = AffectNetworks(replace(made, recurrent=False, states=0))
+    for modality in config.modalities:
+        branch = networks.branches[modality]
+        branch.load_state_dict(parts[modality].branches[modality].state_dict())
+    take_over(networks.combiner, first.combiner)
+    return networks
+
+
+def take_over(network: nn.Module, given: nn.Module) -> None:
+    """Take over what has the same name and shape."""
+    wanted = network.state_dict()
+    fitting = {
+        name: value
+        for name, value in given.state_dict().items()
+        if name in wanted and wanted[name].shape == value.shape
+    }
+    network.load_state_dict(wanted | fitting)
+
+
+def learn_fusion(
+    networks: AffectNetworks,
+    studio: Studio,
+    schedule: Schedule,
+    gate_weight: float,
+    folder: Path,
+    resume: bool,
+) -> AffectNetworks:
+    """Learn fusion and C's convolutions on single frames; returns the averaged networks."""
+    learner = FusionLearner(networks, gate_weight)
+    run = Run(learner, schedule, folder)
+    run.fit(FusionBatches(studio), resume)
+    learner.load_state_dict(run.averaged().state_dict())
+    return networks
+
+
+def learn_over_time(
+    networks: AffectNetworks,
+    config: AffectConfig,
+    studio: Studio,
+    stages: Sequence[Stage],
+    seed: int,
+    folder: Path,
+    resume: bool,
+) -> AffectNetworks:
+    """Learn C's memory on the features of made clips, stage by stage.
+
+    `config` is what comes out; a stage without attention has none yet. The single-frame answer is
+    learnt anew on the same clips where `config` has no memory.
+    """
+    clips = feature_clips(networks, studio)
+    for number, stage in enumerate(stages):
+        states = config.states if stage.attention else 0
+        grown = AffectNetworks(replace(networks.config, recurrent=config.recurrent, states=states))
+        take_over(grown, networks)
+        schedule = Schedule(
+            steps=stage.steps,
+            batch=stage.batch,
+            rate=stage.rate,
+            seed=seed,
+            weight_decay=0.01,
+            warmup=20,
+            average=0.99,
+            precision="32-true",
+        )
+        learner = SequenceLearner(grown)
+        run = Run(learner, schedule, folder / f"{number}-{stage.frames}")
+        run.fit(SequenceBatches(clips, stage.frames), resume)
+        learner.load_state_dict(run.averaged().state_dict())
+        networks = grown
+    return networks
