@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import group_norm
 
 from handlers.networks.layers import halving
 
@@ -32,7 +33,20 @@ SIZES = {
     "tiny": GeneratorSize(2, 4, (2, 2)),
 }
 
-NORMS: dict[str, type[nn.Module]] = {"instance": nn.InstanceNorm2d, "batch": nn.BatchNorm2d}
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance normalisation that, outside of training, keeps channels last in memory.
+
+    A group of each channel gives the same numbers, and on a CPU the convolutions around it then
+    take half the time; in training, with half precision, it is the other way round.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            return super().forward(x)
+        return group_norm(x, self.num_features, self.weight, self.bias, self.eps)
+
+
+NORMS: dict[str, type[nn.Module]] = {"instance": InstanceNorm, "batch": nn.BatchNorm2d}
 
 
 class Residual(nn.Module):

@@ -57,10 +57,10 @@ class LatentEstimator(Estimator):
         step = self.networks.step(features, batch)
         estimates, weights = step.estimate.cpu(), step.weights.cpu()
         after = {name: tensor.cpu() for name, tensor in halve(step.memory).items()}
+        held = batch["held"].tolist() if "held" in batch else [0] * len(memories)
         answers = []
         for row, (valence, arousal) in enumerate(estimates.tolist()):
-            held = int(batch["held"][row]) if "held" in batch else 0
-            attention = tuple(weights[row, weights.shape[1] - held :].tolist())
+            attention = tuple(weights[row, weights.shape[1] - held[row] :].tolist())
             memory = {name: tensor[row].clone() for name, tensor in after.items()}
             answers.append(Answer(valence, arousal, attention, memory))
         return answers
@@ -93,14 +93,15 @@ class LatentEstimator(Estimator):
     ) -> tuple[Tensor, Floats]:
         """ZQ of every moment, zero where the modality is missing, and the quadrants `(B, 4)`."""
         size = (len(moments), self.networks.planes, 32, 32)
-        maps, quadrants = torch.zeros(size, device=self.device), np.zeros((len(moments), 4))
+        maps = torch.zeros(size, device=self.device).contiguous(memory_format=torch.channels_last)
+        quadrants = np.zeros((len(moments), 4), np.float32)
         rows = [row for row, modalities in enumerate(used) if name in modalities]
         if rows:
             inputs = self._inputs(name, [moments[row] for row in rows])
             zq, logits = self.networks.encode(name, inputs)
             maps[rows] = zq.float()
             quadrants[rows] = logits.float().softmax(dim=-1).cpu().numpy()
-        return maps, quadrants.astype(np.float32)
+        return maps, quadrants
 
     def _inputs(self, name: str, moments: Sequence[Moment]) -> Tensor:
         if name == FACE:

@@ -198,6 +198,12 @@ def test_each_frame_is_encoded_by_itself() -> None:
         assert_close((zq[row : row + 1], logits[row : row + 1]), alone)
 
 
+def test_the_generator_serves_what_it_was_trained_to_say() -> None:
+    generator, images = networks("vi-de").branches["face"].generator, noise(2, 3, 128, 128)
+    served = generator(images.contiguous(memory_format=torch.channels_last))
+    assert_close(generator.train()(images), served, atol=1e-5, rtol=1e-5)
+
+
 def test_the_last_planes_of_zq_are_the_probabilities_of_the_quadrants() -> None:
     zq, logits = networks("vi-de").encode("face", noise(2, 3, 128, 128))
     planes = zq[:, -4:]
