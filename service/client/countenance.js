@@ -59,7 +59,7 @@ export class Countenance {
     const response = await this.#fetch("affect", query, request);
     for await (const line of linesOf(response)) {
       const found = JSON.parse(line);
-      if (found.type === "error" || found.type?.startsWith("urn:")) throw new Problem(found);
+      if (found.type === "error") throw new Problem({ ...found, type: found.problem });
       yield found;
     }
   }
@@ -76,7 +76,8 @@ export class Countenance {
 
   /** Let the service forget a session. @param {"track" | "affect"} kind @param {string} session */
   async end(kind, session) {
-    await this.#fetch(`${kind}/${encodeURIComponent(session)}`, {}, { method: "DELETE" });
+    const request = { method: "DELETE", keepalive: true };
+    await this.#fetch(`${kind}/${encodeURIComponent(session)}`, {}, request);
   }
 
   /** The models that are served, with their terms and figures. */

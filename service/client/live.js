@@ -79,6 +79,24 @@ export class LiveSession extends EventTarget {
     return true;
   }
 
+  /**
+   * Wait until there is a connection: whoever sends what a camera shows takes the picture then.
+   * @returns {Promise<void>} Rejects with a {@link Problem} when the session is closed.
+   */
+  whenOpen() {
+    if (this.state === "open") return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const look = (event) => {
+        if (this.state === "open") resolve();
+        else if (this.state === "closed") reject(event?.detail.problem ?? closedProblem());
+        else return;
+        this.removeEventListener("state", look);
+      };
+      this.addEventListener("state", look);
+      if (this.state === "closed") look();
+    });
+  }
+
   /** Let the next frame start the session anew. */
   reset() {
     if (this.state === "open") this.#socket?.send(JSON.stringify({ type: "reset" }));
@@ -126,27 +144,13 @@ export class LiveSession extends EventTarget {
   }
 
   async #ask(picture, timeS) {
-    await this.#connected();
+    await this.whenOpen();
     const bytes = picture instanceof Blob ? await picture.arrayBuffer() : picture;
     if (this.state !== "open" || !this.#socket) return null;
     this.#socket.send(frameMessage("F", bytes, timeS));
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#drop(this.#pauseMs()), ANSWER_WITHIN_MS);
       this.#asked = { resolve, timer };
-    });
-  }
-
-  #connected() {
-    if (this.state === "open") return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      const look = (event) => {
-        if (this.state === "open") resolve();
-        else if (this.state === "closed") reject(event?.detail.problem ?? closedProblem());
-        else return;
-        this.removeEventListener("state", look);
-      };
-      this.addEventListener("state", look);
-      if (this.state === "closed") look();
     });
   }
 

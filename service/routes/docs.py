@@ -4,7 +4,7 @@ from pathlib import Path
 
 import fastapi_offline
 from fastapi import APIRouter, FastAPI
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 STATIC = Path(fastapi_offline.__file__).parent / "static"
@@ -37,12 +37,6 @@ SCRIPT = """SwaggerUIBundle({
 """
 
 router = APIRouter(include_in_schema=False)
-
-
-@router.get("/")
-async def root() -> Response:
-    """Lead people who open the service in a browser to something to read."""
-    return RedirectResponse("docs", status_code=307)
 
 
 @router.get("/docs")

@@ -1,0 +1,145 @@
+/** Affect of a clip: sent whole, shown as it is found, and looked through afterwards. @module */
+
+import { clock, el, percent, signed } from "./dom.js";
+import { quadrantWords } from "./affect-board.js";
+import { service, withKey } from "./service.js";
+
+const SAME_MOMENT_S = 0.1;
+
+/** A clip shown on the board of `view`. */
+export class ClipSource {
+  running = true;
+  size;
+  model;
+  #view;
+  #file;
+  #abort = new AbortController();
+  #listeners = new AbortController();
+  #isFollowing = true;
+
+  /** @param {any} view the view of affect @param {File} file */
+  constructor(view, file) {
+    this.#view = view;
+    this.#file = file;
+    this.name = file.name;
+  }
+
+  /** Send the clip and show what comes; rejects with a Problem where that fails. */
+  async run() {
+    this.#show();
+    await withKey(async () => {
+      for await (const line of service.affect(this.#file, { signal: this.#abort.signal })) {
+        if (this.running) this.#take(line);
+      }
+    });
+    if (this.running) this.#end();
+  }
+
+  /** Wait for no more; what came stays. */
+  stop() {
+    if (!this.running) return;
+    this.running = false;
+    this.#abort.abort();
+    this.#view.parts.busy.hidden = true;
+    this.#view.parts.stop.textContent = "Close";
+    this.#view.tell("watch", `Stopped at ${this.#reached()}`);
+  }
+
+  close() {
+    this.#listeners.abort();
+    URL.revokeObjectURL(this.#view.parts.video.src);
+  }
+
+  /** Look at a moment: the frame that was estimated then, and the picture. */
+  seek(timeS) {
+    const { video } = this.#view.parts;
+    this.#isFollowing = false;
+    if (video.readyState > 0) video.currentTime = timeS;
+    this.#showTime(timeS);
+  }
+
+  /** Whether the picture that is seen is of another moment. @param {number} timeS */
+  isElsewhere(timeS) {
+    return Math.abs(this.#view.parts.video.currentTime - timeS) > SAME_MOMENT_S;
+  }
+
+  #show() {
+    const { video, cut, about, stage } = this.#view.parts;
+    const { signal } = this.#listeners;
+    this.#view.showWork("Sending the clip");
+    this.#view.tell("watch", "Sending the clip");
+    this.#view.parts["scrub-row"].hidden = false;
+    cut.hidden = true;
+    about.textContent = this.name;
+    video.muted = false;
+    video.controls = true;
+    video.src = URL.createObjectURL(this.#file);
+    const playing = () => this.#follow();
+    video.addEventListener("play", playing, { signal });
+    video.addEventListener("seeked", () => this.#isFollowing || this.#showTime(video.currentTime), { signal });
+    const cannotPlay = () => (stage.dataset.words = "This browser cannot play the clip");
+    video.addEventListener("error", cannotPlay, { signal });
+  }
+
+  #take(line) {
+    if (line.type === "clip") this.#takeClip(line);
+    if (line.type === "summary") this.#takeSummary(line);
+    if (line.type !== "frame") return;
+    this.#view.add(line, this.#isFollowing);
+    this.#view.tell("watch", `Reading ${this.#reached()}`);
+  }
+
+  #takeClip(clip) {
+    this.model = clip.model;
+    this.size = clip.width ? { width: clip.width, height: clip.height } : undefined;
+    this.#view.board.clear(clip.duration_s ?? 0);
+    const size = clip.width ? `${clip.width} × ${clip.height}` : "no picture";
+    if (!clip.width) this.#view.parts.stage.dataset.words = "Sound alone";
+    const length = clip.duration_s ? clock(clip.duration_s) : "";
+    const sound = clip.sound ? `sound at ${clip.sound.sample_rate_hz} Hz` : "no sound";
+    const facts = [this.name, clip.format, size, length, sound];
+    this.#view.parts.about.textContent = facts.filter(Boolean).join(" · ");
+  }
+
+  #takeSummary(line) {
+    const { valence, arousal, seconds, share_with_face, share_with_voice, gate_mean } = line;
+    const longest = Object.entries(seconds ?? {}).sort((a, b) => b[1] - a[1])[0];
+    const spread = (part) => [signed(part?.mean), el("small", {}, ` ± ${(part?.std ?? 0).toFixed(2)}`)];
+    const figures = [
+      ["Valence, mean", spread(valence)],
+      ["Arousal, mean", spread(arousal)],
+      ["Mostly", [longest ? quadrantWords(longest[0]) : "–"]],
+      ["With a face", [percent(share_with_face ?? 0)]],
+      ["With a voice", [percent(share_with_voice ?? 0)]],
+      ["Gate, mean", [gate_mean === null || gate_mean === undefined ? "–" : gate_mean.toFixed(2)]],
+    ].map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...value)));
+    this.#view.parts.summary.replaceChildren(...figures);
+    this.#view.parts["summary-panel"].hidden = false;
+  }
+
+  #end() {
+    this.running = false;
+    this.#view.parts.busy.hidden = true;
+    this.#view.parts.stop.textContent = "Close";
+    this.#view.tell("good", `Done: ${this.#view.board.frames.length} frames`);
+    if (this.#isFollowing) this.seek(this.#view.parts.video.currentTime);
+  }
+
+  #reached() {
+    return clock(this.#view.board.frames.at(-1)?.time_s ?? 0);
+  }
+
+  /** While the clip plays, show the frame of the picture that is seen. */
+  #follow() {
+    const { video } = this.#view.parts;
+    this.#isFollowing = false;
+    this.#showTime(video.currentTime);
+    if (!video.paused && !video.ended && video.src) requestAnimationFrame(() => this.#follow());
+  }
+
+  #showTime(timeS) {
+    if (!this.#view.board.frames.length) return;
+    this.#view.board.showTime(timeS);
+    this.#view.overlay.draw(this.size);
+  }
+}

@@ -1,0 +1,195 @@
+/** The view of the camera: faces followed live, and what the connection does. @module */
+
+import { FrameGrabber, closeCamera, listCameras, openCamera, showStream } from "./capture.js";
+import { Problem } from "./client/countenance.js";
+import { partsOf } from "./dom.js";
+import { drawFace } from "./draw.js";
+import { Glide } from "./glide.js";
+import { LineWords, logLine, sessionName } from "./line.js";
+import { MeasuredPicture } from "./measured.js";
+import { clearNotice, showNotice } from "./notice.js";
+import { Overlay } from "./overlay.js";
+import { Pace, SLOW_MS } from "./pace.js";
+import { showPace, showStatus, showTracks } from "./readout.js";
+import { askForKey, service } from "./service.js";
+
+const FIGURES_MS = 250;
+
+/** Make the view work. @param {HTMLElement} view */
+export function mountCamera(view) {
+  const camera = new Camera(view);
+  return { leave: () => camera.stop() };
+}
+
+class Camera {
+  constructor(view) {
+    this.parts = partsOf(view);
+    this.live = null;
+    this.stream = null;
+    this.measured = new MeasuredPicture();
+    const { video, overlay, start, stop, cut, mirror, smooth, faces, device } = this.parts;
+    this.overlay = new Overlay(overlay, video, (...canvas) => this.paint(...canvas));
+    start.addEventListener("click", () => this.start());
+    stop.addEventListener("click", () => this.stop());
+    cut.addEventListener("click", () => this.live?.cut());
+    mirror.addEventListener("change", () => this.setMirror());
+    smooth.addEventListener("change", () => this.live?.setOptions(this.options()));
+    faces.addEventListener("change", () => this.live?.setOptions(this.options()));
+    device.addEventListener("change", () => this.switchCamera(device.value));
+    addEventListener("online", () => this.live?.hurry());
+    this.setMirror();
+  }
+
+  options() {
+    const { smooth, faces } = this.parts;
+    return { max_faces: Number(faces.value), smoothing: smooth.checked };
+  }
+
+  /** Open the camera and a new session, and follow until either ends. */
+  async start() {
+    const { notice, empty, live, busy, log, status } = this.parts;
+    clearNotice(notice);
+    empty.hidden = true;
+    live.hidden = busy.hidden = false;
+    log.replaceChildren();
+    showStatus(status, "connecting");
+    const run = (this.live = this.connect(sessionName("camera")));
+    try {
+      await this.openCamera();
+      if (this.live !== run) return;
+      run.open();
+      await this.follow(run);
+    } catch (error) {
+      if (this.live === run) this.fail(error);
+    }
+  }
+
+  connect(name) {
+    this.name = this.parts.session.textContent = name;
+    this.words = new LineWords();
+    this.pace = new Pace();
+    this.glide = new Glide();
+    this.reply = null;
+    const live = service.track(name, this.options());
+    live.addEventListener("state", ({ detail }) => this.changed(live, detail));
+    live.addEventListener("refusal", ({ detail }) => logLine(this.parts.log, detail.error?.detail));
+    return live;
+  }
+
+  async openCamera(deviceId) {
+    const { video, device } = this.parts;
+    closeCamera(this.stream);
+    this.stream = await openCamera({ deviceId });
+    await showStream(video, this.stream);
+    const cameras = await listCameras();
+    const items = cameras.map((item) => new Option(item.label || "Camera", item.deviceId));
+    device.replaceChildren(...items);
+    device.value = this.stream.getVideoTracks()[0].getSettings().deviceId ?? "";
+    this.parts["device-pick"].hidden = cameras.length < 2;
+  }
+
+  async switchCamera(deviceId) {
+    try {
+      await this.openCamera(deviceId);
+    } catch (error) {
+      showNotice(this.parts.notice, error);
+    }
+  }
+
+  /** Send frame after frame, each when the one before is answered, until this run ends. */
+  async follow(run) {
+    const grabber = new FrameGrabber(this.parts.video);
+    const began = performance.now();
+    const figures = setInterval(() => showPace(this.parts, this.pace), FIGURES_MS);
+    this.animate(run);
+    try {
+      while (this.live === run) {
+        await run.whenOpen();
+        const blob = await grabber.next();
+        const sentAt = performance.now();
+        const reply = await run.send(blob, (sentAt - began) / 1000);
+        if (this.live === run) this.take(reply, sentAt, grabber.canvas);
+      }
+    } finally {
+      clearInterval(figures);
+    }
+  }
+
+  take(reply, sentAt, picture) {
+    const { busy, log, step, status, tracks } = this.parts;
+    if (!reply?.faces) {
+      this.pace.unanswered += 1;
+      if (reply?.error) logLine(log, reply.error.detail || reply.error.title);
+      return;
+    }
+    busy.hidden = true;
+    this.pace.answered(sentAt);
+    this.reply = reply;
+    this.measured.keep(picture);
+    logLine(log, this.words.answered(reply));
+    for (const note of reply.status === "reset" ? reply.notes : []) logLine(log, note);
+    step.textContent = String(reply.step);
+    showStatus(status, reply.status);
+    showTracks(tracks, reply.faces);
+  }
+
+  changed(live, detail) {
+    if (this.live !== live) return;
+    logLine(this.parts.log, this.words.changed(detail));
+    if (detail.state === "connecting" || detail.state === "waiting") {
+      showStatus(this.parts.status, detail.state);
+    }
+  }
+
+  /** Draw at the display's rate for as long as this run lasts. */
+  animate(run) {
+    if (this.live !== run) return;
+    this.overlay.draw(this.reply ? this.measured.canvas : undefined);
+    requestAnimationFrame(() => this.animate(run));
+  }
+
+  paint(context, place, unit) {
+    if (!this.reply || this.live?.state !== "open") return;
+    const asMeasured = this.showsMeasured();
+    if (asMeasured) this.measured.paint(context, place);
+    const faces = asMeasured ? this.reply.faces : this.glide.step(this.reply.faces);
+    for (const face of faces) {
+      const label = faces.length > 1 ? String(face.track_id) : "";
+      const look = { landmarks: true, box: true, unit: unit * 1.1, label };
+      drawFace(context, face, place, { ...look, dashed: face.status === "lost" });
+    }
+  }
+
+  showsMeasured() {
+    const { value } = this.parts.shows;
+    return value === "measured" || (value === "auto" && this.pace.typicalMs() > SLOW_MS);
+  }
+
+  setMirror() {
+    const { mirror, video } = this.parts;
+    video.classList.toggle("mirrored", mirror.checked);
+    this.overlay.mirrored = mirror.checked;
+  }
+
+  /** End the session: the camera is closed, and the service forgets what it kept. */
+  stop() {
+    const { live, name } = this;
+    this.live = null;
+    closeCamera(this.stream);
+    this.stream = this.parts.video.srcObject = null;
+    this.parts.live.hidden = true;
+    this.parts.empty.hidden = false;
+    live?.close();
+    if (!live || !this.pace.hasAnswers) return;
+    service.end("track", name).catch(() => {}); // it is forgotten by itself, later
+  }
+
+  async fail(error) {
+    this.stop();
+    if (error instanceof Problem && error.status === 401 && (await askForKey(error))) {
+      this.start();
+      return;
+    }
+    showNotice(this.parts.notice, error, () => this.start());
+  }
+}

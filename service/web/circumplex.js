@@ -1,0 +1,76 @@
+/** The circumplex of affect: valence to the right, arousal upwards, the last seconds as a trail. */
+
+import { signed, svg } from "./dom.js";
+
+const TRAIL_S = 4;
+const TRAIL_POINTS = 48;
+const QUARTERS = [
+  ["Positive, active", 1, -1.045, "end"],
+  ["Negative, active", -1, -1.045, "start"],
+  ["Negative, passive", -1, 1.11, "start"],
+  ["Positive, passive", 1, 1.11, "end"],
+];
+
+/** Draws into an SVG whose field is [-1, 1] both ways. */
+export class Circumplex {
+  /** @param {SVGSVGElement} canvas */
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.trail = svg("g");
+    this.point = svg("circle", { class: "point", r: 0.055, visibility: "hidden" });
+    canvas.replaceChildren(...field(), this.trail, this.point);
+    this.show([], -1);
+  }
+
+  /** Show frame `index` of all `frames`, and how it came there. */
+  show(frames, index) {
+    const frame = frames[index];
+    const points = frame ? trailTo(frames, index) : [];
+    this.trail.replaceChildren(...segments(points));
+    const isKnown = frame?.valence !== null && frame?.valence !== undefined;
+    this.point.setAttribute("visibility", isKnown ? "visible" : "hidden");
+    if (isKnown) {
+      this.point.setAttribute("cx", frame.valence);
+      this.point.setAttribute("cy", -frame.arousal);
+    }
+    const words = isKnown
+      ? `Valence ${signed(frame.valence)}, arousal ${signed(frame.arousal)}`
+      : "No estimate";
+    this.canvas.setAttribute("aria-label", `Circumplex of affect. ${words}`);
+  }
+}
+
+function field() {
+  const line = (x1, y1, x2, y2) => svg("line", { class: "axis", x1, y1, x2, y2 });
+  const words = (text, x, y, anchor, name = "") =>
+    svg("text", { x, y, "text-anchor": anchor, "class": name }, text);
+  return [
+    svg("rect", { class: "field", x: -1, y: -1, width: 2, height: 2, rx: 0.04 }),
+    svg("circle", { class: "ring", r: 1 }),
+    svg("circle", { class: "ring", r: 0.5 }),
+    line(-1, 0, 1, 0),
+    line(0, -1, 0, 1),
+    words("Valence", 0.97, -0.035, "end"),
+    words("Arousal", 0.035, -0.91, "start"),
+    ...QUARTERS.map(([text, x, y, anchor]) => words(text, x, y, anchor, "quarter")),
+  ];
+}
+
+function trailTo(frames, index) {
+  const since = frames[index].time_s - TRAIL_S;
+  const points = [];
+  for (let at = index; at >= 0 && frames[at].time_s >= since; at -= 1) {
+    if (frames[at].valence !== null) points.push([frames[at].valence, -frames[at].arousal]);
+  }
+  const step = Math.max(1, Math.ceil(points.length / TRAIL_POINTS));
+  return points.filter((_, at) => at % step === 0);
+}
+
+/** The trail, newest first, fading with its age. */
+function segments(points) {
+  return points.slice(1).map(([x, y], index) => {
+    const [x1, y1] = points[index];
+    const opacity = (1 - (index + 1) / points.length) ** 1.5;
+    return svg("line", { class: "trail", x1, y1, x2: x, y2: y, "stroke-opacity": opacity.toFixed(3) });
+  });
+}

@@ -1,0 +1,61 @@
+/** A canvas that lies over a picture or video, as sharp as the screen. @module */
+
+/** Keeps the canvas at its size on the screen; what is drawn is asked for when that changes. */
+export class Overlay {
+  #canvas;
+  #under;
+  #paint;
+
+  /**
+   * @param {HTMLCanvasElement} canvas @param {HTMLImageElement | HTMLVideoElement} under
+   * @param {(context: CanvasRenderingContext2D, place: import("./draw.js").Place,
+   *          unit: number) => void} paint
+   */
+  constructor(canvas, under, paint) {
+    this.#canvas = canvas;
+    this.#under = under;
+    this.#paint = paint;
+    this.mirrored = false;
+    new ResizeObserver(() => this.draw()).observe(canvas);
+    new ResizeObserver(() => this.draw()).observe(under);
+  }
+
+  /**
+   * Draw anew. @param {{width: number, height: number}} [size] The picture's own size in pixels,
+   * where it is not that of the element below.
+   */
+  draw(size) {
+    const ratio = globalThis.devicePixelRatio || 1;
+    const { clientWidth, clientHeight } = this.#canvas;
+    this.#canvas.width = Math.round(clientWidth * ratio);
+    this.#canvas.height = Math.round(clientHeight * ratio);
+    const context = this.#canvas.getContext("2d");
+    const { width, height } = size ?? sizeOf(this.#under);
+    if (!context || !width || !clientWidth) return;
+    const area = shownArea(this.#canvas, this.#under, width, height);
+    const scale = area.width / width;
+    const place = ([x, y]) => [
+      (area.left + (this.mirrored ? width - x - 0.5 : x + 0.5) * scale) * ratio,
+      (area.top + (y + 0.5) * scale) * ratio,
+    ];
+    this.#paint(context, place, ratio);
+  }
+}
+
+/** Where `object-fit: contain` puts the picture, in pixels of the page from the canvas's corner. */
+function shownArea(canvas, under, width, height) {
+  const outer = canvas.getBoundingClientRect();
+  const inner = under.getBoundingClientRect();
+  const scale = Math.min(inner.width / width, inner.height / height);
+  return {
+    left: inner.left - outer.left + (inner.width - width * scale) / 2,
+    top: inner.top - outer.top + (inner.height - height * scale) / 2,
+    width: width * scale,
+  };
+}
+
+function sizeOf(under) {
+  return under instanceof HTMLVideoElement
+    ? { width: under.videoWidth, height: under.videoHeight }
+    : { width: under.naturalWidth, height: under.naturalHeight };
+}

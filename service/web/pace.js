@@ -1,0 +1,44 @@
+/** How fast a live session goes: frames a second, latency, and what was lost. @module */
+
+const WINDOW_MS = 2000;
+
+const SHARE = 0.2;
+
+/** From here on what is drawn would trail behind what a live picture shows. */
+export const SLOW_MS = 150;
+
+/** Counts answers of the last two seconds. */
+export class Pace {
+  #typicalMs = 0;
+  /** @type {{at: number, latencyMs: number}[]} */
+  #answers = [];
+  unanswered = 0;
+
+  /** @param {number} sentAt When the answered frame was sent, by performance.now. */
+  answered(sentAt) {
+    const at = performance.now();
+    const latencyMs = at - sentAt;
+    this.#answers.push({ at, latencyMs });
+    this.#typicalMs += (latencyMs - this.#typicalMs) * (this.#typicalMs ? SHARE : 1);
+  }
+
+  get hasAnswers() {
+    return this.#typicalMs > 0;
+  }
+
+  /** The latency by and large, in milliseconds: it does not leap. */
+  typicalMs() {
+    return this.#typicalMs;
+  }
+
+  /** Frames a second and the median latency in milliseconds; null where nothing came. */
+  now() {
+    const since = performance.now() - WINDOW_MS;
+    this.#answers = this.#answers.filter(({ at }) => at >= since);
+    const latencies = this.#answers.map(({ latencyMs }) => latencyMs).sort((a, b) => a - b);
+    if (!latencies.length) return { fps: 0, latencyMs: null };
+    const [first, last] = [this.#answers[0].at, this.#answers.at(-1).at];
+    const fps = last > first ? ((latencies.length - 1) * 1000) / (last - first) : 0;
+    return { fps, latencyMs: latencies[Math.floor(latencies.length / 2)] };
+  }
+}
