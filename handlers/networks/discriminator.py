@@ -13,15 +13,20 @@ QUADRANTS = ("positive-active", "negative-active", "negative-passive", "positive
 
 @dataclass(frozen=True)
 class DiscriminatorSize:
-    """Channels of Conv1 to Conv5 and of the two heads' 3 x 3 convolutions."""
+    """Channels of Conv1 to Conv5 and of the two heads' 3 x 3 convolutions.
+
+    `normalised` puts batch normalisation behind the convolutions of the quadrant discriminator:
+    without it the narrow one did not learn the quadrants.
+    """
 
     channels: tuple[int, int, int, int, int]
     head: int
+    normalised: bool = False
 
 
 SIZES = {
     "thesis": DiscriminatorSize((64, 128, 256, 512, 1024), 512),
-    "compact": DiscriminatorSize((12, 24, 48, 64, 96), 48),
+    "compact": DiscriminatorSize((12, 24, 48, 64, 96), 48, normalised=True),
     "tiny": DiscriminatorSize((2, 2, 4, 4, 4), 4),
 }
 
@@ -38,7 +43,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, size: DiscriminatorSize) -> None:
         super().__init__()
-        self.encoder = halving_encoder(3, size.channels)
+        self.encoder = halving_encoder(3, size.channels, size.normalised)
         self.realness = head(size.channels[-1], size.head, 1)
         self.quadrant = head(size.channels[-1], size.head, len(QUADRANTS))
 
