@@ -19,6 +19,7 @@ DATA ?=
 RECIPES ?= fle-base fle fll iid-m dfa-base dfa fadenn-m iid-d fadenn-d fadenn-s fle-augmented \
 	fll-augmented
 TRACK_RECIPES ?= bt-base bt-2 bt-4 bt-8 bt-16 bt-32 fv dcrt
+AFFECT_RECIPES ?= vi-de au-de vi-des au-des avi-cas avi-gas
 ARGS ?=
 
 # Threads that wait sleep: spinning ones slow everything down beside other busy processes.
@@ -32,7 +33,7 @@ TORCH := $(shell grep '^torch==' $(LOCK))
 SOURCES := service handlers tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format models serve-models train-align train-track \
+.PHONY: help run test test-fast lint format models serve-models train-align train-track train-affect \
 	evaluate bench audit lock clean
 
 help: ## Show this list
@@ -74,6 +75,9 @@ train-align: $(VENV)/.all ## Train the alignment models on DATA=folder (many hou
 
 train-track: ## Train the tracker, after the alignment models, on DATA=folder (hours; resumes)
 	@$(MAKE) --no-print-directory train-align RECIPES="$(TRACK_RECIPES)"
+
+train-affect: ## Train the affect models on DATA=folder with expressions and speech (two hours; resumes)
+	@$(MAKE) --no-print-directory train-align RECIPES="$(AFFECT_RECIPES)"
 
 evaluate: $(VENV)/.all ## Measure the served predictor on labelled faces: DATA=folder (minutes)
 	@test -n "$(DATA)" || { echo "Which faces? make evaluate DATA=FOLDER"; exit 2; }
