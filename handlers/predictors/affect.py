@@ -7,7 +7,6 @@ import torch
 from handlers.predictors.affect_estimator import Estimator, Reading
 from handlers.predictors.affect_run import AffectResult, AffectRow, Run
 from handlers.predictors.tracking import TrackingPredictor
-from handlers.predictors.tracking_options import TrackingOptions
 from handlers.predictors.tracking_stages import Stopwatch
 
 
@@ -52,7 +51,7 @@ class AffectPredictor:
         results = self.tracker.step(
             [run.frame(moment) for run in runs],
             [run.tracker for run in runs],
-            [TrackingOptions(min_face_px=run.row.min_face_px) for run in runs],
+            [run.tracking(moment) for run in runs],
         )
         for run, (result, state) in zip(runs, results, strict=True):
             run.tracker = state

@@ -10,12 +10,15 @@ from handlers.predictors.affect_estimator import Answer, Estimator, Reading
 from handlers.predictors.affect_inputs import Moment, crop_face
 from handlers.predictors.affect_results import FrameAffect
 from handlers.predictors.affect_state import AffectState
+from handlers.predictors.tracking_options import TrackingOptions
 from handlers.predictors.tracking_results import Status, TrackedFace
 
 Image = NDArray[np.uint8]
 Pcm = NDArray[np.int16]
 
 SEEN = (Status.TRACKING, Status.REDETECTED)
+# Without a face the detector looks about so often: on every picture it costs more than all else.
+SEARCH_S, MOST_SKIPPED = 0.12, 100
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,13 @@ class Run:
         if frame is None:
             raise ValueError(f"there is no frame {moment}")
         return frame
+
+    def tracking(self, moment: int) -> TrackingOptions:
+        """How the face is followed: one, looked for by time and not by picture."""
+        before = self.row.times_s[moment - 1] if moment else self.state.time_s
+        pictures = round(SEARCH_S / (self.row.times_s[moment] - before))
+        every = min(max(pictures, 1), MOST_SKIPPED)
+        return TrackingOptions(min_face_px=self.row.min_face_px, search_every=every)
 
     def moments(self) -> list[Moment]:
         """What each of the run's moments gives to use."""

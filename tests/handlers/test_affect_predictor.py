@@ -16,6 +16,7 @@ from handlers.predictors.affect_state import AffectState
 from handlers.predictors.tracking_results import Status
 from handlers.processing.mel import RATE_HZ
 from tests.handlers.affect_fakes import RATE, frame, parts, save, voice
+from tests.handlers.tracking_fakes import ScriptedDetector
 
 NAMES = ("avi-gas", "avi-cas", "vi-des", "au-des", "vi-de", "au-de", "anclaf-s", "aeg-cd", "disc")
 MOST_STATE_BYTES = 160 * 1024
@@ -200,6 +201,18 @@ def test_nobody_in_sight_leaves_the_voice(store: Path) -> None:
     assert (one.used, one.face) == (("voice",), None)
     (one,) = alone(nobody, row([0], "vi-des")).frames
     assert (one.used, one.valence) == ((), None)
+
+
+@pytest.mark.parametrize(("rate", "searched"), [(25.0, [0, 3, 6]), (5.0, list(range(8)))])
+def test_without_a_face_the_detector_looks_by_time(
+    store: Path, rate: float, searched: list[int]
+) -> None:
+    nobody = parts(store, "vi-des", faces={}).predictor
+    times_s = [number / rate for number in range(8)]
+    alone(nobody, replace(row(range(8), "vi-des"), times_s=times_s))
+    detector = nobody.tracker._detector
+    assert isinstance(detector, ScriptedDetector)
+    assert [number for call in detector.calls for number in call] == searched
 
 
 def test_a_voice_alone_is_not_looked_for_in_pictures(predictor: AffectPredictor) -> None:
