@@ -87,6 +87,22 @@ def write_clip(
     return path
 
 
+def write_repeated(path: Path, frames: int, size: tuple[int, int]) -> Path:
+    """Write one large frame again and again: little work here, much where it is read."""
+    with av.open(str(path), "w") as container:
+        pictures: Any = container.add_stream("mjpeg", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = *size, "yuvj420p"
+        frame = av.VideoFrame.from_ndarray(drawn(0, size), format="rgb24")
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+        (packet,) = pictures.encode(frame)
+        for number in range(frames):
+            copy = av.Packet(bytes(packet))
+            copy.stream, copy.time_base = pictures, Fraction(1, 25)
+            copy.pts = copy.dts = number
+            container.mux(copy)
+    return path
+
+
 def drawn(number: int, size: tuple[int, int]) -> np.ndarray:
     """A frame of its grey, its top left quarter red: uint8 RGB `(H, W, 3)`."""
     width, height = size

@@ -28,20 +28,27 @@ def main() -> None:
         yield from reading.chunks()
         yield reading.totals
 
+    # Written before there is too little memory to write it.
+    needs_memory = pack(_needs_memory(limits))
     bound_this_process(limits, int(sys.argv[1]))
     try:
-        for message in messages():
-            _write(pack(message))
-    except ServiceError as error:
-        _write(pack(error))
+        try:
+            for message in messages():
+                _write(pack(message))
+        except ServiceError as error:
+            _write(pack(error))
+        except MemoryError:
+            raise
+        except Exception as error:
+            _write(pack(_failure(error)))
     except MemoryError:
-        _write(pack(_needs_memory(limits)))
-    except BrokenPipeError:
-        raise SystemExit(1) from None
-    except Exception as error:
-        failure = ServiceError(Problem.INTERNAL, "the clip's reader failed")
-        failure.add_note("".join(traceback.format_exception(error)))
-        _write(pack(failure))
+        _write(needs_memory)
+
+
+def _failure(error: Exception) -> ServiceError:
+    failure = ServiceError(Problem.INTERNAL, "the clip's reader failed")
+    failure.add_note("".join(traceback.format_exception(error)))
+    return failure
 
 
 def _write(data: bytes) -> None:

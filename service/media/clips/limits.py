@@ -30,7 +30,7 @@ def bound_this_process(limits: ClipLimits, parent: int) -> None:
     Raises SystemExit where the parent is gone already.
     """
     _lower(resource.RLIMIT_DATA, limits.memory_bytes)
-    _lower(resource.RLIMIT_CPU, limits.cpu_s)
+    _lower(resource.RLIMIT_CPU, limits.cpu_s, limits.cpu_s + 1)
     _lower(resource.RLIMIT_FSIZE, 0)
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_NOFILE, MOST_FILES)
@@ -42,8 +42,10 @@ def bound_this_process(limits: ClipLimits, parent: int) -> None:
         raise SystemExit(1)
 
 
-def _lower(what: int, most: int) -> None:
+def _lower(what: int, soft: int, hard: int | None = None) -> None:
     """Set a limit, as far as the one in force lets it."""
-    hard = resource.getrlimit(what)[1]
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(what, (most, most))
+    most = resource.getrlimit(what)[1]
+    values = (soft, soft if hard is None else hard)
+    if most != resource.RLIM_INFINITY:
+        values = (min(values[0], most), min(values[1], most))
+    resource.setrlimit(what, values)
