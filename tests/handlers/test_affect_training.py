@@ -220,17 +220,29 @@ def test_a_degraded_stretch_is_shown_in_one_degraded_form(rng: np.random.Generat
     assert (shown.has_face == (clip.face_health != Health.MISSING)).all()
 
 
-def test_networks_over_time_begin_as_their_parts() -> None:
+def single_frame_parts() -> dict[str, AffectNetworks]:
     torch.manual_seed(0)
     parts = {}
     for modality, name in (("face", "vi-de"), ("voice", "au-de")):
         networks = build(variant(name, "tiny"))
         assert isinstance(networks, AffectNetworks)
         parts[modality] = networks
+    return parts
+
+
+def test_networks_over_time_begin_as_their_parts() -> None:
+    parts = single_frame_parts()
     joined = start(variant("avi-gas", "tiny"), parts)
     image = torch.rand(2, 3, 128, 128)
     for modality, part in parts.items():
         assert_close(joined.encode(modality, image)[0], part.encode(modality, image)[0])
+
+
+def test_side_by_side_twice_the_same_map_begins_as_the_single_modality() -> None:
+    parts = single_frame_parts()
+    joined = start(variant("avi-cas", "tiny"), parts)
+    maps = torch.rand(2, joined.planes, 32, 32)
+    assert_close(joined.features(joined.join(maps, maps).planes), parts["face"].features(maps))
 
 
 def test_attention_added_to_a_trained_memory_changes_nothing_at_first(

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from handlers.networks.affect import AffectConfig, AffectNetworks
+from handlers.networks.gate import Concatenation, GatedUnit
 from handlers.training.affect.fusion import FusionBatches, FusionLearner
 from handlers.training.affect.sequences import SequenceBatches, SequenceLearner, feature_clips
 from handlers.training.affect.studio import Studio
@@ -36,7 +39,26 @@ def start(config: AffectConfig, parts: dict[str, AffectNetworks]) -> AffectNetwo
         branch = networks.branches[modality]
         branch.load_state_dict(parts[modality].branches[modality].state_dict())
     take_over(networks.combiner, first.combiner)
+    begin_alike(networks, first)
     return networks
+
+
+@torch.no_grad()
+def begin_alike(networks: AffectNetworks, first: AffectNetworks) -> None:
+    """Let either fusion begin as about the mean of both maps in front of `first`'s C.
+
+    The gate passes planes through as they are, half of each; side by side, both halves meet the
+    same kernels, halved.
+    """
+    if isinstance(networks.fusion, GatedUnit):
+        for conv in (networks.fusion.face, networks.fusion.voice):
+            nn.init.dirac_(conv.weight)
+            nn.init.zeros_(cast(Tensor, conv.bias))
+    if isinstance(networks.fusion, Concatenation):
+        kernels = cast(nn.Conv2d, first.combiner.encoder[0]).weight
+        cast(nn.Conv2d, networks.combiner.encoder[0]).weight.copy_(
+            torch.cat([kernels, kernels], dim=1) / 2
+        )
 
 
 def take_over(network: nn.Module, given: nn.Module) -> None:
