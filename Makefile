@@ -83,8 +83,9 @@ evaluate: $(VENV)/.all ## Measure the served predictor on labelled faces: DATA=f
 	@test -n "$(DATA)" || { echo "Which faces? make evaluate DATA=FOLDER"; exit 2; }
 	$(BIN)/countenance evaluate align --data "$(DATA)" $(ARGS)
 
-bench: $(VENV)/.all ## Measure requests beside the bare predictor, and memory (minutes)
-	$(BIN)/python -m tests.bench.align $(ARGS)
+bench: $(VENV)/.all ## Measure requests and live sessions, embedded and behind TorchServe (an hour)
+	$(BIN)/python -m tests.bench.align
+	$(BIN)/python -m tests.bench.live $(ARGS)
 
 audit: $(VENV)/.audit ## Look every locked version up among known weaknesses (needs the internet)
 	@$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement $(LOCK) $(ARGS) \
@@ -120,7 +121,7 @@ $(VENV)/.workers: $(VENV)/.models
 
 $(VENV)/.all: $(VENV)/.models
 	@echo "Installing what training and the tests need (about a minute)."
-	$(PIP) install --constraint $(LOCK) --editable ".[models,torchserve,train,test]"
+	$(PIP) install --constraint $(LOCK) --editable ".[models,torchserve,train,annotate,test]"
 	@touch $@
 
 # In an environment of its own: what it needs has no place in the lock file.

@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from service.commands.align import align
+from service.commands.annotate import annotate
 from service.commands.doctor import doctor
 from service.commands.evaluate import evaluate_align
+from service.commands.evaluate_affect import evaluate_affect
 from service.commands.evaluate_track import evaluate_track
 from service.commands.models import models
 from service.commands.serve import serve
@@ -20,11 +22,13 @@ evaluate = typer.Typer(no_args_is_help=True, help="Measure what is served on lab
 app.command()(serve)
 app.command()(align)
 app.command()(track)
+app.command()(annotate)
 app.command()(models)
 app.command()(doctor)
 app.command()(train)
 evaluate.command("align")(evaluate_align)
 evaluate.command("track")(evaluate_track)
+evaluate.command("affect")(evaluate_affect)
 app.add_typer(evaluate, name="evaluate")
 
 

@@ -1,7 +1,7 @@
 """What all commands over many sources share: skip what is done, show progress, sum up."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import typer
@@ -10,7 +10,7 @@ from service.commands.console import EXIT_FAILED, err
 from service.commands.progress import show_progress
 from service.commands.results import Plan
 from service.commands.sources import Source
-from service.commands.work import Done, Job, carry_out
+from service.commands.work import Done, Job, Tick, carry_out
 
 
 @dataclass(frozen=True)
@@ -32,24 +32,39 @@ class Batch:
         todo = [one for one in self.sources if self.again or not self.plan.is_done(one)]
         if skipped := len(self.sources) - len(todo):
             tell(f"{skipped} of {len(self.sources)} {self.what} were done before.")
-        failures: list[Done] = []
-        if not todo:
-            return failures
-        with show_progress(self.what.capitalize(), len(todo), self.prints) as meter:
-            jobs = min(self.jobs, len(todo))
-            for done in carry_out(job, todo, jobs, emit, meter.tick):
-                if done.reason is not None:
-                    failures.append(done)
-                meter.advance()
-        return failures
+        jobs = min(self.jobs, len(todo))
+        return watch(
+            self.what,
+            len(todo),
+            self.prints,
+            lambda tick: carry_out(job, todo, jobs, emit, tick),
+        )
 
     def summarise(self, failures: Sequence[Done]) -> None:
         """Say on stderr what failed and why; exit code 1 if anything did."""
-        for failure in failures:
-            tell(f"{failure.source.path}: {failure.reason}")
-        if failures:
-            tell(f"{len(failures)} of {len(self.sources)} {self.what} failed.")
-            raise typer.Exit(EXIT_FAILED)
+        summarise(self.what, len(self.sources), failures)
+
+
+def watch(what: str, total: int, prints: bool, run: Callable[[Tick], Iterator[Done]]) -> list[Done]:
+    """Show how `run` gets on; return the failures. Without anything to do it is not called."""
+    failures: list[Done] = []
+    if not total:
+        return failures
+    with show_progress(what.capitalize(), total, prints) as meter:
+        for done in run(meter.tick):
+            if done.reason is not None:
+                failures.append(done)
+            meter.advance()
+    return failures
+
+
+def summarise(what: str, total: int, failures: Sequence[Done]) -> None:
+    """Say on stderr what failed and why; exit code 1 if anything did."""
+    for failure in failures:
+        tell(f"{failure.source.path}: {failure.reason}")
+    if failures:
+        tell(f"{len(failures)} of {total} {what} failed.")
+        raise typer.Exit(EXIT_FAILED)
 
 
 def emit(text: str) -> None:

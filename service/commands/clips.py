@@ -54,22 +54,29 @@ class Film:
 
 
 @asynccontextmanager
-async def open_film(source: Source) -> AsyncIterator[Film]:
-    """Every picture of a clip; raises ServiceError, OSError."""
+async def open_film(file: BinaryIO) -> AsyncIterator[Film]:
+    """Every picture of the clip in an open file; raises ServiceError."""
+    async with open_clip(file, LIMITS, Sampling(EVERY_FRAME_HZ, MOST_SIDE)) as clip:
+        if clip.info.width is None:
+            raise ServiceError(Problem.EMPTY_CLIP, "it holds sound alone, no pictures")
+
+        async def shots() -> AsyncIterator[Shot]:
+            number = 0
+            async for chunk in clip:
+                for frame in chunk.frames:
+                    if frame.picture is not None:
+                        yield Shot(number, frame.time_s, frame.picture)
+                        number += 1
+
+        yield Film(clip.info, shots())
+
+
+@asynccontextmanager
+async def film_of(source: Source) -> AsyncIterator[Film]:
+    """Every picture of a clip on this machine; raises ServiceError, OSError."""
     with open_file(source) as file:
-        async with open_clip(file, LIMITS, Sampling(EVERY_FRAME_HZ, MOST_SIDE)) as clip:
-            if clip.info.width is None:
-                raise ServiceError(Problem.EMPTY_CLIP, "it holds sound alone, no pictures")
-
-            async def shots() -> AsyncIterator[Shot]:
-                number = 0
-                async for chunk in clip:
-                    for frame in chunk.frames:
-                        if frame.picture is not None:
-                            yield Shot(number, frame.time_s, frame.picture)
-                            number += 1
-
-            yield Film(clip.info, shots())
+        async with open_film(file) as film:
+            yield film
 
 
 @contextmanager

@@ -19,6 +19,8 @@ EXTRAS = {
     "torch": "models",
     "lightning_fabric": "train",
     "matplotlib": "train",
+    "pyarrow": "annotate",
+    "ray": "annotate",
     "tqdm": "train",
 }
 

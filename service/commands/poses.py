@@ -14,6 +14,9 @@ class Poses:
 
     def __init__(self, model_store: Path) -> None:
         """Raise ModuleNotFoundError without the libraries, ValueError without the mean face."""
+        if not (model_store / FACE_SHAPE).is_dir():
+            raise ValueError(f"{model_store} holds no {FACE_SHAPE}")
+
         from handlers.checkpoint import load_checkpoint
         from handlers.processing.pose import PoseEstimator
 

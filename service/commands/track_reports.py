@@ -48,42 +48,45 @@ def as_csv_rows(clip: str, seen: Seen, poses: Poses | None) -> str:
     `frame` counts from 1, `timestamp` is in seconds, angles are in radians. What is not known is
     left empty, while OpenFace writes 0.
     """
+    return write_rows([[clip, *row] for row in as_rows(seen, poses)])
+
+
+def as_rows(seen: Seen, poses: Poses | None) -> list[list[Any]]:
+    """The values of OPENFACE_COLUMNS and OUR_COLUMNS, a row a face; None where not known."""
     outputs = seen.outputs
-    moment = (seen.shot.number + 1, round(seen.shot.time_s, 6))
+    frame, time_s = seen.shot.number + 1, round(seen.shot.time_s, 6)
     ours = (outputs.variant, outputs.model.version)
-    rows = [
-        [clip, moment[0], face.track_id, moment[1], *_face_values(face, seen, poses), *ours]
+    if not outputs.faces:
+        nothing = [None] * (3 + 2 * POINTS + 4)
+        return [[frame, NO_FACE, time_s, 0.0, 0, *nothing, outputs.status, None, *ours]]
+    return [
+        [frame, face.track_id, time_s, *_face_values(face, seen, poses), *ours]
         for face in outputs.faces
     ]
-    if not rows:
-        nothing = [""] * (3 + 2 * POINTS + 4)
-        rows = [[clip, moment[0], NO_FACE, moment[1], 0, 0, *nothing, outputs.status, "", *ours]]
-    return write_rows(rows)
 
 
 def _face_values(face: TrackedFace, seen: Seen, poses: Poses | None) -> list[Any]:
-    probability = "" if face.face_probability is None else face.face_probability
-    points: list[Any] = [""] * (2 * POINTS)
+    points: list[Any] = [None] * (2 * POINTS)
     if face.landmarks is not None:
         points = [*(x for x, _ in face.landmarks), *(y for _, y in face.landmarks)]
     return [
-        probability,
+        face.face_probability,
         int(face.landmarks is not None),
         *_angles(face, seen, poses),
         *points,
         *face.box,
         face.status,
-        face.degradation or "",
+        face.degradation,
     ]
 
 
 def _angles(face: TrackedFace, seen: Seen, poses: Poses | None) -> list[Any]:
     size = seen.outputs.image
     if face.landmarks is None or poses is None:
-        return [""] * 3
+        return [None] * 3
     pose = poses.estimate(face.landmarks, size.width, size.height)
     if pose is None:
-        return [""] * 3
+        return [None] * 3
     angles_deg = (pose.pitch_deg, pose.yaw_deg, pose.roll_deg)
     return [round(math.radians(angle), 5) for angle in angles_deg]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from service.commands.cameras import open_camera
-from service.commands.clips import Film, Shot, open_film
+from service.commands.clips import Film, Shot, film_of
 from service.commands.console import CommandError
 from service.commands.followers import Follower, FollowOptions, LocalFollower, RemoteFollower, Seen
 from service.commands.here import Here
@@ -90,7 +90,7 @@ class TrackWorker:
     def _open(self, source: Source) -> AbstractAsyncContextManager[Film]:
         if source.is_camera:
             return open_camera(source, self._job.seconds)
-        return open_film(source)
+        return film_of(source)
 
     def _follower(self) -> Follower:
         if self._models is not None:

@@ -1,0 +1,81 @@
+"""`countenance annotate`: a folder or bucket of videos into tables, by as many as there are."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from service.commands.annotate_ray import Crew, annotate_by_ray
+from service.commands.annotate_work import AnnotateJob
+from service.commands.batch import emit, summarise, tell, watch
+from service.commands.console import mistakes_explained
+from service.commands.followers import FollowOptions
+from service.commands.options import Device, Key, KeyFile, ModelStore, Url
+from service.commands.places import Place, agree_on, take_stock
+from service.commands.there import choose_where
+from service.commands.work import Done, Tick, carry_out
+
+WORKERS = "Workers (Ray, by pip install 'countenance[annotate]')"
+
+
+def annotate(
+    source: Annotated[
+        str, typer.Argument(help="Folder of videos, here or as s3://bucket/folder, gs://...")
+    ],
+    out: Annotated[str, typer.Option(help="Folder for the tables, here or in a bucket.")],
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=4096,
+            help="How many workers.",
+            show_default="1 here, as many as it has CPUs on a cluster",
+            rich_help_panel=WORKERS,
+        ),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="A cluster to work on: auto, or its address.", rich_help_panel=WORKERS),
+    ] = None,
+    gpus: Annotated[
+        float, typer.Option(min=0, help="Share of a GPU for each worker.", rich_help_panel=WORKERS)
+    ] = 0.0,
+    max_faces: Annotated[int, typer.Option(min=1, max=8, help="Most faces to follow.")] = 1,
+    min_face_px: Annotated[int, typer.Option(min=12, help="Smallest face, in pixels.")] = 40,
+    smoothing: Annotated[
+        bool, typer.Option("--smoothing", help="Calm the landmarks, a little late.")
+    ] = False,
+    variant: Annotated[
+        str | None, typer.Option(help="Another tracker, such as crt.", show_default="dcrt")
+    ] = None,
+    url: Url = None,
+    key: Key = None,
+    key_file: KeyFile = None,
+    model_store: ModelStore = None,
+    device: Device = None,
+) -> None:
+    """Follow the faces of many videos: one Parquet file each, with the columns of track --csv.
+
+    A file has its video's name below the folder and appears only when it is whole. So whatever is
+    stopped, killed or begun again, no video is lost and none is there twice; a second run does
+    what the first one has not done, and videos that have changed since.
+    """
+    with mistakes_explained():
+        options = FollowOptions(max_faces, min_face_px, smoothing, variant)
+        where = choose_where(url, key, key_file, model_store, device)
+        place = Place(out)
+        stock = take_stock(Place(source), place)
+        agree_on(place, asdict(options))
+        if done := len(stock.clips) - len(stock.todo):
+            tell(f"{done} of {len(stock.clips)} videos were done before.")
+        job = AnnotateJob(source, out, where, options, model_store)
+
+        def run(tick: Tick) -> Iterator[Done]:
+            if ray_address is None and jobs in (None, 1):
+                return carry_out(job, stock.todo, 1, emit, tick)
+            return annotate_by_ray(job, stock.todo, Crew(jobs, gpus, ray_address))
+
+        failures = watch("videos", len(stock.todo), False, run)
+        place.clear_drafts()
+    summarise("videos", len(stock.clips), failures)
