@@ -36,6 +36,7 @@ class ConditionalEstimator(Estimator):
     ) -> None:
         self.networks = networks.to(device).eval()
         self.context, self.scale, self.device = context, scale, torch.device(device)
+        self.hears = scale is not None
 
     def silence(self) -> PcmStream:
         return PcmStream()

@@ -38,11 +38,13 @@ class Answer(NamedTuple):
 class Estimator(ABC):
     """The networks of one variant on a device; holds nothing of any session.
 
-    `context` widens a landmark box to the crop of a face; `sees` says whether a face is looked at.
+    `context` widens a landmark box to the crop of a face; `sees` and `hears` say whether faces and
+    sound are of any use to them.
     """
 
     context: float
     sees: bool
+    hears: bool
 
     @abstractmethod
     def silence(self) -> Sound:

@@ -30,13 +30,13 @@ class LatentEstimator(Estimator):
         self.networks = networks.to(device).eval()
         self.context, self.device = context, torch.device(device)
         self.modalities = networks.config.modalities
-        self.sees = FACE in self.modalities
+        self.sees, self.hears = FACE in self.modalities, VOICE in self.modalities
 
     def silence(self) -> MelStream:
         return MelStream()
 
     def hear(self, sound: Sound, time_s: float) -> Floats | None:
-        if VOICE not in self.modalities or not isinstance(sound, MelStream):
+        if not self.hears or not isinstance(sound, MelStream):
             return None
         return hear_window(sound, time_s)
 

@@ -61,7 +61,7 @@ class Run:
         self.row, self.estimator = row, estimator
         self.state = row.state or AffectState(estimator.silence())
         self.sound = self.state.sound
-        if row.sound is not None:
+        if row.sound is not None and estimator.hears:
             self.sound = self.sound.push(row.sound.pcm, row.sound.start)
         self.tracker, self.memory = self.state.tracker, self.state.memory
         self.times_s = list(self.state.times_s)

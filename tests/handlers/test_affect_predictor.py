@@ -262,6 +262,11 @@ def test_without_quadrants_the_signs_name_one(predictor: AffectPredictor) -> Non
     assert quadrant_of(0.1, 0.2) == "positive-active"
 
 
+def test_what_nobody_listens_to_is_not_kept(predictor: AffectPredictor) -> None:
+    deaf, hearing = (alone(predictor, row([0], name)).state for name in ("vi-des", "avi-gas"))
+    assert state_bytes(deaf) < 2048 < state_bytes(hearing)
+
+
 def test_the_state_after_a_long_session_is_small(predictor: AffectPredictor) -> None:
     state = None
     for n in range(0, 40, 8):
