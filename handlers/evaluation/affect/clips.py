@@ -1,0 +1,119 @@
+"""Labelled clips in memory: what the networks are shown moment by moment, and how it goes bad."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.processing.degradations import LEVELS, degrade
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Pcm = NDArray[np.int16]
+
+PictureHarm = Callable[[Image, np.random.Generator], Image]
+SoundHarm = Callable[[Floats, np.random.Generator], Floats]
+
+FACE, VOICE = "face", "voice"
+FULL_SCALE = 2.0**15
+FACE_CONTEXT = 1.2  # how many times wider than its face a crop is, about
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledClip:
+    """A clip of T moments, its faces found already.
+
+    Attributes:
+        name: unlike any other's in its set.
+        people: who errs together, such as `{"person": "Ada", "actor": "21"}`.
+        times_s: `(T,)`, increasing.
+        labels: float32 `(T, 2)`, valence and arousal in [-1, 1].
+        faces: crops uint8 RGB `(128, 128, 3)` as the networks see them, None where none is seen.
+        pcm: int16 mono at 22 050 Hz from time zero on, None without sound.
+    """
+
+    name: str
+    people: Mapping[str, str]
+    times_s: NDArray[np.float64]
+    labels: Floats
+    faces: Sequence[Image | None]
+    pcm: Pcm | None = None
+
+    def thinned(self, every: int) -> "LabelledClip":
+        """Every so many moments; the sound stays whole."""
+        return replace(
+            self,
+            times_s=self.times_s[::every],
+            labels=self.labels[::every],
+            faces=self.faces[::every],
+        )
+
+
+@dataclass(frozen=True)
+class Harm:
+    """Something done to one modality of a whole clip that leaves it there to be used."""
+
+    name: str
+    modality: str
+    picture: PictureHarm | None = None
+    sound: SoundHarm | None = None
+
+    def __call__(self, clip: LabelledClip, seed: int = 0) -> LabelledClip:
+        """A harmed copy; a seed fixes it."""
+        rng = np.random.default_rng(seed)
+        faces, pcm = clip.faces, clip.pcm
+        if self.picture is not None:
+            faces = [None if face is None else self.picture(face, rng) for face in faces]
+        if self.sound is not None and pcm is not None:
+            pcm = to_pcm(self.sound(to_samples(pcm), rng))
+        return replace(clip, faces=faces, pcm=pcm)
+
+
+def _blurred(name: str, level: float) -> PictureHarm:
+    return lambda face, rng: degrade(face, name, level, rng, face_px=face.shape[0] / FACE_CONTEXT)
+
+
+def _white(samples: Floats, rng: np.random.Generator) -> Floats:
+    """White noise as loud as the loud parts of a signal."""
+    loud = float(np.percentile(np.abs(samples), 90)) if len(samples) else 0.0
+    noise = rng.standard_normal(len(samples), dtype=np.float32)
+    return np.asarray(noise * np.float32(loud))
+
+
+def _static(face: Image, rng: np.random.Generator) -> Image:
+    """A picture of noise alone."""
+    return rng.integers(0, 256, face.shape, dtype=np.uint8)
+
+
+# The strongest level of each degradation of section 3.4.1 that leaves a face a face, and the like
+# for a voice: noise as loud as it, and a tenth of its amplitude.
+PICTURE_HARMS: Mapping[str, PictureHarm] = {
+    "blur": _blurred("blur", max(LEVELS["blur"])),
+    "darkness": _blurred("color", min(LEVELS["color"])),
+    "noise": _blurred("noise", max(LEVELS["noise"])),
+}
+SOUND_HARMS: Mapping[str, SoundHarm] = {
+    "noise": lambda samples, rng: samples + _white(samples, rng),
+    "low level": lambda samples, rng: samples * np.float32(0.1),
+}
+
+
+HARMS = (
+    *(Harm(name, FACE, picture=harm) for name, harm in PICTURE_HARMS.items()),
+    *(Harm(name, VOICE, sound=harm) for name, harm in SOUND_HARMS.items()),
+)
+DESTROYED = (
+    Harm("face destroyed", FACE, picture=_static),
+    Harm("voice destroyed", VOICE, sound=_white),
+)
+
+
+def to_pcm(samples: Floats) -> Pcm:
+    """float32 in [-1, 1] -> int16; what is louder is clipped."""
+    return np.asarray(np.clip(np.rint(samples * FULL_SCALE), -(2**15), 2**15 - 1), np.int16)
+
+
+def to_samples(pcm: Pcm) -> Floats:
+    """int16 -> float32 in [-1, 1]."""
+    return np.asarray(pcm.astype(np.float32) / np.float32(FULL_SCALE))

@@ -1,0 +1,213 @@
+"""`countenance evaluate affect`: the served affect models over labelled clips, to a report."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import Progress, TimeElapsedColumn
+
+from handlers.evaluation.affect.figures import models_shown, write_scatter, write_timeline
+from handlers.evaluation.affect.measuring import Measured, Unit, measure
+from handlers.evaluation.affect.published import affect_portions, affect_tables
+from handlers.evaluation.affect.report import (
+    AffectReport,
+    compare,
+    portions,
+    row_of,
+    write_json,
+    write_moments_csv,
+)
+from handlers.evaluation.affect.rows import PRINTED, Rack, is_row
+from handlers.evaluation.affect.sets import AUTO, Material, read_material
+from handlers.evaluation.affect.tables import show
+from handlers.evaluation.affect.traces import Units
+
+if TYPE_CHECKING:
+    from handlers.predictors.affect_estimator import Estimator
+
+ALL = "all"
+ABSENT = "not in every model store"
+
+
+@dataclass(frozen=True, slots=True)
+class AffectOptions:
+    """What to measure on what.
+
+    Attributes:
+        data: a folder in one of the layouts that `sets` reads.
+        stores: model stores. Several are of as many seeds, whose mean is reported; with `by_fold`
+            each was trained without the fold that it is measured on.
+        rows: variants by the names of their folders; none stands for all that are in every store.
+        limit: at most so many clips, spread evenly over the set.
+        harm: also with a modality destroyed or degraded, where the data has both.
+        out: where JSON, CSV and pictures go, of these `plots` timelines; none writes nothing.
+    """
+
+    data: Path
+    stores: tuple[Path, ...] = (Path("model_store"),)
+    rows: tuple[str, ...] = ()
+    layout: str = AUTO
+    limit: int | None = None
+    by_fold: bool = False
+    harm: bool = True
+    out: Path | None = None
+    plots: int = 3
+    device: str = "cpu"
+    seed: int = 0
+
+
+def evaluate_affect(options: AffectOptions) -> AffectReport:
+    """Load the variants from the stores, measure them, print the tables, write the files.
+
+    Raises:
+        ValueError: a row, layout or folder that is not there, or data that cannot be read.
+    """
+    racks = [Rack(store, options.device) for store in options.stores]
+    names, left_out = choose_rows(options.rows, [rack.rows() for rack in racks])
+    material = read_material(options.data, options.layout, options.limit)
+    by_store = dict(zip(options.stores, racks, strict=True))
+    return evaluate(
+        options,
+        material,
+        names,
+        lambda store, name: by_store[store].estimator(name),
+        left_out=left_out,
+        weights={str(store): rack.weights for store, rack in by_store.items()},
+    )
+
+
+def evaluate(
+    options: AffectOptions,
+    material: Material,
+    names: Sequence[str],
+    load: "Callable[[Path, str], Estimator]",
+    *,
+    left_out: Mapping[str, str] | None = None,
+    weights: Mapping[str, Mapping[str, str]] | None = None,
+    console: Console | None = None,
+) -> AffectReport:
+    """Measure the variants `names` that `load` gives for a store."""
+    units = units_of(material, options)
+    columns = (*Progress.get_default_columns(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("Estimating", total=len(names) * len(units))
+        found = measure(
+            names,
+            units,
+            load,
+            material.healthy if options.harm else (),
+            whole=material.whole,
+            done=lambda: progress.advance(task),
+        )
+    absent = {**(left_out or {}), **found.left_out}
+    report = report_of(material, units, found, options.seed, absent, weights or {})
+    publish(report, found.models, material, options, console or Console())
+    return report
+
+
+def report_of(
+    material: Material,
+    units: Sequence[Unit],
+    found: Measured,
+    seed: int,
+    left_out: Mapping[str, str],
+    weights: Mapping[str, Mapping[str, str]],
+) -> AffectReport:
+    """Everything that is said of what was measured."""
+
+    def beside(data: str) -> bool:
+        return not material.sets or data in material.sets
+
+    return AffectReport(
+        data=material.name,
+        note=material.note,
+        clips=len(material.clips),
+        moments=sum(len(clip.times_s) for clip in material.clips),
+        units=tuple(unit.name for unit in units),
+        weights=weights,
+        rows=tuple(row_of(name, part) for name, part in found.models.items()),
+        left_out=left_out,
+        differences=tuple(compare(found.models, seed)),
+        portions=tuple(portions(found.models)),
+        survivals=found.survivals,
+        moves=found.moves,
+        published=tuple(table for table in affect_tables() if beside(table.data)),
+        published_portions=tuple(table for table in affect_portions() if beside(table.data)),
+    )
+
+
+def publish(
+    report: AffectReport,
+    models: Mapping[str, Units],
+    material: Material,
+    options: AffectOptions,
+    console: Console,
+) -> None:
+    """Tables on the console; with an output folder also JSON, CSV and PNGs there."""
+    show(report, console)
+    if options.out is None:
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_json(report, options.out / "report.json")
+    write_moments_csv(models, options.out / "moments.csv")
+    with (options.out / "report.txt").open("w", encoding="utf-8") as file:
+        show(report, Console(file=file, width=220))
+    if models:
+        write_scatter(models, options.out / "scatter.png")
+        write_timelines(models, material, options.out, options.plots)
+    console.print(f"Written to {options.out}")
+
+
+def write_timelines(models: Mapping[str, Units], material: Material, out: Path, count: int) -> None:
+    """`timeline-<clip>.png` of the first clips in time, by the first fold's or seed's models."""
+    unit = next(iter(next(iter(models.values()))))
+    shown = [clip for clip in material.clips if len(clip.times_s) > 1 and not material.whole]
+    for clip in shown[:count]:
+        traces = {
+            name: trace
+            for name in models_shown(list(models))
+            for trace in models[name][unit]
+            if trace.clip == clip.name
+        }
+        if traces:
+            write_timeline(clip, traces, out / f"timeline-{file_name(clip.name)}.png")
+
+
+def file_name(clip: str) -> str:
+    """A clip's name as part of a file's."""
+    return re.sub(r"[^\w.-]+", "-", clip)
+
+
+def units_of(material: Material, options: AffectOptions) -> list[Unit]:
+    """The folds or seeds. Raises ValueError where stores and folds do not fit."""
+    stores, folds = options.stores, material.folds
+    if options.by_fold:
+        if len(folds) != len(stores):
+            raise ValueError(f"{len(folds)} folds need as many model stores, not {len(stores)}")
+        pairs = enumerate(zip(stores, folds, strict=True), start=1)
+        return [Unit(f"fold {index}", store, clips) for index, (store, clips) in pairs]
+    if len(stores) == 1:
+        return [Unit(ALL, stores[0], material.clips)]
+    return [Unit(f"seed {i}", store, material.clips) for i, store in enumerate(stores, start=1)]
+
+
+def choose_rows(
+    wanted: Sequence[str], held: Sequence[Sequence[str]]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The rows to run, and those left out with the reason.
+
+    Raises ValueError for a wanted row that is none or is not in every store, and where no row is.
+    """
+    common = [name for name in held[0] if all(name in rows for rows in held)]
+    for name in wanted:
+        if not is_row(name):
+            raise ValueError(f"{name!r} is no row of the tables; known are {', '.join(PRINTED)}")
+        if name not in common:
+            raise ValueError(f"{name} is {ABSENT}; there are {', '.join(common) or 'none'}")
+    if not common:
+        raise ValueError("the model stores share no affect model, such as avi-gas")
+    absent = {} if wanted else {name: ABSENT for name in PRINTED if name not in common}
+    return tuple(wanted) or tuple(common), absent

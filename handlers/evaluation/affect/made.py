@@ -1,0 +1,127 @@
+"""Made clips of people and actors that no training has met: test faces with test utterances."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.evaluation.affect.clips import (
+    PICTURE_HARMS,
+    SOUND_HARMS,
+    LabelledClip,
+    to_pcm,
+    to_samples,
+)
+from handlers.processing.mel import RATE_HZ
+from handlers.training.datasets.affect.citizen import read_citizen_faces, split_people
+from handlers.training.datasets.affect.clips import RATE_HZ as FRAMES_A_SECOND
+from handlers.training.datasets.affect.clips import Cast, Clip, Health, Plot, make_clip
+from handlers.training.datasets.affect.ferplus import read_ferplus
+from handlers.training.datasets.affect.ravdess import read_ravdess
+from handlers.training.datasets.affect.records import Utterance
+from handlers.training.datasets.affect.sound import read_mono
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+FACES, SPEECH = "expressions", "speech/ravdess"
+TEST_PART = "PrivateTest"
+TEST_ACTORS = ("21", "22", "23", "24")
+CROP_PX = 128
+# Of all made clips, so that another seed makes others.
+SEED = 7001
+HEALTHY = Plot(healthy_clips=1.0)
+
+
+class Studio:
+    """Grey faces `(S, S)` and utterances in memory, the cast they are, the clips made of them."""
+
+    def __init__(self, faces: Sequence[Image], samples: Sequence[Floats], cast: Cast) -> None:
+        self.faces, self.samples, self.cast = faces, samples, cast
+
+    @classmethod
+    def open(cls, root: Path) -> "Studio":
+        """Read FER+'s test part and the held-out people of the citizen faces below
+        `root/expressions`, and the test actors of RAVDESS below `root/speech/ravdess`.
+
+        Raises ValueError or OSError where they are not there.
+        """
+        sets = [read_ferplus(root / FACES, TEST_PART)]
+        if (root / FACES / "citizen_faces.csv").is_file():
+            sets.append(split_people(read_citizen_faces(root / FACES))[1])
+        spoken = test_utterances(root / SPEECH)
+        samples = [read_mono(one.path) for one in spoken]
+        cast = Cast(
+            np.concatenate([faces.labels for faces in sets]),
+            tuple(word for faces in sets for word in faces.emotions),
+            np.array([[one.valence, one.arousal] for one in spoken], np.float32),
+            tuple(one.emotion for one in spoken),
+            tuple(one.actor for one in spoken),
+            np.array([len(one) / RATE_HZ for one in samples], np.float32),
+        )
+        return cls([image for faces in sets for image in faces.images], samples, cast)
+
+    def clips(self, count: int, plot: Plot, seed: int = SEED) -> list[LabelledClip]:
+        """The first so many clips of a plot; each is the same whatever else is made."""
+        return [self._clip(index, plot, seed) for index in range(count)]
+
+    def _clip(self, index: int, plot: Plot, seed: int) -> LabelledClip:
+        rng = np.random.default_rng([seed, index])
+        clip = make_clip(self.cast, plot, rng)
+        kind = "healthy" if plot == HEALTHY else "made"
+        made = LabelledClip(
+            f"{kind}-{index:03}",
+            {"clip": f"{kind}-{index:03}", "actor": clip.actor},
+            np.arange(len(clip.face)) / FRAMES_A_SECOND,
+            clip.labels,
+            [crop_of(self.faces[place]) for place in clip.face],
+            to_pcm(self._sound(clip)),
+        )
+        return with_stretches(made, clip, rng)
+
+    def _sound(self, clip: Clip) -> Floats:
+        """The utterances one after another, each as far as it is heard in the clip."""
+        cuts = np.flatnonzero(np.diff(clip.heard_s) < 0) + 1
+        parts = []
+        for run in np.split(np.arange(len(clip.voice)), cuts):
+            begin = round(float(clip.heard_s[run[0]]) * RATE_HZ)
+            length = round(len(run) / FRAMES_A_SECOND * RATE_HZ)
+            parts.append(self.samples[int(clip.voice[run[0]])][begin : begin + length])
+        return np.concatenate(parts)
+
+
+def test_utterances(root: Path) -> list[Utterance]:
+    """What RAVDESS's test actors say. Raises ValueError where they are not there."""
+    spoken = [one for one in read_ravdess(root) if one.actor in TEST_ACTORS]
+    if not spoken:
+        raise ValueError(f"{root}: none of the actors {', '.join(TEST_ACTORS)}")
+    return spoken
+
+
+def with_stretches(made: LabelledClip, clip: Clip, rng: np.random.Generator) -> LabelledClip:
+    """The clip with its stretches gone bad: degraded faces and sound, no face, silence."""
+    harm = PICTURE_HARMS[str(rng.choice(list(PICTURE_HARMS)))]
+    worse = SOUND_HARMS[str(rng.choice(list(SOUND_HARMS)))]
+    faces: list[Image | None] = []
+    for face, health in zip(made.faces, clip.face_health, strict=True):
+        if face is None or health == Health.MISSING:
+            faces.append(None)
+        else:
+            faces.append(harm(face, rng) if health == Health.DEGRADED else face)
+    if made.pcm is None:
+        return replace(made, faces=faces)
+    frame = (np.arange(len(made.pcm)) / RATE_HZ * FRAMES_A_SECOND).astype(np.intp)
+    heard = clip.voice_health[np.minimum(frame, len(clip.voice_health) - 1)]
+    samples = to_samples(made.pcm)
+    samples[heard == Health.DEGRADED] = worse(samples[heard == Health.DEGRADED], rng)
+    samples[heard == Health.MISSING] = 0
+    return replace(made, faces=faces, pcm=to_pcm(samples))
+
+
+def crop_of(image: Image) -> Image:
+    """A grey face `(S, S)`, framed as its set does, as a crop `(128, 128, 3)`."""
+    large = cv2.resize(image, (CROP_PX, CROP_PX), interpolation=cv2.INTER_LINEAR)
+    return np.repeat(np.asarray(large, np.uint8)[:, :, None], 3, axis=2)

@@ -1,0 +1,144 @@
+"""An affect report to tables on a terminal, in the thesis's layouts, published rows beside."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+from handlers.evaluation.affect.agreement import MEASURES, Agreement
+from handlers.evaluation.affect.harm_tables import harm_tables
+from handlers.evaluation.affect.layout import (
+    PUBLISHED_STYLE,
+    SIDES,
+    marked,
+    new_table,
+    number,
+    value,
+    with_notes,
+)
+from handlers.evaluation.affect.portion_tables import portion_tables
+from handlers.evaluation.affect.published import PublishedRow, PublishedTable
+from handlers.evaluation.affect.report import AffectReport, Row
+from handlers.evaluation.affect.rows import printed
+
+
+def show(report: AffectReport, console: Console) -> None:
+    """Print every table of the report."""
+    of = f" in {len(report.units)} parts ({', '.join(report.units)})"
+    counts = f"{report.clips} clips, {report.moments} moments"
+    console.print(f"{report.data}: {counts}{of if len(report.units) > 1 else ''}", markup=False)
+    if report.note:
+        console.print(report.note, markup=False)
+    for reason in dict.fromkeys(report.left_out.values()):
+        names = (printed(name) for name, why in report.left_out.items() if why == reason)
+        console.print(f"Left out: {', '.join(names)} ({reason})", markup=False)
+    for table in tables(report):
+        console.print(table, "")
+
+
+def tables(report: AffectReport) -> Iterator[RenderableType]:
+    """All figures, the thesis's tables with ours on top, comparisons, portions, harms."""
+    yield _summary(report)
+    for published in report.published:
+        if rows := [row for row in report.rows if _belongs(row, published)]:
+            if published.rows[0].folds:
+                if len(report.units) == len(published.rows[0].folds):
+                    yield _by_fold(rows, published, report.data)
+            else:
+                yield _beside(rows, published, report.data)
+    if report.differences:
+        yield _differences(report)
+    yield from portion_tables(report)
+    yield from harm_tables(report)
+
+
+def _summary(report: AffectReport) -> Table:
+    """All measures of all rows, and below each its parts."""
+    title = "Agreement, the mean of the parts" if len(report.units) > 1 else "Agreement"
+    heads = [f"{measure.upper()}\n{side}" for measure in MEASURES for side in SIDES]
+    table = new_table(title, ("Method",), ("Moments", "Answered", *heads))
+
+    def cells(found: Agreement) -> list[str]:
+        share = f"{found.answered:.0%}" if math.isfinite(found.answered) else "-"
+        numbers = [number(value(found, m, side)) for m in MEASURES for side in SIDES]
+        return [str(found.samples), share, *numbers]
+
+    for row in report.rows:
+        table.add_row(printed(row.name), *cells(row.mean))
+        for unit, found in row.units.items() if len(row.units) > 1 else ():
+            table.add_row(f"  {unit}", *cells(found), style=PUBLISHED_STYLE)
+    return table
+
+
+def _belongs(row: Row, published: PublishedTable) -> bool:
+    name = printed(row.name)
+    methods = [line.method for line in published.rows]
+    return any(name == method or name.startswith(f"{method}-") for method in methods) or any(
+        method.startswith(f"{name}-") and method.rpartition("-")[2].isdecimal()
+        for method in methods
+    )
+
+
+def _columns(published: PublishedTable) -> list[tuple[str, str]]:
+    return [(m, side) for m in published.measures for side in published.dimensions]
+
+
+def _beside(rows: Sequence[Row], published: PublishedTable, data: str) -> RenderableType:
+    """Our rows, then the published ones."""
+    title = f"As Table {published.name}. {published.title}, {published.data}"
+    heads = [f"{measure}\n{side}" for measure, side in _columns(published)]
+    table = new_table(title, ("Method", "Data"), heads)
+    for row in rows:
+        cells = [number(value(row.mean, *column)) for column in _columns(published)]
+        table.add_row(printed(row.name), data, *cells)
+    table.add_section()
+    lines = [(line.method, line.note) for line in published.rows]
+    for line in published.rows:
+        cells = list(map(number, line.values))
+        name = marked(line.method, line.note, lines)
+        table.add_row(name, f"{published.data}, published", *cells, style=PUBLISHED_STYLE)
+    return with_notes(table, lines, published.note)
+
+
+def _by_fold(rows: Sequence[Row], published: PublishedTable, data: str) -> RenderableType:
+    """Measures below each other, folds beside each other, as Tables B.6 and B.7."""
+    title = f"As Table {published.name}. {published.title}, {published.data}"
+    parts = [f"Fold-{index}" for index, _ in enumerate(published.rows[0].folds, start=1)]
+    heads = [f"{part}\n{side}" for part in (*parts, "Average") for side in published.dimensions]
+    table = new_table(title, ("Method", "Data", ""), heads)
+    for row in rows:
+        found = (*row.units.values(), row.mean)
+        for measure in published.measures:
+            cells = [
+                number(value(part, measure, side))
+                for part in found
+                for side in published.dimensions
+            ]
+            table.add_row(printed(row.name), data, measure, *cells)
+    table.add_section()
+    for line in published.rows:
+        for index, measure in enumerate(published.measures):
+            cells = list(_fold_cells(line, index, len(published.dimensions)))
+            where = f"{published.data}, published"
+            table.add_row(line.method, where, measure, *cells, style=PUBLISHED_STYLE)
+    return with_notes(table, [(line.method, line.note) for line in published.rows], published.note)
+
+
+def _fold_cells(line: PublishedRow, measure: int, sides: int) -> Iterator[str]:
+    for values in (*line.folds, line.values):
+        yield from map(number, values[measure * sides : (measure + 1) * sides])
+
+
+def _differences(report: AffectReport) -> Table:
+    confidence = report.differences[0].interval.confidence
+    title = f"Differences in CCC where both answer, paired bootstrap, {confidence:.0%} interval"
+    words, numbers = ("Methods", "Of", "Drawn"), ("Difference", "From", "To", "Better")
+    table = new_table(title, words, numbers)
+    for d in report.differences:
+        values = (d.interval.difference, d.interval.low, d.interval.high)
+        cells = (f"{v:+.3f}" if math.isfinite(v) else "-" for v in values)
+        better = d.verdict if d.verdict == "neither" else printed(d.verdict)
+        methods = f"{printed(d.first)} - {printed(d.second)}"
+        table.add_row(methods, d.dimension, f"{d.groups} {d.over}s", *cells, better)
+    return table

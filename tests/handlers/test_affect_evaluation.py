@@ -1,0 +1,373 @@
+"""The measures of affect, their intervals, and what they say of attention, gate and harm."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from handlers.evaluation.affect.agreement import (
+    Agreement,
+    agreement,
+    mean_agreement,
+    scores,
+    sums,
+)
+from handlers.evaluation.affect.bootstrap import Difference, differences, where_both_answer
+from handlers.evaluation.affect.clips import DESTROYED, HARMS, Harm, LabelledClip
+from handlers.evaluation.affect.harmed import gate_move, survival
+from handlers.evaluation.affect.portions import (
+    attention_portions,
+    gain_over,
+    gate_portions,
+    spread,
+    undecided,
+)
+from handlers.evaluation.affect.traces import Trace, Units, groups_of, over_clip
+
+Floats = NDArray[np.float32]
+NAN = math.nan
+
+
+def pair(estimates: Sequence[float], labels: Sequence[float]) -> Agreement:
+    """Valence from one list of estimates and labels; arousal is its mirror image."""
+    x, y = (
+        np.array([values, [-v for v in values]], np.float32).T for values in (estimates, labels)
+    )
+    return agreement(x, y)
+
+
+def trace(
+    estimates: Sequence[float],
+    labels: Sequence[float],
+    people: Mapping[str, str] | None = None,
+    clip: str = "clip",
+    weights: Floats | None = None,
+    gate: Sequence[float] | None = None,
+) -> Trace:
+    """A trace whose arousal is half its valence."""
+    count = len(labels)
+    both = np.array([1.0, 0.5], np.float32)
+    return Trace(
+        clip,
+        people or {},
+        np.arange(count) / 25,
+        np.array(labels, np.float32)[:, None] * both,
+        np.array(estimates, np.float32)[:, None] * both,
+        np.zeros((count, 0), np.float32) if weights is None else weights,
+        np.full(count, NAN, np.float32) if gate is None else np.array(gate, np.float32),
+        np.ones(count, np.bool_),
+        np.ones(count, np.bool_),
+    )
+
+
+def anova_icc(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """ICC(3,1) of two judges by mean squares, as Shrout and Fleiss (1979) define it."""
+    table = np.stack([first, second], axis=1)
+    count, judges = table.shape
+    mean = table.mean()
+    between = judges * ((table.mean(axis=1) - mean) ** 2).sum() / (count - 1)
+    columns = count * ((table.mean(axis=0) - mean) ** 2).sum()
+    total = ((table - mean) ** 2).sum()
+    error = (total - columns - between * (count - 1)) / ((count - 1) * (judges - 1))
+    return float((between - error) / (between + (judges - 1) * error))
+
+
+def test_the_measures_equal_those_worked_out_by_hand() -> None:
+    # x = 0, .2, .4; y = .1, .2, .6: means .2, .3; variances .08/3, .14/3; covariance .1/3.
+    found = pair([0.0, 0.2, 0.4], [0.1, 0.2, 0.6]).valence
+    assert found.rmse == pytest.approx(math.sqrt(0.05 / 3), abs=1e-6)
+    assert found.cor == pytest.approx(0.1 / math.sqrt(0.08 * 0.14), abs=1e-6)
+    assert found.ccc == pytest.approx(0.2 / (0.08 + 0.14 + 3 * 0.01), abs=1e-6)
+    assert found.icc == pytest.approx(0.2 / 0.22, abs=1e-6)
+
+
+def test_icc_is_that_of_the_analysis_of_variance() -> None:
+    rng = np.random.default_rng(3)
+    y = rng.normal(0, 0.3, 50)
+    x = 0.6 * y + rng.normal(0.1, 0.2, 50)
+    assert scores(sums(x, y))[0, 3] == pytest.approx(anova_icc(x, y))
+
+
+def test_a_shift_costs_concordance_and_error_but_neither_correlation_nor_icc() -> None:
+    labels = [0.0, 0.2, -0.4, 0.1]
+    found = pair([value + 0.3 for value in labels], labels).valence
+    assert (found.cor, found.icc) == pytest.approx((1.0, 1.0), abs=1e-5)
+    assert found.rmse == pytest.approx(0.3, abs=1e-6)
+    assert found.ccc < 0.6
+
+
+def test_a_constant_estimate_agrees_with_nothing() -> None:
+    found = pair([0.3, 0.3, 0.3], [0.1, 0.2, 0.6]).valence
+    assert (found.cor, found.ccc, found.icc) == (0, 0, 0)
+    assert found.rmse == pytest.approx(math.sqrt(0.14 / 3), abs=1e-6)
+
+
+def test_a_constant_label_leaves_nothing_to_agree_with() -> None:
+    found = pair([0.1, 0.2, 0.3], [0.2, 0.2, 0.2]).valence
+    assert all(map(math.isnan, (found.cor, found.ccc, found.icc)))
+    assert found.rmse == pytest.approx(math.sqrt(0.02 / 3), abs=1e-6)
+
+
+def test_one_sample_has_an_error_and_no_agreement_and_none_has_nothing() -> None:
+    one = pair([0.1], [0.3])
+    assert one.valence.rmse == pytest.approx(0.2, abs=1e-6)
+    assert math.isnan(one.valence.ccc)
+    nobody = agreement(np.zeros((0, 2)), np.zeros((0, 2)))
+    assert nobody.samples == 0
+    assert math.isnan(nobody.valence.rmse)
+    assert math.isnan(nobody.answered)
+
+
+def test_moments_without_label_do_not_count_and_those_without_estimate_are_told() -> None:
+    found = pair([0.0, NAN, 0.2, 0.4, 0.9], [0.1, 0.5, 0.2, 0.6, NAN])
+    assert found.samples == 4
+    assert found.answered == pytest.approx(0.75)
+    assert found.valence == pair([0.0, 0.2, 0.4], [0.1, 0.2, 0.6]).valence
+
+
+def test_the_mean_over_folds_is_that_of_the_measures_and_not_of_all_moments() -> None:
+    one, other = pair([0.0, 0.2, 0.4], [0.0, 0.2, 0.4]), pair([0.4, 0.2, 0.0], [0.0, 0.2, 0.4])
+    mean = mean_agreement([one, other])
+    assert mean.samples == 6
+    assert mean.valence.cor == pytest.approx(0, abs=1e-6)
+    assert mean.valence.rmse == pytest.approx(other.valence.rmse / 2, abs=1e-6)
+
+
+def test_sums_of_groups_add_up_to_those_of_all() -> None:
+    rng = np.random.default_rng(0)
+    x, y, groups = rng.normal(size=30), rng.normal(size=30), rng.integers(0, 4, 30)
+    assert sums(x, y, groups, 5).sum(axis=0) == pytest.approx(sums(x, y)[0])
+
+
+def noisy(seed: int, noise: float, labels: Floats, name: str) -> Trace:
+    rng = np.random.default_rng(seed)
+    estimates = labels + rng.normal(0, noise, len(labels)).astype(np.float32)
+    return trace(estimates.tolist(), labels.tolist(), {"actor": f"a{seed % 6}"}, name)
+
+
+def two_models(units: int = 2) -> tuple[Units, Units]:
+    """One model that errs little, another that errs much, over 12 clips of 6 actors."""
+    labels = np.linspace(-0.5, 0.5, 40, dtype=np.float32)
+    return tuple(  # type: ignore[return-value]
+        {
+            f"seed {unit}": [noisy(100 * unit + i, noise, labels, f"c{i}") for i in range(12)]
+            for unit in range(units)
+        }
+        for noise in (0.1, 0.5)
+    )
+
+
+def test_the_difference_is_that_of_the_means_and_its_interval_holds_it() -> None:
+    better, worse = two_models()
+    found = differences(("avi-gas", better), ("avi-cas", worse), draws=300)
+    assert [(d.dimension, d.over, d.groups) for d in found] == [
+        ("valence", "actor", 6),
+        ("arousal", "actor", 6),
+        ("average", "actor", 6),
+    ]
+    means = [
+        np.mean([agreement(*joined_of(part)).valence.ccc for part in units.values()])
+        for units in (better, worse)
+    ]
+    interval = found[0].interval
+    assert interval.difference == pytest.approx(means[0] - means[1])
+    assert 0 < interval.low < interval.difference < interval.high
+    assert found[0].verdict == "avi-gas"
+
+
+def joined_of(part: Sequence[Trace]) -> tuple[Floats, Floats]:
+    return np.concatenate([t.estimates for t in part]), np.concatenate([t.labels for t in part])
+
+
+def test_a_model_is_not_better_than_itself() -> None:
+    better, _ = two_models(1)
+    for found in differences(("vi", better), ("vi-de", better), draws=50):
+        assert (found.interval.difference, found.verdict) == (0, "neither")
+
+
+def test_drawing_people_is_wider_than_drawing_moments_that_err_together() -> None:
+    labels = np.linspace(-0.5, 0.5, 50, dtype=np.float32)
+    people = [trace((labels + shift).tolist(), labels.tolist(), {"person": f"p{i}"}, f"c{i}")
+              for i, shift in enumerate((-0.6, 0.0, 0.0, 0.6))]  # fmt: skip
+    single = [
+        trace([float(one.estimates[i, 0])], [float(labels[i])], {"person": f"{k} {i}"}, f"{k} {i}")
+        for k, one in enumerate(people)
+        for i in range(len(labels))
+    ]
+
+    def width(traces: list[Trace]) -> float:
+        flat = [trace([0.0] * len(t.labels), t.labels[:, 0].tolist(), t.people, t.clip)
+                for t in traces]  # fmt: skip
+        found = differences(("vi-de", {"all": traces}), ("vi", {"all": flat}), draws=400)[0]
+        return found.interval.high - found.interval.low
+
+    assert width(people) > 1.5 * width(single)
+
+
+def test_models_are_compared_where_both_answer() -> None:
+    one, other = trace([0.1, NAN, 0.3], [0.1, 0.2, 0.3]), trace([0.1, 0.2, NAN], [0.1, 0.2, 0.3])
+    first, second = where_both_answer({"all": [one]}, {"all": [other]})
+    for units in (first, second):
+        assert np.isfinite(units["all"][0].estimates[:, 0]).tolist() == [True, False, False]
+    with pytest.raises(ValueError, match="same clips"):
+        where_both_answer({"all": [one]}, {"all": []})
+
+
+def test_a_lower_error_is_the_better_one() -> None:
+    better, worse = two_models(1)
+    found = differences(("vi-de", better), ("vi", worse), "rmse", draws=100)[0]
+    assert found.interval.high < 0
+    assert found.verdict == "vi-de"
+    assert isinstance(found, Difference)
+
+
+def test_people_that_no_trace_names_are_clips() -> None:
+    parts = [trace([0.1] * 2, [0.1] * 2, clip="one"), trace([0.1], [0.1], clip="two")]
+    assert groups_of(parts, "person").tolist() == [0, 0, 1]
+
+
+def test_an_utterance_is_one_moment_of_its_answered_mean() -> None:
+    found = over_clip(trace([NAN, 0.2, 0.4], [0.5, 0.5, 0.5], gate=[NAN, 0.2, 0.4]))
+    assert found.estimates[0, 0] == pytest.approx(0.3)
+    assert found.labels[0, 0] == pytest.approx(0.5)
+    assert found.gate[0] == pytest.approx(0.3)
+    assert np.isnan(over_clip(trace([NAN, NAN], [0.5, 0.5])).estimates).all()
+
+
+WEIGHTS = np.array([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0.4, 0.6], [0.1, 0.2, 0.3, 0.4]], np.float32)
+
+
+def test_the_spread_of_attention_is_between_the_states_held() -> None:
+    found = spread(trace([0.0] * 4, [0.0] * 4, weights=WEIGHTS))
+    assert np.isnan(found[:2]).all()
+    assert found[2:] == pytest.approx([0.2, 0.3])
+    assert np.isnan(spread(trace([0.0], [0.0]))).all()
+
+
+def test_a_gate_is_undecided_by_its_distance_from_the_nearer_end() -> None:
+    found = undecided(trace([0.0] * 3, [0.0] * 3, gate=[0.1, 0.9, NAN]))
+    assert found[:2] == pytest.approx([0.1, 0.1])
+    assert np.isnan(found[2])
+
+
+def gated_models() -> dict[str, Units]:
+    """A gated model that is right where it is decided, another that is right elsewhere."""
+    labels = np.tile(np.linspace(-0.5, 0.5, 10), 2)
+    gate = np.repeat([0.05, 0.5], 10)
+    wrong, right = labels[::-1], labels
+    decided = np.where(gate < 0.25, right, wrong)
+    weights = np.stack([1 - 0.5 * (gate < 0.25), 0.5 * (gate < 0.25) + 1e-6], axis=1)
+    gas = trace(decided.tolist(), labels.tolist(), weights=weights.astype(np.float32), gate=gate)
+    other = trace(np.where(gate < 0.25, 0.5 * right, right).tolist(), labels.tolist())
+    return {"vi-des": {"all": [other]}, "avi-gas": {"all": [gas]}}
+
+
+def test_gate_portions_measure_every_model_where_the_gate_is_decided() -> None:
+    found = {(p.level, p.model): p for p in gate_portions(gated_models())}
+    gas, other = found[0.25, "avi-gas"], found[0.25, "vi-des"]
+    assert gas.share == other.share == pytest.approx(0.5)
+    assert gas.agreement.valence.rmse == pytest.approx(0, abs=1e-6)
+    assert other.agreement.valence.rmse > 0.1
+    assert gas.gain is None
+    assert other.gain is not None
+    assert other.gain.rmse == pytest.approx((1, 1), abs=1e-4)
+    assert found[0.0625, "avi-gas"].share == pytest.approx(0.5)
+
+
+def test_attention_portions_are_those_above_the_level() -> None:
+    models = gated_models()
+    found = {(p.level, p.model): p for p in attention_portions(models)}
+    # The weights are 0.5, 0.5 where the gate is decided, else nearly all on one state.
+    assert found[0.5, "avi-gas"].share == pytest.approx(0.5)
+    assert found[0.5, "avi-gas"].agreement.valence.rmse > 0.1
+    assert {p.decider for p in attention_portions(models)} == {"avi-gas"}
+
+
+def test_a_single_modality_is_measured_where_its_own_attention_spreads() -> None:
+    weights = np.tile(np.array([[0.3, 0.7]], np.float32), (4, 1))
+    labels = [0.1, 0.2, 0.3, 0.5]
+    models: dict[str, Units] = {
+        "vi-de": {"all": [trace([0.2, 0.1, 0.3, 0.4], labels)]},
+        "vi-des": {"all": [trace([0.1, 0.2, 0.3, 0.4], labels, weights=weights)]},
+    }
+    found = {(p.level, p.model): p for p in attention_portions(models)}
+    assert found[0.25, "vi-des"].share == 1
+    assert found[0.5, "vi-des"].share == 0
+    assert found[0.25, "vi-de"].gain is None
+    gain = found[0.25, "vi-des"].gain
+    assert gain is not None
+    assert gain.rmse[0] > 0
+    assert gain.cor[0] > 0
+
+
+def test_a_gain_is_a_share_of_the_other_models_figure() -> None:
+    ahead, behind = pair([0.1, 0.2], [0.2, 0.3]), pair([0.0, 0.1], [0.2, 0.3])
+    assert gain_over(ahead, behind).rmse == pytest.approx((0.5, 0.5), abs=1e-5)
+    assert gain_over(ahead, behind).cor == pytest.approx((0, 0), abs=1e-5)
+
+
+def test_the_joined_models_are_held_against_the_better_single_one() -> None:
+    labels = [0.1, 0.2, 0.3, 0.5]
+    found = survival(
+        "face destroyed",
+        {
+            "vi-des": {"all": [trace([0.2, 0.2, 0.2, 0.2], labels)]},
+            "au-des": {"all": [trace([0.1, 0.2, 0.3, 0.4], labels)]},
+            "avi-gas": {"all": [trace([0.1, 0.2, 0.3, 0.5], labels)]},
+        },
+    )
+    assert found.better == "au-des"
+    assert found.margin["avi-gas"] == pytest.approx(
+        1 - found.agreements["au-des"].average.ccc, abs=1e-5
+    )
+
+
+def test_a_gate_that_moves_to_the_healthy_side_notices() -> None:
+    blur, voice_noise = HARMS[0], HARMS[3]
+    before = [trace([0.0] * 2, [0.0] * 2, gate=[0.5, 0.5], clip=name) for name in "ab"]
+    after = [trace([0.0] * 2, [0.0] * 2, gate=[0.3, 0.3], clip="a"),
+             trace([0.0] * 2, [0.0] * 2, gate=[0.45, 0.45], clip="b")]  # fmt: skip
+    face = gate_move("avi-gas", blur, before, after)
+    assert (face.stretches, face.noticed) == (2, 0.5)
+    assert face.move == pytest.approx(0.125)
+    assert gate_move("avi-gas", voice_noise, before, after).move == pytest.approx(-0.125)
+
+
+def test_a_harm_that_closes_a_side_by_itself_is_no_stretch() -> None:
+    before = trace([0.0] * 2, [0.0] * 2, gate=[0.5, 0.5])
+    gone = replace(before, face=np.zeros(2, np.bool_))
+    found = gate_move("avi-gas", HARMS[0], [before], [gone])
+    assert (found.stretches, found.forced) == (0, 1)
+    assert math.isnan(found.noticed)
+
+
+def a_clip() -> LabelledClip:
+    rng = np.random.default_rng(1)
+    face = rng.integers(60, 200, (128, 128, 3), dtype=np.uint8)
+    sound = (8000 * np.sin(np.arange(22_050) / 20)).astype(np.int16)
+    return LabelledClip(
+        "clip", {}, np.arange(5) / 5, np.zeros((5, 2), np.float32), [face] * 4 + [None], sound
+    )
+
+
+@pytest.mark.parametrize("harm", [*HARMS, *DESTROYED], ids=str)
+def test_a_harm_changes_its_modality_alone_and_always_alike(harm: Harm) -> None:
+    clip = a_clip()
+    harmed, again = harm(clip, seed=3), harm(clip, seed=3)
+    assert harmed.faces[4] is None
+    touched = not np.array_equal(harmed.faces[0], clip.faces[0])
+    heard = not np.array_equal(harmed.pcm, clip.pcm)
+    assert (touched, heard) == ((True, False) if harm.modality == "face" else (False, True))
+    assert np.array_equal(harmed.faces[0], again.faces[0])
+    assert np.array_equal(harmed.pcm, again.pcm)
+
+
+def test_a_thinned_clip_keeps_its_sound() -> None:
+    thin = a_clip().thinned(2)
+    assert thin.times_s.tolist() == [0.0, 0.4, 0.8]
+    assert thin.faces[2] is None
+    assert thin.pcm is not None
+    assert len(thin.pcm) == 22_050

@@ -1,0 +1,344 @@
+"""The evaluation of affect from folders and networks to tables, files and pictures."""
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+import torch
+from rich.console import Console
+
+from handlers.affect_setup import save_affect, serve
+from handlers.evaluation.affect.agreement import agreement
+from handlers.evaluation.affect.clips import LabelledClip
+from handlers.evaluation.affect.evaluate import (
+    AffectOptions,
+    choose_rows,
+    evaluate,
+    evaluate_affect,
+    units_of,
+)
+from handlers.evaluation.affect.figures import models_shown
+from handlers.evaluation.affect.made import HEALTHY, Studio
+from handlers.evaluation.affect.published import affect_portions, affect_tables
+from handlers.evaluation.affect.report import AffectReport
+from handlers.evaluation.affect.rows import PRINTED, Rack, pairs_among, printed
+from handlers.evaluation.affect.running import run
+from handlers.evaluation.affect.sets import Material, find_layout, read_material
+from handlers.evaluation.affect.tables import show
+from handlers.evaluation.affect.traces import Trace
+from handlers.networks.affect import VARIANTS, build, variant
+from handlers.predictors.affect_estimator import Estimator
+from handlers.processing.mel import RATE_HZ
+from handlers.training.datasets.affect.clips import Plot
+
+HEAD = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+WORDS = HEAD.split(",")[2:9]
+
+
+def estimator(name: str, seed: int = 0) -> Estimator:
+    """A variant of tiny, untrained networks."""
+    torch.manual_seed(seed)
+    return serve(build(variant(name, size="tiny")), {"context": 1.25})
+
+
+def speech(seconds: float, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal(round(seconds * RATE_HZ)) * 3000).astype(np.int16)
+
+
+def clip(name: str, moments: int = 4, actor: str = "21", sound: bool = True) -> LabelledClip:
+    """Noise to look at and to hear, with labels that change."""
+    rng = np.random.default_rng(len(name) + moments)
+    faces = [rng.integers(0, 256, (128, 128, 3), dtype=np.uint8) for _ in range(moments)]
+    labels = rng.uniform(-0.8, 0.8, (moments, 2)).astype(np.float32)
+    times = np.arange(moments) / 5
+    pcm = speech(moments / 5) if sound else None
+    return LabelledClip(name, {"actor": actor}, times, labels, faces, pcm)
+
+
+def material(**changes: object) -> Material:
+    clips = [clip("one"), clip("other", 3, "22")]
+    return Material("noise", clips, **changes)  # type: ignore[arg-type]
+
+
+def measured(names: Sequence[str], given: Material, options: AffectOptions) -> AffectReport:
+    console = Console(file=io.StringIO(), width=200)
+    return evaluate(options, given, names, lambda store, name: estimator(name), console=console)
+
+
+def text(report: AffectReport) -> str:
+    console = Console(file=io.StringIO(), width=220)
+    show(report, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def equal(one: Trace, other: Trace) -> bool:
+    fields = ("estimates", "weights", "gate", "face", "voice")
+    return all(
+        np.allclose(getattr(one, name), getattr(other, name), atol=1e-5, equal_nan=True)
+        for name in fields
+    )
+
+
+@pytest.mark.parametrize("name", ["vi-de", "avi-gas"])
+def test_clips_run_together_as_they_run_alone(name: str) -> None:
+    clips, model = [clip("one"), clip("other", 3)], estimator(name)
+    together = run(model, clips)
+    assert all(
+        equal(one, run(model, [alone])[0]) for one, alone in zip(together, clips, strict=True)
+    )
+    assert [trace.clip for trace in together] == ["one", "other"]
+
+
+def test_a_moment_without_anything_to_use_has_no_estimate() -> None:
+    silent = clip("silent", 3, sound=False)
+    faceless = LabelledClip("x", {}, silent.times_s, silent.labels, [None, silent.faces[1], None])
+    (trace,) = run(estimator("avi-gas"), [faceless])
+    assert np.isfinite(trace.estimates[:, 0]).tolist() == [False, True, False]
+    assert trace.face.tolist() == [False, True, False]
+    assert trace.gate[1] == 1
+    assert not run(estimator("au-de"), [silent])[0].voice.any()
+
+
+def test_sound_of_more_than_a_minute_is_heard_to_its_end() -> None:
+    pcm = np.zeros(70 * RATE_HZ, np.int16)
+    pcm[66 * RATE_HZ :] = speech(4)
+    times = np.array([1.0, 30.0, 68.0])
+    long = LabelledClip("long", {}, times, np.zeros((3, 2), np.float32), [None] * 3, pcm)
+    assert run(estimator("au-de"), [long])[0].voice.tolist() == [False, False, True]
+
+
+def test_the_report_holds_what_the_traces_say() -> None:
+    given = material()
+    report = measured(["vi-de"], given, AffectOptions(Path()))
+    (one, other) = run(estimator("vi-de"), given.clips)
+    expected = agreement(
+        np.concatenate([one.estimates, other.estimates]),
+        np.concatenate([one.labels, other.labels]),
+    )
+    assert report.row("vi-de").mean.valence.rmse == pytest.approx(expected.valence.rmse)
+    assert (report.clips, report.moments) == (2, 7)
+
+
+def test_several_stores_are_seeds_whose_mean_is_reported() -> None:
+    stores = (Path("a"), Path("b"))
+    report = evaluate(
+        AffectOptions(Path(), stores),
+        material(),
+        ["vi", "vi-de"],
+        lambda store, name: estimator(name, seed=stores.index(store)),
+        console=Console(file=io.StringIO()),
+    )
+    assert report.units == ("seed 1", "seed 2")
+    row = report.row("vi-de")
+    rmse = [found.valence.rmse for found in row.units.values()]
+    assert rmse[0] != rmse[1]
+    assert row.mean.valence.rmse == pytest.approx(np.mean(rmse))
+    assert {d.over for d in report.differences} == {"actor"}
+
+
+def test_folds_have_a_store_each_and_stand_beside_the_published_ones() -> None:
+    folds = [[clip(f"fold {index}")] for index in range(5)]
+    given = Material("noise", [one for fold in folds for one in fold], folds)
+    options = AffectOptions(Path(), tuple(Path(str(i)) for i in range(5)), by_fold=True)
+    report = measured(["anclaf"], given, options)
+    assert report.units == tuple(f"fold {index}" for index in range(1, 6))
+    assert "As Table B.6" in text(report)
+    with pytest.raises(ValueError, match="5 folds need as many"):
+        units_of(given, AffectOptions(Path(), (Path("a"),), by_fold=True))
+
+
+def test_harm_is_done_where_face_and_voice_are_there() -> None:
+    given = material(healthy=[clip("healthy")])
+    report = measured(["vi-des", "avi-gas"], given, AffectOptions(Path()))
+    assert [one.harm for one in report.survivals] == ["face destroyed", "voice destroyed"]
+    assert set(report.survivals[0].margin) == {"avi-gas"}
+    assert [(one.harm, one.modality) for one in report.moves] == [
+        ("blur", "face"),
+        ("darkness", "face"),
+        ("noise", "face"),
+        ("noise", "voice"),
+        ("low level", "voice"),
+    ]
+    assert "The gate under harm" in text(report)
+    calm = measured(["vi-des", "avi-gas"], given, AffectOptions(Path(), harm=False))
+    assert calm.survivals == calm.moves == ()
+
+
+def test_a_model_that_can_use_nothing_is_left_out_and_said() -> None:
+    given = Material("silence", [clip("silent", sound=False)])
+    report = measured(["vi-de", "au-de"], given, AffectOptions(Path()))
+    assert [row.name for row in report.rows] == ["vi-de"]
+    assert "Left out: Au-De" in text(report)
+
+
+def test_files_and_pictures_are_written(tmp_path: Path) -> None:
+    measured(["vi-des", "avi-gas"], material(), AffectOptions(Path(), out=tmp_path, plots=1))
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {row["name"] for row in report["rows"]} == {"vi-des", "avi-gas"}
+    assert report["rows"][0]["mean"]["average"].keys() == {"rmse", "cor", "ccc", "icc"}
+    assert report["published"][0]["mark"] == "not comparable"
+    lines = (tmp_path / "moments.csv").read_text().splitlines()
+    assert len(lines) == 1 + 2 * 7
+    assert lines[0].endswith("gate,attention_spread")
+    assert "As Table 7.1" in (tmp_path / "report.txt").read_text()
+    for name in ("scatter.png", "timeline-one.png"):
+        picture = cv2.imread(str(tmp_path / name))
+        assert picture is not None
+        assert picture.std() > 5
+    assert not (tmp_path / "timeline-other.png").exists()
+
+
+def test_stores_are_asked_for_what_all_of_them_have(tmp_path: Path) -> None:
+    for store, names in (("a", ("vi-de", "avi-gas")), ("b", ("vi-de",))):
+        for name in names:
+            network = build(variant(name, size="tiny"))
+            save_affect(network, tmp_path / store / name, {"context": 1.25})
+    (tmp_path / "a" / "dfa").mkdir()
+    racks = [Rack(tmp_path / store).rows() for store in ("a", "b")]
+    assert racks[0] == ("vi-de", "avi-gas")
+    names, left_out = choose_rows((), racks)
+    assert names == ("vi-de",)
+    assert "avi-gas" in left_out
+    for wanted, said in ((("avi-gas",), "there are vi-de"), (("dfa",), "no row of the tables")):
+        with pytest.raises(ValueError, match=said):
+            choose_rows(wanted, racks)
+    with pytest.raises(ValueError, match="no affect model"):
+        choose_rows((), [()])
+
+
+def write_faces(root: Path, part: str, count: int) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    rows = [HEAD]
+    with zipfile.ZipFile(root / f"{part}.zip", "w") as archive:
+        for index in range(count):
+            face = np.full((48, 48), 15 * index, np.uint8)
+            archive.writestr(f"face{index}.png", cv2.imencode(".png", face)[1].tobytes())
+            votes = [10 if place == index % len(WORDS) else 0 for place in range(len(WORDS))]
+            rows.append(f"PrivateTest,face{index}.png," + ",".join(map(str, [*votes, 0, 0, 0])))
+    (root / "fer2013new.csv").write_text("\n".join(rows) + "\n")
+
+
+def write_speech(root: Path) -> None:
+    for actor in ("20", "21"):
+        folder = root / f"Actor_{actor}"
+        folder.mkdir(parents=True)
+        for emotion in ("03", "04", "05"):
+            path = folder / f"03-01-{emotion}-02-01-01-{actor}.wav"
+            soundfile.write(path, speech(1.5, int(emotion)), RATE_HZ)
+
+
+def test_folders_are_known_by_what_lies_in_them(tmp_path: Path) -> None:
+    write_faces(tmp_path / "expressions", "FER2013Test", 8)
+    write_speech(tmp_path / "speech" / "ravdess")
+    assert find_layout(tmp_path) == "made"
+    faces = read_material(tmp_path / "expressions")
+    assert (faces.name, len(faces.clips), faces.whole) == ("FER2013Test", 8, False)
+    assert faces.clips[1].labels.tolist() == [pytest.approx([0.81, 0.51])]
+    spoken = read_material(tmp_path / "speech")
+    assert {one.people["actor"] for one in spoken.clips} == {"21"}
+    assert spoken.whole
+    assert len(read_material(tmp_path / "expressions", limit=3).clips) <= 3
+    with pytest.raises(ValueError, match="none of the layouts"):
+        find_layout(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="one of ferplus"):
+        read_material(tmp_path, "nonsense")
+
+
+def test_made_clips_are_the_same_again_and_go_bad_where_they_should(tmp_path: Path) -> None:
+    write_faces(tmp_path / "expressions", "FER2013Test", 14)
+    write_speech(tmp_path / "speech" / "ravdess")
+    studio = Studio.open(tmp_path)
+    plot = Plot(segments=3, stretches=3, stretch_s=(0.4, 0.5), healthy_clips=0.0)
+    one, other = studio.clips(2, plot)
+    again = studio.clips(1, plot)[0]
+    assert np.array_equal(one.labels, again.labels)
+    assert np.array_equal(one.pcm, again.pcm)  # type: ignore[arg-type]
+    assert one.name != other.name
+    assert one.people["actor"] == "21"
+    many = studio.clips(8, plot)
+    assert any(face is None for made in many for face in made.faces)
+    assert max(longest_silence(made) for made in many) > 0.3 * RATE_HZ
+    (healthy,) = studio.clips(1, HEALTHY)
+    assert all(face is not None for face in healthy.faces)
+    assert longest_silence(healthy) < 10
+    assert healthy.pcm is not None
+    assert len(healthy.pcm) == pytest.approx(len(healthy.times_s) / 25 * RATE_HZ, abs=40)
+
+
+def longest_silence(made: LabelledClip) -> int:
+    """The longest run of samples that are zero."""
+    assert made.pcm is not None
+    sounding = np.flatnonzero(np.concatenate([[1], made.pcm, [1]]))
+    return int(np.diff(sounding).max()) - 1
+
+
+def published(name: str, method: str) -> tuple[float, ...]:
+    (table,) = (t for t in affect_tables() if t.name == name)
+    (row,) = (r for r in table.rows if r.method == method)
+    return row.values
+
+
+def test_published_figures_stand_as_printed_in_one_unit() -> None:
+    assert published("5.1", "AEG-CD-SZ") == (0.323, 0.350, 0.442, 0.478, 0.405, 0.430)
+    assert published("5.2", "AEG-CD-SZ (test)")[-2:] == (0.17, 0.16)
+    assert published("6.1", "ANCLaF-SA-8")[:3] == (0.2481, 0.2239, 0.236)
+    assert published("6.2", "ANCLaF-SA-8")[3:6] == (0.558, 0.424, 0.491)
+    assert published("7.1", "Au-DeS")[2:4] == (0.272, 0.509)
+    assert published("7.6", "AVi-GaS")[6:9] == (0.686, 0.583, 0.634)
+    assert published("B.6", "ANCLaF-S-8") == (0.2595, 0.22016, 0.3284, 0.4254, 0.272, 0.3436)
+
+
+def test_published_tables_are_whole() -> None:
+    counts = {table.name: len(table.rows) for table in affect_tables()}
+    assert counts == {
+        **{"5.1": 5, "5.2": 6, "6.1": 16, "6.2": 16, "7.1": 6, "7.2": 6},
+        **{"7.5": 4, "7.6": 4, "7.11": 8, "7.12": 8, "B.6": 11, "B.7": 11},
+    }
+    for table in affect_tables():
+        width = len(table.measures) * len(table.dimensions)
+        assert all(len(row.values) == width for row in table.rows)
+        assert all(len(fold) == width for row in table.rows for fold in row.folds)
+        rmse = [v for r in table.rows for v in r.values[: len(table.dimensions)] if v == v]
+        assert all(0.1 < value < 0.6 for value in rmse)
+    for portions in affect_portions():
+        assert {len(row.values) for row in portions.rows} == {3}
+        assert len(portions.rows) == 4
+
+
+def test_folds_of_published_tables_average_to_their_last_column() -> None:
+    for table in affect_tables():
+        for row in table.rows:
+            if row.folds:
+                assert np.mean(row.folds, axis=0) == pytest.approx(row.values, abs=2e-4)
+
+
+def test_what_contradicts_another_place_is_noted() -> None:
+    notes = {(t.name, r.method): r.note or "" for t in affect_tables() for r in t.rows}
+    assert "no such row" in notes["7.12", "ANCLaF-SA"]
+    assert ".285" in notes["7.6", "AVi-GaS"]
+    assert "Table 6.2" in notes["5.1", "Baseline"]
+    tables = {table.name: table.note or "" for table in affect_tables()}
+    assert "+-10" in tables["6.1"]
+    assert "root" in tables["5.1"]
+
+
+def test_every_variant_has_a_row_and_its_pairs() -> None:
+    assert set(PRINTED) == set(VARIANTS)
+    assert printed("anclaf-sa-16") == "ANCLaF-SA-16"
+    assert pairs_among(["anclaf-s-4", "anclaf-sa-4", "anclaf-sa-8"]) == [
+        ("anclaf-sa-4", "anclaf-s-4")
+    ]
+    assert models_shown(["vi-de", "avi-gas", "vi-des"]) == ["vi-des", "avi-gas"]
+
+
+def test_the_command_needs_a_store_with_affect_models(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no affect model"):
+        evaluate_affect(AffectOptions(tmp_path, (tmp_path,)))
