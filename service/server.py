@@ -12,6 +12,7 @@ from service.inference import Inference
 from service.logs import configure_logging
 from service.services import Services
 from service.settings import Settings
+from service.starting import PlainStart
 
 STARTUP_FAILED = 3
 LINGER_S = 5.0
@@ -65,7 +66,7 @@ def make_server(settings: Settings, inference: Inference | None = None) -> Serve
     """
     app = create_app(settings, inference)
     config = uvicorn.Config(
-        app,
+        PlainStart(app),
         host=settings.host.strip("[]"),
         port=settings.port,
         http="h11",

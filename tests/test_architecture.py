@@ -30,7 +30,7 @@ from tests.sources import (
 SERVICE_LEVELS: tuple[set[str], ...] = (
     {"errors", "examples"},
     {"settings", "schemas", "metrics"},
-    {"limits", "logs"},
+    {"limits", "logs", "tracing"},
     {
         "body",
         "boxes",
@@ -47,7 +47,7 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
     {"clips"},
     {"client", "services"},
     {"routes"},
-    {"app"},
+    {"app", "starting"},
     {"server"},
     {"commands"},
     {"__main__", "cli"},

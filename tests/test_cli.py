@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,12 @@ from typer.testing import CliRunner
 from service.cli import app
 from service.commands.models import brief
 from service.commands.train import find_recipe
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = (
+    *("serve", "align", "track", "annotate", "models", "doctor", "train"),
+    *("evaluate align", "evaluate track"),
+)
 
 
 @pytest.fixture
@@ -30,7 +38,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def test_every_command_explains_itself() -> None:
-    for command in ("serve", "align", "models", "doctor", "train", "evaluate align"):
+    for command in COMMANDS:
         result = CliRunner().invoke(app, [*command.split(), "--help"])
         assert result.exit_code == 0
         assert "Usage" in result.stdout
@@ -95,3 +103,16 @@ def test_two_models_to_compare_need_a_colon() -> None:
     result = CliRunner().invoke(app, ["evaluate", "align", "--data", ".", "--pair", "dfa"])
     assert result.exit_code == 1
     assert "dfa:fle" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_service_with_a_broken_store_does_not_start_and_says_why_in_one_line(store: Path) -> None:
+    (store / "dfa").mkdir()
+    (store / "dfa" / "config.json").write_text("{}")
+    command = [sys.executable, "-c", "from service.cli import app; app()", "serve", "--port", "0"]
+    command += ["--model-store", str(store), "--log-format", "text"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 3
+    assert "the service cannot start: " in run.stderr
+    assert str(store) in run.stderr
+    assert "Traceback" not in run.stderr
