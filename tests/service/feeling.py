@@ -20,8 +20,8 @@ class CountingAffect(FakeInference):
     """Its state holds the moments so far, a checksum of all frames and sound in the order that a
     session has them, the end of what was heard, and the last time.
 
-    `heard` and `asked_times_s` are what all questions held. `gate` is what a step waits for once it
-    has begun.
+    `heard` and `moments` are what all questions held; a step waits for `release`, if there is one,
+    once it has begun; from the step `fails_at` on every one fails.
     """
 
     def __init__(self, magic: bytes = MAGIC) -> None:
@@ -33,6 +33,7 @@ class CountingAffect(FakeInference):
         self.moments: list[tuple[float, object]] = []
         self.last: Question | None = None
         self.steps = 0
+        self.fails_at: int | None = None
 
     async def readiness(self) -> Readiness:
         reason = None if self.ready else "still loading"
@@ -48,6 +49,8 @@ class CountingAffect(FakeInference):
             await self.release.wait()
         if self.error is not None:
             raise self.error
+        if self.fails_at is not None and self.steps >= self.fails_at:
+            raise refusal("overloaded", "the worker has too much to do")
         return self._count(question)
 
     def _count(self, question: Question) -> Answer:
