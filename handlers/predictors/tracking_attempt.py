@@ -22,7 +22,7 @@ class Attempt:
 
     `frame` is uint8 RGB `(H, W, 3)`; `fresh` tells whether BT starts from h_0 (line 11 of
     Algorithm 2). `landmarks` `(68, 2)` are the best estimate yet, in pixels of the frame; `lost`
-    is line 16. `view` is the window that the landmark network looked at, `memory` what BT keeps
+    is line 16. `view` `(2, 4)` are the windows of `tracking_view.lay`, `memory` what BT keeps
     for the next frame.
     """
 

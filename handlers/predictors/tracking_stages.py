@@ -1,4 +1,9 @@
-"""Lines 11 to 21 of Algorithm 1 and 2, each for all faces of all sessions that it concerns."""
+"""Lines 11 to 21 of Algorithm 1 and 2, each for all faces of all sessions that it concerns.
+
+One thing is added to the thesis's: where FV rejects BT's landmarks, the landmark network looks
+before the face is given up for this frame, and FV answers once more, of what that has found. BT is
+rough on heads that turn or jerk, and the landmark network finds the face from a rough box.
+"""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +19,7 @@ from handlers.predictors.tracking_identity import duplicates
 from handlers.predictors.tracking_networks import Estimate, Recall, TrackingNetworks, View
 from handlers.predictors.tracking_options import BoxSource
 from handlers.predictors.tracking_rest import settle
-from handlers.predictors.tracking_view import from_view, steady, to_view
+from handlers.predictors.tracking_view import LOOK_AGAIN, anchor, from_view, lay, to_view
 from handlers.processing.boxes import Crop
 
 Image = NDArray[np.uint8]
@@ -61,9 +66,12 @@ class Stages:
         clock.lap("track")
         self._validate(tracked)
         clock.lap("validate")
+        again = [a for a in tracked if a.lost and a.options.variant.aligns]
+        for attempt in again:
+            attempt.lost = False
         self._align([a for a in attempts if a.options.variant.aligns and not a.lost])
         clock.lap("align")
-        self._validate([a for a in attempts if a.source is BoxSource.PREVIOUS])
+        self._validate([a for a in attempts if a.source is BoxSource.PREVIOUS] + again)
         clock.lap("validate")
         _merge(attempts)
         self._remember([a for a in tracked if not a.is_dropped])
@@ -91,25 +99,41 @@ class Stages:
             asked = [
                 a for a in attempts if (a.options.variant.denoises, a.looks) == (denoise, looks)
             ]
-            tracked = [a for a in asked if a.source is BoxSource.TRACKER]
+            self._follow([a for a in asked if a.source is BoxSource.TRACKER], denoise)
             others = [a for a in asked if a.source is not BoxSource.TRACKER]
-            faces = self._aligner.look(
-                [a.frame for a in tracked], [self._window(a) for a in tracked], denoise
-            )
             boxes = [attempt.box[None] for attempt in others]
-            rows = self._aligner.align([a.frame for a in others], boxes, denoise, looks)
-            faces += [face for row in rows for face in row]
-            for attempt, face in zip([*tracked, *others], faces, strict=True):
-                attempt.landmarks = _settled(attempt, face.landmarks)
-                attempt.degradation = face.degradation
+            faces = self._aligner.align([a.frame for a in others], boxes, denoise, looks)
+            for attempt, (face,) in zip(others, faces, strict=True):
+                attempt.landmarks, attempt.degradation = face.landmarks, face.degradation
 
-    def _window(self, attempt: Attempt) -> Crop:
-        """Where the landmark network looks for a face that BT has found."""
+    def _follow(self, attempts: Sequence[Attempt], denoise: bool) -> None:
+        """Look in the windows of faces that BT has found, and again where they are off."""
+        kept = [None if a.target.detected else a.target.face.view for a in attempts]
+        views = [lay(self._own(a), view) for a, view in zip(attempts, kept, strict=True)]
+        self._look(attempts, views, denoise)
+        owns = [self._own(attempt) for attempt in attempts]
+        off = [
+            row
+            for row, (view, own) in enumerate(zip(views, owns, strict=True))
+            if not LOOK_AGAIN.hold(view[0], own)
+        ]
+        for row in off:
+            views[row] = np.stack([owns[row], views[row][1]])
+        self._look([attempts[row] for row in off], [views[row] for row in off], denoise)
+        for attempt, view in zip(attempts, views, strict=True):
+            attempt.landmarks = _settled(attempt, view)
+            attempt.view = anchor(view, self._own(attempt))
+
+    def _own(self, attempt: Attempt) -> Floats:
+        """The window in which the landmarks so far are upright and in the middle."""
         assert attempt.landmarks is not None
-        crop = self._aligner.upright(attempt.landmarks)
-        kept = None if attempt.target.detected else attempt.target.face.view
-        attempt.view = steady(to_view(crop), kept)
-        return from_view(attempt.view, crop.size)
+        return to_view(self._aligner.upright(attempt.landmarks))
+
+    def _look(self, attempts: Sequence[Attempt], views: Sequence[Floats], denoise: bool) -> None:
+        crops = [from_view(view[0]) for view in views]
+        faces = self._aligner.look([a.frame for a in attempts], crops, denoise)
+        for attempt, face in zip(attempts, faces, strict=True):
+            attempt.landmarks, attempt.degradation = face.landmarks, face.degradation
 
     def _remember(self, attempts: Sequence[Attempt]) -> None:
         """What the next step takes for X_{t-1}: the features of X_t at its final box.
@@ -125,12 +149,12 @@ class Stages:
                 attempt.memory = _memory(attempt.estimate, attempt.estimate.features)
 
 
-def _settled(attempt: Attempt, landmarks: Floats) -> Floats:
+def _settled(attempt: Attempt, view: Floats) -> Floats | None:
     """What is seen, brought together with the frame before where the face is at rest."""
-    face = attempt.target.face
-    if not attempt.options.steady or face.landmarks is None or attempt.view is not face.view:
+    face, landmarks = attempt.target.face, attempt.landmarks
+    if landmarks is None or face.landmarks is None or view is not face.view:
         return landmarks
-    return settle(landmarks, face.landmarks)
+    return settle(landmarks, face.landmarks) if attempt.options.steady else landmarks
 
 
 def _recall(attempt: Attempt) -> Recall:

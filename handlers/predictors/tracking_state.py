@@ -28,7 +28,7 @@ class FaceState:
     first step. `window` is SeqT, the validated frames since the state was reset; `validated` all
     of them; `lost` the frames without an estimate since the last of them, so redetect of
     Algorithm 2 is `lost > 0`. `lost_probability` is the validator's answer that lost the face,
-    NaN where there is none. `view` is the window that the landmark network last looked at,
+    NaN where there is none. `view` `(2, 4)` are the windows of `tracking_view.lay`,
     `landmarks` `(68, 2)` are what was made of it, in pixels.
     """
 

@@ -1,10 +1,18 @@
-"""Where the landmark network looks for a face that is being followed, and when it looks elsewhere.
+"""Where the landmark network looks for a face that is being followed, and when it looks again.
 
-BT's landmarks give a window with the face upright in its middle, as a second look would have it.
-They tremble a little, and a window that trembled with them would shake the landmarks of a face at
-rest: the same pixels cut out half a pixel further give slightly other landmarks. So a window is
-kept until the face has moved in it by more than it is trained to bear easily.
+A window with the face upright in its middle is what the landmark network reads best. BT's landmarks
+are rough, but what they are off by changes little from frame to frame: so BT says how the face has
+*moved* since the window was laid, and the window moves with it. Two rules follow:
+
+- A window is **kept** until the face has moved in it by more than a few hundredths. BT trembles a
+  little, and a window that trembled with it would shake the landmarks of a face at rest: the same
+  pixels cut out half a pixel further give slightly other landmarks.
+- The landmarks found say where the face really is. Where that is a little off the window's middle,
+  the next frame's window starts from there; where it is more, as after a jerk or a detection, the
+  network **looks again** at once.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,26 +21,62 @@ from handlers.processing.boxes import Crop
 
 Floats = NDArray[np.float32]
 
-# How far a face may move, grow and turn in a window that is kept: shares of its side, radians.
-SHIFT, SCALING, TURN = 0.04, 0.05, 0.06
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far a face may be off in a window: shares of its side, and radians."""
+
+    shift: float
+    scaling: float
+    turn: float
+
+    def hold(self, view: Floats, other: Floats) -> bool:
+        """Whether one window is within these bounds of another."""
+        x, y, scaling, turn = np.abs(between(view, other)).tolist()
+        return bool(np.hypot(x, y) <= self.shift and scaling <= self.scaling and turn <= self.turn)
+
+
+KEEP = Bounds(0.03, 0.04, 0.05)
+LOOK_AGAIN = Bounds(0.04, 0.07, 0.09)
 
 
 def to_view(crop: Crop) -> Floats:
-    """A window as the session keeps it, `(4,)`: centre x and y and side in pixels, radians."""
+    """A window as a session keeps it, `(4,)`: centre x and y and side in pixels, radians."""
     return np.array([*crop.centre, crop.side, crop.angle_rad], np.float32)
 
 
-def from_view(view: Floats, size: int) -> Crop:
+def from_view(view: Floats, size: int = 128) -> Crop:
     """The way back; `size` is the crop's in its own pixels."""
     x, y, side, angle = view.tolist()
     return Crop((x, y), side, size, angle)
 
 
-def steady(view: Floats, kept: Floats | None) -> Floats:
-    """The window kept from the frame before, or the new one where the face has left its middle."""
+def between(view: Floats, other: Floats) -> Floats:
+    """The motion from one window to another: shift in sides of the first, log of scale, radians."""
+    shift = (other[:2] - view[:2]) / view[2]
+    turn = (other[3] - view[3] + np.pi) % (2 * np.pi) - np.pi
+    return np.array([*shift, np.log(other[2] / view[2]), turn], np.float32)
+
+
+def moved(view: Floats, motion: Floats) -> Floats:
+    """A window after a motion."""
+    centre = view[:2] + motion[:2] * view[2]
+    return np.array([*centre, view[2] * np.exp(motion[2]), view[3] + motion[3]], np.float32)
+
+
+def lay(guess: Floats, kept: Floats | None) -> Floats:
+    """The windows of this frame `(2, 4)`: where to look, and BT's own when that was decided.
+
+    `guess` `(4,)` is BT's window now, `kept` `(2, 4)` what this gave for the frame before.
+    """
     if kept is None:
-        return view
-    moved = float(np.hypot(*(view[:2] - kept[:2]))) > SHIFT * float(kept[2])
-    scaled = abs(float(np.log(view[2] / kept[2]))) > SCALING
-    turned = abs(float(view[3] - kept[3])) > TURN
-    return view if moved or scaled or turned else kept
+        return np.stack([guess, guess])
+    if KEEP.hold(kept[1], guess):
+        return kept
+    return np.stack([moved(kept[0], between(kept[1], guess)), guess])
+
+
+def anchor(view: Floats, own: Floats) -> Floats:
+    """The windows `(2, 4)` that the next frame goes on from: `own` `(4,)` is the one that the
+    landmarks found have themselves."""
+    return view if KEEP.hold(view[0], own) else np.stack([own, view[1]])

@@ -177,7 +177,21 @@ def test_lines_15_and_16_below_t_c_there_is_no_estimate() -> None:
     assert lost.faces[0].landmarks is None
     assert lost.faces[0].box.tolist() == STILL.tolist()
     assert lost.faces[0].face_probability == 0.49
-    assert [number for number, _, _ in run.aligner.calls] == [0]
+
+
+def test_where_bts_landmarks_are_rejected_the_landmark_network_is_heard_too() -> None:
+    run = Run(probabilities={1: 0.1})
+    run.networks.second_probabilities = {1: 0.8}
+    assert run.statuses([0, 1, 2]) == ["tracking", "tracking", "tracking"]
+    assert run.networks.validated == [0, 1, 1, 2]
+    assert run.detector.calls == [[0]]
+
+
+def test_without_a_landmark_network_fv_is_asked_once() -> None:
+    run = Run(probabilities={1: 0.1}, options=TrackingOptions(Variant(aligns=False)))
+    run.networks.second_probabilities = {1: 0.8}
+    assert run.statuses([0, 1]) == ["tracking", "lost"]
+    assert run.aligner.calls == []
 
 
 def test_line_15_at_t_c_the_face_is_followed() -> None:
@@ -187,10 +201,18 @@ def test_line_15_at_t_c_the_face_is_followed() -> None:
 def test_lines_18_and_19_the_landmark_network_looks_at_bts_box_and_has_the_last_word() -> None:
     moving: Faces = {number: [box(100 + 5 * number, 100)] for number in range(2)}
     run = Run(moving)
-    run.aligner.shift = 3
+    run.aligner.shift = 1
     _, second = run.frames([0, 1])
     assert run.aligner.calls[1] == (1, box(105, 100).tolist(), True)
-    assert second.faces[0].box.tolist() == box(108, 100).tolist()
+    assert second.faces[0].box.tolist() == box(106, 100).tolist()
+
+
+def test_a_face_far_off_the_middle_of_its_window_is_looked_at_again_there() -> None:
+    run = Run()
+    run.aligner.shift = 3
+    (first,) = run.frames([0])
+    assert run.aligner.calls == [(0, STILL.tolist(), True), (0, box(103, 100).tolist(), True)]
+    assert first.faces[0].box.tolist() == box(106, 100).tolist()
 
 
 def test_line_21_a_face_found_again_is_followed_without_the_detector() -> None:

@@ -23,7 +23,7 @@ def memory(size: str = "compact") -> Memory:
 
 def full_face(size: str = "compact") -> FaceState:
     smoothing = SmoothingState(np.stack([points_in(box(9, 9))] * 2), 12.25)
-    seen = np.array([9, 9, 40, 0.1], np.float32), points_in(box(9, 9))
+    seen = np.full((2, 4), [9, 9, 40, 0.5], np.float32), points_in(box(9, 9))
     return FaceState(7, box(50, 50), box(40, 40), memory(size), 3, 250, 2, 0.25, smoothing, *seen)
 
 
@@ -46,7 +46,7 @@ def test_a_stored_state_is_the_same_again() -> None:
     assert first.smoothing is not None
     assert first.smoothing.time_s == 12.25
     assert first.view is not None
-    assert first.view.tolist() == np.array([9, 9, 40, 0.1], np.float32).tolist()
+    assert first.view.tolist() == [[9, 9, 40, 0.5]] * 2
     np.testing.assert_array_equal(first.landmarks, points_in(box(9, 9)))
     assert (second.memory, second.smoothing, second.view) == (None, None, None)
 

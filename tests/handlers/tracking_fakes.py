@@ -91,11 +91,10 @@ class ScriptedAligner:
             answers.append([alignment(points_in(moved), denoise)])
         return answers
 
-
     def look(
         self, images: Sequence[Image], crops: Sequence[Crop], denoise: bool
     ) -> list[Alignment]:
-        boxes = [box(*crop.centre, crop.side)[None] for crop in crops]
+        boxes = [box(*crop.centre, crop.side if crop.side > 1 else 0)[None] for crop in crops]
         return [face for (face,) in self.align(images, boxes, denoise, 1)]
 
     def upright(self, landmarks: Floats) -> Crop:
@@ -117,7 +116,8 @@ class ScriptedNetworks(TrackingNetworks):
     """BT that follows the script's nearest face, or stays; FV that knows where faces are.
 
     Features are the frame's number and the box they are of, BT's state counts its steps.
-    `probabilities` overrule FV by frame.
+    `probabilities` overrule FV by frame, `second_probabilities` what it answers when it is asked
+    of that frame again; they are the same unless set.
     """
 
     def __init__(self, faces: Faces, probabilities: Mapping[int, float] | None = None) -> None:
@@ -125,6 +125,8 @@ class ScriptedNetworks(TrackingNetworks):
         self.faces, self.probabilities = faces, probabilities or {}
         self.asked: list[Asked] = []
         self.remembered: list[list[float]] = []
+        self.validated: list[int] = []
+        self.second_probabilities: Mapping[int, float] = self.probabilities
 
     def remember(self, views: Sequence[View]) -> list[Tensor]:
         self.remembered += [seen_at(view) for view in views]
@@ -134,10 +136,14 @@ class ScriptedNetworks(TrackingNetworks):
         return [self._estimate(view, recall) for view, recall in zip(views, recalls, strict=True)]
 
     def validate(self, frames: Sequence[Image], landmarks: Sequence[Floats]) -> list[float]:
-        return [
-            self.probabilities.get(number_of(frame), self._is_face(number_of(frame), points))
-            for frame, points in zip(frames, landmarks, strict=True)
-        ]
+        answers = []
+        for frame, points in zip(frames, landmarks, strict=True):
+            number = number_of(frame)
+            self.validated.append(number)
+            first = self.validated.count(number) == 1
+            asked = self.probabilities if first else self.second_probabilities
+            answers.append(asked.get(number, self._is_face(number, points)))
+        return answers
 
     def _estimate(self, view: View, recall: Recall) -> Estimate:
         steps = 0.0 if recall.state is None else float(recall.state["h1"])
