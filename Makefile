@@ -33,8 +33,8 @@ TORCH := $(shell grep '^torch==' $(LOCK))
 SOURCES := service handlers tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format models serve-models train-align train-track train-affect \
-	evaluate bench audit lock clean
+.PHONY: help run test test-fast test-browser lint format models serve-models train-align \
+	train-track train-affect evaluate bench audit lock clean
 
 help: ## Show this list
 	@echo "Countenance: face alignment as a service. Targets:"
@@ -49,6 +49,9 @@ test: $(VENV)/.all ## Run every test, the slow ones too (minutes)
 
 test-fast: $(VENV)/.all ## Run the tests that are not marked slow (about a minute)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-browser: $(VENV)/.browser ## Try the page in a real browser; screenshots in build/screenshots
+	$(BIN)/python -m pytest tests/browser --screenshots build/screenshots $(ARGS)
 
 lint: $(VENV)/.all ## Check style and types without changing anything (about a minute)
 	$(BIN)/ruff check $(SOURCES)
@@ -122,6 +125,15 @@ $(VENV)/.workers: $(VENV)/.models
 $(VENV)/.all: $(VENV)/.models
 	@echo "Installing what training and the tests need (about a minute)."
 	$(PIP) install --constraint $(LOCK) --editable ".[models,torchserve,train,annotate,test]"
+	@touch $@
+
+# Chromium of the system where there is one, else Playwright's own, else Debian's package.
+$(VENV)/.browser: $(VENV)/.all
+	$(PIP) install --constraint $(LOCK) --editable ".[browser]"
+	@command -v chromium || command -v google-chrome \
+		|| $(BIN)/python -m playwright install chromium \
+		|| { apt-get update && apt-get install --yes --no-install-recommends chromium; } \
+		|| { echo "A browser is needed: install chromium (apt-get install chromium)"; exit 2; }
 	@touch $@
 
 # In an environment of its own: what it needs has no place in the lock file.

@@ -1,0 +1,106 @@
+"""The camera in the page: faces followed live, through cuts and refusals."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_photo import DRAWN
+
+NO_CAMERA = """navigator.mediaDevices.getUserMedia = () =>
+  Promise.reject(new DOMException("Permission denied", "NotAllowedError"));"""
+
+
+def start(page: Page) -> None:
+    page.get_by_role("button", name="Start the camera").click()
+    expect(page.locator("#camera [data-part=status]")).to_have_text("Tracking")
+
+
+def step_of(page: Page) -> int:
+    return int(page.locator("#camera [data-part=step]").inner_text())
+
+
+@pytest.fixture
+def camera(service, open_page):
+    return open_page(service, "camera")
+
+
+def test_a_face_is_followed_and_the_pace_is_told(camera, shoot):
+    shoot(camera, "camera-empty")
+    start(camera)
+    camera.wait_for_timeout(2500)
+    assert camera.locator("#camera [data-part=overlay]").evaluate(DRAWN) > 500
+    expect(camera.locator("#camera [data-part=fps]")).to_have_text(re.compile(r"^\d+\.\d$"))
+    expect(camera.locator("#camera [data-part=latency]")).to_have_text(re.compile(r"^\d+ ms$"))
+    expect(camera.locator("#camera [data-part=tracks]")).to_contain_text("Face 1")
+    shoot(camera, "camera")
+    before = step_of(camera)
+    camera.wait_for_function(
+        f"Number(document.querySelector('#camera [data-part=step]').textContent) > {before}"
+    )
+
+
+def test_a_cut_connection_comes_back_and_the_session_goes_on(camera, shoot):
+    start(camera)
+    before = step_of(camera)
+    camera.get_by_role("button", name="Cut the connection").click()
+    expect(camera.locator("#camera [data-part=status]")).to_have_text("No connection")
+    shoot(camera, "camera-cut")
+    log = camera.get_by_role("log")
+    expect(log).to_contain_text("the session went on at step")
+    assert step_of(camera) > before
+    expect(camera.locator("#camera [data-part=status]")).to_have_text("Tracking")
+    shoot(camera, "camera-back")
+
+
+def test_options_take_hold_without_losing_the_session(camera):
+    start(camera)
+    before = step_of(camera)
+    with camera.expect_websocket() as socket:
+        camera.get_by_label("Faces").select_option("2")
+    told = socket.value.wait_for_event("framesent")
+    assert '"max_faces":2' in told
+    camera.wait_for_function(
+        f"Number(document.querySelector('#camera [data-part=step]').textContent) > {before}"
+    )
+
+
+def test_stopping_closes_the_camera_and_ends_the_session(camera):
+    start(camera)
+    session = camera.locator("#camera [data-part=session]").inner_text()
+    with camera.expect_response(re.compile(f"/track/{session}$")) as ended:
+        camera.get_by_role("button", name="Stop", exact=True).click()
+    assert ended.value.request.method == "DELETE"
+    assert ended.value.status == 204
+    expect(camera.get_by_role("button", name="Start the camera")).to_be_visible()
+    assert camera.evaluate("document.querySelector('#camera video').srcObject") is None
+
+
+def test_leaving_the_view_closes_the_camera(camera):
+    start(camera)
+    camera.get_by_role("link", name="Photo").click()
+    expect(camera.get_by_role("heading", name="Photo")).to_be_visible()
+    assert camera.evaluate("document.querySelector('#camera video').srcObject") is None
+
+
+def test_a_camera_that_is_not_given_is_asked_for_in_plain_words(camera, shoot):
+    camera.evaluate(NO_CAMERA)
+    camera.get_by_role("button", name="Start the camera").click()
+    alert = camera.get_by_role("alert")
+    expect(alert).to_contain_text("The browser did not give the camera")
+    shoot(camera, "camera-refused")
+
+
+def test_a_page_that_is_not_secure_is_told_what_it_takes(camera):
+    camera.evaluate("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
+    camera.get_by_role("button", name="Start the camera").click()
+    expect(camera.get_by_role("alert")).to_contain_text("The camera needs https here")
+
+
+def test_a_session_that_another_connection_takes_is_given_up_and_says_so(camera):
+    start(camera)
+    session = camera.locator("#camera [data-part=session]").inner_text()
+    camera.evaluate(f"new WebSocket(`ws://${{location.host}}/track/{session}`)")
+    expect(camera.get_by_role("alert")).to_contain_text(
+        "Another connection has gone on with the session or ended it"
+    )
