@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from service.gate import Gate
 from service.inference import Inference
 from service.inference.choice import make_inference
+from service.inference.measured import MeasuredInference
 from service.limits import InFlight
 from service.metrics import Metrics
 from service.middleware import RequestContext
@@ -33,6 +34,7 @@ from service.services import Services
 from service.sessions.choice import make_store
 from service.settings import Settings
 from service.streams.sockets import Sockets
+from service.tracing import make_tracing
 
 DESCRIPTION = """Send a picture, get for every face its box, 68 landmarks, the kind of degradation
 it suffers from, head pose and a quality. Pictures are not stored.
@@ -57,6 +59,7 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
         finally:
             await services.store.close()
             await services.inference.close()
+            services.tracing.close()
 
     app = FastAPI(
         title="Countenance",
@@ -79,10 +82,10 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
 
 
 def _make_services(settings: Settings, inference: Inference | None) -> Services:
-    measured = Metrics()
+    measured, tracing = Metrics(), make_tracing(settings)
     return Services(
         settings=settings,
-        inference=inference or make_inference(settings),
+        inference=MeasuredInference(inference or make_inference(settings), measured, tracing),
         store=make_store(settings, measured),
         sockets=Sockets(settings.max_sockets, measured),
         authenticator=Authenticator.from_settings(settings),
@@ -90,6 +93,7 @@ def _make_services(settings: Settings, inference: Inference | None) -> Services:
         in_flight=InFlight(settings.max_in_flight, measured.in_flight),
         clips=InFlight(settings.max_clips, measured.clips),
         metrics=measured,
+        tracing=tracing,
     )
 
 
@@ -97,7 +101,7 @@ def _middleware(services: Services) -> list[Middleware]:
     """Return the layers around the routes, outermost first."""
     settings = services.settings
     return [
-        Middleware(RequestContext, metrics=services.metrics),
+        Middleware(RequestContext, metrics=services.metrics, tracing=services.tracing),
         Middleware(Gate, settings=settings, keys_required=services.authenticator.required),
         Middleware(
             CORSMiddleware,

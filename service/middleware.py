@@ -15,6 +15,7 @@ from service.errors import Problem, ServiceError
 from service.logs import REQUEST_ID, fields
 from service.metrics import Metrics
 from service.problems import problem_response
+from service.tracing import Tracing
 
 PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
@@ -34,9 +35,10 @@ logger = logging.getLogger(__name__)
 class RequestContext:
     """The outermost layer: nothing that goes wrong inside leaves it without a reply and a line."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing) -> None:
         self._app = app
         self._metrics = metrics
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request or socket; the lifespan passes through."""
@@ -46,15 +48,19 @@ class RequestContext:
         exchange = Exchange(scope, receive, send, request_id(Headers(scope=scope)))
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         REQUEST_ID.set(exchange.request_id)
-        try:
-            await self._app(scope, exchange.receive, exchange.send)
-        except ClientDisconnect:
-            exchange.status = CLIENT_GONE
-        except Exception:
-            logger.exception("request failed")
-            await exchange.fail()
-        finally:
-            self._record(exchange)
+        with self._tracing.span("request", Headers(scope=scope)) as span:
+            try:
+                await self._app(scope, exchange.receive, exchange.send)
+            except ClientDisconnect:
+                exchange.status = CLIENT_GONE
+            except Exception:
+                logger.exception("request failed")
+                await exchange.fail()
+            finally:
+                self._record(exchange)
+                span.set_attribute("http.route", exchange.route)
+                span.set_attribute("http.response.status_code", exchange.status)
+                span.set_attribute("countenance.request_id", exchange.request_id)
 
     def _record(self, exchange: "Exchange") -> None:
         seconds = time.perf_counter() - exchange.started

@@ -14,6 +14,7 @@ from service.security import Authenticator, Principal
 from service.sessions import SessionStore
 from service.settings import Settings
 from service.streams.sockets import Sockets
+from service.tracing import Tracing
 
 BEARER = HTTPBearer(
     auto_error=False,
@@ -34,6 +35,7 @@ class Services:
     in_flight: InFlight
     clips: InFlight
     metrics: Metrics
+    tracing: Tracing
 
 
 async def get_services(connection: HTTPConnection) -> Services:

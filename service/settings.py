@@ -146,6 +146,11 @@ class Settings(BaseSettings):
         20, ge=0, description="Time for running requests after a stop signal, in seconds."
     )
 
+    otlp_endpoint: str | None = Field(
+        None,
+        description="Where OpenTelemetry traces go, as http://collector:4318/v1/traces; nowhere "
+        "without one.",
+    )
     log_format: Literal["json", "text"] = Field(
         "json", description="One JSON object a line, or text."
     )

@@ -17,6 +17,8 @@ from handlers.wire import pack, write_error, write_reply
 
 CPU = "cpu"
 UNAVAILABLE = "unavailable"
+# Of the batch that a row shared: how many rows it had, and how long it took.
+ROWS_HEADER, TIME_HEADER = "X-Batch-Rows", "X-Batch-Milliseconds"
 ERROR_START = pack({"error": {}})[:-1]
 NOISE = "Backend received inference"
 
@@ -41,6 +43,8 @@ class Context(Protocol):
     system_properties: dict[str, Any]
 
     def get_request_header(self, idx: int, key: str) -> str | None: ...
+
+    def set_response_header(self, idx: int, key: str, value: str) -> None: ...
 
 
 class Adaptor:
@@ -77,7 +81,12 @@ class Adaptor:
             return [write_error(UNAVAILABLE, self._failure) for _ in data]
         bodies = dict(enumerate(row.get("body", b"") for row in data))
         asked = {index: body for index, body in bodies.items() if body != DESCRIBE}
+        started = time.perf_counter()
         answers = self._handler.handle(list(asked.values())) if asked else []
+        milliseconds = (time.perf_counter() - started) * 1000
+        for index in asked:
+            context.set_response_header(index, ROWS_HEADER, str(len(asked)))
+            context.set_response_header(index, TIME_HEADER, f"{milliseconds:.2f}")
         replies = dict(zip(asked, answers, strict=True))
         self._log_refused(replies, context)
         return [replies.get(index) or self._description(self._handler) for index in bodies]

@@ -15,11 +15,23 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """The batch that a question shared: how many questions it had, and how long it was at work."""
+
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Answer:
-    """What a model answered, and for streams the state to send along the next time."""
+    """What a model answered, and for streams the state to send along the next time.
+
+    `batch` is None where it is not known.
+    """
 
     outputs: Mapping[str, Any]
     state: bytes | None = None
+    batch: Batch | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 """One question to one host of TorchServe: packed bytes there, packed bytes back, or what failed."""
 
 import io
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 
 from aiohttp import ClientConnectorError, ClientError, ClientTimeout, ConnectionTimeoutError
 
 from service.errors import Problem, ServiceError
+from service.inference.base import Batch
 from service.inference.hosts import Host
 from service.logs import REQUEST_ID
 
@@ -45,6 +48,14 @@ STATUSES = {
 }
 
 
+@dataclass(frozen=True)
+class Reply:
+    """What a worker sent, and the batch that the question shared, if it says."""
+
+    body: bytes
+    batch: Batch | None
+
+
 class CallError(Exception):
     """A question without a reply: what kind of failure, and what was seen.
 
@@ -71,7 +82,7 @@ class CallError(Exception):
         return error
 
 
-async def call(host: Host, model: str, body: bytes, timeout_s: float) -> bytes:
+async def call(host: Host, model: str, body: bytes, timeout_s: float) -> Reply:
     """Return the reply to `body`; raises CallError.
 
     When the caller is cancelled the connection is closed, and the reply, if any, is thrown away.
@@ -89,7 +100,7 @@ async def call(host: Host, model: str, body: bytes, timeout_s: float) -> bytes:
         host.in_flight -= 1
 
 
-async def _post(host: Host, model: str, body: bytes, timeout_s: float) -> bytes:
+async def _post(host: Host, model: str, body: bytes, timeout_s: float) -> Reply:
     headers = {"Content-Type": "application/msgpack"}
     if (request_id := REQUEST_ID.get()) is not None:
         headers["X-Request-ID"] = request_id
@@ -102,9 +113,16 @@ async def _post(host: Host, model: str, body: bytes, timeout_s: float) -> bytes:
     ) as response:
         reply = await response.read()
     if response.status == 200:
-        return reply
+        return Reply(reply, _batch(response.headers))
     text = reply[:MAX_REASON].decode("utf-8", "replace")
     failure = STATUSES.get(response.status, Failure.UNEXPECTED)
     if response.status == 503 and "ServiceUnavailableException" in text:
         failure = Failure.FULL
     raise CallError(failure, f"status {response.status}: {' '.join(text.split())}")
+
+
+def _batch(headers: Mapping[str, str]) -> Batch | None:
+    rows, milliseconds = headers.get("X-Batch-Rows"), headers.get("X-Batch-Milliseconds")
+    if rows is None or milliseconds is None:
+        return None
+    return Batch(int(rows), float(milliseconds) / 1000)

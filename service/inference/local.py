@@ -5,14 +5,15 @@ import contextvars
 import importlib
 import importlib.util
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from service.errors import ConfigurationError, Problem, ServiceError
-from service.inference.base import Answer, Question, Readiness
+from service.inference.base import Answer, Batch, Question, Readiness
 from service.inference.versions import weights_in, weights_of
 from service.inference.wire import pack_question, unpack_answer
 from service.logs import fields
@@ -195,5 +196,6 @@ def resolve_device(device: str) -> str:
 
 
 def _answer(handler: Handler, question: Question) -> Answer:
+    started = time.perf_counter()
     (reply,) = handler.handle([pack_question(question)])
-    return unpack_answer(reply)
+    return replace(unpack_answer(reply), batch=Batch(1, time.perf_counter() - started))

@@ -103,7 +103,7 @@ async def _probe(host: Host, model: str) -> None:
     health = host.health(model)
     was_working = health.works
     try:
-        outputs = unpack_answer(await call(host, model, DESCRIBE, TIMEOUT_S)).outputs
+        outputs = unpack_answer((await call(host, model, DESCRIBE, TIMEOUT_S)).body).outputs
         health.device = str(outputs.get("device"))
         health.description = outputs.get("description")
         health.succeeded()

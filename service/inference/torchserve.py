@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Self
 
 from service.errors import Problem, ServiceError
@@ -112,7 +113,8 @@ class TorchServeInference:
     async def _try(self, host: Host, model: str, body: bytes, timeout_s: float) -> Answer:
         health = host.health(model)
         try:
-            answer = unpack_answer(await call(host, model, body, max(timeout_s, 0.001)))
+            reply = await call(host, model, body, max(timeout_s, 0.001))
+            answer = replace(unpack_answer(reply.body), batch=reply.batch)
         except CallError as error:
             if error.failure is not Failure.TOO_LARGE:
                 health.failed(error.told, error.there)

@@ -16,9 +16,13 @@ class FakeContext:
     def __init__(self, store, gpu_id=None) -> None:
         self.model_yaml_config = {"countenance": {"model_store": str(store), "threads": 1}}
         self.system_properties = {"gpu_id": gpu_id, "batch_size": 4}
+        self.headers: dict[tuple[int, str], str] = {}
 
     def get_request_header(self, idx, key):
         return f"{key}-{idx}"
+
+    def set_response_header(self, idx, key, value):
+        self.headers[idx, key] = value
 
 
 class Echo:
@@ -55,6 +59,16 @@ def adaptor(tmp_path):
     adaptor = EchoAdaptor()
     adaptor.initialize(FakeContext(tmp_path))
     return adaptor
+
+
+def test_each_row_is_told_of_the_batch_that_it_shared(adaptor, tmp_path):
+    context = FakeContext(tmp_path)
+    adaptor.handle(rows(pack({"a": 1}), DESCRIBE, pack({"b": 2})), context)
+    assert {key: value for key, value in context.headers.items() if key[1] == "X-Batch-Rows"} == {
+        (0, "X-Batch-Rows"): "2",
+        (2, "X-Batch-Rows"): "2",
+    }
+    assert float(context.headers[0, "X-Batch-Milliseconds"]) >= 0.0
 
 
 def test_questions_about_the_model_mix_with_rows_in_order(adaptor, tmp_path):
