@@ -10,6 +10,7 @@ import pytest
 from service.inference.torchserve import TorchServeInference
 from service.settings import Settings
 from tests.service.redis_server import RedisServer
+from tests.serving.deployment import Deployment
 from tests.serving.workers import FakeWorker
 
 
@@ -55,3 +56,11 @@ def own_redis() -> Iterator[RedisServer]:
     server = RedisServer()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def deployment() -> Iterator[Deployment]:
+    """All that production runs; tests that kill a part bring it back by `mend`."""
+    deployment = Deployment()
+    yield deployment
+    deployment.close()

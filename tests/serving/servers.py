@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,14 @@ class ProbeServer:
     process: "subprocess.Popen[bytes] | None" = None
 
     @classmethod
-    def make(cls, run: Path, workers: int = 1) -> "ProbeServer":
+    def make(cls, run: Path, workers: int = 1, shim: str = PROBE_SHIM) -> "ProbeServer":
         """Write all that is needed; a worker that is silent for some seconds is killed."""
         store = run / "store"
         store.mkdir()
         placement = Placement(store, workers)
         server = Server(f"unix:{run}/inference.sock", run, ("track",), placement)
         prepare(server)
-        (run / "models" / "track" / SHIM).write_text(PROBE_SHIM)
+        (run / "models" / "track" / SHIM).write_text(shim)
         path = run / "models" / "track" / CONFIG
         config = {**json.loads(path.read_text()), "responseTimeout": RESPONSE_TIMEOUT_S}
         path.write_text(json.dumps(config))
@@ -63,10 +64,9 @@ class ProbeServer:
 
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that are there, as the management API tells them."""
-        connection = UnixConnection(f"{self.server.run}/management.sock", 10.0)
-        connection.request("GET", "/models/track")
-        workers = json.loads(connection.getresponse().read())[0]["workers"]
-        connection.close()
+        with closing(UnixConnection(f"{self.server.run}/management.sock", 10.0)) as connection:
+            connection.request("GET", "/models/track")
+            workers = json.loads(connection.getresponse().read())[0]["workers"]
         return [worker["pid"] for worker in workers if worker["status"] == "READY"]
 
     def wait_for_workers(self, count: int = 1) -> list[int]:

@@ -1,0 +1,178 @@
+"""How many live sessions are served how fast, with the networks inside and behind TorchServe.
+
+    python -m tests.bench.live [--sessions 1,2,4,8,16,32,64] [--seconds 10] [--capacity]
+
+Closed loops send the next frame when the last is answered; open loops send at a fixed rate. Both
+arms run one after the other with the same weights, threads and pictures (640 x 480, one face), each
+with a Redis of its own; the bare predictor steps batches of decoded frames in this process.
+`--capacity` looks for the number of 25-fps sessions at a 95th percentile under 50 ms.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from websockets.asyncio.client import connect
+
+from handlers.torchserve.models import servable
+from handlers.torchserve.starting import threads_of
+from handlers.track import TrackHandler
+from handlers.wire import pack, unpack
+from tests.bench import arms, machine, tables
+from tests.bench.align import picture
+from tests.bench.loads import Tally, closed_align, closed_track, open_track
+from tests.serving.deployment import ROOT
+
+OPEN_HZ = 5.0
+LIVE_HZ, LIVE_P95_MS = 25.0, 50.0
+WARM_S = 2.0
+IDLE_SESSIONS = 200
+Load = Callable[[float, Tally], Coroutine[Any, Any, None]]
+
+
+async def measure(arm: arms.Arm, loads: list[Load], seconds: float) -> dict[str, Any]:
+    """Run all loads at once: a short while to warm up, then for the time that counts."""
+    await asyncio.gather(*(load(time.perf_counter() + WARM_S, Tally()) for load in loads))
+    tally, before, started = Tally(), machine.cpu_s(arm.pids), time.perf_counter()
+    await asyncio.gather(*(load(started + seconds, tally) for load in loads))
+    return tally.summary(time.perf_counter() - started, machine.cpu_s(arm.pids) - before)
+
+
+def sessions(arm: arms.Arm, image: bytes, count: int, rate_hz: float | None = None) -> list[Load]:
+    """So many tracked sessions, in closed loops or each at a rate."""
+    addresses = [f"{arm.service.live}/b{n}" for n in range(count)]
+    if rate_hz is None:
+        return [partial(closed_track, address, image) for address in addresses]
+    return [partial(open_track, address, image, rate_hz=rate_hz) for address in addresses]
+
+
+def mix(arm: arms.Arm, image: bytes, models: list[str]) -> list[Load]:
+    """Four tracked sessions, two of affect where it is served, and a client of photographs."""
+    loads = sessions(arm, image, 4)
+    if "affect" in models:
+        affect = arm.service.live.replace("/track", "/affect")
+        loads += [partial(closed_track, f"{affect}/b{n}", image) for n in range(2)]
+    return [*loads, partial(closed_align, f"{arm.service.base}/align", image)]
+
+
+async def run_arm(arm: arms.Arm, image: bytes, options: argparse.Namespace) -> dict[str, Any]:
+    """All loads of one arm."""
+    closed, opened = {}, {}
+    for count in options.sessions:
+        closed[count] = await measure(arm, sessions(arm, image, count), options.seconds)
+        opened[count] = await measure(arm, sessions(arm, image, count, OPEN_HZ), options.seconds)
+        print(arm.name, count, closed[count], file=sys.stderr)
+    mixed = await measure(arm, mix(arm, image, servable(options.model_store)), options.seconds)
+    return {
+        "cold_start_s": round(arm.cold_start_s, 1),
+        "closed": closed,
+        f"open_{OPEN_HZ:g}_hz": opened,
+        "mix": mixed,
+        "sessions_at_25_hz": await capacity(arm, image, options) if options.capacity else None,
+        "idle_session_kib": await idle_kib(arm, image),
+    }
+
+
+async def capacity(arm: arms.Arm, image: bytes, options: argparse.Namespace) -> int:
+    """The most sessions of 25 frames a second whose 95th percentile stays under 50 ms."""
+    fits, count = 0, 1
+    while True:
+        loads = sessions(arm, image, count, LIVE_HZ)
+        found = await measure(arm, loads, options.seconds)
+        late = found["dropped"] + found["errors"] > found["results"] / 100
+        if late or found.get("p95_ms", LIVE_P95_MS) >= LIVE_P95_MS:
+            return fits
+        fits, count = count, count + max(1, count // 4)
+
+
+async def idle_kib(arm: arms.Arm, image: bytes) -> float:
+    """Resident memory of the service process for each session that has had a frame and waits."""
+
+    async def open_sockets(prefix: str) -> list[Any]:
+        sockets = []
+        for n in range(IDLE_SESSIONS):
+            address = f"{arm.service.live}/{prefix}{n}"
+            socket = await connect(address, proxy=None, compression=None, ping_interval=None)
+            await socket.send(image)
+            await socket.recv()
+            sockets.append(socket)
+        return sockets
+
+    held = await open_sockets("first")
+    before = arm.service.memory_mb()
+    held += await open_sockets("second")
+    grown = arm.service.memory_mb() - before
+    await asyncio.gather(*(socket.close() for socket in held))
+    return round(grown * 1e6 / 1024 / IDLE_SESSIONS, 1)
+
+
+def bare(store: Path, image: bytes, counts: list[int], seconds: float) -> dict[int, float]:
+    """Frames a second of the handler alone, by how many sessions share a batch."""
+    handler, found = TrackHandler(store, "cuda" if torch.cuda.is_available() else "cpu"), {}
+    for count in counts:
+        states: list[bytes | None] = [None] * count
+        frames, started = 0, time.perf_counter()
+        while frames == 0 or time.perf_counter() - started < seconds:
+            if frames == count:  # the first step detects; it does not count
+                started, frames = time.perf_counter(), 0
+            replies = [unpack(reply) for reply in handler.handle(_rows(image, states))]
+            states = [reply["state"] for reply in replies]
+            frames += count
+        found[count] = round(frames / (time.perf_counter() - started), 2)
+    return found
+
+
+def _rows(image: bytes, states: list[bytes | None]) -> list[bytes]:
+    rows = []
+    for state in states:
+        row: dict[str, Any] = {"inputs": {"image": image, "time_s": 0.0}, "options": {}}
+        rows.append(pack(row if state is None else {**row, "state": state}))
+    return rows
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """The bare predictor, then both arms."""
+    image, _ = picture()
+    threads = options.threads or threads_of(len(servable(options.model_store)))
+    torch.set_num_threads(threads)
+    result: dict[str, Any] = {
+        "command": " ".join(["python -m tests.bench.live", *sys.argv[1:]]),
+        "machine": machine.describe(threads),
+        "bare_per_second": bare(options.model_store, image, options.sessions, options.seconds),
+    }
+    with arms.embedded(options.model_store, threads) as arm:
+        result["embedded"] = asyncio.run(run_arm(arm, image, options))
+    with arms.torchserve(options.model_store, threads, options.workers) as arm:
+        result["torchserve"] = asyncio.run(run_arm(arm, image, options))
+    return {**result, "bars": tables.bars(result)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    counts = [1, 2, 4, 8, 16, 32, 64]
+    parser.add_argument("--sessions", type=lambda text: [int(n) for n in text.split(",")])
+    parser.set_defaults(sessions=counts)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--threads", type=int, help="of each worker; default its share of cores")
+    parser.add_argument("--workers", type=int, default=1, help="of each model")
+    parser.add_argument("--capacity", action="store_true")
+    parser.add_argument("--model-store", type=Path, default=ROOT / "model_store")
+    parser.add_argument("--out", type=Path, default=ROOT / "tests/bench/results/live.json")
+    options = parser.parse_args()
+    result = run(options)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=2) + "\n")
+    table = tables.render(result)
+    options.out.with_suffix(".md").write_text(table)
+    print(table)
+
+
+if __name__ == "__main__":
+    main()
