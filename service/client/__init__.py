@@ -11,13 +11,15 @@
 Neither needs the networks nor the web framework of the service.
 """
 
-from service.client.blocking import BlockingSession, Countenance
+from service.client.blocking import BlockingAffectSession, BlockingSession, Countenance
 from service.client.calls import AsyncCountenance
 from service.client.errors import CallError, ProblemError, UnreachableError
-from service.client.live import LiveSession
+from service.client.live import AffectSession, LiveSession
 
 __all__ = [
+    "AffectSession",
     "AsyncCountenance",
+    "BlockingAffectSession",
     "BlockingSession",
     "CallError",
     "Countenance",

@@ -3,16 +3,19 @@
 That is what lets it be used where an event loop runs already, as in a notebook.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, BinaryIO, Generic, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from service.client.calls import AsyncCountenance, TrackAnswer
-from service.client.live import Frame, LiveSession
+from service.client.calls import AsyncCountenance
+from service.client.live import AffectSession, Frame, LiveSession
+from service.client.replies import AffectAnswer, AffectLine, TrackAnswer
+from service.clips.replies import AffectClipReply
 from service.schemas import AlignReply, Models, SessionInfo
+from service.streams.replies import ErrorInfo
 
 Reply = TypeVar("Reply")
 Result = TypeVar("Result")
@@ -36,6 +39,11 @@ class BlockingSession(Generic[Reply]):
         at: TracebackType | None,
     ) -> None:
         self._portal.call(self._session.__aexit__, kind, error, at)
+
+    @property
+    def complaints(self) -> Sequence[ErrorInfo]:
+        """What the service said of messages that have no reply of their own."""
+        return tuple(self._session.complaints)
 
     @property
     def reconnections(self) -> int:
@@ -70,6 +78,16 @@ class BlockingSession(Generic[Reply]):
         """The replies to everything that was sent so far."""
         while self._session.outstanding:
             yield self.receive()
+
+
+class BlockingAffectSession(BlockingSession[AffectAnswer]):
+    """An AffectSession whose methods wait."""
+
+    _session: AffectSession[AffectAnswer]
+
+    def hear(self, pcm: bytes, time_s: float) -> None:
+        """Send 16-bit little-endian mono PCM at 22 050 Hz; `time_s` is that of its first sample."""
+        self._portal.call(self._session.hear, pcm, time_s)
 
 
 class Countenance:
@@ -116,6 +134,24 @@ class Countenance:
     def end_tracking(self, session: str) -> None:
         """Let the service forget a session of `track` now."""
         self._call(lambda: self._client.end_tracking(session))
+
+    def affect(self, clip: BinaryIO, **how: Any) -> AffectClipReply:
+        """Valence and arousal over a clip; see AsyncCountenance.affect."""
+        return self._call(lambda: self._client.affect(clip, **how))
+
+    def affect_lines(self, clip: BinaryIO, **how: Any) -> Iterator[AffectLine]:
+        """The same as soon as it is known: the clip, its frames, a summary."""
+        lines = aiter(self._client.affect_lines(clip, **how))
+
+        async def next_line() -> AffectLine | None:
+            return await anext(lines, None)
+
+        while (line := self._call(next_line)) is not None:
+            yield line
+
+    def affect_live(self, session: str, **how: Any) -> BlockingAffectSession:
+        """A session that estimates valence and arousal; see AsyncCountenance.affect_live."""
+        return BlockingAffectSession(self._portal, self._client.affect_live(session, **how))
 
     def session(self, session: str) -> SessionInfo:
         """What the service keeps under a session's name."""

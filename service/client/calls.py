@@ -1,26 +1,32 @@
 """The asynchronous client: one method for each thing that a service does."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self, TypeVar
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, BinaryIO, Literal, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from pydantic import ValidationError as InvalidReply
-from websockets.asyncio.client import ClientConnection, connect
 
-from service.client.errors import ProblemError, UnreachableError, refusal
-from service.client.live import LiveSession
-from service.client.retries import Retries
+from service.client.dialing import Dial, given
+from service.client.errors import UnreachableError, refusal
+from service.client.live import AffectSession, LiveSession
+from service.client.replies import (
+    AffectAnswer,
+    AffectLine,
+    TrackAnswer,
+    read_affect,
+    read_line,
+    read_track,
+)
+from service.clips.replies import AffectClipReply
 from service.schemas import AlignReply, Models, SessionInfo
-from service.streams.replies import DroppedReply, ErrorReply, TrackReply
 
-TrackAnswer = TrackReply | DroppedReply | ErrorReply
 Corners = tuple[float, float, float, float]
 Checked = TypeVar("Checked", bound=BaseModel)
 
-MOST_REPLY_BYTES = 2**24
-_TRACK: TypeAdapter[TrackAnswer] = TypeAdapter(TrackAnswer)
+PIECE_BYTES = 2**18
 
 
 class AsyncCountenance:
@@ -40,10 +46,10 @@ class AsyncCountenance:
     ) -> None:
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._timeout_s = timeout_s
-        self._reconnect_s = reconnect_s
         self._http = httpx.AsyncClient(
             base_url=url, headers=self._headers, timeout=timeout_s, follow_redirects=False
         )
+        self._dial = Dial(self._http.base_url, self._headers, reconnect_s)
 
     async def __aenter__(self) -> Self:
         return self
@@ -113,7 +119,69 @@ class AsyncCountenance:
             "variant": variant,
             "drop": drop,
         }
-        return self._live(f"track/{_quoted(session)}", query, ahead)
+        return LiveSession(
+            self._dial.to(f"track/{_quoted(session)}", given(query)),
+            read_track,
+            self._dial.retries(),
+            ahead,
+            self._timeout_s,
+        )
+
+    def affect_live(
+        self,
+        session: str,
+        *,
+        variant: str | None = None,
+        min_face_px: int = 40,
+        drop: bool = False,
+        ahead: int = 2,
+    ) -> AffectSession[AffectAnswer]:
+        """A session that estimates valence and arousal from frames and, with `hear`, sound."""
+        query = {"variant": variant, "min_face_px": min_face_px, "drop": drop}
+        return AffectSession(
+            self._dial.to(f"affect/{_quoted(session)}", given(query)),
+            read_affect,
+            self._dial.retries(),
+            ahead,
+            self._timeout_s,
+        )
+
+    async def affect(
+        self,
+        clip: BinaryIO,
+        *,
+        rate_hz: float = 25.0,
+        variant: str | None = None,
+        min_face_px: int = 40,
+    ) -> AffectClipReply:
+        """Valence and arousal over a clip, pictures and sound or one of them; sent piece by piece.
+
+        `rate_hz` is how many frames a second are looked at, at most.
+        """
+        query = {"rate_hz": rate_hz, "variant": variant, "min_face_px": min_face_px}
+        how = _upload(clip, query, "application/json")
+        return self._checked(AffectClipReply, (await self._ask("POST", "affect", **how)).content)
+
+    async def affect_lines(
+        self,
+        clip: BinaryIO,
+        *,
+        rate_hz: float = 25.0,
+        variant: str | None = None,
+        min_face_px: int = 40,
+    ) -> AsyncIterator[AffectLine]:
+        """The same as soon as it is known: the clip, its frames, a summary."""
+        query = {"rate_hz": rate_hz, "variant": variant, "min_face_px": min_face_px}
+        how = _upload(clip, query, "application/x-ndjson")
+        try:
+            async with self._http.stream("POST", "affect", **how) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise refusal(response)
+                async for line in response.aiter_lines():
+                    yield read_line(line)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from error
 
     async def end_tracking(self, session: str) -> None:
         """Let the service forget a session of `track` now."""
@@ -132,7 +200,7 @@ class AsyncCountenance:
         self, path: str, query: Mapping[str, object], data: bytes, accept: str
     ) -> bytes:
         response = await self._ask(
-            "POST", path, params=_given(query), files={"image": data}, headers={"Accept": accept}
+            "POST", path, params=given(query), files={"image": data}, headers={"Accept": accept}
         )
         return response.content
 
@@ -144,23 +212,6 @@ class AsyncCountenance:
         if not response.is_success:
             raise refusal(response)
         return response
-
-    def _live(self, path: str, query: Mapping[str, object], ahead: int) -> LiveSession[TrackAnswer]:
-        address = self._http.base_url.join(path).copy_merge_params(_given(query))
-        scheme = "wss" if address.scheme == "https" else "ws"
-        url = str(address.copy_with(scheme=scheme))
-
-        async def open_socket() -> ClientConnection:
-            return await connect(
-                url,
-                additional_headers=self._headers,
-                compression=None,  # the frames are compressed already
-                max_size=MOST_REPLY_BYTES,
-                ping_interval=None,  # a reply that does not come tells more than a ping
-            )
-
-        retries = Retries(str(self._http.base_url), self._reconnect_s)
-        return LiveSession(open_socket, _read_track, retries, ahead, self._timeout_s)
 
     def _checked(self, kind: type[Checked], body: bytes) -> Checked:
         try:
@@ -175,17 +226,15 @@ class AsyncCountenance:
         return UnreachableError(f"no answer from {self._http.base_url}: {said}")
 
 
-def _read_track(text: str) -> TrackAnswer:
-    reply = _TRACK.validate_json(text)
-    if isinstance(reply, ErrorReply) and reply.sequence is None:
-        found = reply.error
-        raise ProblemError(found.type, found.title, found.status, found.detail)
-    return reply
+def _upload(clip: BinaryIO, query: Mapping[str, object], accept: str) -> dict[str, Any]:
+    """A request whose body is a file, read as it is sent."""
 
+    async def pieces() -> AsyncIterator[bytes]:
+        while piece := await asyncio.to_thread(clip.read, PIECE_BYTES):
+            yield piece
 
-def _given(query: Mapping[str, object]) -> dict[str, Any]:
-    """The parameters that are not None, for httpx to write into an address."""
-    return {name: value for name, value in query.items() if value is not None}
+    headers = {"Accept": accept, "Content-Type": "application/octet-stream"}
+    return {"params": given(query), "content": pieces(), "headers": headers}
 
 
 def _quoted(session: str) -> str:

@@ -11,7 +11,9 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from service.client.errors import close_refusal
 from service.client.retries import Retries
+from service.streams.affect_messages import SOUND
 from service.streams.messages import FRAME, HEADER
+from service.streams.replies import ErrorInfo
 
 Reply = TypeVar("Reply")
 Part = bytes | str
@@ -28,20 +30,22 @@ class LiveSession(Generic[Reply]):
     connection ends, another one goes on with the same session and what has no reply is sent again.
     Methods raise ProblemError for what the service refuses for good, such as a session that
     somebody else has taken, and UnreachableError when it does not come back. `reply_s` is how long
-    a reply may take before the connection counts as lost, in seconds.
+    a reply may take before the connection counts as lost, in seconds. `complaints` are what the
+    service said of messages that have no reply of their own, such as sound that came too late.
     """
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[ClientConnection]],
-        read: Callable[[str], Reply],
+        read: Callable[[str], Reply | ErrorInfo],
         retries: Retries,
         ahead: int = 2,
         reply_s: float = 30.0,
     ) -> None:
-        """Take how to connect, and how to read a reply: it raises ProblemError for others."""
+        """Take how to connect, and how to read what comes: a reply, or word of another message."""
         self.ahead = ahead
         self.reconnections = 0
+        self.complaints: deque[ErrorInfo] = deque(maxlen=MOST_ASIDE)
         self._connect = connect
         self._read = read
         self._retries = retries
@@ -78,7 +82,7 @@ class LiveSession(Generic[Reply]):
         """
         while self.unanswered >= self.ahead:
             self._replies.append(await self._next())
-        message = frame if time_s is None else HEADER.pack(FRAME, time_s) + frame
+        message = self._pack(frame, time_s)
         connected = self._socket is not None
         self._unanswered.append((*self._aside, message))
         self._aside.clear()
@@ -118,13 +122,18 @@ class LiveSession(Generic[Reply]):
         while self.outstanding:
             yield await self.receive()
 
+    def _pack(self, frame: bytes, time_s: float | None) -> bytes:
+        """A frame as it goes over the wire."""
+        return frame if time_s is None else HEADER.pack(FRAME, time_s) + frame
+
     async def _send_aside(self, part: Part) -> None:
         """Send what gets no reply: it belongs to the next frame, and is sent again with that."""
         self._aside.append(part)
         await self._write([part])
 
     async def _next(self) -> Reply:
-        reply = self._read(await self._read_text())
+        while isinstance(reply := self._read(await self._read_text()), ErrorInfo):
+            self.complaints.append(reply)
         self._unanswered.popleft()
         self._retries.succeeded()
         return reply
@@ -172,6 +181,23 @@ class LiveSession(Generic[Reply]):
             with suppress(TimeoutError):
                 async with asyncio.timeout(HANG_UP_S):
                     await socket.close()
+
+
+class AffectSession(LiveSession[Reply]):
+    """A live session that also hears; every frame has a time, and times increase.
+
+    A frame without bytes is a moment that nothing is seen of. One that was seen, but whose reply
+    was lost with the connection, is answered with an error of the type `invalid-time`.
+    """
+
+    async def hear(self, pcm: bytes, time_s: float) -> None:
+        """Send 16-bit little-endian mono PCM at 22 050 Hz; `time_s` is that of its first sample."""
+        await self._send_aside(HEADER.pack(SOUND, time_s) + pcm)
+
+    def _pack(self, frame: bytes, time_s: float | None) -> bytes:
+        if time_s is None:
+            raise ValueError("a frame of an affect session needs its time, in seconds")
+        return super()._pack(frame, time_s)
 
 
 async def _each(frames: AsyncIterable[Frame] | Iterable[Frame]) -> AsyncIterator[Frame]:

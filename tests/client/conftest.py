@@ -4,19 +4,21 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from service.server import Server, make_server
 from service.settings import Settings
+from tests.service.conftest import FakeInference
 from tests.service.counting import CountingTracker
 
 
 class RunningService:
     """A service on a thread of its own, on a port that it keeps when it is started again."""
 
-    def __init__(self, **options: object) -> None:
-        self.models = CountingTracker()
+    def __init__(self, models: FakeInference | None = None, **options: object) -> None:
+        self.models: Any = models or CountingTracker()
         self.options = options
         self.port = 0
         self.start()

@@ -172,6 +172,7 @@ async def test_it_works_where_an_event_loop_runs_already(service: RunningService
         assert client.align(frames(1)[0][0]).faces
 
 
+@pytest.mark.slow
 def test_the_client_needs_neither_networks_nor_web_framework() -> None:
     program = (
         "import sys, service.client\n"
