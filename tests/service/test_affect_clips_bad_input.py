@@ -176,7 +176,7 @@ async def test_a_damaged_middle_is_answered_as_far_as_it_goes(model, clip):
     body = reply.json()
     assert reply.status_code == 200
     assert body["clip"]["expected_frames"] == pytest.approx(100, abs=2)
-    assert 40 < body["clip"]["decoded_frames"]
+    assert body["clip"]["decoded_frames"] > 40
     assert len(body["frames"]) == body["clip"]["used_frames"]
     assert not body["clip"]["complete"]
 

@@ -11,14 +11,28 @@ from PIL import Image
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from service.app import create_app
+from service.clips.replies import AffectClipReply
+from service.inference import Answer, Question, Readiness
+from service.routes.affect_interface import CLIP_TYPES
 from service.routes.align_interface import RAW_TYPES
 from service.schemas import AlignReply, Models, ProblemBody, Ready, SessionInfo
 from service.settings import Settings
+from service.streams.affect_replies import AffectReply
 from service.streams.replies import TrackReply
 from tests.service.counting import CountingTracker
+from tests.service.feeling import AFFECT, CountingAffect
 
 HOST = {"Host": "localhost"}
-PUBLIC = (AlignReply, Models, ProblemBody, Ready, SessionInfo, TrackReply)
+PUBLIC = (
+    AffectClipReply,
+    AffectReply,
+    AlignReply,
+    Models,
+    ProblemBody,
+    Ready,
+    SessionInfo,
+    TrackReply,
+)
 BODIES = {body.__name__: body for body in PUBLIC}
 
 
@@ -32,8 +46,25 @@ def _pictures() -> st.SearchStrategy[bytes]:
 
 for media_type in RAW_TYPES:
     schemathesis.openapi.media_type(media_type, _pictures() | st.binary(max_size=100))
+for media_type in CLIP_TYPES:
+    schemathesis.openapi.media_type(media_type, st.binary(max_size=100))
 
-app = create_app(Settings(), CountingTracker())
+
+class Everything(CountingTracker):
+    """All three models, which only count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.affect = CountingAffect()
+
+    async def readiness(self) -> Readiness:
+        return await self.affect.readiness()
+
+    async def ask(self, model: str, question: Question) -> Answer:
+        return await (self.affect.ask if model == AFFECT else super().ask)(model, question)
+
+
+app = create_app(Settings(), Everything())
 schema = schemathesis.openapi.from_asgi("/openapi.json", app, headers=HOST)
 
 
