@@ -5,6 +5,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.functional import cross_entropy, l1_loss, softplus
 
 from handlers.networks.affect import AffectNetworks, Branch, with_quadrants
@@ -20,6 +21,7 @@ class Weighing:
     `words` is an auxiliary loss that the thesis does not have: the emotion words that the weak
     labels come from, told by a linear layer on C's features that is thrown away afterwards. They
     say more about one sample than correlations over a batch do.
+    `contest` is D's loss on true and made images: at 1 it drowned the quadrants in D's trunk.
     `judged` is the share of a batch on which G and D contend, `cycled` that on which G's output
     goes through G once more: both cost time, and neither needs every sample.
     """
@@ -27,6 +29,7 @@ class Weighing:
     words: float = 0.5
     quadrant: float = 0.5
     picture: float = 1.0
+    contest: float = 0.05
     adversarial: float = 0.02
     judged: float = 0.125
     cycle: float = 0.5
@@ -62,29 +65,29 @@ class LatentLearner(nn.Module):
             "picture": l1_loss(cleaned.float(), batch["clean"]),
         }
         rows = max(int(len(z) * weighing.judged), 1)
-        losses |= self._contest(batch["clean"][:rows], cleaned[:rows], judgement.realness[:rows])
+        losses |= self._contest(batch["clean"][:rows], cleaned[:rows])
         total = losses["affect"] + weighing.quadrant * losses["quadrant"]
         total = total + weighing.words * losses["words"]
-        total = total + weighing.picture * losses["picture"] + losses["judged"]
-        total = total + weighing.adversarial * losses.pop("fooled")
+        total = total + weighing.picture * losses["picture"]
+        total = total + weighing.contest * losses["judged"]
+        total = total + weighing.adversarial * losses["fooled"]
         if weighing.cycled:
             losses["cycle"] = self._cycle(batch["clean"], cleaned)
             total = total + weighing.cycle * losses["cycle"]
         return {"loss": total, **losses}
 
-    def _contest(self, real: Tensor, made: Tensor, realness: Tensor) -> Losses:
-        """D's loss on true and made images, and G's for being found out by `realness`.
-
-        Of G's loss its value behind a detached copy is taken away: what is left is zero and moves
-        G alone, not D towards believing G.
-        """
-        both = self.branch.discriminator(
-            torch.cat([real.to(made.dtype), made.detach()])
-        ).realness.float()
+    def _contest(self, real: Tensor, made: Tensor) -> Losses:
+        """D's loss on true and made images, and G's for being found out by a D that holds still."""
+        discriminator = self.branch.discriminator
+        real = real.to(made.dtype)
+        both: Tensor = discriminator(torch.cat([real, made.detach()])).realness.float()
         on_real, on_made = both.chunk(2)
-        judged = softplus(-on_real).mean() + softplus(on_made).mean()
-        fooled = softplus(-realness.float()).mean() - softplus(-on_made).mean()
-        return {"judged": judged, "fooled": fooled}
+        still = {name: value.detach() for name, value in discriminator.named_parameters()}
+        again = functional_call(discriminator, still, (torch.cat([real, made]),)).realness.float()
+        return {
+            "judged": softplus(-on_real).mean() + softplus(on_made).mean(),
+            "fooled": softplus(-again.chunk(2)[1]).mean(),
+        }
 
     def _cycle(self, clean: Tensor, cleaned: Tensor) -> Tensor:
         """The cycle loss of eq. 5.2: G's output, through G again, is the clean image still."""
