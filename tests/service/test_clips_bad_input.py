@@ -102,6 +102,22 @@ async def test_pictures_beyond_repair_leave_the_sound(tmp_path: Path) -> None:
     assert not clip.totals.complete
 
 
+@pytest.mark.parametrize(("frames", "read_on"), [(5, True), (0, False)])
+async def test_sound_of_an_unknown_coding_is_left_out_of_a_video(
+    frames: int, read_on: bool, tmp_path: Path
+) -> None:
+    path = write_clip(tmp_path / "clip.mkv", frames=frames, sound_s=0.5)
+    path.write_bytes(path.read_bytes().replace(b"A_FLAC", b"A_XLAC"))
+    if read_on:
+        clip, chunks = await read(path)
+        assert clip.info.sound is None
+        assert sum(len(chunk.frames) for chunk in chunks) == 5
+        assert clip.totals is not None
+        assert not clip.totals.complete
+    else:
+        assert (await refusal(path)).problem is Problem.UNSUPPORTED_CLIP
+
+
 async def test_an_unknown_coding_is_unsupported(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mkv", frames=5, sound_s=None)
     path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_XPEG4/ISO/XXX"))

@@ -159,6 +159,7 @@ async def test_memory_beyond_the_limit_is_a_named_error(tmp_path: Path) -> None:
     assert "32 MiB" in error.detail
 
 
+@pytest.mark.slow
 async def test_processor_time_beyond_the_limit_is_a_named_error(tmp_path: Path) -> None:
     path = write_repeated(tmp_path / "clip.avi", frames=400, size=(1920, 1080))
     error = await opening_failure(path, replace(LIMITS, cpu_s=1))

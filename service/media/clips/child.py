@@ -51,10 +51,11 @@ def _failure(error: Exception) -> ServiceError:
     return failure
 
 
-def _write(data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(1, view) :]
+def _write(buffers: list[bytes]) -> None:
+    for buffer in buffers:
+        view = memoryview(buffer)
+        while view:
+            view = view[os.write(1, view) :]
 
 
 def _needs_memory(limits: ClipLimits) -> ServiceError:

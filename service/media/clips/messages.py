@@ -1,6 +1,6 @@
-"""The child's messages to the service: length and msgpack, one of four kinds."""
+"""The child's messages to the service: what a clip declares, chunks, totals, or an error."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -21,22 +21,44 @@ Message = ClipInfo | ClipChunk | ClipTotals | ServiceError
 LENGTH_BYTES = 4
 
 
-def pack(message: Message) -> bytes:
-    """Write a message, its length in front."""
+def pack(message: Message) -> list[bytes]:
+    """Write a message as buffers that follow each other: length, msgpack, and pictures bare.
+
+    The msgpack ends with the sizes of the pictures, so that nobody copies these into it.
+    """
+    pictures: list[bytes] = []
+    kind, body = type(message).__name__, _body(message, pictures)
+    head: bytes = msgpack.packb([kind, body, [len(pixels) for pixels in pictures]])
+    return [len(head).to_bytes(LENGTH_BYTES, "little"), head, *pictures]
+
+
+def unpack(head: bytes) -> tuple[str, dict[str, Any], list[int]]:
+    """Read a message's msgpack: its kind, its body, and the sizes of the pictures behind it."""
+    kind, body, sizes = msgpack.unpackb(head)
+    return kind, body, sizes
+
+
+def build(kind: str, body: dict[str, Any], pictures: list[bytes]) -> Message:
+    """Make the message of what was unpacked and of the pictures behind it."""
+    if kind == ClipChunk.__name__:
+        return _chunk(body, iter(pictures))
+    return READERS[kind](body)
+
+
+def _body(message: Message, pictures: list[bytes]) -> dict[str, Any]:
+    """A message as a map; pictures go into the list, their sizes stay."""
     if isinstance(message, ServiceError):
         notes = list(getattr(message, "__notes__", []))
-        body = {"problem": message.problem.slug, "detail": message.detail, "notes": notes}
-        kind = "error"
-    else:
-        kind, body = type(message).__name__, asdict(message)
-    data: bytes = msgpack.packb([kind, body])
-    return len(data).to_bytes(LENGTH_BYTES, "little") + data
-
-
-def unpack(data: bytes) -> Message:
-    """Read a message without its length; raises KeyError, TypeError or ValueError for others."""
-    kind, body = msgpack.unpackb(data)
-    return READERS[kind](body)
+        return {"problem": message.problem.slug, "detail": message.detail, "notes": notes}
+    if not isinstance(message, ClipChunk):
+        return asdict(message)
+    shown = [frame.picture for frame in message.frames]
+    pictures += [picture.rgb for picture in shown if picture]
+    return {
+        "times_s": [frame.time_s for frame in message.frames],
+        "shapes": [picture and (picture.width, picture.height, picture.scale) for picture in shown],
+        "sound": message.sound and (message.sound.start, message.sound.pcm),
+    }
 
 
 def _error(body: Mapping[str, Any]) -> ServiceError:
@@ -51,12 +73,15 @@ def _info(body: dict[str, Any]) -> ClipInfo:
     return ClipInfo(**body, sound=SoundInfo(**sound) if sound else None)
 
 
-def _chunk(body: Mapping[str, Any]) -> ClipChunk:
-    frames = tuple(
-        ClipFrame(frame["time_s"], Picture(**frame["picture"]) if frame["picture"] else None)
-        for frame in body["frames"]
-    )
-    return ClipChunk(frames, ClipSound(**body["sound"]) if body["sound"] else None)
+def _chunk(body: Mapping[str, Any], pictures: Iterator[bytes]) -> ClipChunk:
+    frames = []
+    for time_s, shape in zip(body["times_s"], body["shapes"], strict=True):
+        picture = None
+        if shape:
+            width, height, scale = shape
+            picture = Picture(width, height, next(pictures), scale)
+        frames.append(ClipFrame(time_s, picture))
+    return ClipChunk(tuple(frames), ClipSound(*body["sound"]) if body["sound"] else None)
 
 
 def _totals(body: dict[str, Any]) -> ClipTotals:
@@ -64,8 +89,7 @@ def _totals(body: dict[str, Any]) -> ClipTotals:
 
 
 READERS: Mapping[str, Callable[[Any], Message]] = {
-    "error": _error,
+    "ServiceError": _error,
     "ClipInfo": _info,
-    "ClipChunk": _chunk,
     "ClipTotals": _totals,
 }

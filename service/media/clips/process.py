@@ -13,7 +13,7 @@ from typing import BinaryIO, Self
 from service.errors import Problem, ServiceError
 from service.media.clips.contents import Sampling
 from service.media.clips.limits import ClipLimits
-from service.media.clips.messages import LENGTH_BYTES, Message, unpack
+from service.media.clips.messages import LENGTH_BYTES, Message, build, unpack
 
 ROOT = Path(__file__).resolve().parents[3]
 CHILD = "service.media.clips.child"
@@ -22,9 +22,10 @@ ENVIRONMENT = {
     "PYTHONPATH": str(ROOT),
     "PYTHONDONTWRITEBYTECODE": "1",
     "MALLOC_ARENA_MAX": "2",
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
 }
 PIPE_BYTES = 2**20
-MOST_MESSAGE_BYTES = 256 * 2**20
+MOST_BYTES = 256 * 2**20
 
 
 class ClipProcess:
@@ -57,7 +58,7 @@ class ClipProcess:
         """The next message; raises ServiceError for the child's errors, its death and silence."""
         try:
             async with asyncio.timeout(self._limits.stall_s):
-                message = unpack(await self._read())
+                message = await self._read()
         except TimeoutError:
             raise ServiceError(
                 Problem.CLIP_TOO_COSTLY,
@@ -75,13 +76,16 @@ class ClipProcess:
             self._process.kill()
         await self._process.wait()
 
-    async def _read(self) -> bytes:
+    async def _read(self) -> Message:
+        length = int.from_bytes(await self._bytes(LENGTH_BYTES), "little")
+        kind, body, sizes = unpack(await self._bytes(length))
+        return build(kind, body, [await self._bytes(size) for size in sizes])
+
+    async def _bytes(self, count: int) -> bytes:
         stdout = self._process.stdout
-        assert stdout is not None
-        length = int.from_bytes(await stdout.readexactly(LENGTH_BYTES), "little")
-        if length > MOST_MESSAGE_BYTES:
+        if stdout is None or count > MOST_BYTES:
             raise ServiceError(Problem.INTERNAL, "the clip's reader failed")
-        return await stdout.readexactly(length)
+        return await stdout.readexactly(count)
 
     def _why_ended(self, code: int) -> ServiceError:
         if code == -signal.SIGXCPU:

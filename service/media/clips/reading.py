@@ -45,8 +45,10 @@ class Reading:
         self._declared_s = max((s for s in lengths if s is not None), default=None)
         if self._declared_s is not None and self._declared_s > limits.duration_s:
             raise too_long(limits, self._declared_s)
-        self._lacks_pictures = self._pictures is not None and not self._pictures.found
-        if self._lacks_pictures:
+        lacks_sound = self._sound is None and len(container.streams.audio) > 0
+        lacks_pictures = self._pictures is not None and not self._pictures.found
+        self._lacks = lacks_sound or lacks_pictures
+        if lacks_pictures:
             self._pictures = None
         if not self._pictures and not (self._sound and self._sound.reaches(0)):
             raise ServiceError(
@@ -91,7 +93,7 @@ class Reading:
             decoded_sound_s=sound.decoded_s if sound else None,
             duration_s=max(ends),
             damages=damages,
-            complete=not (damages or self._lacks_pictures) and _is_whole(pictures, sound),
+            complete=not (damages or self._lacks) and _is_whole(pictures, sound),
         )
 
     def _ticks(self) -> Iterator[ClipFrame]:
@@ -112,11 +114,18 @@ def _open_pictures(
 def _open_sound(
     container: InputContainer, limits: ClipLimits, pictures: Pictures | None
 ) -> Sound | None:
-    stream = container.streams.best("audio")
-    if stream is None:
+    """The main sound track that can be read, if any; without pictures there has to be one."""
+    tracks = [container.streams.best("audio"), *container.streams.audio]
+    tracks = [track for track in tracks if track is not None]
+    readable = [track for track in tracks if track.codec_context is not None]
+    if tracks and not readable and pictures is None:
+        raise ServiceError(
+            Problem.UNSUPPORTED_CLIP, "its sound is coded in a way that is not read here"
+        )
+    if not readable:
         return None
-    zero_s = pictures.zero_s if pictures and pictures.found else start_s(container, stream)
-    return Sound(container, stream, limits, zero_s)
+    zero_s = pictures.zero_s if pictures and pictures.found else start_s(container, readable[0])
+    return Sound(container, readable[0], limits, zero_s)
 
 
 def _groups(frames: Iterator[ClipFrame]) -> Iterator[list[ClipFrame]]:

@@ -7,7 +7,6 @@ import av
 from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 
-from service.errors import Problem, ServiceError
 from service.media.clips.contents import RATE_HZ, ClipSound, SoundInfo
 from service.media.clips.decoding import Damages, decode, duration_s
 from service.media.clips.limits import ClipLimits
@@ -24,10 +23,6 @@ class Sound:
         self, container: InputContainer, stream: Any, limits: ClipLimits, zero_s: float
     ) -> None:
         context = stream.codec_context
-        if context is None:
-            raise ServiceError(
-                Problem.UNSUPPORTED_CLIP, "its sound is coded in a way that is not read here"
-            )
         context.thread_count = 1
         self.declared_s = duration_s(container, stream)
         self.info = SoundInfo(

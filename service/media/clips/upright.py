@@ -80,7 +80,7 @@ class Upright:
                 format=frame.format,
                 time_base=frame.time_base,
             ),
-            graph.add("scale", f"{width}:{height}:flags=area+accurate_rnd+full_chroma_int"),
+            graph.add("scale", f"{width}:{height}:flags=area+full_chroma_int"),
             graph.add("format", "pix_fmts=rgb24"),
             *(graph.add(name, "0" if name == "transpose" else None) for name in turn.filters()),
             graph.add("buffersink"),
