@@ -69,7 +69,9 @@ COPY --from=service-needs /opt/venv /opt/venv
 COPY --from=code /opt/countenance /opt/countenance
 # Where volumes with keys and with the address of Redis go; they take over the owner.
 RUN install --directory --owner=10001 --group=10001 --mode=0700 \
-        /var/lib/countenance/keys /var/lib/countenance/redis
+        /var/lib/countenance/keys /var/lib/countenance/redis \
+    && install --directory --owner=10001 --group=10001 --mode=0755 \
+        /var/lib/countenance/monitoring
 USER 10001:10001
 ENV COUNTENANCE_HOST=0.0.0.0 \
     COUNTENANCE_PORT=8000

@@ -1,5 +1,6 @@
 """Which requests come in at all, told by their head: Host, forwarding headers and Origin."""
 
+import ipaddress
 import re
 from urllib.parse import urlsplit
 
@@ -33,7 +34,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         try:
-            self._check(Headers(scope=scope))
+            self._check(Headers(scope=scope), scope)
         except ServiceError as error:
             if scope["type"] == "websocket":
                 code, reason = error.problem.close_code, error.problem.slug
@@ -43,17 +44,18 @@ class Gate:
             return
         await self._app(scope, receive, send)
 
-    def _check(self, headers: Headers) -> None:
-        host = self._check_host(headers)
+    def _check(self, headers: Headers, scope: Scope) -> None:
+        host = self._check_host(headers, scope)
         self._check_forwarded(headers)
         self._check_origin(headers, host)
 
-    def _check_host(self, headers: Headers) -> re.Match[str]:
+    def _check_host(self, headers: Headers, scope: Scope) -> re.Match[str]:
         given = headers.getlist("host")
         match = HOST.fullmatch(given[0]) if len(given) == 1 else None
         if match is None:
             raise ServiceError(Problem.INVALID_HOST, "one Host header, name[:port], is needed")
-        if not any(host_matches(match["name"], allowed) for allowed in self._settings.hosts):
+        known = any(host_matches(match["name"], allowed) for allowed in self._settings.hosts)
+        if not known and not is_own_address(match["name"], scope):
             raise ServiceError(
                 Problem.INVALID_HOST,
                 f"{match['name']!r} is not a name of this service; "
@@ -91,6 +93,19 @@ def host_matches(name: str, allowed: str) -> bool:
     if allowed.startswith("*."):
         return name.endswith(allowed[1:])
     return allowed in ("*", name)
+
+
+def is_own_address(name: str, scope: Scope) -> bool:
+    """Whether a host name is the very address that the connection came in at.
+
+    Such a name has not been looked up, so that nobody can have rebound it.
+    """
+    literal = name.strip("[]")
+    try:
+        ipaddress.ip_address(literal)
+    except ValueError:
+        return False
+    return literal == (scope.get("server") or ("",))[0]
 
 
 def same_site(origin: str, host: re.Match[str]) -> bool:

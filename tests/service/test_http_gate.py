@@ -31,6 +31,35 @@ async def test_forwarded_requests_are_refused_without_keys_and_taken_with_them(
 
 
 @pytest.mark.parametrize(
+    ("server", "host", "status"),
+    [
+        ("10.0.0.5", "10.0.0.5:8000", 200),
+        ("fd00::5", "[fd00::5]", 200),
+        ("10.0.0.5", "10.0.0.6:8000", 400),
+        ("evil.example", "evil.example", 400),
+        (None, "10.0.0.5", 400),
+    ],
+)
+async def test_the_address_that_was_connected_to_is_a_name_too(inference, server, host, status):
+    app = create_app(Settings(), inference)
+    sent: list[dict] = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/health/live",
+        "query_string": b"",
+        "headers": [(b"host", host.encode())],
+        "server": None if server is None else (server, 8000),
+    }
+    await app(scope, None, send)
+    assert sent[0]["status"] == status
+
+
+@pytest.mark.parametrize(
     ("host", "status"),
     [
         ("localhost", 200),

@@ -14,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
-from service.security import load_keys
+from service.security import hash_key, load_keys
 from service.sessions.base import Address, Outcome, Session
 from service.sessions.redis import RedisStore
 from service.settings import Settings
@@ -45,8 +45,9 @@ def test_the_files_fit_the_specification_with_and_without_a_gpu(compose):
 
 def test_only_the_service_is_published_and_only_here(compose):
     services = compose["services"]
-    assert [name for name, service in services.items() if "ports" in service] == ["service"]
-    assert services["service"]["ports"] == ["127.0.0.1:8000:8000"]
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert services["grafana"]["profiles"] == ["monitoring"]
+    assert published == {"service": ["127.0.0.1:8000:8000"], "grafana": ["127.0.0.1:3000:3000"]}
 
 
 def test_models_and_redis_reach_only_the_service(compose):
@@ -114,7 +115,7 @@ def test_the_example_of_the_environment_names_every_variable_with_its_default():
 @pytest.fixture
 def made(compose, short) -> tuple[Path, str]:
     """What the script of `setup` makes on its first run, and what it says."""
-    for name in ("keys", "redis"):
+    for name in ("keys", "redis", "monitoring"):
         (short / name).mkdir()
     return short, run_setup(compose, short)
 
@@ -135,8 +136,11 @@ def run_setup(compose: dict[str, Any], folder: Path) -> str:
 @pytest.mark.slow
 def test_the_first_start_makes_a_key_and_tells_it_once(compose, made):
     folder, told = made
-    (entry,) = load_keys(folder / "keys" / "keys.toml")
+    entry, monitoring = load_keys(folder / "keys" / "keys.toml")
     assert entry.principal == "first"
+    key = (folder / "monitoring" / "key").read_text().strip()
+    assert (monitoring.sha256, monitoring.max_sockets) == (hash_key(key), 0)
+    assert key not in told
     assert "cnt_" in told
     assert "cnt_" not in (folder / "keys" / "keys.toml").read_text()
     before = (folder / "redis" / "url").read_text()
