@@ -49,6 +49,7 @@ def evaluate_affect(
         options = evaluate.AffectOptions(
             data=data,
             stores=tuple(model_store or (settings.model_store,)),
+            tracker_store=settings.model_store,
             rows=tuple(row or ()),
             layout=layout,
             limit=limit,

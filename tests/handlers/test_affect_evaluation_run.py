@@ -23,7 +23,7 @@ from handlers.evaluation.affect.evaluate import (
     evaluate_affect,
     units_of,
 )
-from handlers.evaluation.affect.figures import models_shown
+from handlers.evaluation.affect.figures import models_shown, write_scatter, write_timeline
 from handlers.evaluation.affect.made import HEALTHY, Studio
 from handlers.evaluation.affect.published import affect_portions, affect_tables
 from handlers.evaluation.affect.report import AffectReport
@@ -32,6 +32,7 @@ from handlers.evaluation.affect.running import run
 from handlers.evaluation.affect.sets import Material, find_layout, read_material
 from handlers.evaluation.affect.tables import show
 from handlers.evaluation.affect.traces import Trace
+from handlers.evaluation.affect.writing import write_timelines
 from handlers.networks.affect import VARIANTS, build, variant
 from handlers.predictors.affect_estimator import Estimator
 from handlers.processing.mel import RATE_HZ
@@ -179,21 +180,42 @@ def test_a_model_that_can_use_nothing_is_left_out_and_said() -> None:
     assert "Left out: Au-De" in text(report)
 
 
-def test_files_and_pictures_are_written(tmp_path: Path) -> None:
-    measured(["vi-des", "avi-gas"], material(), AffectOptions(Path(), out=tmp_path, plots=1))
+def test_the_report_is_written_as_json_csv_and_text(tmp_path: Path) -> None:
+    measured(["vi-des"], material(whole=True), AffectOptions(Path(), out=tmp_path))
     report = json.loads((tmp_path / "report.json").read_text())
-    assert {row["name"] for row in report["rows"]} == {"vi-des", "avi-gas"}
+    assert [row["name"] for row in report["rows"]] == ["vi-des"]
     assert report["rows"][0]["mean"]["average"].keys() == {"rmse", "cor", "ccc", "icc"}
     assert report["published"][0]["mark"] == "not comparable"
     lines = (tmp_path / "moments.csv").read_text().splitlines()
-    assert len(lines) == 1 + 2 * 7
+    assert len(lines) == 1 + 2
     assert lines[0].endswith("gate,attention_spread")
     assert "As Table 7.1" in (tmp_path / "report.txt").read_text()
-    for name in ("scatter.png", "timeline-one.png"):
-        picture = cv2.imread(str(tmp_path / name))
-        assert picture is not None
-        assert picture.std() > 5
-    assert not (tmp_path / "timeline-other.png").exists()
+    assert not list(tmp_path.glob("timeline*"))
+
+
+def test_a_timeline_is_drawn_with_what_there_is(tmp_path: Path) -> None:
+    given = material()
+    models = {name: {"all": run(estimator(name), given.clips)} for name in ("vi-de", "avi-gas")}
+    write_timelines(models, given, tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["timeline-one.png"]
+    drawn = cv2.imread(str(tmp_path / "timeline-one.png"))
+    blind = LabelledClip("dark", {}, np.arange(3) / 5, np.zeros((3, 2), np.float32), [None] * 3)
+    write_timeline(blind, {"vi-de": run(estimator("vi-de"), [blind])[0]}, tmp_path / "dark.png")
+    bare = cv2.imread(str(tmp_path / "dark.png"))
+    assert drawn is not None
+    assert bare is not None
+    assert drawn.std() > 5
+    assert bare.shape[0] < drawn.shape[0]
+
+
+def test_a_scatter_has_a_column_a_model(tmp_path: Path) -> None:
+    units = {"all": run(estimator("vi-de"), [clip("one")])}
+    write_scatter({"vi-de": units}, tmp_path / "one.png")
+    write_scatter({"vi-de": units, "vi": units}, tmp_path / "two.png")
+    one, two = (cv2.imread(str(tmp_path / name)) for name in ("one.png", "two.png"))
+    assert one is not None
+    assert two is not None
+    assert two.shape[1] > 1.5 * one.shape[1]
 
 
 def test_stores_are_asked_for_what_all_of_them_have(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """`countenance evaluate affect`: the served affect models over labelled clips, to a report."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
-from handlers.evaluation.affect.figures import models_shown, write_scatter, write_timeline
 from handlers.evaluation.affect.measuring import Measured, Unit, measure
 from handlers.evaluation.affect.published import affect_portions, affect_tables
 from handlers.evaluation.affect.report import (
@@ -17,13 +15,11 @@ from handlers.evaluation.affect.report import (
     compare,
     portions,
     row_of,
-    write_json,
-    write_moments_csv,
 )
 from handlers.evaluation.affect.rows import PRINTED, Rack, is_row
-from handlers.evaluation.affect.sets import AUTO, Material, read_material
-from handlers.evaluation.affect.tables import show
-from handlers.evaluation.affect.traces import Units
+from handlers.evaluation.affect.sets import AUTO, Following, Material, read_material
+from handlers.evaluation.affect.writing import publish
+from handlers.evaluation.track_rows import Follower, Shelf
 
 if TYPE_CHECKING:
     from handlers.predictors.affect_estimator import Estimator
@@ -40,6 +36,7 @@ class AffectOptions:
         data: a folder in one of the layouts that `sets` reads.
         stores: model stores. Several are of as many seeds, whose mean is reported; with `by_fold`
             each was trained without the fold that it is measured on.
+        tracker_store: where the tracker is that follows faces in recordings.
         rows: variants by the names of their folders; none stands for all that are in every store.
         limit: at most so many clips, spread evenly over the set.
         harm: also with a modality destroyed or degraded, where the data has both.
@@ -48,6 +45,7 @@ class AffectOptions:
 
     data: Path
     stores: tuple[Path, ...] = (Path("model_store"),)
+    tracker_store: Path = Path("model_store")
     rows: tuple[str, ...] = ()
     layout: str = AUTO
     limit: int | None = None
@@ -67,7 +65,8 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
     """
     racks = [Rack(store, options.device) for store in options.stores]
     names, left_out = choose_rows(options.rows, [rack.rows() for rack in racks])
-    material = read_material(options.data, options.layout, options.limit)
+    following = Following(one_context(racks[0].contexts(names)), lambda: tracker(options))
+    material = read_material(options.data, options.layout, options.limit, following)
     by_store = dict(zip(options.stores, racks, strict=True))
     return evaluate(
         options,
@@ -77,6 +76,23 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
         left_out=left_out,
         weights={str(store): rack.weights for store, rack in by_store.items()},
     )
+
+
+def one_context(contexts: set[float]) -> float:
+    """The width of crops that all rows share. Raises ValueError where they differ."""
+    if len(contexts) > 1:
+        said = ", ".join(map(str, sorted(contexts)))
+        raise ValueError(f"the rows read crops of different widths ({said}): ask for some alone")
+    return next(iter(contexts), 1.25)
+
+
+def tracker(options: AffectOptions) -> Follower:
+    """DCRT of the tracker's store. Raises ValueError where it has none."""
+    shelf = Shelf(options.tracker_store, options.device)
+    served = [name for name in shelf.rows() if name.startswith("DCRT-")]
+    if not served:
+        raise ValueError(f"{options.tracker_store}: holds no DCRT to follow faces with")
+    return shelf.follower(served[0])
 
 
 def evaluate(
@@ -104,7 +120,7 @@ def evaluate(
         )
     absent = {**(left_out or {}), **found.left_out}
     report = report_of(material, units, found, options.seed, absent, weights or {})
-    publish(report, found.models, material, options, console or Console())
+    publish(report, found.models, material, options.out, options.plots, console or Console())
     return report
 
 
@@ -137,48 +153,6 @@ def report_of(
         published=tuple(table for table in affect_tables() if beside(table.data)),
         published_portions=tuple(table for table in affect_portions() if beside(table.data)),
     )
-
-
-def publish(
-    report: AffectReport,
-    models: Mapping[str, Units],
-    material: Material,
-    options: AffectOptions,
-    console: Console,
-) -> None:
-    """Tables on the console; with an output folder also JSON, CSV and PNGs there."""
-    show(report, console)
-    if options.out is None:
-        return
-    options.out.mkdir(parents=True, exist_ok=True)
-    write_json(report, options.out / "report.json")
-    write_moments_csv(models, options.out / "moments.csv")
-    with (options.out / "report.txt").open("w", encoding="utf-8") as file:
-        show(report, Console(file=file, width=220))
-    if models:
-        write_scatter(models, options.out / "scatter.png")
-        write_timelines(models, material, options.out, options.plots)
-    console.print(f"Written to {options.out}")
-
-
-def write_timelines(models: Mapping[str, Units], material: Material, out: Path, count: int) -> None:
-    """`timeline-<clip>.png` of the first clips in time, by the first fold's or seed's models."""
-    unit = next(iter(next(iter(models.values()))))
-    shown = [clip for clip in material.clips if len(clip.times_s) > 1 and not material.whole]
-    for clip in shown[:count]:
-        traces = {
-            name: trace
-            for name in models_shown(list(models))
-            for trace in models[name][unit]
-            if trace.clip == clip.name
-        }
-        if traces:
-            write_timeline(clip, traces, out / f"timeline-{file_name(clip.name)}.png")
-
-
-def file_name(clip: str) -> str:
-    """A clip's name as part of a file's."""
-    return re.sub(r"[^\w.-]+", "-", clip)
 
 
 def units_of(material: Material, options: AffectOptions) -> list[Unit]:

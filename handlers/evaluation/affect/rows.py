@@ -93,3 +93,10 @@ class Rack:
         estimator, checkpoint = load_estimator(self.store / name, self.device)
         self.weights[name] = checkpoint.sha256
         return estimator
+
+    def contexts(self, names: Sequence[str]) -> set[float]:
+        """How wide crops are over the landmarks' box, of the rows that look at a face."""
+        from handlers.checkpoint import load_checkpoint
+
+        found = (load_checkpoint(self.store / name).config for name in names)
+        return {float(config["context"]) for config in found if "context" in config}

@@ -1,8 +1,10 @@
 """Folders of labelled faces, utterances or recordings to the clips that models are measured on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -17,16 +19,44 @@ from handlers.evaluation.affect.made import (
     crop_of,
     test_utterances,
 )
+from handlers.evaluation.affect.recordings import clip_of, picture_clip
 from handlers.processing.mel import RATE_HZ
+from handlers.training.datasets.affect.afew_va import read_afew_va
+from handlers.training.datasets.affect.aff_wild2 import read_aff_wild2
+from handlers.training.datasets.affect.affectnet import read_affectnet
 from handlers.training.datasets.affect.clips import Plot
 from handlers.training.datasets.affect.ferplus import read_ferplus
+from handlers.training.datasets.affect.folds import subject_folds
 from handlers.training.datasets.affect.ravdess import NAME
+from handlers.training.datasets.affect.recola import read_recola
+from handlers.training.datasets.affect.records import Recording
+from handlers.training.datasets.affect.semaine import read_semaine
+from handlers.training.datasets.affect.sewa import read_sewa
 from handlers.training.datasets.affect.sound import read_mono
 
-AUTO, FERPLUS, RAVDESS, MADE = "auto", "ferplus", "ravdess", "made"
-LAYOUTS = (FERPLUS, RAVDESS, MADE)
+if TYPE_CHECKING:
+    from handlers.evaluation.track_rows import Follower
+
+Thing = TypeVar("Thing")
+
+AUTO, FERPLUS, RAVDESS, MADE, AFFECTNET = "auto", "ferplus", "ravdess", "made", "affectnet"
+RECORDED: Mapping[str, Callable[[Path], list[Recording]]] = {
+    "sewa": read_sewa,
+    "semaine": read_semaine,
+    "afew-va": read_afew_va,
+    "aff-wild2": partial(read_aff_wild2, part="Validation_Set"),
+    "recola": read_recola,
+}
+PUBLISHED = {
+    "sewa": "SEWA",
+    "semaine": "SEMAINE",
+    "afew-va": "AFEW-VA",
+    "aff-wild2": "Aff-Wild2",
+}
+LAYOUTS = (FERPLUS, RAVDESS, MADE, AFFECTNET, *RECORDED)
 MADE_CLIPS, HEALTHY_CLIPS = 24, 12
 UTTERANCE_RATE_HZ = 5.0
+FOLDS = 5
 
 WEAK = "Labels are weak: places of emotion words on the circumplex, not what anybody annotated."
 
@@ -54,7 +84,21 @@ class Material:
     note: str = WEAK
 
 
-def read_material(root: Path, layout: str = AUTO, limit: int | None = None) -> Material:
+@dataclass(frozen=True)
+class Following:
+    """How faces are found in recordings without landmarks: by which tracker, and how wide a crop
+    is over the landmarks' box."""
+
+    context: float = 1.25
+    tracker: "Callable[[], Follower] | None" = None
+
+
+def read_material(
+    root: Path,
+    layout: str = AUTO,
+    limit: int | None = None,
+    following: Following | None = None,
+) -> Material:
     """A folder in one of the layouts; at most `limit` clips, spread evenly.
 
     Raises ValueError for an unknown layout, and where nothing of it is there.
@@ -66,6 +110,11 @@ def read_material(root: Path, layout: str = AUTO, limit: int | None = None) -> M
         return _ravdess(root, limit)
     if name == MADE:
         return _made(root, limit)
+    if name == AFFECTNET:
+        pictures = spread(read_affectnet(root), limit)
+        return Material("AffectNet", [picture_clip(one) for one in pictures], note="")
+    if name in RECORDED:
+        return _recorded(name, root, limit, following or Following())
     raise ValueError(f"layout {name!r} is unknown: one of {', '.join(LAYOUTS)}")
 
 
@@ -80,18 +129,31 @@ def find_layout(root: Path) -> str:
     raise ValueError(f"{root}: none of the layouts {', '.join(LAYOUTS)}; name one")
 
 
-def spread(clips: Sequence[LabelledClip], limit: int | None) -> Sequence[LabelledClip]:
+def spread(things: Sequence[Thing], limit: int | None) -> Sequence[Thing]:
     """All, or `limit` of them at even distances."""
-    if limit is None or limit >= len(clips):
-        return clips
-    return [clips[i * len(clips) // limit] for i in range(limit)]
+    if limit is None or limit >= len(things):
+        return things
+    return [things[i * len(things) // limit] for i in range(limit)]
+
+
+def _recorded(name: str, root: Path, limit: int | None, following: Following) -> Material:
+    """Recordings with their faces followed, and the folds of the people in them."""
+    recordings = spread(RECORDED[name](root), limit)
+    tracker = None
+    if following.tracker is not None and any(one.landmarks is None for one in recordings):
+        tracker = following.tracker()
+    clips = [clip_of(one, following.context, tracker) for one in recordings]
+    people = [one.person for one in recordings]
+    folds: list[list[LabelledClip]] = []
+    if len(set(people)) >= FOLDS:
+        folds = [[clips[i] for i in places] for places in subject_folds(people, FOLDS)]
+    data = PUBLISHED.get(name)
+    return Material(data or name.upper(), clips, folds, sets=(data,) if data else (), note="")
 
 
 def _ferplus(root: Path, limit: int | None) -> Material:
     faces = read_ferplus(root, TEST_PART)
-    chosen = range(len(faces))
-    if limit is not None and limit < len(faces):
-        chosen = range(0, len(faces), -(-len(faces) // limit))
+    chosen = spread(range(len(faces)), limit)
     clips = [
         LabelledClip(
             f"face-{i:05}", {}, np.zeros(1), faces.labels[i : i + 1], [crop_of(faces.images[i])]
@@ -102,11 +164,8 @@ def _ferplus(root: Path, limit: int | None) -> Material:
 
 
 def _ravdess(root: Path, limit: int | None) -> Material:
-    spoken = test_utterances(root)
-    if limit is not None and limit < len(spoken):
-        spoken = [spoken[i * len(spoken) // limit] for i in range(limit)]
     clips = []
-    for one in spoken:
+    for one in spread(test_utterances(root), limit):
         samples = read_mono(one.path)
         times = np.arange(0, len(samples) / RATE_HZ, 1 / UTTERANCE_RATE_HZ)
         label = np.array([[one.valence, one.arousal]], np.float32)

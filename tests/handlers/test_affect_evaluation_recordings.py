@@ -1,0 +1,151 @@
+"""Recordings become clips: frames at their times, labels between times, faces where they are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from handlers.evaluation.affect.evaluate import one_context
+from handlers.evaluation.affect.recordings import (
+    VideoFaces,
+    clip_of,
+    labels_at,
+    picture_clip,
+    sound_in,
+)
+from handlers.evaluation.affect.sets import Following, read_material
+from handlers.predictors.tracking_options import TrackingOptions
+from handlers.predictors.tracking_results import FrameResult, Status, TrackedFace
+from handlers.predictors.tracking_state import SessionState
+from handlers.processing.mel import RATE_HZ
+from handlers.training.datasets.affect.records import AffectPicture, Recording
+from handlers.training.datasets.video import Video
+
+Floats = NDArray[np.float32]
+SIDE, RATE = 64, 50.0
+
+
+def write_video(path: Path, frames: int = 20, rate: float = RATE) -> None:
+    """A video whose brightness counts its frames, ten a frame."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, (SIDE, SIDE))
+    for index in range(frames):
+        writer.write(np.full((SIDE, SIDE, 3), 10 * index, np.uint8))
+    writer.release()
+
+
+@dataclass
+class Anywhere:
+    """Follows a face that is always in one place, but for the fourth step."""
+
+    options: TrackingOptions = TrackingOptions()
+    name: str = "DCRT-4"
+    steps: int = 0
+
+    @property
+    def predictor(self) -> "Anywhere":
+        return self
+
+    def step(self, frames: Any, states: Any, options: Any) -> list[tuple[FrameResult, Any]]:
+        self.steps += 1
+        box = np.array([8, 8, 40, 40], np.float32)
+        status = Status.LOST if self.steps == 4 else Status.TRACKING
+        face = TrackedFace(1, status, box, None, 0.9, None, None)
+        return [(FrameResult(self.steps, (face,)), SessionState(self.steps))]
+
+
+def recording(media: Path, landmarks: Floats | None = None, **given: Any) -> Recording:
+    times = np.array([0.1, 0.2, 0.3])
+    labels = np.array([[0.0, 0.2], [0.4, 0.2], [0.4, -0.2]], np.float32)
+    return Recording(media, "Ada", times, labels, landmarks, **given)
+
+
+def test_a_video_is_looked_at_25_times_a_second_by_its_own_clock(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.avi")
+    follower = Anywhere()
+    clip = clip_of(recording(tmp_path / "a.avi"), 1.0, follower)  # type: ignore[arg-type]
+    assert clip.times_s.tolist() == pytest.approx([i / 25 for i in range(8)])
+    assert follower.steps == 8
+    assert clip.people == {"person": "Ada"}
+    assert clip.pcm is None
+    shades = [None if face is None else round(float(face.mean()), -1) for face in clip.faces]
+    assert shades == [0, 20, 40, None, 80, 100, 120, 140]
+
+
+def test_labels_lie_between_the_annotated_ones_and_nowhere_else(tmp_path: Path) -> None:
+    found = labels_at(np.array([0.0, 0.05, 0.15, 0.25, 0.35, 0.6]), recording(tmp_path))
+    assert found[2].tolist() == pytest.approx([0.2, 0.2])
+    assert found[3].tolist() == pytest.approx([0.4, 0.0])
+    assert np.isnan(found[-1]).all()
+    gap = Recording(
+        tmp_path, "x", np.array([0.0, 0.1, 0.2, 2.0, 2.1]), np.zeros((5, 2), np.float32)
+    )
+    assert np.isnan(labels_at(np.array([1.0]), gap)).all()
+
+
+def test_landmarks_of_a_set_need_no_tracker(tmp_path: Path) -> None:
+    points = np.tile(np.linspace(10, 50, 68, dtype=np.float32)[:, None], (3, 1, 2))
+    write_video(tmp_path / "a.avi")
+    clip = clip_of(recording(tmp_path / "a.avi", points), 1.0, None)
+    assert clip.faces[4] is not None
+    with pytest.raises(ValueError, match="no tracker"):
+        clip_of(recording(tmp_path / "a.avi"), 1.0, None)
+
+
+def test_faces_are_the_same_in_any_order_and_in_parts(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.avi", 10)
+    boxes = np.tile(np.array([8, 8, 40, 40], np.float32), (5, 1))
+    video = Video("a", "x", tmp_path / "a.avi", {})
+    faces = VideoFaces(video, np.arange(0, 10, 2), boxes, 1.0)
+    means = [round(float(face.mean()), -1) for face in faces if face is not None]
+    assert means == [0, 20, 40, 60, 80]
+    early = faces[1]
+    assert early is not None
+    assert round(float(early.mean()), -1) == 20
+    assert len(faces[::2]) == 3
+
+
+def test_a_sound_file_of_its_own_and_silence_are_told_apart(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.avi")
+    soundfile.write(tmp_path / "a.wav", np.full(RATE_HZ, 0.25), RATE_HZ)
+    heard = recording(tmp_path / "a.avi", sound=tmp_path / "a.wav")
+    clip = clip_of(heard, 1.0, Anywhere())  # type: ignore[arg-type]
+    assert clip.pcm is not None
+    assert clip.pcm[1000] == pytest.approx(8192, abs=2)
+    assert sound_in(tmp_path / "a.avi") is None
+
+
+def test_a_labelled_picture_is_cut_out_by_its_box(tmp_path: Path) -> None:
+    pixels = np.zeros((60, 80, 3), np.uint8)
+    pixels[20:40, 30:50] = 200
+    cv2.imwrite(str(tmp_path / "a.png"), pixels)
+    clip = picture_clip(AffectPicture(tmp_path / "a.png", 0.5, -0.5, (30, 20, 49, 39)))
+    assert clip.faces[0] is not None
+    assert clip.faces[0].mean() > 180
+    assert clip.labels.tolist() == [[0.5, -0.5]]
+
+
+def test_a_set_of_recordings_comes_with_folds_of_its_people(tmp_path: Path) -> None:
+    for index in range(6):
+        write_video(tmp_path / "video" / f"p{index}.avi", 10)
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        rows = "\n".join(f"{i / 10};0.1;{index / 10};0" for i in range(2))
+        table = f"time;arousal;valence;liking\n{rows}\n"
+        (tmp_path / "labels" / f"p{index}.csv").write_text(table)
+    following = Following(1.0, Anywhere)  # type: ignore[arg-type]
+    found = read_material(tmp_path, "sewa", following=following)
+    assert (found.name, found.sets, len(found.clips)) == ("SEWA", ("SEWA",), 6)
+    assert sorted(len(fold) for fold in found.folds) == [1, 1, 1, 1, 2]
+    assert found.clips[3].labels[0].tolist() == pytest.approx([0.3, 0.1])
+    assert not read_material(tmp_path, "sewa", 2, following).folds
+
+
+def test_rows_share_their_crops_or_are_refused() -> None:
+    assert one_context({1.4}) == 1.4
+    with pytest.raises(ValueError, match="different widths"):
+        one_context({1.2, 1.4})
