@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from service.commands.affect import affect
 from service.commands.align import align
 from service.commands.annotate import annotate
 from service.commands.doctor import doctor
@@ -22,6 +23,7 @@ evaluate = typer.Typer(no_args_is_help=True, help="Measure what is served on lab
 app.command()(serve)
 app.command()(align)
 app.command()(track)
+app.command()(affect)
 app.command()(annotate)
 app.command()(models)
 app.command()(doctor)

@@ -15,7 +15,7 @@ from service.commands.train import find_recipe
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = (
-    *("serve", "align", "track", "annotate", "models", "doctor", "train"),
+    *("serve", "align", "track", "affect", "annotate", "models", "doctor", "train"),
     *("evaluate align", "evaluate track"),
 )
 

@@ -1,12 +1,13 @@
 """Where results go: into files that are whole or not there, or in one stream to stdout."""
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from service.commands.console import CommandError
 from service.commands.sources import Source, name_results
 
 
@@ -39,6 +40,27 @@ def plan_results(sources: Sequence[Source], folders: Mapping[str, Path | None]) 
             for source, name in names.items()
         }
     )
+
+
+def plan_with(
+    sources: Sequence[Source],
+    folders: Mapping[str, Path | None],
+    suffix: str,
+    place: Path | None,
+    endings: Collection[str],
+) -> Plan:
+    """The files in `folders`, and beside them one with `suffix` in the folder `place`.
+
+    A `place` that ends as one of `endings` is the file itself. Raises CommandError where that
+    would be one file for several sources.
+    """
+    if place is None or place.suffix.lower() not in endings:
+        return plan_results(sources, {**folders, suffix: place})
+    if len(sources) > 1:
+        raise CommandError(f"{place} is one file for {len(sources)} clips: name a folder")
+    path = sources[0].path
+    files = dict(plan_results(sources, folders).paths[path])
+    return Plan({path: {**files, suffix: place}})
 
 
 @contextmanager

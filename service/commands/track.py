@@ -1,6 +1,5 @@
 """`countenance track`: faces followed through clips or a camera's pictures."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -21,22 +20,13 @@ from service.commands.options import (
     Out,
     Url,
 )
-from service.commands.results import Plan, plan_results
+from service.commands.results import plan_with
 from service.commands.sources import CLIPS, Source, find_sources
 from service.commands.there import choose_where
 from service.commands.track_reports import track_csv_header
 from service.commands.track_work import DRAWN, TrackJob
 
 VIDEOS = frozenset({".mp4", ".m4v", ".mov"})
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the results of a command look like and where they go."""
-
-    form: str
-    out: Path | None
-    overlay: Path | None
 
 
 def track(
@@ -88,7 +78,7 @@ def track(
     form = "json" if as_json else "csv" if as_csv or out is not None else "text"
     with mistakes_explained():
         sources = find_clips(clips)
-        plan = plan_files(sources, Wanted(form, out, overlay))
+        plan = plan_with(sources, {f".{form}": out}, DRAWN, overlay, VIDEOS)
         options = FollowOptions(max_faces, min_face_px, smoothing, variant)
         where = choose_where(url, key, key_file, model_store, device)
         job = TrackJob(where, options, form, plan, model_store, seconds)
@@ -109,14 +99,3 @@ def find_clips(names: list[str]) -> list[Source]:
     if len(names) > 1:
         raise CommandError(f"the camera {cameras[0]} goes alone, without other clips")
     return [Source(cameras[0], f"camera-{Path(cameras[0]).name}", is_camera=True)]
-
-
-def plan_files(sources: list[Source], wanted: Wanted) -> Plan:
-    """Which files the clips fill; raises CommandError for one video of several clips."""
-    overlay = wanted.overlay
-    if overlay is None or overlay.suffix.lower() not in VIDEOS:
-        return plan_results(sources, {f".{wanted.form}": wanted.out, DRAWN: overlay})
-    if len(sources) > 1:
-        raise CommandError(f"{overlay} is one file for {len(sources)} clips: name a folder")
-    files = dict(plan_results(sources, {f".{wanted.form}": wanted.out}).paths[sources[0].path])
-    return Plan({sources[0].path: {**files, DRAWN: overlay}})
