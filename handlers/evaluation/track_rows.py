@@ -2,7 +2,9 @@
 
 `DCRT-4` is the variant `dcrt` of `tracking_options` with the BT of window 4: the store's model
 `bt-4`, or `dcrt` where that is its window. `DCRT-4 (raw)` is the same without `steady`: every
-frame's landmarks are its own. Imports of torch are inside the functions.
+frame's landmarks are its own. Rows named CRT and FLE have FLE as Table 4.1 has it, trained by
+itself; `DCRT-4 (IID off)` is DFA with its denoiser left out, which is what the service offers as
+`crt`. Imports of torch are inside the functions.
 """
 
 from collections.abc import Sequence
@@ -30,7 +32,8 @@ SINGLE = {
 }
 ROWS = (*(f"{name}-{n}" for name in WINDOWED for n in WINDOWS), *SINGLE)
 SERVED = "dcrt"
-RAW = " (raw)"
+RAW, IID_OFF = " (raw)", " (IID off)"
+ALONE = {"crt": "fle", "fle-det": "fle", "fle-prev": "fle"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,8 @@ class Follower:
 
 def split_row(name: str) -> tuple[str, int | None]:
     """The variant and window of a row's name. Raises ValueError for an unknown one."""
+    if name.endswith(IID_OFF):
+        return "crt", split_row(name.removesuffix(IID_OFF))[1]
     name = name.removesuffix(RAW)
     if name in SINGLE:
         return SINGLE[name], None
@@ -51,6 +56,11 @@ def split_row(name: str) -> tuple[str, int | None]:
     if family in WINDOWED and window.isdecimal():
         return WINDOWED[family], int(window)
     raise ValueError(f"{name!r} is no row of the tables; known are {', '.join(ROWS)}")
+
+
+def landmark_model(name: str, served: str) -> str:
+    """The landmark model of a row whose variant is served with another, "" for none."""
+    return served if name.endswith(IID_OFF) else ALONE.get(split_row(name)[0], served)
 
 
 class Shelf:
@@ -68,14 +78,15 @@ class Shelf:
 
         def there(name: str) -> bool:
             variant, window = split_row(name)
-            aligner, _ = VARIANTS[variant]
+            aligner = landmark_model(name, VARIANTS[variant][0])
             return self._tracker(window) is not None and (
                 not aligner or (self.store / aligner).is_dir()
             )
 
         served = self._read(SERVED)
-        raw = () if served is None else (f"DCRT-{served.config['seq_bt']}{RAW}",)
-        return tuple(name for name in (*ROWS, *raw) if there(name))
+        ours = () if served is None else (RAW, IID_OFF)
+        more = [f"DCRT-{served.config['seq_bt']}{suffix}" for suffix in ours if served]
+        return tuple(name for name in (*ROWS, *more) if there(name))
 
     def follower(self, name: str) -> Follower:
         """One row, ready to step. Raises ValueError where the store lacks one of its parts."""
@@ -89,6 +100,7 @@ class Shelf:
 
         variant, window = split_row(name)
         needed, options = VARIANTS[variant]
+        needed = landmark_model(name, needed)
         tracker, validator = self._tracker(window), self._validator()
         if tracker is None or validator is None:
             raise ValueError(f"{self.store}: lacks BT or FV for the row {name}")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.predictors.alignment import LOOKS_AT_DETECTED
-from handlers.predictors.tracking_identity import Target, has_size, sized_box
+from handlers.predictors.tracking_identity import Target, has_size, is_near, sized_box
 from handlers.predictors.tracking_networks import Estimate
 from handlers.predictors.tracking_options import BoxSource, TrackingOptions
 from handlers.predictors.tracking_state import Memory
@@ -56,10 +56,14 @@ class Attempt:
 
     @property
     def final_box(self) -> Floats:
-        """b_t, or without an estimate the last valid box; b_0 where that has no size."""
+        """b_t, or without an estimate the last valid box; b_0 where that has no size.
+
+        Where b_t is all but P_b, it is P_b: then X_t has been seen there, and is not once more.
+        """
         if self.lost or not has_size(self.box):
             return sized_box(self.target.face)
-        return self.box
+        rests = self.source is BoxSource.TRACKER and is_near(self.target.box, self.box)
+        return self.target.box if rests else self.box
 
     @property
     def is_dropped(self) -> bool:

@@ -32,6 +32,7 @@ Floats = NDArray[np.float32]
 NEW = 0
 OWN_RATIO = 0.5
 SAME_OVERLAP = 0.5
+NEAR = 0.04
 JUMP = 0.25
 
 
@@ -110,6 +111,11 @@ def sized_box(face: FaceState) -> Floats:
 def has_size(box: Floats) -> bool:
     """Whether both sides measure at least a pixel."""
     return bool((box[2:] - box[:2] >= 1).all())
+
+
+def is_near(box: Floats, other: Floats) -> bool:
+    """Whether no edge of two boxes is apart by more than a few hundredths of the first's side."""
+    return bool(np.abs(box - other).max() <= NEAR * float((box[2:] - box[:2]).max()))
 
 
 def diagonal(box: Floats) -> float:

@@ -312,3 +312,12 @@ def test_model_free_tracking_checks_the_aligned_landmarks() -> None:
 def test_a_variant_without_landmarks_is_refused() -> None:
     with pytest.raises(ValueError, match="aligns is False"):
         Variant(BoxSource.DETECTOR, aligns=False)
+
+
+def test_where_the_final_box_is_all_but_the_first_the_frame_is_not_seen_once_more() -> None:
+    run = Run()
+    run.aligner.shift = 1
+    results = run.frames([0, 1, 2])
+    assert run.networks.remembered == []
+    assert [asked.box for asked in run.networks.asked] == [STILL.tolist()] * 3
+    assert results[2].faces[0].box.tolist() == box(101, 100).tolist()
