@@ -34,7 +34,7 @@ SOURCES := service handlers tests
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast test-browser lint format models serve-models train-align \
-	train-track train-affect evaluate bench audit lock clean
+	train-track train-affect evaluate bench soak audit lock clean
 
 help: ## Show this list
 	@echo "Countenance: face alignment as a service. Targets:"
@@ -89,6 +89,9 @@ evaluate: $(VENV)/.all ## Measure the served predictor on labelled faces: DATA=f
 bench: $(VENV)/.all ## Measure requests and live sessions, embedded and behind TorchServe (an hour)
 	$(BIN)/python -m tests.bench.align
 	$(BIN)/python -m tests.bench.live $(ARGS)
+
+soak: $(VENV)/.all ## Half an hour of mixed load on a real deployment: nothing may grow
+	$(BIN)/python -m tests.serving.soak $(ARGS)
 
 audit: $(VENV)/.audit ## Look every locked version up among known weaknesses (needs the internet)
 	@$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement $(LOCK) $(ARGS) \

@@ -1,0 +1,158 @@
+"""Half an hour of mixed load on a real deployment of this machine: does anything grow?
+
+    python -m tests.serving.soak [--minutes 30]
+
+Sessions come, live a while and go; photographs and single frames are posted; some clients leave in
+the middle. Memory, descriptors, processes and Redis' keys are looked at after every round. All
+traffic stays on the loopback interface.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import httpx
+import psutil
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.serving.crowd import PICTURE
+from tests.serving.deployment import Deployment
+
+CLIENTS, NAMES = 12, 40
+FRAMES, PAUSE_S = 20, 0.05
+MEMORY_SHARE, MEMORY_MB = 0.05, 12.0
+SPARE_DESCRIPTORS, SPARE_PROCESSES = 12, 1
+
+
+@dataclass(frozen=True)
+class Look:
+    """What there was of everything at one moment."""
+
+    seconds: float
+    service_mb: float
+    models_mb: float
+    descriptors: int
+    processes: int
+    keys: int
+
+
+async def mixed(deployment: Deployment, until_s: float, chance: random.Random) -> int:
+    """One client that does this and that; returns how many answers it got."""
+    answers = 0
+    async with httpx.AsyncClient(timeout=60) as http:
+        while time.monotonic() < until_s:
+            service = chance.choice(deployment.services)
+            name = f"k{chance.randrange(NAMES)}"
+            if chance.random() < 0.3:
+                reply = await http.post(f"{service.base}/track/{name}", content=PICTURE)
+                answers += reply.status_code in (200, 409)
+            elif chance.random() < 0.1:
+                await http.delete(f"{service.base}/track/{name}")
+            else:
+                answers += await live(f"{service.live}/{name}", chance.random() < 0.2)
+    return answers
+
+
+async def live(address: str, leaves: bool) -> int:
+    """A session for some frames; who leaves does so with a frame unanswered.
+
+    Another client may take the session over, which closes the socket.
+    """
+    with suppress(ConnectionClosed):
+        return await _frames(address, leaves)
+    return 0
+
+
+async def _frames(address: str, leaves: bool) -> int:
+    answers = 0
+    async with connect(address, proxy=None, compression=None, ping_interval=None) as socket:
+        for _ in range(FRAMES):
+            await socket.send(PICTURE)
+            if leaves and answers > FRAMES // 2:
+                return answers
+            reply = json.loads(await asyncio.wait_for(socket.recv(), 60))
+            answers += 1
+            if reply["status"] == "error":
+                return answers
+            await asyncio.sleep(PAUSE_S)
+    return answers
+
+
+def look(deployment: Deployment, began_s: float) -> Look:
+    """Count everything now."""
+    services = [psutil.Process(service.process.pid) for service in deployment.services]
+    java = psutil.Process(deployment.models.java)
+    models = [java, *java.children(recursive=True)]
+    return Look(
+        round(time.monotonic() - began_s, 1),
+        round(sum(process.memory_info().rss for process in services) / 1e6, 1),
+        round(sum(process.memory_info().rss for process in models) / 1e6, 1),
+        sum(process.num_fds() for process in (*services, *models)),
+        len(models) + sum(1 + len(process.children(recursive=True)) for process in services),
+        int(str(deployment.redis.ask("DBSIZE"))),
+    )
+
+
+async def soak(deployment: Deployment, seconds: float, rounds: int = 6) -> list[Look]:
+    """Load in rounds, with a look after each; at least one answer comes in each."""
+    looks, began_s, chance = [], time.monotonic(), random.Random(0)
+    for _ in range(rounds):
+        until_s = time.monotonic() + seconds / rounds
+        clients = (
+            mixed(deployment, until_s, random.Random(chance.random())) for _ in range(CLIENTS)
+        )
+        answers = await asyncio.gather(*clients)
+        assert all(answers), "a client got no answer in a whole round"
+        await asyncio.sleep(1.0)
+        looks.append(look(deployment, began_s))
+        print(looks[-1], file=sys.stderr)
+    return looks
+
+
+def grown(looks: Sequence[Look]) -> list[str]:
+    """What is more at the end than after the second round, by more than chance."""
+    early, late = looks[1], looks[-1]
+    found = []
+    for name in ("service_mb", "models_mb"):
+        before, after = getattr(early, name), statistics.median(_of(looks[-2:], name))
+        if after - before > max(MEMORY_MB, before * MEMORY_SHARE):
+            found.append(f"{name}: {before} -> {after}")
+    if late.descriptors > early.descriptors + SPARE_DESCRIPTORS:
+        found.append(f"descriptors: {early.descriptors} -> {late.descriptors}")
+    if late.processes > early.processes + SPARE_PROCESSES:
+        found.append(f"processes: {early.processes} -> {late.processes}")
+    if late.keys > NAMES:
+        found.append(f"keys: {late.keys} for {NAMES} names")
+    return found
+
+
+def _of(looks: Sequence[Look], name: str) -> list[float]:
+    return [float(getattr(one, name)) for one in looks]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    options = parser.parse_args()
+    deployment = Deployment()
+    try:
+        deployment.mend()
+        looks = asyncio.run(soak(deployment, options.minutes * 60, rounds=12))
+    finally:
+        deployment.close()
+    result: dict[str, Any] = {"looks": [asdict(one) for one in looks], "grown": grown(looks)}
+    print(json.dumps(result, indent=2))
+    return 1 if result["grown"] else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
