@@ -75,7 +75,6 @@ def open_container(descriptor: int, limits: ClipLimits) -> InputContainer:
         "format_whitelist": CONTAINERS,
         "protocol_whitelist": "none",
         "max_streams": str(limits.streams + 1),
-        "max_pixels": str(limits.pixels),
     }
     av.logging.set_level(av.logging.ERROR)
     try:

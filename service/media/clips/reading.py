@@ -1,6 +1,7 @@
 """An open file into the messages of a clip: what it declares, its chunks, its totals (child)."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from av.container import InputContainer
 
@@ -115,10 +116,9 @@ def _open_sound(
     container: InputContainer, limits: ClipLimits, pictures: Pictures | None
 ) -> Sound | None:
     """The main sound track that can be read, if any; without pictures there has to be one."""
-    tracks = [container.streams.best("audio"), *container.streams.audio]
-    tracks = [track for track in tracks if track is not None]
-    readable = [track for track in tracks if track.codec_context is not None]
-    if tracks and not readable and pictures is None:
+    tracks: list[Any] = [container.streams.best("audio"), *container.streams.audio]
+    readable = [track for track in tracks if track and track.codec_context]
+    if any(tracks) and not readable and pictures is None:
         raise ServiceError(
             Problem.UNSUPPORTED_CLIP, "its sound is coded in a way that is not read here"
         )
