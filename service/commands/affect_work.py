@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Self, TypeVar
 
 from service.client import AsyncCountenance
+from service.client.replies import AffectLine
 from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail, Summary, SummaryLine
 from service.clips.run import ClipRun, Look
 from service.clips.summary import Summarizer
@@ -19,8 +20,9 @@ from service.commands.work import Emit, Tick
 from service.media.clips.contents import Sampling
 from service.media.clips.opening import open_clip
 from service.streams.affect_model import AffectModel, AffectOptions
+from service.streams.affect_replies import AffectFrame
 
-Part = TypeVar("Part", ClipHead, ClipInfoBody, ClipTail, Summary)
+Part = TypeVar("Part", AffectFrame, ClipHead, ClipInfoBody, ClipTail, Summary)
 
 ANSWER_S = 600.0  # a chunk may take so long on a slow machine
 
@@ -123,10 +125,10 @@ class AffectWorker:
                 elif isinstance(line, SummaryLine):
                     outputs.finish(line.clip, _part(Summary, line), _part(ClipTail, line))
                 else:
-                    outputs.add(Look(line, None))
+                    outputs.add(Look(_part(AffectFrame, line), None))
                     tick(line.time_s, length_s)
 
 
-def _part(kind: type[Part], line: ClipLine | SummaryLine) -> Part:
+def _part(kind: type[Part], line: AffectLine) -> Part:
     """The fields of one of the bodies that a line is made of."""
     return kind.model_construct(**{name: getattr(line, name) for name in kind.model_fields})

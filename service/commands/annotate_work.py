@@ -108,6 +108,7 @@ class AnnotateWorker:
             with self._source.files.open_input_stream(source.path) as stream:
                 shutil.copyfileobj(stream, file)
             file.flush()
+            file.seek(0)
             yield file
 
 

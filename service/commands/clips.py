@@ -89,6 +89,7 @@ def open_file(source: Source) -> Iterator[BinaryIO]:
     with tempfile.TemporaryFile() as spooled:
         shutil.copyfileobj(sys.stdin.buffer, spooled)
         spooled.flush()
+        spooled.seek(0)
         yield spooled
 
 
