@@ -150,6 +150,13 @@ async def test_a_clip_that_declares_no_length_is_refused_where_it_gets_too_long(
     assert "at most 2 s" in error.detail
 
 
+async def test_a_clip_of_just_the_limit_is_read_with_its_padding(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", frames=25, sound_s=1.0)
+    clip, _ = await read(path, replace(LIMITS, duration_s=1.0))
+    assert clip.totals is not None
+    assert clip.totals.duration_s > 1.0
+
+
 async def test_a_header_that_declares_too_little_does_not_help(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.wav", sound_s=4.0)
     data = bytearray(path.read_bytes())

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 
 MOST_FILES = 64
+PADDING_S = 0.5
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 
 
@@ -22,6 +23,10 @@ class ClipLimits:
     memory_bytes: int = 768 * 2**20
     cpu_s: int = 300
     stall_s: float = 20.0
+
+    def is_too_long(self, end_s: float) -> bool:
+        """Whether a clip that reaches `end_s` is longer than it may; coders pad a little."""
+        return end_s > self.duration_s + PADDING_S
 
 
 def bound_this_process(limits: ClipLimits, parent: int) -> None:

@@ -86,7 +86,7 @@ class Pictures:
     def _timed(self, frames: Iterator[Any]) -> Iterator[tuple[float, Any]]:
         """Give frames their times in seconds of the clip, and keep those that run forwards."""
         for time_s, frame in forwards(self._clocked(frames)):
-            if time_s > self._limits.duration_s:
+            if self._limits.is_too_long(time_s):
                 raise too_long(self._limits)
             self.last_s = time_s
             yield time_s, frame

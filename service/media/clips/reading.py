@@ -44,7 +44,7 @@ class Reading:
         self._sound = _open_sound(open_container(descriptor, limits), limits, self._pictures)
         lengths = [part.declared_s for part in (self._pictures, self._sound) if part]
         self._declared_s = max((s for s in lengths if s is not None), default=None)
-        if self._declared_s is not None and self._declared_s > limits.duration_s:
+        if self._declared_s is not None and limits.is_too_long(self._declared_s):
             raise too_long(limits, self._declared_s)
         lacks_sound = self._sound is None and len(container.streams.audio) > 0
         lacks_pictures = self._pictures is not None and not self._pictures.found

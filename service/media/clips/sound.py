@@ -81,7 +81,7 @@ class Sound:
             self._ended = True
             return
         self.decoded_samples += len(piece.pcm) // 2
-        if piece.end > self._limits.duration_s * RATE_HZ:
+        if self._limits.is_too_long(piece.end / RATE_HZ):
             raise too_long(self._limits)
         if self._start is None:
             self._start = max(0, piece.start)
