@@ -145,6 +145,9 @@ class Ready(Body):
     status: str = Field("ready", description="Always `ready`; otherwise the reply is a problem.")
     device: str = Field(description="Device of the models, such as cpu or cuda:0.")
     models: list[str] = Field(description="Names of the models that are loaded.")
+    absent: dict[str, str] = Field(
+        default_factory=dict, description="Models that are not served, and what they lack."
+    )
     store: StoreState
 
 

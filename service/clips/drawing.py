@@ -11,7 +11,8 @@ from service.clips.timeline import Face, Timeline, columns, extent, thin, ticks
 
 WIDTH, LEFT, RIGHT = 960, 64, 24
 PLOT = WIDTH - LEFT - RIGHT
-LEVELS = 8
+LEVELS = 12
+MOST_WEIGHT = 2.5  # times an even share: drawn in full
 FACE_SIDE = 56
 STYLE = """
 text{font:12px system-ui,sans-serif;fill:#57606a}
@@ -19,7 +20,7 @@ text{font:12px system-ui,sans-serif;fill:#57606a}
 .paper{fill:#fff}.grid{stroke:#d8dee4;stroke-width:1;fill:none}
 .line{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}
 .valence{stroke:#0b7a5b}.arousal{stroke:#c2410c}.gate{stroke:#4f46e5}
-.cells{fill:#4f46e5}
+.cells{fill:#4f46e5;shape-rendering:crispEdges}
 @media (prefers-color-scheme:dark){
 text{fill:#9aa4af}.title{fill:#eef1f4}
 .paper{fill:#14181d}.grid{stroke:#2d333b}
@@ -35,7 +36,7 @@ def draw_timeline(timeline: Timeline, faces: Sequence[Face], title: str) -> str:
     drawing = _Drawing(begin_s, end_s)
     if faces:
         drawing.faces(faces)
-    drawing.panel("affect", 170, -1, 1, (-1, -0.5, 0, 0.5, 1))
+    drawing.panel("valence and arousal", 170, -1, 1, (-1, -0.5, 0, 0.5, 1))
     drawing.line("valence", timeline.times_s, timeline.valence)
     drawing.line("arousal", timeline.times_s, timeline.arousal)
     drawing.legend(("valence", "arousal"))
@@ -109,20 +110,19 @@ class _Drawing:
             )
 
     def cells(self, timeline: Timeline) -> None:
-        """A column a moment, a row a past state; the darker, the more weight."""
+        """A column a moment, a row a past state; the stronger, the more weight."""
         rows = max(len(weights) for weights in timeline.attention)
-        most = max(max(weights, default=0.0) for weights in timeline.attention) or 1.0
         high = self._height / rows
         levels: dict[int, list[str]] = {}
         for begin_s, end_s, weights in columns(timeline, rows, self._end_s):
             x, wide = self._x(begin_s), self._x(end_s) - self._x(begin_s)
             for row, weight in enumerate(weights):
-                if level := round(weight / most * LEVELS):
+                if level := round(min(weight / MOST_WEIGHT, 1.0) * LEVELS):
                     y = self._bottom - self._height + row * high
                     cell = f"M{x:.1f} {y:.1f}h{wide:.1f}v{high:.1f}h{-wide:.1f}z"
                     levels.setdefault(level, []).append(cell)
         for level, cells in sorted(levels.items()):
-            opacity = f'fill-opacity="{level / LEVELS:g}"'
+            opacity = f'fill-opacity="{level / LEVELS:.3g}"'
             self._parts.append(f'<path class="cells" {opacity} d="{"".join(cells)}"/>')
 
     def finish(self, title: str) -> str:

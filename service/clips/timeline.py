@@ -69,12 +69,14 @@ def ticks(begin_s: float, end_s: float) -> list[float]:
 def columns(
     timeline: Timeline, rows: int, end_s: float
 ) -> Iterator[tuple[float, float, list[float]]]:
-    """Yield begin, end and mean weights of neighbouring moments."""
+    """Yield begin, end and weights of neighbouring moments; 1 is a state's even share."""
     count = len(timeline.times_s)
     size = max(1, math.ceil(count / COLUMNS))
     for begin in range(0, count, size):
         group = timeline.attention[begin : begin + size]
-        sums = [math.fsum(one[row] for one in group if row < len(one)) for row in range(rows)]
+        sums = [
+            math.fsum(one[row] * len(one) for one in group if row < len(one)) for row in range(rows)
+        ]
         after = begin + size
         until_s = timeline.times_s[after] if after < count else end_s
         yield timeline.times_s[begin], until_s, [total / len(group) for total in sums]

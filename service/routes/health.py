@@ -18,7 +18,8 @@ READY_RESPONSES: dict[int | str, dict[str, Any]] = {
                 "example": {
                     "status": "ready",
                     "device": "cpu",
-                    "models": ["align", "track"],
+                    "models": ["align", "track", "affect"],
+                    "absent": {},
                     "store": {"kind": "redis", "ready": True, "reason": None},
                 }
             }
@@ -52,7 +53,9 @@ async def ready(services: SharedServices) -> Ready:
         found = {**asdict(state), "ready": False, "store": store.model_dump()}
         reason = state.reason or store.reason or "not ready"
         raise ServiceError(problem, reason, extensions=found)
-    return Ready(device=state.device, models=list(state.models), store=store)
+    return Ready(
+        device=state.device, models=list(state.models), absent=dict(state.absent), store=store
+    )
 
 
 async def _examine(store: SessionStore) -> StoreState:

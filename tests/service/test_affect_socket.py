@@ -331,7 +331,8 @@ async def test_a_model_that_is_not_loaded_closes_the_socket_and_says_what_is_mis
         async with service.open() as socket:
             assert await closed(socket) == (1013, "unavailable")
         reply = await service.http.post("/affect/s", content=CLIP[0][0])
-        assert (await service.http.get("/health/ready")).status_code == 200
+        ready = await service.http.get("/health/ready")
+    assert (ready.status_code, ready.json()["absent"]) == (200, model.absent)
     assert (reply.status_code, reply.json()["type"]) == (503, URN + "unavailable")
     assert "no folder avi-gas" in reply.json()["detail"]
 
