@@ -33,8 +33,7 @@ class TrackerSize:
 # that BT is asked. So the small sizes keep the cells: 8 x 8 x 8 + 4 x 4 x 32 = 1024 features.
 SIZES = {
     "thesis": TrackerSize("thesis", None, 1024, 512),
-    "compact": TrackerSize("compact", (8, 32), 384, 256),
-    "small": TrackerSize("small", (8, 32), 384, 256),
+    "compact": TrackerSize("small", (8, 32), 384, 256),
     "tiny": TrackerSize("tiny", (1, 2), 16, 8),
 }
 
