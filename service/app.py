@@ -21,6 +21,7 @@ from service.routes import (
     affect,
     affect_session,
     align,
+    asyncapi,
     docs,
     health,
     metrics,
@@ -73,7 +74,10 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
     )
     app.state.services = services
     install_error_handlers(app)
-    for module in (align, track, affect, affect_session, sessions, models, health, metrics):
+    for module in (
+        *(align, track, affect, affect_session),
+        *(sessions, models, health, metrics, asyncapi),
+    ):
         app.include_router(module.router)
     docs.mount_docs(app)
     page.mount_page(app)
