@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     )
     max_clip_frames: int = Field(72_000, ge=1, description="Most frames of a clip, used or not.")
     max_clips: int = Field(
-        8, ge=1, description="Most clips that come in or are at work; more are answered 503."
+        4, ge=1, description="Most clips that come in or are at work; more are answered 503."
     )
     clip_read_timeout_s: float = Field(
         300.0, gt=0, description="Time for the whole upload of a clip, in seconds."
@@ -140,7 +140,10 @@ class Settings(BaseSettings):
         60.0, gt=0, description="Longest silence of a client on its socket, in seconds."
     )
     socket_send_s: float = Field(
-        10.0, gt=0, description="Time for a client to take a reply from its socket, in seconds."
+        10.0,
+        gt=0,
+        description="Time for a client to take a reply from its socket, or a piece of a clip's, in "
+        "seconds.",
     )
     graceful_stop_s: int = Field(
         20, ge=0, description="Time for running requests after a stop signal, in seconds."

@@ -1,10 +1,11 @@
 """A reply whose pieces are made while its client waits for them."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -19,7 +20,8 @@ class PiecewiseResponse(Response):
     """Begins with the first piece: what is raised before it is a problem like any other.
 
     What is raised later ends the reply by the piece that `fail` makes of it. When the client goes,
-    the work is stopped where it is. `held` is let go of at the end, however that comes.
+    or does not take a piece within `send_s` seconds, the work is stopped where it is. `held` is let
+    go of at the end, however that comes.
     """
 
     def __init__(
@@ -27,11 +29,12 @@ class PiecewiseResponse(Response):
         pieces: AsyncGenerator[bytes, None],
         fail: Callable[[ServiceError], bytes],
         held: AsyncExitStack,
-        media_type: str,
+        send_s: float,
         headers: Mapping[str, str],
     ) -> None:
-        super().__init__(media_type=media_type, headers=headers)
+        super().__init__(headers=headers)
         del self.headers["content-length"]
+        self._send_s = send_s
         self._pieces = pieces
         self._fail = fail
         self._held = held
@@ -47,6 +50,8 @@ class PiecewiseResponse(Response):
             try:
                 async for piece in pieces:
                     await self._send(send, piece)
+            except ClientDisconnect:
+                raise
             except Exception as error:
                 known = as_service_error(error)
                 if not self._begun:
@@ -57,8 +62,12 @@ class PiecewiseResponse(Response):
         await self._send(send, b"", more=False)
 
     async def _send(self, send: Send, piece: bytes, more: bool = True) -> None:
-        if not self._begun:
-            self._begun = True
-            start = {"type": "http.response.start", "status": self.status_code}
-            await send({**start, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": piece, "more_body": more})
+        try:
+            async with asyncio.timeout(self._send_s):
+                if not self._begun:
+                    self._begun = True
+                    start = {"type": "http.response.start", "status": self.status_code}
+                    await send({**start, "headers": self.raw_headers})
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
+        except TimeoutError:
+            raise ClientDisconnect from None

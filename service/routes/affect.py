@@ -1,9 +1,15 @@
 """POST /affect: a clip, or sound alone, into its valence and arousal over time."""
 
+import errno
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import Annotated, BinaryIO
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    asynccontextmanager,
+)
+from typing import Annotated, BinaryIO, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -29,6 +35,8 @@ from service.streams.affect_model import MODEL, AffectModel, measure_frames
 
 # A drawing has styles and pictures of its own, and may load nothing else.
 DRAWING_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+Item = TypeVar("Item")
 
 router = APIRouter(tags=["affect"])
 
@@ -59,9 +67,8 @@ async def affect(
         stack.enter_context(services.clips.slot())
         file = await stack.enter_async_context(_receive(request, services.settings))
         pieces = _work(file, query, model, page, services)
-        return PiecewiseResponse(
-            pieces, page.fail, stack.pop_all(), media_type, _headers(media_type)
-        )
+        send_s = services.settings.socket_send_s
+        return PiecewiseResponse(pieces, page.fail, stack.pop_all(), send_s, _headers(media_type))
 
 
 async def _work(
@@ -104,7 +111,8 @@ async def _receive(request: Request, settings: Settings) -> AsyncIterator[Binary
     )
     declared = essence(request.headers.get("content-type", ""))
     if declared == MULTIPART:
-        async with open_form(request, bounds, (CLIP_FIELD,), in_memory=False) as files:
+        form = open_form(request, bounds, (CLIP_FIELD,), in_memory=False)
+        async with _room_for(form) as files:
             yield files[CLIP_FIELD].file
         return
     if declared not in UNDECLARED and not declared.startswith(("video/", "audio/")):
@@ -113,10 +121,27 @@ async def _receive(request: Request, settings: Settings) -> AsyncIterator[Binary
             f"the body is declared as {declared!r}; send a clip as video/mp4, video/webm, "
             f"audio/wav or the like, or as the field `{CLIP_FIELD}` of {MULTIPART}",
         )
-    async with spool(bounded(request, bounds)) as file:
+    async with _room_for(spool(bounded(request, bounds))) as file:
         yield file
+
+
+@asynccontextmanager
+async def _room_for(reading: AbstractAsyncContextManager[Item]) -> AsyncIterator[Item]:
+    """Read into files; raises ServiceError where the disk has no room for them."""
+    async with AsyncExitStack() as stack:
+        try:
+            read = await stack.enter_async_context(reading)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise ServiceError(
+                Problem.OVERLOADED,
+                "there is no room for the clip just now",
+                headers={"Retry-After": "10", "Connection": "close"},
+            ) from error
+        yield read
 
 
 def _headers(media_type: str) -> dict[str, str]:
     drawing = {"Content-Security-Policy": DRAWING_POLICY} if media_type == SVG else {}
-    return {"Vary": "Accept", **drawing}
+    return {"Content-Type": media_type, "Vary": "Accept", **drawing}

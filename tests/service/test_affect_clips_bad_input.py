@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import resource
+import socket
 from pathlib import Path
 
 import httpx
@@ -225,6 +226,55 @@ async def test_a_client_that_hangs_up_stops_the_work_and_leaves_nothing(model, c
                 await asyncio.sleep(0.02)
         assert model.steps == 1
         assert open_files() <= files + 2  # a connection that is kept
+
+
+class Wordy(CountingAffect):
+    """Its frames are long, so that few of them fit into what a connection holds."""
+
+    def _count(self, question):
+        answer = super()._count(question)
+        for frame in answer.outputs["frames"]:
+            for name in ("attention", "attention_ages_s"):
+                frame[name] = [0.12345] * 4000
+        return answer
+
+
+async def test_a_client_that_does_not_read_gives_its_place_back(clip):
+    """Its lines do not fit into what the connection holds, and are not waited with for ever."""
+    model = Wordy()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        async with serving(model, socket_send_s=0.3) as service:
+            client.connect(("127.0.0.1", service.port))
+            client.setblocking(False)
+            head = f"POST /affect HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(clip)}\r\n"
+            sent = f"{head}Accept: application/x-ndjson\r\n\r\n".encode() + clip
+            await asyncio.get_running_loop().sock_sendall(client, sent)
+            await asyncio.wait_for(model.asked.wait(), 20)
+            async with asyncio.timeout(20):
+                while await service.metric("countenance_clips"):
+                    await asyncio.sleep(0.05)
+            assert model.steps < 13
+            client.close()
+
+
+async def test_a_disk_without_room_is_told_and_not_a_fault(model, folder):
+    data = write_clip(folder / "big.wav", sound_s=120.0).read_bytes()
+    files = {"clip": ("a.wav", data, "audio/wav")}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    transport = httpx.ASGITransport(create_app(Settings(), model))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        try:
+            replies = [
+                await http.post("/affect", content=data),
+                await http.post("/affect", files=files),
+            ]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    for reply in replies:
+        assert (reply.status_code, reply.json()["type"]) == (503, URN + "overloaded")
+        assert reply.headers["retry-after"]
 
 
 @pytest.mark.slow

@@ -89,6 +89,7 @@ async def test_readiness_tells_the_device_and_the_models(client):
         "status": "ready",
         "device": "cpu",
         "models": ["align"],
+        "absent": {},
         "store": {"kind": "memory", "ready": True, "reason": None},
     }
 
