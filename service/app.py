@@ -38,7 +38,9 @@ from service.streams.sockets import Sockets
 from service.tracing import make_tracing
 
 DESCRIPTION = """Send a picture, get for every face its box, 68 landmarks, the kind of degradation
-it suffers from, head pose and a quality. Pictures are not stored.
+it suffers from, head pose and a quality. Send frames as they come, get the faces followed through
+time. Send a clip, or frames and sound as they come, get valence and arousal over time. Neither
+pictures nor sound are stored.
 
 Errors are `application/problem+json`; their `type` is stable."""
 EXPOSED_HEADERS = ("X-Request-ID", "Countenance-Model", "Retry-After")
