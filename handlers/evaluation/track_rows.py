@@ -2,9 +2,9 @@
 
 `DCRT-4` is the variant `dcrt` of `tracking_options` with the BT of window 4: the store's model
 `bt-4`, or `dcrt` where that is its window. `DCRT-4 (raw)` is the same without `steady`: every
-frame's landmarks are its own. Rows named CRT and FLE have FLE as Table 4.1 has it, trained by
-itself; `DCRT-4 (IID off)` is DFA with its denoiser left out, which is what the service offers as
-`crt`. Imports of torch are inside the functions.
+frame's landmarks are its own; `DCRT-4 (smoothed)` has the One-Euro filter. Rows named CRT and FLE
+have FLE as Table 4.1 has it, trained by itself; `DCRT-4 (IID off)` is DFA with its denoiser left
+out, which is what the service offers as `crt`. Imports of torch are inside the functions.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ SINGLE = {
 }
 ROWS = (*(f"{name}-{n}" for name in WINDOWED for n in WINDOWS), *SINGLE)
 SERVED = "dcrt"
-RAW, IID_OFF = " (raw)", " (IID off)"
+RAW, SMOOTHED, IID_OFF = " (raw)", " (smoothed)", " (IID off)"
 ALONE = {"crt": "fle", "fle-det": "fle", "fle-prev": "fle"}
 
 
@@ -49,7 +49,7 @@ def split_row(name: str) -> tuple[str, int | None]:
     """The variant and window of a row's name. Raises ValueError for an unknown one."""
     if name.endswith(IID_OFF):
         return "crt", split_row(name.removesuffix(IID_OFF))[1]
-    name = name.removesuffix(RAW)
+    name = name.removesuffix(RAW).removesuffix(SMOOTHED)
     if name in SINGLE:
         return SINGLE[name], None
     family, _, window = name.partition("-")
@@ -84,12 +84,13 @@ class Shelf:
             )
 
         served = self._read(SERVED)
-        ours = () if served is None else (RAW, IID_OFF)
+        ours = () if served is None else (RAW, SMOOTHED, IID_OFF)
         more = [f"DCRT-{served.config['seq_bt']}{suffix}" for suffix in ours if served]
         return tuple(name for name in (*ROWS, *more) if there(name))
 
     def follower(self, name: str) -> Follower:
         """One row, ready to step. Raises ValueError where the store lacks one of its parts."""
+        from handlers.predictors.smoothing import OneEuro
         from handlers.predictors.tracking import TrackingPredictor
         from handlers.predictors.tracking_options import (
             VARIANTS,
@@ -117,7 +118,9 @@ class Shelf:
         networks = build_networks(config, {**validator.tensors, **tracker.tensors}, self.device)
         aligner = self._aligner(needed or self._any_aligner())
         predictor = TrackingPredictor(networks, self._find_detector(), aligner, settings)
-        return Follower(name, predictor, TrackingOptions(options, steady=not name.endswith(RAW)))
+        calm = OneEuro() if name.endswith(SMOOTHED) else None
+        steady = not name.endswith(RAW)
+        return Follower(name, predictor, TrackingOptions(options, steady=steady, smoothing=calm))
 
     def weights(self) -> dict[str, str]:
         """SHA-256 of the weights of every part read so far."""

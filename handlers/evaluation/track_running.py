@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from handlers.predictors.tracking_results import FrameResult
     from handlers.predictors.tracking_state import SessionState
 
+FRAMES_A_SECOND = 25  # of the made videos and of 300-VW's
+
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -31,6 +33,7 @@ class Predictor(Protocol):
         frames: Sequence[NDArray[np.uint8]],
         states: "Sequence[SessionState | None]",
         options: "Sequence[TrackingOptions]",
+        times_s: Sequence[float | None] | None = None,
     ) -> "list[tuple[FrameResult, SessionState]]": ...
 
 
@@ -101,11 +104,11 @@ def follow(
 
     states: list[Any] = [SessionState.at([first_box(video)]) for _ in rows]
     lines: list[list[tuple[Any, ...]]] = [[] for _ in rows]
-    for frame in video:
+    for number, frame in enumerate(video):
         for index, row in enumerate(rows):
             start = time.perf_counter()
             ((result, states[index]),) = row.predictor.step(
-                [frame.image], [states[index]], [row.options]
+                [frame.image], [states[index]], [row.options], [number / FRAMES_A_SECOND]
             )
             ms = (time.perf_counter() - start) * 1000
             lines[index].append((*measure(frame, result), ms))

@@ -75,7 +75,11 @@ class Known:
     starts: list[Floats] = field(default_factory=list)
 
     def step(
-        self, frames: Sequence[Any], states: Sequence[Any], options: Sequence[Any]
+        self,
+        frames: Sequence[Any],
+        states: Sequence[Any],
+        options: Sequence[Any],
+        times_s: Sequence[float | None] | None = None,
     ) -> list[tuple[FrameResult, SessionState]]:
         (frame,), (state,) = frames, states
         state = state or SessionState()
