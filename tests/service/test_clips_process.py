@@ -153,7 +153,7 @@ async def test_a_process_that_dies_is_an_error_and_no_hang(long_clip: Path) -> N
 
 
 async def test_memory_beyond_the_limit_is_a_named_error(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "clip.mp4", frames=2, size=(1920, 1080), sound_s=None)
+    path = write_clip(tmp_path / "clip.mp4", frames=2, size=(3200, 2000), sound_s=None)
     error = await opening_failure(path, replace(LIMITS, memory_bytes=32 * 2**20))
     assert error.problem is Problem.CLIP_TOO_COSTLY
     assert "32 MiB" in error.detail

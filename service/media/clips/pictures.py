@@ -44,6 +44,9 @@ class Pictures:
         self._moments = self._timed(decode(container, stream, self.damages))
         self._first = next(self._moments, None)
         self._check_size(context)
+        if self._first is None:
+            # Decoders report a lack of memory as damage: it shows when a frame's is asked for.
+            bytearray(4 * context.width * context.height)
 
     @property
     def found(self) -> bool:
