@@ -38,6 +38,9 @@ def evaluate_affect(
         Path | None, typer.Option(file_okay=False, help="Folder for JSON, CSV and pictures.")
     ] = None,
     plots: Annotated[int, typer.Option(min=0, help="Clips to draw over time.")] = 3,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the figures into the models' configurations.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
     device: Device = None,
 ) -> None:
@@ -57,6 +60,7 @@ def evaluate_affect(
             harm=harm,
             out=out,
             plots=plots,
+            record=record,
             device=resolve_device(settings.device),
             seed=seed,
         )

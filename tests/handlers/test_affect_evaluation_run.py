@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 
 from handlers.affect_setup import save_affect, serve
+from handlers.checkpoint import load_checkpoint
 from handlers.evaluation.affect.agreement import agreement
 from handlers.evaluation.affect.clips import LabelledClip
 from handlers.evaluation.affect.evaluate import (
@@ -234,6 +235,21 @@ def test_stores_are_asked_for_what_all_of_them_have(tmp_path: Path) -> None:
             choose_rows(wanted, racks)
     with pytest.raises(ValueError, match="no affect model"):
         choose_rows((), [()])
+
+
+def test_figures_are_recorded_where_they_were_measured(tmp_path: Path) -> None:
+    write_faces(tmp_path / "data", "FER2013Test", 8)
+    for seed, store in enumerate(("a", "b")):
+        torch.manual_seed(seed)
+        network = build(variant("vi-de", size="tiny"))
+        save_affect(network, tmp_path / store / "vi-de", {"context": 1.25, "figures": {"old": {}}})
+    stores = (tmp_path / "a", tmp_path / "b")
+    evaluate_affect(AffectOptions(tmp_path / "data", stores, record=True))
+    told = [load_checkpoint(store / "vi-de").config["figures"] for store in stores]
+    assert set(told[0]) == {"old", "FER2013Test"}
+    rmse = [figures["FER2013Test"]["valence"]["rmse"] for figures in told]
+    assert rmse[0] != rmse[1]
+    assert told[0]["FER2013Test"]["moments"] == 8
 
 
 def write_faces(root: Path, part: str, count: int) -> None:

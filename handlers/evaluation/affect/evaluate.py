@@ -10,6 +10,7 @@ from rich.progress import Progress, TimeElapsedColumn
 
 from handlers.evaluation.affect.measuring import Measured, Unit, measure
 from handlers.evaluation.affect.published import affect_portions, affect_tables
+from handlers.evaluation.affect.record import record_figures
 from handlers.evaluation.affect.report import (
     AffectReport,
     compare,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from handlers.predictors.affect_estimator import Estimator
 
 ALL = "all"
+WIDTH = 200
 ABSENT = "not in every model store"
 
 
@@ -41,6 +43,7 @@ class AffectOptions:
         limit: at most so many clips, spread evenly over the set.
         harm: also with a modality destroyed or degraded, where the data has both.
         out: where JSON, CSV and pictures go, of these `plots` timelines; none writes nothing.
+        record: write the figures into the variants' configurations in the stores.
     """
 
     data: Path
@@ -53,6 +56,7 @@ class AffectOptions:
     harm: bool = True
     out: Path | None = None
     plots: int = 3
+    record: bool = False
     device: str = "cpu"
     seed: int = 0
 
@@ -68,7 +72,7 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
     following = Following(one_context(racks[0].contexts(names)), lambda: tracker(options))
     material = read_material(options.data, options.layout, options.limit, following)
     by_store = dict(zip(options.stores, racks, strict=True))
-    return evaluate(
+    report = evaluate(
         options,
         material,
         names,
@@ -76,6 +80,9 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
         left_out=left_out,
         weights={str(store): rack.weights for store, rack in by_store.items()},
     )
+    if options.record:
+        record_figures(report, options.stores)
+    return report
 
 
 def one_context(contexts: set[float]) -> float:
@@ -120,8 +127,14 @@ def evaluate(
         )
     absent = {**(left_out or {}), **found.left_out}
     report = report_of(material, units, found, options.seed, absent, weights or {})
-    publish(report, found.models, material, options.out, options.plots, console or Console())
+    publish(report, found.models, material, options.out, options.plots, console or _console())
     return report
+
+
+def _console() -> Console:
+    """Standard output; where it is no terminal, wide enough for every table."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
 
 
 def report_of(

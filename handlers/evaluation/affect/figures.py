@@ -47,7 +47,7 @@ def write_timeline(clip: LabelledClip, traces: Mapping[str, Trace], path: Path) 
     for name, trace in attending.items():
         _attention(next(panels), name, trace)
     if gated:
-        _gates(last := next(panels), gated)
+        _gates(last := next(panels), gated, list(traces))
     else:
         last = figure.axes[-1]
     last.set(xlabel="seconds", xlim=(clip.times_s[0], clip.times_s[-1]))
@@ -106,9 +106,10 @@ def _attention(axes: Any, name: str, trace: Trace) -> None:
     axes.yaxis.label.set(rotation=0, ha="right", va="center", fontsize="small")
 
 
-def _gates(axes: Any, gated: Mapping[str, Trace]) -> None:
+def _gates(axes: Any, gated: Mapping[str, Trace], names: Sequence[str]) -> None:
+    """The mean gate, in the model's colour among `names`; where a side was shut, shaded."""
     for name, trace in gated.items():
-        color = COLORS[list(SHOWN).index(name)] if name in SHOWN else LABEL
+        color = COLORS[names.index(name)]
         axes.plot(trace.times_s, trace.gate, color=color, linewidth=1, label=printed(name))
     trace = next(iter(gated.values()))
     for used, color, said in (
