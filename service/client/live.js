@@ -29,6 +29,8 @@ export class LiveSession extends EventTarget {
   #socket = null;
   /** @type {{resolve: (reply: any) => void, timer: number} | null} */
   #asked = null;
+  /** Why it is closed. */
+  #problem = new Problem({ title: "The session is closed" });
   #failures = 0;
   #timer = 0;
   /** @type {Promise<unknown>} */
@@ -86,9 +88,9 @@ export class LiveSession extends EventTarget {
   whenOpen() {
     if (this.state === "open") return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const look = (event) => {
+      const look = () => {
         if (this.state === "open") resolve();
-        else if (this.state === "closed") reject(event?.detail.problem ?? closedProblem());
+        else if (this.state === "closed") reject(this.#problem);
         else return;
         this.removeEventListener("state", look);
       };
@@ -124,6 +126,7 @@ export class LiveSession extends EventTarget {
   close(problem = null) {
     if (this.state === "closed") return;
     clearTimeout(this.#timer);
+    this.#problem = problem ?? this.#problem;
     const socket = this.#forgetSocket();
     socket?.close(1000);
     this.#enter("closed", { problem });
@@ -165,9 +168,12 @@ export class LiveSession extends EventTarget {
 
   #lost({ code, reason }) {
     const problem = Problem.fromClose(code, reason);
+    if (isFinal(code)) {
+      this.close(problem);
+      return;
+    }
     this.#forgetSocket();
-    if (isFinal(code)) this.#enter("closed", { problem });
-    else this.#wait(this.#pauseMs(), problem);
+    this.#wait(this.#pauseMs(), problem);
   }
 
   #drop(waitMs) {
@@ -224,8 +230,4 @@ function frameMessage(kind, body, timeS) {
 /** Whether a reply answers a frame, and not a text message or sound. */
 function answersFrame(reply) {
   return (reply.sequence ?? reply.seq ?? null) !== null && reply.of !== "sound";
-}
-
-function closedProblem() {
-  return new Problem({ title: "The session is closed" });
 }

@@ -49,7 +49,7 @@ class Affect {
     try {
       await source.run();
     } catch (error) {
-      if (this.source === source) await this.fail(error, make);
+      if (this.source === source && source.running) await this.fail(error, make);
     }
   }
 

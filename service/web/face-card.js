@@ -31,7 +31,7 @@ function pictures(face) {
 }
 
 function picture(source, caption) {
-  const image = el("img", { src: source, alt: `${caption} face`, width: 128, height: 128 });
+  const image = el("img", { src: source, alt: caption, width: 128, height: 128 });
   return el("figure", {}, image, el("figcaption", {}, caption));
 }
 

@@ -11,7 +11,7 @@ export function showNotice(place, error, retry = null) {
   if (error instanceof DOMException && error.name === "AbortError") return;
   const problem = error instanceof Problem ? error : asProblem(error);
   const text = el("div", { class: "text" }, el("strong", {}, problem.title));
-  if (problem.detail) text.append(el("span", { class: "detail" }, problem.detail));
+  if (problem.detail) text.append(el("span", { class: "detail" }, sentence(problem.detail)));
   if (problem.requestId) {
     text.append(el("div", { class: "request" }, "Request ", el("code", {}, problem.requestId)));
   }
@@ -26,6 +26,11 @@ export function showNotice(place, error, retry = null) {
 /** Take away what is shown. @param {HTMLElement} place */
 export function clearNotice(place) {
   place.replaceChildren();
+}
+
+/** A detail as a sentence of its own. @param {string} detail */
+export function sentence(detail) {
+  return detail.slice(0, 1).toUpperCase() + detail.slice(1);
 }
 
 function asProblem(error) {

@@ -1,13 +1,15 @@
 /** How fast a live session goes: frames a second, latency, and what was lost. @module */
 
 const WINDOW_MS = 2000;
+const FEWEST = 4; // answers that are counted however slowly they came, up to:
+const LONGEST_MS = 20000;
 
 const SHARE = 0.2;
 
 /** From here on what is drawn would trail behind what a live picture shows. */
 export const SLOW_MS = 150;
 
-/** Counts answers of the last two seconds. */
+/** Counts the answers of the last two seconds, or the last few where they are rarer. */
 export class Pace {
   #typicalMs = 0;
   /** @type {{at: number, latencyMs: number}[]} */
@@ -33,8 +35,10 @@ export class Pace {
 
   /** Frames a second and the median latency in milliseconds; null where nothing came. */
   now() {
-    const since = performance.now() - WINDOW_MS;
-    this.#answers = this.#answers.filter(({ at }) => at >= since);
+    const now = performance.now();
+    const isCounted = ({ at }, index, all) =>
+      now - at < (index >= all.length - FEWEST ? LONGEST_MS : WINDOW_MS);
+    this.#answers = this.#answers.filter(isCounted);
     const latencies = this.#answers.map(({ latencyMs }) => latencyMs).sort((a, b) => a - b);
     if (!latencies.length) return { fps: 0, latencyMs: null };
     const [first, last] = [this.#answers[0].at, this.#answers.at(-1).at];

@@ -2,8 +2,10 @@
 
 import { Countenance, Problem } from "./client/countenance.js";
 import { partsOf } from "./dom.js";
+import { sentence } from "./notice.js";
 
 const STORED = "countenance-key";
+const WHERE_FROM = "Whoever runs this service can give you one.";
 const dialog = /** @type {HTMLDialogElement} */ (document.querySelector("#key-dialog"));
 const forget = /** @type {HTMLButtonElement} */ (document.querySelector("#forget-key"));
 
@@ -28,7 +30,8 @@ export async function withKey(work) {
 export function askForKey(problem) {
   const parts = partsOf(dialog);
   dialog.querySelector("h2").textContent = problem.title;
-  parts.detail.textContent = problem.detail;
+  const isFirst = sessionStorage.getItem(STORED) === null;
+  parts.detail.textContent = isFirst || !problem.detail ? WHERE_FROM : sentence(problem.detail);
   parts.key.value = "";
   dialog.returnValue = "";
   dialog.showModal();

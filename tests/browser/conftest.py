@@ -165,7 +165,7 @@ def open_page(browser: Any) -> Iterator[PageMaker]:
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda line: complain(line, complaints))
-        page.goto(f"{address}/#{view}")
+        page.goto(f"{address}/#{view}" if view else address)
         page.wait_for_selector("#service-state[data-state=ready]")
         return page
 

@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.patience import until
+
 FIGURE = re.compile(r"^[+−]?\d\.\d\d$")
 
 
@@ -44,9 +46,7 @@ def test_a_clip_is_read_and_any_moment_of_it_can_be_looked_at(affect, media, sho
     for _ in range(10):
         affect.keyboard.press("ArrowRight")
     expect(part(affect, "moment")).to_have_text("0:00.5")
-    affect.wait_for_function(
-        "Math.abs(document.querySelector('#affect video').currentTime - .5) < .06"
-    )
+    until(affect, "Math.abs(document.querySelector('#affect video').currentTime - 0.5) < 0.06")
     expect(part(affect, "valence")).to_have_text(FIGURE)
     expect(part(affect, "gate")).to_contain_text("Face")
     affect.locator("#affect .u-over").click(position={"x": 600, "y": 60})

@@ -5,10 +5,13 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.patience import until
 from tests.browser.test_photo import DRAWN
 
-NO_CAMERA = """navigator.mediaDevices.getUserMedia = () =>
-  Promise.reject(new DOMException("Permission denied", "NotAllowedError"));"""
+NO_CAMERA = """() => {
+  const refuse = async () => { throw new DOMException("Permission denied", "NotAllowedError"); };
+  navigator.mediaDevices.getUserMedia = refuse;
+}"""
 
 
 def start(page: Page) -> None:
@@ -18,6 +21,11 @@ def start(page: Page) -> None:
 
 def step_of(page: Page) -> int:
     return int(page.locator("#camera [data-part=step]").inner_text())
+
+
+def wait_for_step(page: Page, step: int) -> None:
+    shown = "document.querySelector('#camera [data-part=step]').textContent"
+    until(page, f"Number({shown}) >= {step}")
 
 
 @pytest.fixture
@@ -35,9 +43,7 @@ def test_a_face_is_followed_and_the_pace_is_told(camera, shoot):
     expect(camera.locator("#camera [data-part=tracks]")).to_contain_text("Face 1")
     shoot(camera, "camera")
     before = step_of(camera)
-    camera.wait_for_function(
-        f"Number(document.querySelector('#camera [data-part=step]').textContent) > {before}"
-    )
+    wait_for_step(camera, before + 1)
 
 
 def test_a_cut_connection_comes_back_and_the_session_goes_on(camera, shoot):
@@ -60,9 +66,7 @@ def test_options_take_hold_without_losing_the_session(camera):
         camera.get_by_label("Faces").select_option("2")
     told = socket.value.wait_for_event("framesent")
     assert '"max_faces":2' in told
-    camera.wait_for_function(
-        f"Number(document.querySelector('#camera [data-part=step]').textContent) > {before}"
-    )
+    wait_for_step(camera, before + 1)
 
 
 def test_stopping_closes_the_camera_and_ends_the_session(camera):
