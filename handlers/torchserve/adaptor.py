@@ -12,7 +12,8 @@ import torch
 
 from handlers.torchserve.asking import DESCRIBE
 from handlers.torchserve.models import MODELS
-from handlers.torchserve.warming import warm_up
+from handlers.torchserve.precision import choose_precision, prepare_gpu
+from handlers.torchserve.warming import first_row, sizes_of, warm_up
 from handlers.wire import pack, write_error, write_reply
 
 CPU = "cpu"
@@ -95,8 +96,14 @@ class Adaptor:
         """Make the handler of this worker's model; raises what that raises."""
         served = MODELS[self._model]
         handler = getattr(importlib.import_module(served.module), served.handler)(store, device)
-        warm_up(handler, self._model, self._batch_size)
-        return handler  # type: ignore[no-any-return]
+        sizes = sizes_of(self._batch_size, device != CPU)
+        warm_up(handler, self._model, sizes)
+        if device == CPU:
+            return handler  # type: ignore[no-any-return]
+        row = first_row(self._model)
+        chosen = choose_precision(handler, [row] * self._batch_size, device)
+        warm_up(chosen, self._model, sizes)
+        return chosen
 
     def _load(self) -> None:
         self._tried_at = time.monotonic()
@@ -104,6 +111,7 @@ class Adaptor:
             self._device = device_of(self._gpu, torch.cuda.device_count())
             if self._device != CPU:
                 torch.cuda.set_device(self._device)
+                prepare_gpu()
             self._handler = self.make(self._store, self._device)
         except Exception as error:
             logger.exception("%s cannot be loaded", self._model)
