@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -35,7 +36,8 @@ from handlers.evaluation.affect.tables import show
 from handlers.evaluation.affect.traces import Trace
 from handlers.evaluation.affect.writing import write_timelines
 from handlers.networks.affect import VARIANTS, build, variant
-from handlers.predictors.affect_estimator import Estimator
+from handlers.predictors.affect_estimator import Estimator, Reading
+from handlers.predictors.affect_inputs import Moment
 from handlers.processing.mel import RATE_HZ
 from handlers.training.datasets.affect.clips import Plot
 
@@ -107,6 +109,22 @@ def test_a_moment_without_anything_to_use_has_no_estimate() -> None:
     assert trace.face.tolist() == [False, True, False]
     assert trace.gate[1] == 1
     assert not run(estimator("au-de"), [silent])[0].voice.any()
+
+
+def test_a_face_that_stays_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    still = clip("still", 6, sound=False)
+    still = replace(still, faces=[still.faces[0]] * 4 + [still.faces[1]] * 2)
+    model, counts = estimator("vi-des"), []
+    expected, read = run(model, [still])[0], model.read
+
+    def counted(moments: Sequence[Moment]) -> list[Reading | None]:
+        counts.append(len(moments))
+        return read(moments)
+
+    monkeypatch.setattr(model, "read", counted)
+    assert equal(run(model, [still])[0], expected)
+    assert counts == [2]
+    assert not np.allclose(expected.estimates[3], expected.estimates[5])
 
 
 def test_sound_of_more_than_a_minute_is_heard_to_its_end() -> None:

@@ -72,12 +72,13 @@ class Studio:
         rng = np.random.default_rng([seed, index])
         clip = make_clip(self.cast, plot, rng)
         kind = "healthy" if plot == HEALTHY else "made"
+        crops = {place: crop_of(self.faces[place]) for place in set(clip.face.tolist())}
         made = LabelledClip(
             f"{kind}-{index:03}",
             {"clip": f"{kind}-{index:03}", "actor": clip.actor},
             np.arange(len(clip.face)) / FRAMES_A_SECOND,
             clip.labels,
-            [crop_of(self.faces[place]) for place in clip.face],
+            [crops[place] for place in clip.face.tolist()],
             to_pcm(self._sound(clip)),
         )
         return with_stretches(made, clip, rng)

@@ -53,11 +53,13 @@ def _groups(clips: Sequence[LabelledClip]) -> Iterator[list[LabelledClip]]:
 
 
 def _read(estimator: "Estimator", clips: Sequence[LabelledClip]) -> "list[list[Reading | None]]":
-    """What does not depend on time, of every moment of every clip."""
+    """What does not depend on time, of every moment of every clip; equal ones are read once."""
     moments = chain.from_iterable(_moments(estimator, clip) for clip in clips)
     flat: list[Reading | None] = []
     while part := list(islice(moments, HELD)):
-        flat += estimator.read(part)
+        distinct = {(id(moment.face), id(moment.voice)): moment for moment in part}
+        readings = dict(zip(distinct, estimator.read(list(distinct.values())), strict=True))
+        flat += [readings[id(moment.face), id(moment.voice)] for moment in part]
     found = iter(flat)
     return [list(islice(found, len(clip.times_s))) for clip in clips]
 
