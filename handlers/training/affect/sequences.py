@@ -96,11 +96,15 @@ class SequenceBatches:
 
 
 class SequenceLearner(nn.Module):
-    """Learns what comes behind C's convolutions: memory, attention, answer."""
+    """Learns what comes behind C's convolutions: memory, attention, answer.
 
-    def __init__(self, networks: AffectNetworks) -> None:
+    `dropout` is that of C's features meanwhile, in place of its own.
+    """
+
+    def __init__(self, networks: AffectNetworks, dropout: float) -> None:
         super().__init__()
         self.networks = networks
+        networks.combiner.dropout.p = dropout
         networks.requires_grad_(False)
         networks.combiner.answer.requires_grad_(True)
         if networks.combiner.recurrence is not None:

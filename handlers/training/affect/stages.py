@@ -18,13 +18,18 @@ from handlers.training.loop import Run, Schedule
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of the curriculum: runs of so many frames, with attention over past states or not."""
+    """A step of the curriculum: runs of so many frames, with attention over past states or not.
+
+    The memory learns whole clips by heart from few faces: hence the strong `dropout` and decay.
+    """
 
     frames: int
     steps: int
     attention: bool = False
     batch: int = 64
-    rate: float = 1e-3
+    rate: float = 4e-4
+    dropout: float = 0.5
+    weight_decay: float = 0.1
 
 
 def start(config: AffectConfig, parts: dict[str, AffectNetworks]) -> AffectNetworks:
@@ -112,12 +117,12 @@ def learn_over_time(
             batch=stage.batch,
             rate=stage.rate,
             seed=seed,
-            weight_decay=0.01,
+            weight_decay=stage.weight_decay,
             warmup=20,
             average=0.99,
             precision="32-true",
         )
-        learner = SequenceLearner(grown)
+        learner = SequenceLearner(grown, stage.dropout)
         run = Run(learner, schedule, folder / f"{number}-{stage.frames}")
         run.fit(SequenceBatches(clips, stage.frames), resume)
         learner.load_state_dict(run.averaged().state_dict())
