@@ -154,7 +154,7 @@ def report_of(
         data=material.name,
         note=material.note,
         clips=len(material.clips),
-        moments=sum(len(clip.times_s) for clip in material.clips),
+        moments=sum(1 if material.whole else len(clip.times_s) for clip in material.clips),
         units=tuple(unit.name for unit in units),
         weights=weights,
         rows=tuple(row_of(name, part) for name, part in found.models.items()),

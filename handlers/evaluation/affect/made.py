@@ -52,7 +52,7 @@ class Studio:
         sets = [read_ferplus(root / FACES, TEST_PART)]
         if (root / FACES / "citizen_faces.csv").is_file():
             sets.append(split_people(read_citizen_faces(root / FACES))[1])
-        spoken = test_utterances(root / SPEECH)
+        spoken = utterances_of_test_actors(root / SPEECH)
         samples = [read_mono(one.path) for one in spoken]
         cast = Cast(
             np.concatenate([faces.labels for faces in sets]),
@@ -94,7 +94,7 @@ class Studio:
         return np.concatenate(parts)
 
 
-def test_utterances(root: Path) -> list[Utterance]:
+def utterances_of_test_actors(root: Path) -> list[Utterance]:
     """What RAVDESS's test actors say. Raises ValueError where they are not there."""
     spoken = [one for one in read_ravdess(root) if one.actor in TEST_ACTORS]
     if not spoken:

@@ -17,6 +17,8 @@ from handlers.training.datasets.affect.sound import read_mono
 from handlers.training.datasets.video import Video, VideoFrame
 
 if TYPE_CHECKING:
+    from av import AudioFrame
+
     from handlers.evaluation.track_rows import Follower
 
 Floats = NDArray[np.float32]
@@ -135,10 +137,14 @@ def sound_in(path: Path) -> Pcm | None:
         for frame in container.decode(audio=0):
             if not parts and frame.time is not None:
                 begin = round(frame.time * RATE_HZ)
-            parts += [part.to_ndarray().reshape(-1) for part in resampler.resample(frame)]
-        parts += [part.to_ndarray().reshape(-1) for part in resampler.resample(None)]
+            parts += [_samples(part) for part in resampler.resample(frame)]
+        parts += [_samples(part) for part in resampler.resample(None)]
     heard = np.concatenate([np.zeros(max(begin, 0), np.int16), *parts])
     return np.asarray(heard[max(-begin, 0) :], np.int16)
+
+
+def _samples(frame: "AudioFrame") -> Pcm:
+    return np.asarray(frame.to_ndarray().reshape(-1), np.int16)
 
 
 def _followed(video: Video, frames: Indices, follower: "Follower") -> tuple[Indices, Floats]:

@@ -17,7 +17,7 @@ from handlers.evaluation.affect.made import (
     TEST_PART,
     Studio,
     crop_of,
-    test_utterances,
+    utterances_of_test_actors,
 )
 from handlers.evaluation.affect.recordings import clip_of, picture_clip
 from handlers.processing.mel import RATE_HZ
@@ -165,7 +165,7 @@ def _ferplus(root: Path, limit: int | None) -> Material:
 
 def _ravdess(root: Path, limit: int | None) -> Material:
     clips = []
-    for one in spread(test_utterances(root), limit):
+    for one in spread(utterances_of_test_actors(root), limit):
         samples = read_mono(one.path)
         times = np.arange(0, len(samples) / RATE_HZ, 1 / UTTERANCE_RATE_HZ)
         label = np.array([[one.valence, one.arousal]], np.float32)
