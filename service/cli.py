@@ -17,14 +17,25 @@ from service.commands.serve import serve
 from service.commands.track import track
 from service.commands.train import train
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
+EPILOG = (
+    "Results go to stdout, all else to stderr. Exit codes: 0 everything was done; 1 something "
+    "failed, as stderr tells; 2 wrong usage; 3 the service could not start; 130 stopped by Ctrl-C."
+)
+
+
+def example(line: str) -> str:
+    """What stands under a command's options."""
+    return f"For example: countenance {line}"
+
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, epilog=EPILOG)
 evaluate = typer.Typer(no_args_is_help=True, help="Measure what is served on labelled data.")
 
 app.command()(serve)
-app.command()(align)
-app.command()(track)
-app.command()(affect)
-app.command()(annotate)
+app.command(epilog=example("align photos/ --csv --out landmarks/ --jobs 4"))(align)
+app.command(epilog=example("track talk.mp4 --csv --overlay drawn.mp4"))(track)
+app.command(epilog=example("affect talk.mp4 --csv --plot talk.svg"))(affect)
+app.command(epilog=example("annotate s3://lab/videos --out s3://lab/tables --jobs 8"))(annotate)
 app.command()(models)
 app.command()(doctor)
 app.command()(train)
@@ -47,4 +58,4 @@ def main(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Say which this is."),
     ] = False,
 ) -> None:
-    """Face alignment: serve it, use it on photographs, measure it, train it."""
+    """Read faces: landmarks of photographs, faces followed through clips, valence and arousal."""

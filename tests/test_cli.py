@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli import app
+from service.commands.doctor import PORTRAIT
 from service.commands.models import brief
 from service.commands.train import find_recipe
 
@@ -116,3 +119,43 @@ def test_a_service_with_a_broken_store_does_not_start_and_says_why_in_one_line(s
     assert "the service cannot start: " in run.stderr
     assert str(store) in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.slow
+def test_a_reader_that_has_enough_ends_the_work_quietly(tmp_path: Path) -> None:
+    shutil.copytree(PORTRAIT.parent, tmp_path / "photos")
+    for number in range(20):
+        shutil.copy(PORTRAIT, tmp_path / "photos" / f"{number}.jpg")
+    command = [sys.executable, "-c", "from service.cli import app; app()", "align"]
+    process = subprocess.Popen(
+        [*command, str(tmp_path / "photos"), "--json"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        assert process.stdout.readline().startswith(b'{"photo": ')
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_work_with_its_own_code(tmp_path: Path) -> None:
+    for number in range(50):
+        shutil.copy(PORTRAIT, tmp_path / f"{number}.jpg")
+    command = [sys.executable, "-c", "from service.cli import app; app()", "align"]
+    process = subprocess.Popen(
+        [*command, str(tmp_path), "--json"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in said

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from service.cli import app
 from tests.client.conftest import RunningService
 from tests.made_clips import make_clip
+from tests.service.feeling import CountingAffect
 
 pq = pytest.importorskip("pyarrow.parquet")
 
@@ -105,6 +106,23 @@ def test_results_made_otherwise_are_not_mixed(
     other = run(*arguments, "--max-faces", "2")
     assert other.exit_code == 1
     assert "name another folder" in other.stderr
+
+
+@pytest.mark.slow
+def test_affect_is_kept_with_its_quadrants_and_attention(videos: Path, tmp_path: Path) -> None:
+    shutil.rmtree(videos / "deeper")
+    running = RunningService(CountingAffect())
+    try:
+        result = run(videos, "--what", "affect", "--out", tmp_path / "out", "--url", running.url)
+    finally:
+        running.stop()
+    assert result.exit_code == 0, result.stderr
+    rows = pq.read_table(tmp_path / "out").to_pylist()
+    assert len(rows) == 4 * FRAMES
+    assert [row["timestamp"] for row in rows[:FRAMES]] == pytest.approx(TIMES_S)
+    assert (rows[0]["p_positive-active"], rows[0]["p_positive-passive"]) == (0.75, None)
+    assert sum(rows[3]["attention"]) == pytest.approx(1)
+    assert (rows[0]["face"], rows[0]["voice"], rows[0]["face_id"]) == (True, False, 1)
 
 
 def test_a_place_that_is_none_and_a_folder_without_videos_are_told_in_one_line(

@@ -9,6 +9,7 @@ from service.commands.affect_forms import PLOT, affect_csv_header
 from service.commands.affect_work import AffectJob
 from service.commands.batch import Batch, emit
 from service.commands.console import EXIT_USAGE, fail, mistakes_explained
+from service.commands.estimators import EstimateOptions
 from service.commands.options import (
     RESULTS,
     Again,
@@ -80,11 +81,12 @@ def affect(
     with mistakes_explained():
         sources = find_sources(clips, CLIPS | SOUNDS, "clip")
         plan = plan_with(sources, {f".{form}": out}, PLOT, plot, frozenset({PLOT}))
-        options = AffectOptions(variant=variant, min_face_px=min_face_px)
+        affect_options = AffectOptions(variant=variant, min_face_px=min_face_px)
+        options = EstimateOptions(affect_options, rate_hz)
         where = choose_where(url, key, key_file, model_store, device)
         if out is None and form == "csv":
             emit(affect_csv_header())
         again = again or (out is None and form != "text")
         batch = Batch("clips", sources, plan, out is None, jobs, again)
-        failures = batch.run(AffectJob(where, options, rate_hz, form, plan))
+        failures = batch.run(AffectJob(where, options, form, plan))
     batch.summarise(failures)

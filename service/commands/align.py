@@ -65,12 +65,7 @@ def align(
     model_store: ModelStore = None,
     device: Device = None,
 ) -> None:
-    """Find the faces of photographs and their 68 landmarks, in pixels of the upright picture.
-
-    countenance align photo.jpg --csv
-
-    countenance align photos/ --out landmarks/ --csv --overlay drawn/ --jobs 4
-    """
+    """Find the faces of photographs and their 68 landmarks, in pixels of the upright picture."""
     if as_json and as_csv:
         fail("--json and --csv exclude each other", EXIT_USAGE)
     form = "json" if as_json else "csv" if as_csv or out is not None else "text"

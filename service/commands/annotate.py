@@ -1,22 +1,25 @@
 """`countenance annotate`: a folder or bucket of videos into tables, by as many as there are."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from service.commands.annotate_kinds import as_parameters
 from service.commands.annotate_ray import Crew, annotate_by_ray
 from service.commands.annotate_work import AnnotateJob
 from service.commands.batch import emit, summarise, tell, watch
 from service.commands.console import mistakes_explained
+from service.commands.estimators import EstimateOptions
 from service.commands.followers import FollowOptions
 from service.commands.options import Device, Key, KeyFile, ModelStore, Url
 from service.commands.places import Place, agree_on, take_stock
 from service.commands.there import choose_where
 from service.commands.work import Done, Tick, carry_out
+from service.streams.affect_model import AffectOptions
 
-WORKERS = "Workers (Ray, by pip install 'countenance[annotate]')"
+WORKERS = "Workers: more than one need the extra annotate, which brings Ray"
+FOLLOWING, ESTIMATING = "With --what track", "With --what affect"
 
 
 def annotate(
@@ -24,6 +27,10 @@ def annotate(
         str, typer.Argument(help="Folder of videos, here or as s3://bucket/folder, gs://...")
     ],
     out: Annotated[str, typer.Option(help="Folder for the tables, here or in a bucket.")],
+    what: Annotated[
+        Literal["track", "affect"],
+        typer.Option(help="Follow faces and their landmarks, or estimate valence and arousal."),
+    ] = "track",
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -41,32 +48,53 @@ def annotate(
     gpus: Annotated[
         float, typer.Option(min=0, help="Share of a GPU for each worker.", rich_help_panel=WORKERS)
     ] = 0.0,
-    max_faces: Annotated[int, typer.Option(min=1, max=8, help="Most faces to follow.")] = 1,
     min_face_px: Annotated[int, typer.Option(min=12, help="Smallest face, in pixels.")] = 40,
-    smoothing: Annotated[
-        bool, typer.Option("--smoothing", help="Calm the landmarks, a little late.")
-    ] = False,
     variant: Annotated[
-        str | None, typer.Option(help="Another tracker, such as crt.", show_default="dcrt")
+        str | None,
+        typer.Option(help="Another tracker or network.", show_default="the model's own"),
     ] = None,
+    max_faces: Annotated[
+        int, typer.Option(min=1, max=8, help="Most faces to follow.", rich_help_panel=FOLLOWING)
+    ] = 1,
+    steady: Annotated[
+        bool,
+        typer.Option(help="Bring looks at a face at rest together.", rich_help_panel=FOLLOWING),
+    ] = True,
+    smoothing: Annotated[
+        bool,
+        typer.Option(
+            "--smoothing", help="Calm the landmarks, a little late.", rich_help_panel=FOLLOWING
+        ),
+    ] = False,
+    rate_hz: Annotated[
+        float,
+        typer.Option(
+            min=0.5, max=100, help="Most frames to look at, a second.", rich_help_panel=ESTIMATING
+        ),
+    ] = 25.0,
     url: Url = None,
     key: Key = None,
     key_file: KeyFile = None,
     model_store: ModelStore = None,
     device: Device = None,
 ) -> None:
-    """Follow the faces of many videos: one Parquet file each, with the columns of track --csv.
+    """Look at many videos as track or affect does: one Parquet file each, a row a frame.
 
     A file has its video's name below the folder and appears only when it is whole. So whatever is
     stopped, killed or begun again, no video is lost and none is there twice; a second run does
     what the first one has not done, and videos that have changed since.
     """
     with mistakes_explained():
-        options = FollowOptions(max_faces, min_face_px, smoothing, variant)
+        options: FollowOptions | EstimateOptions
+        if what == "track":
+            options = FollowOptions(max_faces, min_face_px, steady, smoothing, variant)
+        else:
+            affect = AffectOptions(variant=variant, min_face_px=min_face_px)
+            options = EstimateOptions(affect, rate_hz)
         where = choose_where(url, key, key_file, model_store, device)
         place = Place(out)
         stock = take_stock(Place(source), place)
-        agree_on(place, asdict(options))
+        agree_on(place, as_parameters(options))
         if done := len(stock.clips) - len(stock.todo):
             tell(f"{done} of {len(stock.clips)} videos were done before.")
         job = AnnotateJob(source, out, where, options, model_store)

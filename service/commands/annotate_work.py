@@ -1,26 +1,23 @@
 """One clip of a place after the other into one Parquet file each, whole or not there."""
 
-import asyncio
 import importlib
 import os
 import platform
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from service.commands.annotate_tables import track_rows, track_schema
-from service.commands.clips import open_film
-from service.commands.followers import Follower, FollowOptions, LocalFollower, RemoteFollower
+from service.commands.annotate_kinds import Rows, choose_annotator
+from service.commands.estimators import EstimateOptions
+from service.commands.followers import FollowOptions
 from service.commands.here import Here
-from service.commands.options import settings_with
 from service.commands.places import Place, result_name
-from service.commands.poses import find_poses
 from service.commands.sources import Source
 from service.commands.there import There
 from service.commands.work import Emit, Tick
@@ -30,12 +27,12 @@ BATCH_ROWS = 2048
 
 @dataclass(frozen=True)
 class AnnotateJob:
-    """From which place to which, by whom, and how faces are followed."""
+    """From which place to which, by whom, and how clips are looked at."""
 
     source: str
     out: str
     where: Here | There
-    options: FollowOptions
+    options: FollowOptions | EstimateOptions
     model_store: Path | None = None
 
     def hire(self) -> "AnnotateWorker":
@@ -44,62 +41,28 @@ class AnnotateJob:
 
 
 class AnnotateWorker:
-    """Follows the faces of one clip after the other."""
+    """Annotates one clip after the other."""
 
     def __init__(self, job: AnnotateJob) -> None:
-        self._job = job
         self._source, self._out = Place(job.source), Place(job.out)
-        self._stack = ExitStack()
-        self._models = job.where.models("track") if isinstance(job.where, Here) else None
+        self._annotator = choose_annotator(job.where, job.options, job.model_store)
 
     def __enter__(self) -> Self:
-        self._poses = find_poses(settings_with(model_store=self._job.model_store).model_store)
-        if self._models is None:
-            self._runner = self._stack.enter_context(asyncio.Runner())
-        else:
-            self._stack.enter_context(self._models)
+        self._annotator.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self._annotator.__exit__()
 
     def work(self, source: Source, emit: Emit, tick: Tick) -> None:
         """Write a clip's table; raises ServiceError, CallError or OSError where that cannot be."""
+        told = {"clip": source.name, "made_by": f"countenance {_version()}"}
         with (
             self._fetched(source) as file,
             self._out.writing(result_name(source), draft_name(source)) as stream,
+            Table(stream, self._annotator.schema(told)) as table,
         ):
-            work = self._write(source, file, stream, tick)
-            if self._models is None:
-                self._runner.run(work)
-            else:
-                self._models.run(work)
-
-    async def _write(self, source: Source, file: BinaryIO, stream: Any, tick: Tick) -> None:
-        parquet: Any = importlib.import_module("pyarrow.parquet")
-        schema = track_schema({"clip": source.name, "made_by": f"countenance {_version()}"})
-        with parquet.ParquetWriter(stream, schema, compression="zstd") as table:
-            async for rows in self._batches(source, file, tick):
-                table.write_batch(_batch(rows, schema))
-
-    async def _batches(
-        self, source: Source, file: BinaryIO, tick: Tick
-    ) -> AsyncIterator[list[dict[str, Any]]]:
-        rows: list[dict[str, Any]] = []
-        async with open_film(file) as film:
-            async for seen in self._follower().follow(film.shots):
-                rows += track_rows(source.name, seen, self._poses)
-                tick(seen.shot.number + 1, film.expected)
-                if len(rows) >= BATCH_ROWS:
-                    yield rows
-                    rows = []
-        yield rows
-
-    def _follower(self) -> Follower:
-        if self._models is not None:
-            return LocalFollower(self._models.inference, self._job.options)
-        assert isinstance(self._job.where, There)
-        return RemoteFollower(self._job.where, self._job.options)
+            self._annotator.annotate(file, source.name, table.put, tick)
 
     @contextmanager
     def _fetched(self, source: Source) -> Iterator[BinaryIO]:
@@ -112,15 +75,40 @@ class AnnotateWorker:
             yield file
 
 
+class Table:
+    """Parquet into an open stream, some rows at a time; whole once the block ends."""
+
+    def __init__(self, stream: Any, schema: Any) -> None:
+        self._arrow: Any = importlib.import_module("pyarrow")
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+        self._writer = parquet.ParquetWriter(stream, schema, compression="zstd")
+        self._schema = schema
+        self._rows: Rows = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._write()
+        self._writer.close()
+
+    def put(self, rows: Rows) -> None:
+        """Add rows; they are written when there are enough."""
+        self._rows += rows
+        if len(self._rows) >= BATCH_ROWS:
+            self._write()
+
+    def _write(self) -> None:
+        self._writer.write_batch(
+            self._arrow.RecordBatch.from_pylist(self._rows, schema=self._schema)
+        )
+        self._rows = []
+
+
 def draft_name(source: Source) -> str:
     """A name that no other worker's draft has, and that says whose it is."""
     whose = f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     return f"{Path(source.name).name}.{whose}.part"
-
-
-def _batch(rows: list[dict[str, Any]], schema: Any) -> Any:
-    arrow: Any = importlib.import_module("pyarrow")
-    return arrow.RecordBatch.from_pylist(rows, schema=schema)
 
 
 def _version() -> str:

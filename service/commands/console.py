@@ -41,6 +41,8 @@ def mistakes_explained() -> Iterator[None]:
         fail(str(error))
     except ServiceError as error:
         fail(f"{error.problem.title}: {error.detail}")
+    except BrokenPipeError:  # nobody reads on: typer ends quietly
+        raise
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except ModuleNotFoundError as error:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from service.client import AsyncCountenance, CallError, ProblemError
 from service.client.live import Frame
 from service.commands.clips import MOST_SIDE, Shot, encode_small, encode_whole
+from service.commands.here import Here
 from service.commands.there import There
 from service.inference import Inference, Question
 from service.streams.replies import ErrorReply, TrackedFace, TrackOutputs, TrackReply
@@ -24,6 +25,7 @@ class FollowOptions:
 
     max_faces: int = 1
     min_face_px: int = 40
+    steady: bool = True
     smoothing: bool = False
     variant: str | None = None
 
@@ -43,6 +45,16 @@ class Follower(Protocol):
         """One answer a picture, in order; raises ServiceError or CallError."""
 
 
+def choose_follower(
+    where: Here | There, inference: Inference | None, options: FollowOptions
+) -> Follower:
+    """The service that is named, or the model of this machine, opened already."""
+    if isinstance(where, There):
+        return RemoteFollower(where, options)
+    assert inference is not None
+    return LocalFollower(inference, options)
+
+
 class LocalFollower:
     """The model of this machine, opened already; it gets the pictures as they are."""
 
@@ -51,6 +63,7 @@ class LocalFollower:
         self._options: dict[str, Any] = {
             "max_faces": options.max_faces,
             "min_face_px": options.min_face_px,
+            "steady": options.steady,
             "smoothing": options.smoothing,
             "max_pixels": MOST_SIDE**2,
         }
@@ -76,6 +89,7 @@ class RemoteFollower:
         self._options: dict[str, Any] = {
             "max_faces": options.max_faces,
             "min_face": options.min_face_px,
+            "steady": options.steady,
             "smoothing": options.smoothing,
             "variant": options.variant,
         }

@@ -57,6 +57,9 @@ def track(
     jobs: Jobs = 1,
     max_faces: Annotated[int, typer.Option(min=1, max=8, help="Most faces to follow.")] = 1,
     min_face_px: Annotated[int, typer.Option(min=12, help="Smallest face, in pixels.")] = 40,
+    steady: Annotated[
+        bool, typer.Option(help="Bring looks at a face at rest together, or take each alone.")
+    ] = True,
     smoothing: Annotated[
         bool, typer.Option("--smoothing", help="Calm the landmarks, a little late.")
     ] = False,
@@ -79,7 +82,7 @@ def track(
     with mistakes_explained():
         sources = find_clips(clips)
         plan = plan_with(sources, {f".{form}": out}, DRAWN, overlay, VIDEOS)
-        options = FollowOptions(max_faces, min_face_px, smoothing, variant)
+        options = FollowOptions(max_faces, min_face_px, steady, smoothing, variant)
         where = choose_where(url, key, key_file, model_store, device)
         job = TrackJob(where, options, form, plan, model_store, seconds)
         if out is None and form == "csv":

@@ -12,8 +12,9 @@ from typing import Self
 from service.commands.cameras import open_camera
 from service.commands.clips import Film, Shot, film_of
 from service.commands.console import CommandError
-from service.commands.followers import Follower, FollowOptions, LocalFollower, RemoteFollower, Seen
+from service.commands.followers import MODEL, FollowOptions, Seen, choose_follower
 from service.commands.here import Here
+from service.commands.loops import Loop
 from service.commands.options import settings_with
 from service.commands.overlays import OverlayVideo
 from service.commands.poses import Poses, find_poses
@@ -48,8 +49,7 @@ class TrackWorker:
 
     def __init__(self, job: TrackJob) -> None:
         self._job = job
-        self._stack = ExitStack()
-        self._models = job.where.models("track") if isinstance(job.where, Here) else None
+        self._loop = Loop(job.where, MODEL)
         self._poses: Poses | None = None
 
     def __enter__(self) -> Self:
@@ -57,14 +57,13 @@ class TrackWorker:
         if drawn or self._job.form == "csv":
             store = settings_with(model_store=self._job.model_store).model_store
             self._poses = find_poses(store)
-        if self._models is None:
-            self._runner = self._stack.enter_context(asyncio.Runner())
-        else:
-            self._stack.enter_context(self._models)
+        self._loop.__enter__()
+        inference = self._loop.inference
+        self._follower = choose_follower(self._job.where, inference, self._job.options)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self._loop.__exit__()
 
     def work(self, source: Source, emit: Emit, tick: Tick) -> None:
         """Follow a clip's faces to its end, writing each frame down as it is answered."""
@@ -72,17 +71,12 @@ class TrackWorker:
             notes = [stack.enter_context(self._reporting(source, emit))]
             if (drawing := self._job.plan.path(source, DRAWN)) is not None:
                 notes.append(stack.enter_context(self._drawing(drawing)))
-            look = self._look(source, notes, tick)
-            if self._models is not None:
-                self._models.run(look)
-            else:
-                self._runner.run(look)
+            self._loop.run(self._look(source, notes, tick))
 
     async def _look(self, source: Source, notes: list[Note], tick: Tick) -> None:
-        follower = self._follower()
         async with self._open(source) as film:
             shots = _until_interrupted(film.shots) if source.is_camera else film.shots
-            async for seen in follower.follow(shots):
+            async for seen in self._follower.follow(shots):
                 for note in notes:
                     note(seen)
                 tick(seen.shot.number + 1, film.expected)
@@ -91,12 +85,6 @@ class TrackWorker:
         if source.is_camera:
             return open_camera(source, self._job.seconds)
         return film_of(source)
-
-    def _follower(self) -> Follower:
-        if self._models is not None:
-            return LocalFollower(self._models.inference, self._job.options)
-        assert isinstance(self._job.where, There)
-        return RemoteFollower(self._job.where, self._job.options)
 
     @contextmanager
     def _reporting(self, source: Source, emit: Emit) -> Iterator[Note]:

@@ -75,6 +75,8 @@ def attempt(worker: Worker, source: Source, emit: Emit, tick: Tick) -> Done:
     """One source; a failure that others need not share becomes its reason."""
     try:
         worker.work(source, emit, tick)
+    except BrokenPipeError:  # nobody reads what is printed: there is no point in going on
+        raise
     except (ServiceError, CallError, OSError) as error:
         return Done(source, reason=explain(error))
     return Done(source)
