@@ -27,7 +27,7 @@ from handlers.training.affect.recipe import read_affect_recipe
 from handlers.training.affect.sequences import FeatureClip, SequenceBatches, follow
 from handlers.training.affect.spectrograms import DEGRADATIONS, degrade_power
 from handlers.training.affect.speech import Recording, SpeechBatches, Voices, window_at
-from handlers.training.affect.stages import start, take_over
+from handlers.training.affect.stages import begin_memory, start, take_over
 from handlers.training.datasets.affect.circumplex import WORDS
 from handlers.training.datasets.affect.clips import RATE_HZ, Cast, Clip, Health, Plot, make_clip
 from handlers.training.datasets.affect.ferplus import NO_WORDS
@@ -254,6 +254,16 @@ def test_attention_added_to_a_trained_memory_changes_nothing_at_first(
     clip = FeatureClip(features, np.full(30, -1.0, np.float32), np.zeros((30, 2), np.float32),
                        np.arange(30) % 5 > 0)  # fmt: skip
     assert_close(follow(before, clip), follow(after, clip))
+
+
+def test_a_memory_begins_as_the_running_mean_of_single_frame_answers() -> None:
+    torch.manual_seed(0)
+    single = AffectNetworks(variant("vi-de", "tiny"))
+    grown = AffectNetworks(variant("vi-des", "tiny"))
+    begin_memory(grown.combiner, single.combiner)
+    features = torch.randn(3, 1, 6)
+    still = grown.sequence(features.expand(-1, 40, -1), grown.initial_memory(3)).estimate[:, -1]
+    assert_close(still, single.step(features[:, 0], {}).estimate, atol=0.15, rtol=0)
 
 
 def test_runs_of_clips_have_the_length_asked_for_at_any_rate(rng: np.random.Generator) -> None:

@@ -9,22 +9,28 @@ import torch
 from torch import Tensor, nn
 
 from handlers.networks.affect import AffectConfig, AffectNetworks
+from handlers.networks.combiner import Combiner
 from handlers.networks.gate import Concatenation, GatedUnit
 from handlers.training.affect.fusion import FusionBatches, FusionLearner
 from handlers.training.affect.sequences import SequenceBatches, SequenceLearner, feature_clips
 from handlers.training.affect.studio import Studio
 from handlers.training.loop import Run, Schedule
 
+# How a running mean begins: logits of how much is new (0.4) and how open the output is (0.95), and
+# what makes up for that and for the two hyperbolic tangents on the way.
+NEWS, OPEN, LOUDER = -0.4, 3.0, 1.2
+
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of the curriculum: runs of so many frames, with attention over past states or not.
+    """A step of the curriculum: runs of so many frames, with memory and attention or without.
 
     The memory learns whole clips by heart from few faces: hence the strong `dropout` and decay.
     """
 
     frames: int
     steps: int
+    memory: bool = True
     attention: bool = False
     batch: int = 64
     rate: float = 4e-4
@@ -77,6 +83,30 @@ def take_over(network: nn.Module, given: nn.Module) -> None:
     network.load_state_dict(wanted | fitting)
 
 
+@torch.no_grad()
+def begin_memory(grown: Combiner, single: Combiner) -> None:
+    """Let two of the memory's cells begin as running means of the single-frame answers.
+
+    All others begin at random and unheard. From random cells alone, the memory would learn anew
+    from few faces what C's single-frame answer learnt from many.
+    """
+    memory = grown.recurrence
+    assert memory is not None
+    hidden = memory.hidden
+    grown.answer.weight.zero_()
+    grown.answer.bias.zero_()
+    for cell in range(grown.answer.out_features):
+        entry, forget, candidate, output = (gate * hidden + cell for gate in range(4))
+        for row, bias in ((entry, NEWS), (forget, -NEWS), (output, OPEN)):
+            memory.inputs.weight[row] = 0
+            memory.inputs.bias[row] = bias
+            memory.recurrent.weight[row] = 0
+        memory.inputs.weight[candidate] = single.answer.weight[cell]
+        memory.inputs.bias[candidate] = single.answer.bias[cell]
+        memory.recurrent.weight[candidate] = 0
+        grown.answer.weight[cell, cell] = LOUDER
+
+
 def learn_fusion(
     networks: AffectNetworks,
     studio: Studio,
@@ -110,8 +140,11 @@ def learn_over_time(
     clips = feature_clips(networks, studio)
     for number, stage in enumerate(stages):
         states = config.states if stage.attention else 0
-        grown = AffectNetworks(replace(networks.config, recurrent=config.recurrent, states=states))
+        recurrent = config.recurrent and stage.memory
+        grown = AffectNetworks(replace(networks.config, recurrent=recurrent, states=states))
         take_over(grown, networks)
+        if recurrent and not networks.config.recurrent:
+            begin_memory(grown.combiner, networks.combiner)
         schedule = Schedule(
             steps=stage.steps,
             batch=stage.batch,
