@@ -137,7 +137,7 @@ def test_a_set_of_recordings_comes_with_folds_of_its_people(tmp_path: Path) -> N
         rows = "\n".join(f"{i / 10};0.1;{index / 10};0" for i in range(2))
         table = f"time;arousal;valence;liking\n{rows}\n"
         (tmp_path / "labels" / f"p{index}.csv").write_text(table)
-    following = Following(1.0, Anywhere)  # type: ignore[arg-type]
+    following = Following(lambda: 1.0, Anywhere)  # type: ignore[arg-type]
     found = read_material(tmp_path, "sewa", following=following)
     assert (found.name, found.sets, len(found.clips)) == ("SEWA", ("SEWA",), 6)
     assert sorted(len(fold) for fold in found.folds) == [1, 1, 1, 1, 2]

@@ -2,7 +2,6 @@
 
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import soundfile
 import torch
 from rich.console import Console
+from typer.testing import CliRunner
 
 from handlers.affect_setup import save_affect, serve
 from handlers.checkpoint import load_checkpoint
@@ -26,12 +25,10 @@ from handlers.evaluation.affect.evaluate import (
     units_of,
 )
 from handlers.evaluation.affect.figures import models_shown, write_scatter, write_timeline
-from handlers.evaluation.affect.made import HEALTHY, Studio
-from handlers.evaluation.affect.published import affect_portions, affect_tables
 from handlers.evaluation.affect.report import AffectReport
 from handlers.evaluation.affect.rows import PRINTED, Rack, pairs_among, printed
 from handlers.evaluation.affect.running import run
-from handlers.evaluation.affect.sets import Material, find_layout, read_material
+from handlers.evaluation.affect.sets import Material
 from handlers.evaluation.affect.tables import show
 from handlers.evaluation.affect.traces import Trace
 from handlers.evaluation.affect.writing import write_timelines
@@ -39,21 +36,14 @@ from handlers.networks.affect import VARIANTS, build, variant
 from handlers.predictors.affect_estimator import Estimator, Reading
 from handlers.predictors.affect_inputs import Moment
 from handlers.processing.mel import RATE_HZ
-from handlers.training.datasets.affect.clips import Plot
-
-HEAD = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
-WORDS = HEAD.split(",")[2:9]
+from service.cli import app
+from tests.handlers.affect_folders import speech, write_faces
 
 
 def estimator(name: str, seed: int = 0) -> Estimator:
     """A variant of tiny, untrained networks."""
     torch.manual_seed(seed)
     return serve(build(variant(name, size="tiny")), {"context": 1.25})
-
-
-def speech(seconds: float, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return (rng.standard_normal(round(seconds * RATE_HZ)) * 3000).astype(np.int16)
 
 
 def clip(name: str, moments: int = 4, actor: str = "21", sound: bool = True) -> LabelledClip:
@@ -270,122 +260,6 @@ def test_figures_are_recorded_where_they_were_measured(tmp_path: Path) -> None:
     assert told[0]["FER2013Test"]["moments"] == 8
 
 
-def write_faces(root: Path, part: str, count: int) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    rows = [HEAD]
-    with zipfile.ZipFile(root / f"{part}.zip", "w") as archive:
-        for index in range(count):
-            face = np.full((48, 48), 15 * index, np.uint8)
-            archive.writestr(f"face{index}.png", cv2.imencode(".png", face)[1].tobytes())
-            votes = [10 if place == index % len(WORDS) else 0 for place in range(len(WORDS))]
-            rows.append(f"PrivateTest,face{index}.png," + ",".join(map(str, [*votes, 0, 0, 0])))
-    (root / "fer2013new.csv").write_text("\n".join(rows) + "\n")
-
-
-def write_speech(root: Path) -> None:
-    for actor in ("20", "21"):
-        folder = root / f"Actor_{actor}"
-        folder.mkdir(parents=True)
-        for emotion in ("03", "04", "05"):
-            path = folder / f"03-01-{emotion}-02-01-01-{actor}.wav"
-            soundfile.write(path, speech(1.5, int(emotion)), RATE_HZ)
-
-
-def test_folders_are_known_by_what_lies_in_them(tmp_path: Path) -> None:
-    write_faces(tmp_path / "expressions", "FER2013Test", 8)
-    write_speech(tmp_path / "speech" / "ravdess")
-    assert find_layout(tmp_path) == "made"
-    faces = read_material(tmp_path / "expressions")
-    assert (faces.name, len(faces.clips), faces.whole) == ("FER2013Test", 8, False)
-    assert faces.clips[1].labels.tolist() == [pytest.approx([0.81, 0.51])]
-    spoken = read_material(tmp_path / "speech")
-    assert {one.people["actor"] for one in spoken.clips} == {"21"}
-    assert spoken.whole
-    assert len(read_material(tmp_path / "expressions", limit=3).clips) <= 3
-    with pytest.raises(ValueError, match="none of the layouts"):
-        find_layout(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="one of ferplus"):
-        read_material(tmp_path, "nonsense")
-
-
-def test_made_clips_are_the_same_again_and_go_bad_where_they_should(tmp_path: Path) -> None:
-    write_faces(tmp_path / "expressions", "FER2013Test", 14)
-    write_speech(tmp_path / "speech" / "ravdess")
-    studio = Studio.open(tmp_path)
-    plot = Plot(segments=3, stretches=3, stretch_s=(0.4, 0.5), healthy_clips=0.0)
-    one, other = studio.clips(2, plot)
-    again = studio.clips(1, plot)[0]
-    assert np.array_equal(one.labels, again.labels)
-    assert np.array_equal(one.pcm, again.pcm)  # type: ignore[arg-type]
-    assert one.name != other.name
-    assert one.people["actor"] == "21"
-    many = studio.clips(8, plot)
-    assert any(face is None for made in many for face in made.faces)
-    assert max(longest_silence(made) for made in many) > 0.3 * RATE_HZ
-    (healthy,) = studio.clips(1, HEALTHY)
-    assert all(face is not None for face in healthy.faces)
-    assert longest_silence(healthy) < 10
-    assert healthy.pcm is not None
-    assert len(healthy.pcm) == pytest.approx(len(healthy.times_s) / 25 * RATE_HZ, abs=40)
-
-
-def longest_silence(made: LabelledClip) -> int:
-    """The longest run of samples that are zero."""
-    assert made.pcm is not None
-    sounding = np.flatnonzero(np.concatenate([[1], made.pcm, [1]]))
-    return int(np.diff(sounding).max()) - 1
-
-
-def published(name: str, method: str) -> tuple[float, ...]:
-    (table,) = (t for t in affect_tables() if t.name == name)
-    (row,) = (r for r in table.rows if r.method == method)
-    return row.values
-
-
-def test_published_figures_stand_as_printed_in_one_unit() -> None:
-    assert published("5.1", "AEG-CD-SZ") == (0.323, 0.350, 0.442, 0.478, 0.405, 0.430)
-    assert published("5.2", "AEG-CD-SZ (test)")[-2:] == (0.17, 0.16)
-    assert published("6.1", "ANCLaF-SA-8")[:3] == (0.2481, 0.2239, 0.236)
-    assert published("6.2", "ANCLaF-SA-8")[3:6] == (0.558, 0.424, 0.491)
-    assert published("7.1", "Au-DeS")[2:4] == (0.272, 0.509)
-    assert published("7.6", "AVi-GaS")[6:9] == (0.686, 0.583, 0.634)
-    assert published("B.6", "ANCLaF-S-8") == (0.2595, 0.22016, 0.3284, 0.4254, 0.272, 0.3436)
-
-
-def test_published_tables_are_whole() -> None:
-    counts = {table.name: len(table.rows) for table in affect_tables()}
-    assert counts == {
-        **{"5.1": 5, "5.2": 6, "6.1": 16, "6.2": 16, "7.1": 6, "7.2": 6},
-        **{"7.5": 4, "7.6": 4, "7.11": 8, "7.12": 8, "B.6": 11, "B.7": 11},
-    }
-    for table in affect_tables():
-        width = len(table.measures) * len(table.dimensions)
-        assert all(len(row.values) == width for row in table.rows)
-        assert all(len(fold) == width for row in table.rows for fold in row.folds)
-        rmse = [v for r in table.rows for v in r.values[: len(table.dimensions)] if v == v]
-        assert all(0.1 < value < 0.6 for value in rmse)
-    for portions in affect_portions():
-        assert {len(row.values) for row in portions.rows} == {3}
-        assert len(portions.rows) == 4
-
-
-def test_folds_of_published_tables_average_to_their_last_column() -> None:
-    for table in affect_tables():
-        for row in table.rows:
-            if row.folds:
-                assert np.mean(row.folds, axis=0) == pytest.approx(row.values, abs=2e-4)
-
-
-def test_what_contradicts_another_place_is_noted() -> None:
-    notes = {(t.name, r.method): r.note or "" for t in affect_tables() for r in t.rows}
-    assert "no such row" in notes["7.12", "ANCLaF-SA"]
-    assert ".285" in notes["7.6", "AVi-GaS"]
-    assert "Table 6.2" in notes["5.1", "Baseline"]
-    tables = {table.name: table.note or "" for table in affect_tables()}
-    assert "+-10" in tables["6.1"]
-    assert "root" in tables["5.1"]
-
-
 def test_every_variant_has_a_row_and_its_pairs() -> None:
     assert set(PRINTED) == set(VARIANTS)
     assert printed("anclaf-sa-16") == "ANCLaF-SA-16"
@@ -395,6 +269,8 @@ def test_every_variant_has_a_row_and_its_pairs() -> None:
     assert models_shown(["vi-de", "avi-gas", "vi-des"]) == ["vi-des", "avi-gas"]
 
 
-def test_the_command_needs_a_store_with_affect_models(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no affect model"):
-        evaluate_affect(AffectOptions(tmp_path, (tmp_path,)))
+def test_the_command_says_what_a_store_lacks(tmp_path: Path) -> None:
+    given = ["--data", str(tmp_path), "--model-store", str(tmp_path)]
+    result = CliRunner().invoke(app, ["evaluate", "affect", *given])
+    assert result.exit_code == 1
+    assert "no affect model" in result.stderr

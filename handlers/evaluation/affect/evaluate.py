@@ -69,7 +69,7 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
     """
     racks = [Rack(store, options.device) for store in options.stores]
     names, left_out = choose_rows(options.rows, [rack.rows() for rack in racks])
-    following = Following(one_context(racks[0].contexts(names)), lambda: tracker(options))
+    following = Following(lambda: one_context(racks[0].contexts(names)), lambda: tracker(options))
     material = read_material(options.data, options.layout, options.limit, following)
     by_store = dict(zip(options.stores, racks, strict=True))
     report = evaluate(

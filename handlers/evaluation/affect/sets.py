@@ -86,10 +86,10 @@ class Material:
 
 @dataclass(frozen=True)
 class Following:
-    """How faces are found in recordings without landmarks: by which tracker, and how wide a crop
-    is over the landmarks' box."""
+    """How faces are found in recordings, asked for only where there are any: how many times wider
+    than the landmarks' box a crop is, and which tracker follows faces without landmarks."""
 
-    context: float = 1.25
+    context: Callable[[], float] = lambda: 1.25
     tracker: "Callable[[], Follower] | None" = None
 
 
@@ -142,7 +142,8 @@ def _recorded(name: str, root: Path, limit: int | None, following: Following) ->
     tracker = None
     if following.tracker is not None and any(one.landmarks is None for one in recordings):
         tracker = following.tracker()
-    clips = [clip_of(one, following.context, tracker) for one in recordings]
+    context = following.context()
+    clips = [clip_of(one, context, tracker) for one in recordings]
     people = [one.person for one in recordings]
     folds: list[list[LabelledClip]] = []
     if len(set(people)) >= FOLDS:
