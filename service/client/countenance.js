@@ -90,6 +90,7 @@ export class Countenance {
     return (await this.#fetch("health/ready")).json();
   }
 
+  /** @param {Blob} picture @param {string} accept @param {AlignOptions} options */
   #postPicture(picture, accept, { include, maxFaces, minFace, denoise, boxes, signal }) {
     const query = {
       include: include?.join(","),

@@ -10,11 +10,12 @@ import { drawFace } from "./draw.js";
 import { clearNotice, showNotice } from "./notice.js";
 import { Overlay } from "./overlay.js";
 import { tellStatus } from "./readout.js";
-import { askForKey } from "./service.js";
+import { askForKey, service } from "./service.js";
 
 /** Make the view work. @param {HTMLElement} view */
 export function mountAffect(view) {
   const affect = new Affect(view);
+  affect.lookForModel();
   return { leave: () => affect.leave() };
 }
 
@@ -35,6 +36,14 @@ class Affect {
     for (const button of this.saves) {
       button.addEventListener("click", () => this.save(button.dataset.save));
     }
+  }
+
+  /** Say it before somebody tries, where the service has no model for this view. */
+  async lookForModel() {
+    const { models, absent } = await service.ready().catch(() => ({}));
+    if (!models || models.includes("affect")) return;
+    const title = "This service has no model for affect";
+    showNotice(this.parts.notice, new Problem({ title, detail: absent?.affect }));
   }
 
   open(file) {

@@ -17,10 +17,10 @@ export function showAttention(place, frame) {
 function stateBar(weight, most, ageS) {
   const fill = el("i");
   fill.style.height = `${(weight / most) * 100}%`;
-  const age = ageS === undefined ? "" : `−${Math.abs(ageS).toFixed(2)} s`;
+  const age = ageS === undefined ? "" : `−${Math.abs(ageS).toFixed(2)}`;
   return el(
     "div",
-    { "class": "state-bar", "role": "img", "aria-label": `State ${age}: ${percent(weight)}` },
+    { "class": "state-bar", "role": "img", "aria-label": `State at ${age} s: ${percent(weight)}` },
     el("span", {}, percent(weight)),
     el("div", { class: "column" }, fill),
     el("span", {}, age),

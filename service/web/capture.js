@@ -79,9 +79,10 @@ export class FrameGrabber {
 
 /** Wait for a picture that was not shown before; a camera that hangs is not waited for for ever. */
 function newPicture(video) {
+  if (!video.requestVideoFrameCallback) return new Promise(requestAnimationFrame);
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, STALE_MS);
-    video.requestVideoFrameCallback?.(() => {
+    video.requestVideoFrameCallback(() => {
       clearTimeout(timer);
       resolve(undefined);
     });

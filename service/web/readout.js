@@ -40,7 +40,10 @@ export function showTracks(list, faces) {
   list.replaceChildren(...(rows.length ? rows : [el("li", { class: "none" }, "None in sight")]));
 }
 
-/** Frames a second, latency, frames without an answer. @param {import("./pace.js").Pace} pace */
+/**
+ * Frames a second, latency, frames without an answer.
+ * @param {Record<string, any>} parts @param {import("./pace.js").Pace} pace
+ */
 export function showPace({ fps, latency, unanswered }, pace) {
   const now = pace.now();
   fps.textContent = now.fps ? now.fps.toFixed(1) : "–";

@@ -90,7 +90,7 @@ def test_what_is_no_clip_is_refused_in_the_service_s_words(affect_service, open_
     path = tmp_path / "noise.mp4"
     path.write_bytes(bytes(range(256)) * 8)
     page.set_input_files("#affect input[type=file]", path)
-    expect(page.get_by_role("alert")).to_contain_text("clip")
+    expect(page.get_by_role("alert")).to_contain_text("The bytes are neither a video nor sound")
     expect(page.get_by_text("Drop a clip here")).to_be_visible()
 
 
