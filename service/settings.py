@@ -245,6 +245,11 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError("; ".join(_explain(item) for item in error.errors())) from error
 
 
+def silence_libraries() -> None:
+    """Let no library report how it is used, unless whoever runs this wants it to."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
 def _explain(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"])
     return f"{PREFIX}{name.upper()}: {item['msg']}" if name else str(item["ctx"]["error"])

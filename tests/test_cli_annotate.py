@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -144,6 +145,22 @@ def test_without_ray_the_extra_is_named(
     assert "pip install 'countenance[annotate]'" in result.stderr
 
 
+def test_ray_is_asked_to_report_to_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str | None] = []
+
+    def init(**_: object) -> None:
+        asked.append(os.environ.get("RAY_USAGE_STATS_ENABLED"))
+        raise ConnectionError("no cluster there")
+
+    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
+    make_clip(tmp_path / "0.mp4", TIMES_S[:2])
+    result = run(tmp_path, "--out", tmp_path / "out", "--ray-address", "ray://nowhere")
+    assert asked == ["0"]
+    assert result.exit_code == 1
+    assert "Ray cannot be had at ray://nowhere: no cluster there" in result.stderr
+
+
 @pytest.mark.slow
 def test_a_worker_killed_in_the_middle_neither_loses_nor_doubles_a_clip(
     videos: Path, no_models: Path, tmp_path: Path, service: RunningService
@@ -157,7 +174,7 @@ def test_a_worker_killed_in_the_middle_neither_loses_nor_doubles_a_clip(
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         killed = kill_who_writes(out, process)
-        _, said = process.communicate(timeout=240)
+        _, said = process.communicate(timeout=400)
     finally:
         process.kill()
     assert process.returncode == 0, said

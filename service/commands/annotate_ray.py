@@ -10,6 +10,7 @@ from typing import Any
 from service.commands.console import CommandError
 from service.commands.sources import Source
 from service.commands.work import Done, Job, attempt, use_one_thread
+from service.settings import silence_libraries
 
 # A block is what is repeated when a worker is lost: one clip, where there are not too many.
 MOST_BLOCKS = 10_000
@@ -66,6 +67,7 @@ def annotate_by_ray(job: Job, sources: Sequence[Source], crew: Crew) -> Iterator
 
 @contextmanager
 def _cluster(crew: Crew) -> Iterator[Any]:
+    silence_libraries()
     ray: Any = importlib.import_module("ray")
     where: dict[str, Any] = {"num_cpus": crew.jobs, "include_dashboard": False}
     if crew.address is not None:
