@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import suppress
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -36,7 +37,19 @@ class Server(uvicorn.Server):
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """Cuts a socket off whose client does not take what is left for it to read."""
+    """Keeps no frame that has been passed on, and cuts a socket off whose client does not take
+    what is left for it to read.
+    """
+
+    def handle_cont(self, event: Any) -> None:
+        """Pass on a part of a message."""
+        super().handle_cont(event)
+        event.data = b""
+
+    def handle_bytes(self, event: Any) -> None:
+        """Pass on a message; the parser holds on to its frame until the next one comes."""
+        super().handle_bytes(event)
+        event.data = b""
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """Give the client a few seconds once the application is done with it."""

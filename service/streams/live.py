@@ -91,6 +91,7 @@ class LiveStream:
                 while (message := await self._socket.receive())["type"] == "websocket.receive":
                     self._be_patient()
                     await self._sort(message)
+                    message.clear()  # while the next one is waited for, this one is not kept
                     self._reads.take()
                     await self._reads.wait()
                 return None
@@ -155,6 +156,7 @@ class LiveStream:
         if arrival.is_frame:
             self._frames.take()
         reply, last = await self._stepper.answer(arrival)
+        arrival.data = b""
         if reply is not None:
             await self._send(reply)
         if last is not None:
