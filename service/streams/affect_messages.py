@@ -57,14 +57,13 @@ def read_sound(time_s: float, pcm: bytes) -> Sound:
 class StreamClock:
     """What time it is in a stream whose frames and sound come by their own times.
 
-    It goes on between messages, so that a stream that was silent for a while is not early
-    afterwards.
+    Frames tell it, and sound until there is one. It goes on between messages, so that sound is not
+    early only because the camera was off for a while.
     """
 
     def __init__(self) -> None:
         self._frame_s: float | None = None  # time of the newest frame
-        self._latest_s: float | None = None  # of frames and ends of sound
-        self._arrived_s = 0.0
+        self._mark: tuple[float, float] | None = None  # a time of the stream, when that arrived
 
     def check_frame(self, time_s: float) -> None:
         """Raise ServiceError for a frame that is not later than the one before it."""
@@ -78,7 +77,7 @@ class StreamClock:
     def note_frame(self, time_s: float, arrived_s: float) -> None:
         """Let the newest frame be this one, which arrived at a time of the process."""
         self._frame_s = time_s
-        self._note(time_s, arrived_s)
+        self._mark = time_s, arrived_s
 
     def check_sound(self, sound: Sound, arrived_s: float) -> None:
         """Raise ServiceError for sound that is too late or too early to be heard."""
@@ -90,8 +89,8 @@ class StreamClock:
                 f"the sound is {late_s:.2f} s behind the newest frame; at most "
                 f"{TOLERANCE_S:g} s can be made good",
             )
-        if self._latest_s is not None:
-            early_s = start_s - (self._latest_s + max(0.0, arrived_s - self._arrived_s))
+        if self._mark is not None:
+            early_s = start_s - (self._mark[0] + max(0.0, arrived_s - self._mark[1]))
             if early_s > TOLERANCE_S:
                 raise ServiceError(
                     Problem.INVALID_TIME,
@@ -100,9 +99,7 @@ class StreamClock:
                 )
 
     def note_sound(self, sound: Sound, arrived_s: float) -> None:
-        """Let the stream have come as far as this sound."""
-        self._note(sound.end / RATE_HZ, arrived_s)
-
-    def _note(self, time_s: float, arrived_s: float) -> None:
-        if self._latest_s is None or time_s >= self._latest_s:
-            self._latest_s, self._arrived_s = time_s, arrived_s
+        """Let the stream have come as far as this sound, where no frame tells."""
+        end_s = sound.end / RATE_HZ
+        if self._frame_s is None and (self._mark is None or end_s >= self._mark[0]):
+            self._mark = end_s, arrived_s

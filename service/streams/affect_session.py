@@ -40,10 +40,9 @@ FEED_S = 2 * TOLERANCE_S  # sound that waits for longer is heard without a frame
 
 @dataclass
 class Moment(Arrival):
-    """An arrival with the sound that may be heard before it, up to the sample `until`."""
+    """An arrival with the sound of its session that waits, and what it has taken of it."""
 
     sounds: SoundQueue = field(default_factory=SoundQueue)
-    until: int = 0
     hearing: Hearing | None = None
 
 
@@ -82,7 +81,7 @@ class AffectSubject:
                 return self._hear(moment, read_sound(moment.time_s, data))
             self._clock.check_frame(moment.time_s)
             self._clock.note_frame(moment.time_s, arrived_s)
-            moment.data, moment.until = data, to_samples(moment.time_s + AHEAD_S)
+            moment.data = data
         except ServiceError as error:
             moment.error = error
         return moment
@@ -95,35 +94,37 @@ class AffectSubject:
         if self._feeding or self._sounds.held_s < FEED_S:
             return None
         self._feeding = True
-        moment.until = self._sounds.end - to_samples(TOLERANCE_S)
         return moment
 
     async def step(self, arrival: Arrival, state: bytes | None) -> Step[AffectOutputs]:
         """Hear what there is, and estimate where it is a frame; raises ServiceError."""
         moment = _as_moment(arrival)
-        if moment.kind is Kind.SOUND:
-            self._feeding = False
-        moment.hearing = moment.sounds.before(moment.until)
+        if moment.hearing is None:
+            moment.hearing = moment.sounds.take(self._until(moment))
+        try:
+            return await self._ask(moment, moment.hearing.runs, state)
+        except BaseException as error:
+            if not (isinstance(error, ServiceError) and error.problem is Problem.INVALID_SOUND):
+                moment.sounds.give_back(moment.hearing)
+            raise
+
+    def _until(self, moment: Moment) -> int:
+        """How far a moment hears; sound alone leaves what frames may still come for."""
+        if moment.kind is Kind.FRAME:
+            return to_samples((moment.time_s or 0.0) + AHEAD_S)
+        self._feeding = False
+        return moment.sounds.end - to_samples(TOLERANCE_S)
+
+    async def _ask(
+        self, moment: Moment, runs: tuple[Sound, ...], state: bytes | None
+    ) -> Step[AffectOutputs]:
         frames: list[Frame] = []
         if moment.kind is Kind.FRAME:
             frames = [moment.data or None]
             if moment.data:
                 await self._model.check_frame(moment.data)
         times_s = [moment.time_s or 0.0] * len(frames)
-        try:
-            return await hear_and_see(
-                self._model, frames, times_s, moment.hearing.runs, self.options, state
-            )
-        except ServiceError as error:
-            if error.problem is Problem.INVALID_SOUND:
-                self.stepped(moment)
-            raise
-
-    def stepped(self, arrival: Arrival) -> None:
-        """Let go of the sound that was heard."""
-        moment = _as_moment(arrival)
-        if moment.hearing is not None:
-            moment.sounds.heard(moment.hearing)
+        return await hear_and_see(self._model, frames, times_s, runs, self.options, state)
 
     def reply(self, arrival: Arrival, outputs: AffectOutputs, place: Place) -> Body | None:
         """Return the reply to a frame; sound has none."""

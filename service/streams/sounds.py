@@ -1,6 +1,7 @@
 """Pieces of sound with their times into runs that a model can hear: in order, without jitter."""
 
 import bisect
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,11 @@ class Sound:
     def end(self) -> int:
         """The first sample after it."""
         return self.start + len(self.pcm) // SAMPLE_BYTES
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return len(self.pcm) / SAMPLE_BYTES / RATE_HZ
 
     def between(self, start: int, end: int) -> "Sound":
         """Return the part from `start` to before `end`; empty where there is none."""
@@ -65,14 +71,10 @@ def _refuse(detail: str) -> None:
 
 @dataclass(frozen=True)
 class Hearing:
-    """What one step hears: gapless runs, and where the last one ends.
+    """What one step hears: gapless runs; `before` is the end of what was heard before them."""
 
-    `until` is that by the times that the pieces came with, `end` without their jitter.
-    """
-
-    runs: tuple[Sound, ...] = ()
-    until: int | None = None
-    end: int | None = None
+    runs: tuple[Sound, ...]
+    before: int | None
 
 
 class SoundQueue:
@@ -84,12 +86,12 @@ class SoundQueue:
     def __init__(self) -> None:
         self.lost_s = 0.0
         self._pieces: list[Sound] = []  # by their starts
-        self._end: int | None = None  # of what was heard
+        self._end: int | None = None  # of what was taken
 
     @property
     def held_s(self) -> float:
         """Seconds of sound that wait."""
-        return sum(len(piece.pcm) for piece in self._pieces) / SAMPLE_BYTES / RATE_HZ
+        return sum(piece.seconds for piece in self._pieces)
 
     @property
     def end(self) -> int:
@@ -100,38 +102,44 @@ class SoundQueue:
         """Let a piece wait, whenever in the stream it was."""
         bisect.insort(self._pieces, piece, key=lambda other: other.start)
         while self.held_s > MOST_HELD_S or len(self._pieces) > MOST_PIECES:
-            oldest = self._pieces.pop(0)
-            self.lost_s += len(oldest.pcm) / SAMPLE_BYTES / RATE_HZ
+            self.lost_s += self._pieces.pop(0).seconds
 
-    def before(self, until: int) -> Hearing:
-        """Return what waits from before a sample, in gapless runs, a few at most.
+    def take(self, until: int) -> Hearing:
+        """Remove what waits from before a sample, in gapless runs, a few at most.
 
-        Repeated samples are left out. Pieces that miss one another by some milliseconds are put end
-        to end, as clocks differ and gaps click.
+        Repeated samples, and what would have to be heard before what was taken already, are left
+        out.
         """
-        runs: list[tuple[int, bytearray]] = []
-        end, last = self._end, None
-        for piece in self._pieces:
-            if piece.start >= until:
-                break
-            part = piece.between(piece.start, until)
-            gap = end is None or part.start - end > JITTER
-            if gap and len(runs) == MOST_RUNS:
-                break
-            if end is None or gap or not runs:
-                end = part.start if end is None or gap else end
-                runs.append((end, bytearray()))
-            if end - part.start > JITTER:
-                part = part.between(end, until)
-            runs[-1][1].extend(part.pcm)
-            end += len(part.pcm) // SAMPLE_BYTES
-            last = max(last or part.end, part.end)
-        return Hearing(tuple(Sound(start, bytes(pcm)) for start, pcm in runs if pcm), last, end)
+        joined = join(self._pieces, self._end)
+        runs = [run.between(run.start, until) for run in joined if run.start < until][:MOST_RUNS]
+        hearing = Hearing(tuple(runs), self._end)
+        if runs:
+            self._end = runs[-1].end
+        rest = (run.between(max(run.start, self._end or run.start), run.end) for run in joined)
+        self._pieces = [run for run in rest if run.pcm]
+        return hearing
 
-    def heard(self, hearing: Hearing) -> None:
-        """Let go of what was heard, and of what would have to be heard before it."""
-        if (until := hearing.until) is None:
-            return
-        self._end = hearing.end
-        cut = (piece.between(until, piece.end) for piece in self._pieces)
-        self._pieces = [piece for piece in cut if piece.pcm]
+    def give_back(self, hearing: Hearing) -> None:
+        """Let what was taken last wait again: it was not heard after all."""
+        self._end = hearing.before
+        for run in hearing.runs:
+            self.put(run)
+
+
+def join(pieces: Iterable[Sound], end: int | None) -> list[Sound]:
+    """Put pieces, by their starts, into gapless runs after what ended at `end`.
+
+    Those that miss one another by some milliseconds are put end to end, as clocks differ and gaps
+    click; what is there twice is kept once.
+    """
+    runs: list[tuple[int, bytearray]] = []
+    for piece in pieces:
+        if end is None or piece.start - end > JITTER:
+            end = piece.start
+            runs.append((end, bytearray()))
+        elif not runs:
+            runs.append((end, bytearray()))
+        fresh = piece.between(end, piece.end) if end - piece.start > JITTER else piece
+        runs[-1][1].extend(fresh.pcm)
+        end += len(fresh.pcm) // SAMPLE_BYTES
+    return [Sound(start, bytes(pcm)) for start, pcm in runs if pcm]

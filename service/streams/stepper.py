@@ -53,7 +53,6 @@ class Stepper(Generic[Said]):
             step = await self.subject.step(arrival, self._hold.state)
             stepped = time.perf_counter()
             kept = await self._hold.keep(step.state)
-        self.subject.stepped(arrival)
         outputs = step.outputs
         outputs.timings_ms["wait"] = (started - arrival.arrived_s) * 1000
         outputs.timings_ms["store"] = (time.perf_counter() - stepped) * 1000

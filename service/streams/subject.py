@@ -61,9 +61,6 @@ class Subject(Protocol[Said]):
     async def step(self, arrival: Arrival, state: bytes | None) -> Step[Said]:
         """Ask the model; raises ServiceError. May be asked again for the same arrival."""
 
-    def stepped(self, arrival: Arrival) -> None:
-        """Note that the step of this arrival counts and is not asked again."""
-
     def reply(self, arrival: Arrival, outputs: Said, place: Place) -> Body | None:
         """Return the answer to a step, None where none is due."""
 

@@ -57,9 +57,6 @@ class TrackSubject:
         """Look at the frame; raises ServiceError."""
         return await self._tracker.step(arrival.data, arrival.time_s or 0.0, self.options, state)
 
-    def stepped(self, arrival: Arrival) -> None:
-        """Nothing is kept here."""
-
     def reply(self, arrival: Arrival, outputs: TrackOutputs, place: Place) -> TrackReply:
         """Return the reply to a frame that was looked at."""
         return build_reply(outputs, arrival.sequence, arrival.time_s or 0.0, place)

@@ -258,7 +258,7 @@ async def test_sound_without_frames_is_heard_from_time_to_time(service, model):
         for number in range(70):
             await socket.send(sound(number / 10))
         async with asyncio.timeout(5):
-            while heard_samples(model) < to_samples(4):
+            while heard_samples(model) < to_samples(2):
                 await asyncio.sleep(0.01)
         assert model.last.inputs["frames"] == []
         reply = await step(socket, headed(CLIP[0][0], 7.0))
@@ -268,18 +268,34 @@ async def test_sound_without_frames_is_heard_from_time_to_time(service, model):
 
 
 async def test_sound_that_waits_too_long_makes_room_and_the_reply_says_so(service, model):
+    """Nothing is looked at for a while: what comes before the first frame is not early."""
     model.release = asyncio.Event()
     async with service.open() as socket:
-        await socket.send(headed(CLIP[0][0], 0.0))
-        await asyncio.wait_for(model.asked.wait(), 5)
-        for number in range(150):
+        for number in range(180):
             await socket.send(sound(number / 10))
+        await asyncio.wait_for(model.asked.wait(), 5)
         await asyncio.sleep(1.0)
         model.release.set()
-        reply = await receive(socket)
-        await step(socket, headed(CLIP[1][0], 15.0))
-    assert reply["notes"] == ["3.00 s of sound waited too long and were not heard"]
-    assert heard_samples(model) == pytest.approx(12 * RATE_HZ, abs=10)
+        reply = await step(socket, headed(CLIP[1][0], 18.0))
+    (note,) = reply["notes"]
+    assert note.endswith("s of sound waited too long and were not heard")
+    assert heard_samples(model) + to_samples(float(note.split()[0])) == 180 * to_samples(0.1)
+
+
+async def test_sound_that_runs_away_from_its_frames_is_told(service, model):
+    async with service.open() as socket:
+        await step(socket, headed(CLIP[0][0], 0.0))
+        for number in range(120):
+            await socket.send(sound(number / 10))
+        await socket.send(headed(CLIP[1][0], 12.0))
+        replies = [await receive(socket)]
+        while replies[-1]["type"] == "error":
+            replies.append(await receive(socket))
+    *told, last = replies
+    assert last["seq"] == 1
+    assert 20 <= len(told) <= 100
+    assert all("ahead of the stream" in reply["error"]["detail"] for reply in told)
+    assert told[-1]["time_s"] == 11.9
 
 
 async def test_options_of_the_address_and_of_a_text_reach_the_model(service, model):

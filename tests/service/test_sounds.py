@@ -43,11 +43,10 @@ def test_every_sample_is_heard_once_at_its_place_whatever_the_order(pieces):
     for start, length in spread:
         queue.put(piece(start, length))
     heard: list[int] = []
-    while (hearing := queue.before(ALL)).runs:
-        for run in hearing.runs:
+    while runs := queue.take(ALL).runs:
+        for run in runs:
             assert places(run) == list(range(run.start, run.end))
             heard.extend(range(run.start, run.end))
-        queue.heard(hearing)
     expected = {n for start, length in spread for n in range(start, start + length)}
     assert heard == sorted(expected)
     assert queue.held_s == 0
@@ -57,35 +56,35 @@ def test_what_lies_beyond_is_left_for_later():
     queue = SoundQueue()
     queue.put(piece(0, 1000))
     queue.put(piece(1000, 1000))
-    hearing = queue.before(1500)
-    queue.heard(hearing)
-    (later,) = queue.before(ALL).runs
-    assert (hearing.runs[0].end, later.start, later.end) == (1500, 1500, 2000)
+    (first,), (later,) = queue.take(1500).runs, queue.take(ALL).runs
+    assert (first.end, later.start, later.end) == (1500, 1500, 2000)
 
 
-def test_what_was_not_heard_yet_is_there_again():
-    queue = SoundQueue()
-    queue.put(piece(0, 1000))
-    assert queue.before(ALL) == queue.before(ALL)
+@given(st.integers(1, 6000), st.integers(0, 3))
+def test_what_is_given_back_is_there_again(until, repeats):
+    queue, other = SoundQueue(), SoundQueue()
+    for start in (0, 1000, 4000):
+        queue.put(piece(start, 1500))
+        other.put(piece(start, 1500))
+    for _ in range(repeats):
+        queue.give_back(queue.take(until))
+    assert queue.take(ALL).runs == other.take(ALL).runs
 
 
 def test_sound_that_comes_while_other_sound_is_heard_is_not_lost():
     queue = SoundQueue()
-    hearing = queue.before(5000)
+    assert queue.take(5000).runs == ()
     queue.put(piece(0, 1000))
-    queue.heard(hearing)
-    assert [run.end for run in queue.before(ALL).runs] == [1000]
+    assert [run.end for run in queue.take(ALL).runs] == [1000]
 
 
 def test_sound_from_before_what_was_heard_is_too_late():
     queue = SoundQueue()
     queue.put(piece(5000, 1000))
-    queue.heard(queue.before(ALL))
+    queue.take(ALL)
     queue.put(piece(2000, 1000))
     queue.put(piece(5500, 1000))
-    hearing = queue.before(ALL)
-    assert [(run.start, run.end) for run in hearing.runs] == [(6000, 6500)]
-    queue.heard(hearing)
+    assert [(run.start, run.end) for run in queue.take(ALL).runs] == [(6000, 6500)]
     assert queue.held_s == 0
 
 
@@ -94,9 +93,7 @@ def test_jitter_is_taken_out_and_does_not_add_up(errors):
     queue, end = SoundQueue(), 0
     for number, error in enumerate(errors):
         queue.put(Sound(max(0, 2000 * number + error), bytes(4000)))
-        hearing = queue.before(ALL)
-        queue.heard(hearing)
-        (run,) = hearing.runs
+        (run,) = queue.take(ALL).runs
         assert number == 0 or run.start == end
         end = run.end
         assert abs(end - 2000 * (number + 1)) <= JITTER
@@ -107,9 +104,8 @@ def test_gaps_are_heard_a_few_at_a_time():
     for number in range(10):
         queue.put(piece(number * 5000, 100))
     counts = []
-    while (hearing := queue.before(ALL)).runs:
-        counts.append(len(hearing.runs))
-        queue.heard(hearing)
+    while runs := queue.take(ALL).runs:
+        counts.append(len(runs))
     assert counts == [MOST_RUNS, MOST_RUNS, 10 - 2 * MOST_RUNS]
 
 
@@ -119,7 +115,7 @@ def test_the_oldest_makes_room_and_is_counted():
         queue.put(Sound(number * RATE_HZ, bytes(2 * RATE_HZ)))
     assert queue.held_s == MOST_HELD_S
     assert queue.lost_s == 20 - MOST_HELD_S
-    assert queue.before(ALL).runs[0].start == to_samples(20 - MOST_HELD_S)
+    assert queue.take(ALL).runs[0].start == to_samples(20 - MOST_HELD_S)
 
 
 def test_many_small_pieces_are_bounded_too():
