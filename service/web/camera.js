@@ -14,6 +14,7 @@ import { showPace, showStatus, showTracks } from "./readout.js";
 import { askForKey, service } from "./service.js";
 
 const FIGURES_MS = 250;
+const SETTLED_MS = 300; // after a reply; then the landmarks are where they are to be
 
 /** Make the view work. @param {HTMLElement} view */
 export function mountCamera(view) {
@@ -24,8 +25,8 @@ export function mountCamera(view) {
 class Camera {
   constructor(view) {
     this.parts = partsOf(view);
-    this.live = null;
-    this.stream = null;
+    this.live = this.reply = this.stream = null;
+    this.repliedAt = 0;
     this.measured = new MeasuredPicture();
     const { video, overlay, start, stop, cut, mirror, smooth, faces, device } = this.parts;
     this.overlay = new Overlay(overlay, video, (...canvas) => this.paint(...canvas));
@@ -125,7 +126,9 @@ class Camera {
     busy.hidden = true;
     this.pace.answered(sentAt);
     this.reply = reply;
+    this.repliedAt = performance.now();
     this.measured.keep(picture);
+    this.draw();
     logLine(log, this.words.answered(reply));
     for (const note of reply.status === "reset" ? reply.notes : []) logLine(log, note);
     step.textContent = String(reply.step);
@@ -138,14 +141,20 @@ class Camera {
     logLine(this.parts.log, this.words.changed(detail));
     if (detail.state === "connecting" || detail.state === "waiting") {
       showStatus(this.parts.status, detail.state);
+      this.draw();
     }
   }
 
-  /** Draw at the display's rate for as long as this run lasts. */
+  /** Draw at the display's rate, while something moves, for as long as this run lasts. */
   animate(run) {
     if (this.live !== run) return;
-    this.overlay.draw(this.reply ? this.measured.canvas : undefined);
+    const moves = performance.now() - this.repliedAt < SETTLED_MS && !this.showsMeasured();
+    if (moves) this.draw();
     requestAnimationFrame(() => this.animate(run));
+  }
+
+  draw() {
+    this.overlay.draw(this.reply ? this.measured.canvas : undefined);
   }
 
   paint(context, place, unit) {
@@ -169,6 +178,7 @@ class Camera {
     const { mirror, video } = this.parts;
     video.classList.toggle("mirrored", mirror.checked);
     this.overlay.mirrored = mirror.checked;
+    this.draw();
   }
 
   /** End the session: the camera is closed, and the service forgets what it kept. */

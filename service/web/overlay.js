@@ -5,6 +5,7 @@ export class Overlay {
   #canvas;
   #under;
   #paint;
+  #size;
 
   /**
    * @param {HTMLCanvasElement} canvas @param {HTMLImageElement | HTMLVideoElement} under
@@ -21,16 +22,15 @@ export class Overlay {
   }
 
   /**
-   * Draw anew. @param {{width: number, height: number}} [size] The picture's own size in pixels,
-   * where it is not that of the element below.
+   * Draw anew. @param {{width: number, height: number}} [size] Size of the picture that the places
+   * are of, in pixels; the last one where it is not given, and at first that of what lies below.
    */
   draw(size) {
     const ratio = globalThis.devicePixelRatio || 1;
     const { clientWidth, clientHeight } = this.#canvas;
-    this.#canvas.width = Math.round(clientWidth * ratio);
-    this.#canvas.height = Math.round(clientHeight * ratio);
-    const context = this.#canvas.getContext("2d");
-    const { width, height } = size ?? sizeOf(this.#under);
+    const context = this.#cleared(Math.round(clientWidth * ratio), Math.round(clientHeight * ratio));
+    this.#size = size ?? this.#size;
+    const { width, height } = this.#size ?? sizeOf(this.#under);
     if (!context || !width || !clientWidth) return;
     const area = shownArea(this.#canvas, this.#under, width, height);
     const scale = area.width / width;
@@ -39,6 +39,18 @@ export class Overlay {
       (area.top + (y + 0.5) * scale) * ratio,
     ];
     this.#paint(context, place, ratio);
+  }
+
+  #cleared(width, height) {
+    const canvas = this.#canvas;
+    const context = canvas.getContext("2d");
+    if (canvas.width !== width || canvas.height !== height) {
+      canvas.width = width;
+      canvas.height = height;
+    } else {
+      context.clearRect(0, 0, width, height);
+    }
+    return context;
   }
 }
 

@@ -26,7 +26,7 @@ from tests.browser import footage
 ROOT = Path(__file__).parents[2]
 START_S = 120.0
 PATIENCE_MS = 60_000
-DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+DESKTOP, PHONE = {"width": 1200, "height": 800}, {"width": 390, "height": 844}
 FLAGS = (
     "--disable-gpu",
     "--disable-dev-shm-usage",

@@ -56,6 +56,7 @@ def test_a_cut_connection_comes_back_and_the_session_goes_on(camera, shoot):
     expect(log).to_contain_text("the session went on at step")
     assert step_of(camera) > before
     expect(camera.locator("#camera [data-part=status]")).to_have_text("Tracking")
+    wait_for_step(camera, before + 6)
     shoot(camera, "camera-back")
 
 

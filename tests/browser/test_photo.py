@@ -44,11 +44,10 @@ def saved(page: Page, kind: str) -> bytes:
 
 
 @pytest.fixture
-def dark_photo(tmp_path: Path) -> Path:
-    """The sample, far too dark and blurred."""
-    pixels = cv2.imread(str(PORTRAIT))
-    path = tmp_path / "dark.png"
-    cv2.imwrite(str(path), np.uint8(cv2.GaussianBlur(pixels, (0, 0), 3) * 0.25))
+def blurred_photo(tmp_path: Path) -> Path:
+    """The sample out of focus."""
+    path = tmp_path / "blurred.png"
+    cv2.imwrite(str(path), cv2.GaussianBlur(cv2.imread(str(PORTRAIT)), (0, 0), 2.2))
     return path
 
 
@@ -87,12 +86,13 @@ def test_what_is_known_can_be_saved(service, open_page):
     assert changed[300:].sum() == 0
 
 
-def test_a_spoiled_face_is_shown_beside_its_denoised_self(service, open_page, dark_photo, shoot):
+def test_a_spoiled_face_is_shown_beside_its_denoised_self(service, open_page, blurred_photo, shoot):
     page = open_page(service)
-    choose(page, dark_photo)
+    choose(page, blurred_photo)
     card = page.get_by_role("article", name="Face 1")
     expect(card).to_contain_text("Denoised")
-    shoot(page, "photo-degraded")
+    expect(card.locator(".top-share")).to_contain_text("blur")
+    shoot(page, "photo-blurred")
 
 
 def test_a_photo_can_be_pasted(service, open_page):
