@@ -1,0 +1,108 @@
+"""POST /affect and its socket with the weights that are shipped, through the whole service."""
+
+import io
+import json
+import struct
+from pathlib import Path
+
+import av
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.app import create_app
+from service.clips.replies import AffectClipReply
+from service.inference.local import OPTIONAL, LocalInference
+from service.settings import Settings
+from tests.service.clip_files import tone, write_sound
+from tests.service.counting import serving, step
+
+pytest.importorskip("handlers.affect")
+
+ROOT = Path(__file__).parents[2]
+STORE = ROOT / "model_store"
+PORTRAIT = Image.open(ROOT / "tests" / "assets" / "astronaut.jpg").convert("RGB")
+SHIPPED = [name for name in OPTIONAL["affect"] if (STORE / name).is_dir()]
+FRAMES = 20
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SHIPPED, reason="no weights are shipped yet"),
+]
+
+
+def picture(number: int) -> Image.Image:
+    """The portrait, moving a pixel a frame."""
+    return PORTRAIT.crop((number, 0, number + 320, 320))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A clip of a face and a tone."""
+    path = tmp_path_factory.mktemp("clips") / "portrait.mp4"
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        pictures.width = pictures.height = 320
+        pictures.pix_fmt = "yuv420p"
+        track = container.add_stream("aac", rate=44_100, layout="mono")
+        for number in range(FRAMES):
+            frame = av.VideoFrame.from_image(picture(number))
+            container.mux(pictures.encode(frame))
+        container.mux(pictures.encode(None))
+        write_sound(container, track, tone(FRAMES / 25, 44_100), 44_100)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return Settings(model_store=STORE, device="cpu", inference_timeout_s=120)
+
+
+@pytest.mark.parametrize("variant", SHIPPED)
+async def test_every_shipped_variant_estimates_a_clip(variant, clip, settings):
+    app = create_app(settings)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=300) as http,
+    ):
+        reply = await http.post("/affect", content=clip, params={"variant": variant})
+        lines = await http.post(
+            "/affect",
+            content=clip,
+            params={"variant": variant},
+            headers={"Accept": "application/x-ndjson"},
+        )
+        models = (await http.get("/models")).json()["models"]
+    body = AffectClipReply.model_validate(reply.json())
+    assert (body.variant, len(body.frames)) == (variant, FRAMES)
+    assert body.summary.valence is not None
+    assert variant in next(item for item in models if item["name"] == "affect")["variants"]
+    if not variant.startswith("au"):
+        assert body.summary.share_with_face > 0.9
+        x1, y1, x2, y2 = body.frames[0].face.box
+        assert 60 < x2 - x1 < 200
+        assert 60 < y2 - y1 < 200
+    said = [json.loads(line) for line in lines.text.splitlines()]
+    for one, other in zip(body.frames, said[1:-1], strict=True):
+        assert one.valence == pytest.approx(other["valence"], abs=1e-4)
+
+
+async def test_a_live_session_sees_and_hears(settings):
+    inference = LocalInference.from_settings(settings)
+    async with serving(inference, model_store=STORE, device="cpu") as service:
+        service.model = "affect"
+        async with service.open() as socket:
+            replies = []
+            for number in range(6):
+                pcm = (tone(0.04, 22_050) * 32_767).astype(np.int16).tobytes()
+                await socket.send(struct.pack("<cd", b"S", number / 25) + pcm)
+                data = io.BytesIO()
+                picture(number).save(data, "JPEG")
+                sent = struct.pack("<cd", b"F", (number + 1) / 25) + data.getvalue()
+                replies.append(await step(socket, sent))
+        kept = (await service.http.get("/sessions/s")).json()["streams"][0]["state_bytes"]
+    assert {reply["status"] for reply in replies} == {"ok"}
+    assert all(reply["used"] for reply in replies)
+    assert 0 < kept < 160 * 1024
