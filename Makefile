@@ -34,7 +34,7 @@ SOURCES := service handlers tests
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast test-browser lint format models serve-models train-align \
-	train-track train-affect evaluate bench soak audit lock clean
+	train-track train-affect evaluate bench soak prove-images audit lock clean
 
 help: ## Show this list
 	@echo "Countenance: face alignment as a service. Targets:"
@@ -92,6 +92,10 @@ bench: $(VENV)/.all ## Measure requests and live sessions, embedded and behind T
 
 soak: $(VENV)/.all ## Half an hour of mixed load on a real deployment: nothing may grow
 	$(BIN)/python -m tests.serving.soak $(ARGS)
+
+prove-images: $(VENV)/.all ## Build and start the images without an engine: as root, on Debian
+	@command -v debootstrap ip > /dev/null || { echo "Needed: debootstrap, iproute2"; exit 2; }
+	$(BIN)/python -m tests.serving.prove_images $(ARGS)
 
 audit: $(VENV)/.audit ## Look every locked version up among known weaknesses (needs the internet)
 	@$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement $(LOCK) $(ARGS) \

@@ -67,6 +67,20 @@ class WatchedModels:
         return self.probe.process
 
 
+class ModelsProcess:
+    """`python -m handlers.torchserve serve` with a store of its own, on a unix socket."""
+
+    def __init__(self, run: Path, store: Path) -> None:
+        self.address = f"unix:{run}/inference.sock"
+        command = [sys.executable, "-m", "handlers.torchserve", "serve", "--run", str(run)]
+        command += ["--model-store", str(store), "--address", self.address, "--device", "cpu"]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(60)
+
+
 class ServiceProcess:
     """`python -m service`, which keeps its port when it is started again."""
 
