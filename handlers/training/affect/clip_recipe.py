@@ -39,7 +39,7 @@ class ClipRecipe:
     face: str = "vi-de"
     voice: str = "au-de"
     fusion: Schedule | None = None
-    gate_weight: float = 0.5
+    gate_weight: float = 2.0
     plot: Plot = field(default_factory=Plot)
     clips: int = 240
     most_faces: int = 5000

@@ -1,5 +1,7 @@
 """The fusion of face and voice and C's convolutions, learnt on single frames of made clips."""
 
+from typing import cast
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -7,20 +9,24 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 
 from handlers.networks.affect import AffectNetworks
+from handlers.networks.gate import GatedUnit
 from handlers.training.affect.losses import affect_loss
 from handlers.training.affect.studio import Studio
 from handlers.training.datasets.affect.clips import Clip, Health
 from handlers.training.loop import Batch, Losses
 
 # Where the mean gate should lie when the face, the voice, or neither is degraded.
-VOICE_SIDE, FACE_SIDE, MIDDLE = 0.2, 0.8, 0.5
+VOICE_SIDE, FACE_SIDE, MIDDLE = np.float32(0.2), np.float32(0.8), np.float32(0.5)
 
 
 class FusionBatches:
-    """Draws frames of made clips: `face` and `voice` maps, `has_face`, `has_voice`, `label`,
-    `gate` (what the mean gate should be, -1 where it is forced)."""
+    """Draws frames of made clips, those with a degraded modality `degraded` times as often.
 
-    def __init__(self, studio: Studio) -> None:
+    A batch holds `face` and `voice` maps, `has_face`, `has_voice`, `label`, and `gate`: what the
+    mean gate should be, -1 where it is forced.
+    """
+
+    def __init__(self, studio: Studio, degraded: float = 1.0) -> None:
         clips = studio.clips
         self.faces, self.voices = studio.faces, studio.voices
         self.face = np.concatenate([one.face for one in clips])
@@ -29,9 +35,12 @@ class FusionBatches:
         self.has_voice = np.concatenate([one.has_voice for one in clips])
         self.labels = np.concatenate([one.clip.labels for one in clips])
         self.gates = np.concatenate([gate_targets(one.clip) for one in clips])
+        bad = (self.gates == VOICE_SIDE) | (self.gates == FACE_SIDE)
+        odds = np.where(bad, degraded, 1.0)
+        self.odds = odds / odds.sum()
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
-        frames = rng.choice(len(self.labels), size, replace=False)
+        frames = rng.choice(len(self.labels), size, p=self.odds)
         return {
             "face": self.faces[self.face[frames]],
             "voice": self.voices[self.voice[frames]],
@@ -67,6 +76,24 @@ class FusionLearner(nn.Module):
             losses["gate"] = gate_loss(fused.gate, batch["gate"])
             total = total + self.gate_weight * losses["gate"]
         return {"loss": total, **losses}
+
+
+class GateLearner(nn.Module):
+    """Learns the gate alone: to lean to the healthy modality, before anything is fused by it."""
+
+    def __init__(self, networks: AffectNetworks) -> None:
+        super().__init__()
+        self.networks = networks
+        networks.requires_grad_(False)
+        cast(GatedUnit, networks.fusion).gate.requires_grad_(True)
+
+    def forward(self, batch: Batch, progress: float) -> Losses:
+        """As `FusionLearner`'s, but for the labels, which it does not look at."""
+        fused = self.networks.join(
+            batch["face"].float(), batch["voice"].float(), batch["has_face"], batch["has_voice"]
+        )
+        assert fused.gate is not None
+        return {"loss": gate_loss(fused.gate, batch["gate"])}
 
 
 def gate_targets(clip: Clip) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from handlers.networks.affect import AffectConfig, AffectNetworks
 from handlers.networks.combiner import Combiner
 from handlers.networks.gate import Concatenation, GatedUnit
-from handlers.training.affect.fusion import FusionBatches, FusionLearner
+from handlers.training.affect.fusion import FusionBatches, FusionLearner, GateLearner
 from handlers.training.affect.sequences import SequenceBatches, SequenceLearner, feature_clips
 from handlers.training.affect.studio import Studio
 from handlers.training.loop import Run, Schedule
@@ -19,13 +19,14 @@ from handlers.training.loop import Run, Schedule
 # How a running mean begins: logits of how much is new (0.4) and how open the output is (0.95), and
 # what makes up for that and for the two hyperbolic tangents on the way.
 NEWS, OPEN, LOUDER = -0.4, 3.0, 1.2
+GATE_STEPS = 500
 
 
 @dataclass(frozen=True)
 class Stage:
     """A step of the curriculum: runs of so many frames, with memory and attention or without.
 
-    The memory learns whole clips by heart from few faces: hence the strong `dropout` and decay.
+    The memory learns clips by heart from few faces: hence the low rate, strong dropout and decay.
     """
 
     frames: int
@@ -33,8 +34,8 @@ class Stage:
     memory: bool = True
     attention: bool = False
     batch: int = 64
-    rate: float = 4e-4
-    dropout: float = 0.5
+    rate: float = 1.5e-4
+    dropout: float = 0.65
     weight_decay: float = 0.1
 
 
@@ -115,12 +116,31 @@ def learn_fusion(
     folder: Path,
     resume: bool,
 ) -> AffectNetworks:
-    """Learn fusion and C's convolutions on single frames; returns the averaged networks."""
+    """Learn fusion and C's convolutions on single frames; returns the averaged networks.
+
+    A gate is learnt first by itself: it has much to learn, and C should meet it when it has.
+    """
+    if isinstance(networks.fusion, GatedUnit):
+        learn_gate(networks, studio, schedule.seed, folder / "gate", resume)
+        networks.requires_grad_(True)
     learner = FusionLearner(networks, gate_weight)
     run = Run(learner, schedule, folder)
     run.fit(FusionBatches(studio), resume)
     learner.load_state_dict(run.averaged().state_dict())
     return networks
+
+
+def learn_gate(
+    networks: AffectNetworks, studio: Studio, seed: int, folder: Path, resume: bool
+) -> None:
+    """Teach the gate of `networks` which modality is degraded."""
+    learner = GateLearner(networks)
+    schedule = Schedule(
+        steps=GATE_STEPS, batch=64, rate=5e-3, seed=seed, weight_decay=1e-3, warmup=20, average=0.98
+    )
+    run = Run(learner, schedule, folder)
+    run.fit(FusionBatches(studio, degraded=8.0), resume)
+    learner.load_state_dict(run.averaged().state_dict())
 
 
 def learn_over_time(
