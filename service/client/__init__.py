@@ -3,11 +3,13 @@
     from service.client import Countenance
 
     with Countenance("http://localhost:8000") as countenance:
-        reply = countenance.align(Path("photo.jpg").read_bytes())
+        faces = countenance.align(Path("photo.jpg").read_bytes()).faces
         with countenance.track("camera-1") as session:
-            for reply in session.follow(frames):
+            for reply in session.follow(frames):  # pairs of an encoded picture and its time
                 print(reply.status)
 
+A clip goes to `affect`, or to `affect_lines` for its frames as soon as they are known; a camera
+and a microphone to `affect_live`. What the service refuses is a ProblemError in its own words.
 Neither needs the networks nor the web framework of the service.
 """
 

@@ -16,6 +16,7 @@ PASSING = {
     Problem.IDLE,
     Problem.INTERNAL,
     Problem.OVERLOADED,
+    Problem.RATE_LIMITED,
     Problem.REPLIES_UNREAD,
     Problem.STOPPING,
     Problem.STORE_UNAVAILABLE,

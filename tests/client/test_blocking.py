@@ -3,11 +3,13 @@
 import asyncio
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import service.client as service_client
 from service.client import Countenance, ProblemError, UnreachableError
 from service.errors import Problem
 from service.examples import ALIGN_REPLY
@@ -164,6 +166,19 @@ def test_a_service_that_does_not_come_back_is_given_up(service: RunningService) 
         wire.close()
         with pytest.raises(UnreachableError):
             session.step(*frames(2)[1])
+
+
+def test_the_example_runs(
+    service: RunningService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(frames(1)[0][0])
+    code = textwrap.dedent(service_client.__doc__.split("\n\nA clip goes")[0].split("\n", 2)[2])
+    code = code.replace("http://localhost:8000", service.url).replace("photo.jpg", str(photo))
+    names = {"Path": Path, "frames": frames(3)}
+    exec(code, names)
+    assert len(names["faces"]) == 1
+    assert capsys.readouterr().out == "tracking\n" * 3
 
 
 async def test_it_works_where_an_event_loop_runs_already(service: RunningService) -> None:

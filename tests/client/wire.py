@@ -27,8 +27,16 @@ class Wire:
 
     def close(self) -> None:
         """Break everything for good."""
+
+        async def end() -> None:
+            self._server.close()
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
         self.cut()
-        self._loop.call_soon_threadsafe(self._server.close)
+        self._run(end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
