@@ -8,6 +8,7 @@ import { Problem, isFinal } from "./problem.js";
 const HEADER_BYTES = 9;
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 8000;
+const CUT_MS = 2000; // long enough to be seen
 const ANSWER_WITHIN_MS = 20000;
 const MOST_BUFFERED_BYTES = 1 << 20;
 
@@ -112,7 +113,7 @@ export class LiveSession extends EventTarget {
 
   /** Lose the connection on purpose, as a failing network does; it comes back by itself. */
   cut() {
-    if (this.state === "open") this.#drop(Math.max(this.#pauseMs(), FIRST_WAIT_MS * 4));
+    if (this.state === "open") this.#drop(CUT_MS);
   }
 
   /** Connect now instead of at the end of the pause. */
