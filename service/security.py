@@ -5,10 +5,12 @@
 
 import hashlib
 import hmac
+import logging
 import secrets
 import sys
+import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -18,11 +20,15 @@ from starlette.requests import HTTPConnection
 
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.limits import Meter, RateLimiter
+from service.logs import fields
 from service.settings import Settings
 
 KEY_PREFIX = "cnt_"
 SUBPROTOCOL = "countenance"
 KEY_SUBPROTOCOL = "bearer."
+LOOK_S = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,24 +95,30 @@ def load_keys(path: Path) -> tuple[KeyEntry, ...]:
 
 
 class Authenticator:
-    """Tells principals by the key they send; without a keys file everybody is anonymous."""
+    """Tells principals by the key they send; without a keys file everybody is anonymous.
+
+    A keys file that has changed is read again; where it is wrong, the keys before it stay.
+    """
 
     def __init__(
-        self, keys: Sequence[KeyEntry] | None, settings: Settings, limiter: RateLimiter
+        self, settings: Settings, limiter: RateLimiter, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._keys = keys
-        self._requests_per_minute = settings.requests_per_minute
+        """Read the keys that `settings` name; raises ConfigurationError."""
+        self._settings = settings
         self._limiter = limiter
-        self._meters = {
-            key.id: Meter(key.bytes_per_minute or settings.bytes_per_minute) for key in keys or ()
-        }
+        self._clock = clock
+        self._looked_s = clock()
+        self._stamp: tuple[int, int] | None = None
+        self._keys: Sequence[KeyEntry] | None = None
+        self._meters: dict[str, Meter] = {}
+        if (path := settings.api_keys_file) is not None:
+            self._stamp = _stamp(path)
+            self._take(load_keys(path))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """Read the keys that `settings` name; raises ConfigurationError."""
-        path = settings.api_keys_file
-        keys = None if path is None else load_keys(path)
-        return cls(keys, settings, RateLimiter())
+        return cls(settings, RateLimiter())
 
     @property
     def required(self) -> bool:
@@ -118,6 +130,7 @@ class Authenticator:
 
         Raises ServiceError when a key is missing, unknown, or has asked too often or sent too much.
         """
+        self._look_again()
         if self._keys is None:
             return ANONYMOUS
         if not (token := sent_key(connection)):
@@ -125,10 +138,44 @@ class Authenticator:
         entry = find_key(self._keys, token)
         if entry is None:
             raise _unauthenticated("the key is not known here")
-        self._limiter.take(entry.id, entry.requests_per_minute or self._requests_per_minute)
+        self._limiter.take(
+            entry.id, entry.requests_per_minute or self._settings.requests_per_minute
+        )
         meter = self._meters[entry.id]
         meter.check()
         return Principal(entry.principal, entry.id, meter, entry.max_sockets)
+
+    def _look_again(self) -> None:
+        path, now = self._settings.api_keys_file, self._clock()
+        if path is None or now - self._looked_s < LOOK_S:
+            return
+        self._looked_s = now
+        if (stamp := _stamp(path)) == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._take(load_keys(path))
+            logger.info("keys read again", extra=fields(keys=len(self._keys or ())))
+        except ConfigurationError as error:
+            logger.error("keys not read again", extra=fields(reason=str(error)))
+
+    def _take(self, keys: Sequence[KeyEntry]) -> None:
+        self._keys = keys
+        rates = {key.id: key.bytes_per_minute or self._settings.bytes_per_minute for key in keys}
+        kept = self._meters
+        self._meters = {
+            name: kept[name] if name in kept and kept[name].per_minute == rate else Meter(rate)
+            for name, rate in rates.items()
+        }
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What changes with a file, None while it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def sent_key(connection: HTTPConnection) -> str:

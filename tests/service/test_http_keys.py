@@ -142,6 +142,29 @@ async def test_a_socket_that_sends_too_much_is_read_more_slowly(keys):
         assert 0.4 < time.monotonic() - started < 4.0
 
 
+async def test_keys_are_changed_without_a_restart_and_a_wrong_file_changes_nothing(
+    make_client, keys, monkeypatch
+):
+    monkeypatch.setattr("service.security.LOOK_S", 0.0)
+    path, first, second = keys
+    client = make_client(api_keys_file=path)
+    third, entry = new_key("bob")
+
+    async def statuses() -> list[int]:
+        asked = [await client.get("/models", headers=bearer(key)) for key in (first, third)]
+        return [reply.status_code for reply in asked]
+
+    assert await statuses() == [200, 401]
+    path.write_text(path.read_text() + entry)
+    assert await statuses() == [200, 200]
+    path.write_text("not toml")
+    assert await statuses() == [200, 200]
+    path.unlink()
+    assert await statuses() == [200, 200]
+    path.write_text(entry)
+    assert await statuses() == [401, 200]
+
+
 def test_the_keys_file_holds_no_key():
     key, entry = new_key("alice")
     assert key not in entry
