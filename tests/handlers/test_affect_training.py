@@ -15,7 +15,7 @@ from handlers.affect_setup import load_affect
 from handlers.networks.affect import AffectNetworks, build, variant
 from handlers.processing.mel import WINDOW, Floats
 from handlers.training.affect.bank import show
-from handlers.training.affect.fusion import gate_loss, gate_targets
+from handlers.training.affect.gating import GateBank, GateBatches, gate_loss
 from handlers.training.affect.latent import LatentLearner, Weighing
 from handlers.training.affect.losses import (
     affect_loss,
@@ -29,7 +29,7 @@ from handlers.training.affect.spectrograms import DEGRADATIONS, degrade_power
 from handlers.training.affect.speech import Recording, SpeechBatches, Voices, window_at
 from handlers.training.affect.stages import begin_memory, start, take_over
 from handlers.training.datasets.affect.circumplex import WORDS
-from handlers.training.datasets.affect.clips import RATE_HZ, Cast, Clip, Health, Plot, make_clip
+from handlers.training.datasets.affect.clips import RATE_HZ, Cast, Health, Plot, make_clip
 from handlers.training.datasets.affect.ferplus import NO_WORDS
 from handlers.training.datasets.affect.ferplus import WORDS as FACE_WORDS
 from handlers.training.recipe import RecipeError
@@ -198,15 +198,14 @@ def test_stretches_never_take_both_modalities_and_leave_the_truth_alone() -> Non
     assert any((c.voice_health == Health.DEGRADED).any() for c in clips)
 
 
-def test_the_gate_should_lean_to_the_healthy_side_and_is_not_asked_where_forced() -> None:
-    health = np.array([0, 1, 0, 2])
-    clip = Clip("01", np.zeros((4, 2), np.float32), np.zeros(4, np.int64), health,
-                np.zeros(4, np.int64), np.zeros(4, np.float32), np.array([0, 0, 1, 0]))  # fmt: skip
-    middle, to_voice, to_face, forced = gate_targets(clip)
+def test_a_gate_is_taught_to_lean_to_the_healthy_side(rng: np.random.Generator) -> None:
+    maps = [torch.full((5, 2, 1, 1), float(value)) for value in range(4)]
+    batch = GateBatches(GateBank(*maps))(rng, 9)
+    assert batch["face"].flatten(1)[:, 0].tolist() == [0.0] * 3 + [1.0] * 3 + [0.0] * 3
+    assert batch["voice"].flatten(1)[:, 0].tolist() == [2.0] * 6 + [3.0] * 3
+    middle, to_voice, to_face = batch["gate"][::3].tolist()
     assert to_voice < middle < to_face
-    assert forced == -1
-    target = torch.from_numpy(gate_targets(clip))
-    assert gate_loss(target.clamp(min=0), target) < gate_loss(1 - target.clamp(0, 1), target)
+    assert gate_loss(batch["gate"], batch["gate"]) < gate_loss(1 - batch["gate"], batch["gate"])
 
 
 def test_a_degraded_stretch_is_shown_in_one_degraded_form(rng: np.random.Generator) -> None:

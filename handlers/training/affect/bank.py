@@ -77,7 +77,7 @@ def face_maps(networks: AffectNetworks, faces: AffectFaces, keys: Ints) -> Tenso
     def batch(part: Ints) -> Tensor:
         return faces_to_tensor([_face(faces, *key) for key in part.tolist()])
 
-    return _encode(networks, FACE, keys, batch)
+    return encode(networks, FACE, keys, batch)
 
 
 def voice_maps(networks: AffectNetworks, voices: Voices, keys: Ints) -> Tensor:
@@ -86,7 +86,7 @@ def voice_maps(networks: AffectNetworks, voices: Voices, keys: Ints) -> Tensor:
     def batch(part: Ints) -> Tensor:
         return to_tensor([_window(voices, *key) for key in part.tolist()])
 
-    return _encode(networks, VOICE, keys, batch)
+    return encode(networks, VOICE, keys, batch)
 
 
 def _face(faces: AffectFaces, place: int, form: int) -> Image:
@@ -113,7 +113,7 @@ def _window(voices: Voices, place: int, column: int, form: int) -> Floats:
     return degrade_power(window, rng) if form >= GOOD_FORMS else window
 
 
-def _encode(
+def encode(
     networks: AffectNetworks, modality: str, keys: Ints, batch: Callable[[Ints], Tensor]
 ) -> Tensor:
     """ZQ of every key, on the best device at hand, kept in half precision."""

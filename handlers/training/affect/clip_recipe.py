@@ -39,7 +39,6 @@ class ClipRecipe:
     face: str = "vi-de"
     voice: str = "au-de"
     fusion: Schedule | None = None
-    gate_weight: float = 2.0
     plot: Plot = field(default_factory=Plot)
     clips: int = 240
     most_faces: int = 5000
@@ -95,7 +94,5 @@ def learn(
     config = VARIANTS[recipe.name]
     networks = start(config, parts)
     if recipe.fusion is not None:
-        networks = learn_fusion(
-            networks, studio, recipe.fusion, recipe.gate_weight, folder / "fusion", resume
-        )
+        networks = learn_fusion(networks, studio, recipe.fusion, folder / "fusion", resume)
     return learn_over_time(networks, config, studio, recipe.stages, recipe.seed, folder, resume)

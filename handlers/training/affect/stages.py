@@ -1,25 +1,27 @@
 """Fusion, then the curriculum over time: each stage starts from the weights of the one before."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from handlers.networks.affect import AffectConfig, AffectNetworks
 from handlers.networks.combiner import Combiner
 from handlers.networks.gate import Concatenation, GatedUnit
-from handlers.training.affect.fusion import FusionBatches, FusionLearner, GateLearner
+from handlers.training.affect.fusion import FusionBatches, FusionLearner
+from handlers.training.affect.gating import GateBatches, GateLearner
 from handlers.training.affect.sequences import SequenceBatches, SequenceLearner, feature_clips
 from handlers.training.affect.studio import Studio
-from handlers.training.loop import Run, Schedule
+from handlers.training.loop import Batch, Run, Schedule
 
 # How a running mean begins: logits of how much is new (0.4) and how open the output is (0.95), and
 # what makes up for that and for the two hyperbolic tangents on the way.
 NEWS, OPEN, LOUDER = -0.4, 3.0, 1.2
-GATE_STEPS = 500
+GATE_STEPS = 400
 
 
 @dataclass(frozen=True)
@@ -109,37 +111,26 @@ def begin_memory(grown: Combiner, single: Combiner) -> None:
 
 
 def learn_fusion(
-    networks: AffectNetworks,
-    studio: Studio,
-    schedule: Schedule,
-    gate_weight: float,
-    folder: Path,
-    resume: bool,
+    networks: AffectNetworks, studio: Studio, schedule: Schedule, folder: Path, resume: bool
 ) -> AffectNetworks:
-    """Learn fusion and C's convolutions on single frames; returns the averaged networks.
-
-    A gate is learnt first by itself: it has much to learn, and C should meet it when it has.
-    """
+    """Learn a gate, then fusion and C's convolutions, on single frames."""
     if isinstance(networks.fusion, GatedUnit):
-        learn_gate(networks, studio, schedule.seed, folder / "gate", resume)
-        networks.requires_grad_(True)
-    learner = FusionLearner(networks, gate_weight)
-    run = Run(learner, schedule, folder)
-    run.fit(FusionBatches(studio), resume)
-    learner.load_state_dict(run.averaged().state_dict())
+        gate = replace(schedule, steps=GATE_STEPS, rate=1e-2, weight_decay=1e-3, average=0.98)
+        keep_going(GateLearner(networks), gate, GateBatches(studio.gate), folder / "gate", resume)
+    keep_going(FusionLearner(networks), schedule, FusionBatches(studio), folder, resume)
     return networks
 
 
-def learn_gate(
-    networks: AffectNetworks, studio: Studio, seed: int, folder: Path, resume: bool
+def keep_going(
+    learner: nn.Module,
+    schedule: Schedule,
+    batches: Callable[[np.random.Generator, int], Batch],
+    folder: Path,
+    resume: bool,
 ) -> None:
-    """Teach the gate of `networks` which modality is degraded."""
-    learner = GateLearner(networks)
-    schedule = Schedule(
-        steps=GATE_STEPS, batch=64, rate=5e-3, seed=seed, weight_decay=1e-3, warmup=20, average=0.98
-    )
+    """Carry out a run and leave its averaged weights in the learner."""
     run = Run(learner, schedule, folder)
-    run.fit(FusionBatches(studio, degraded=8.0), resume)
+    run.fit(batches, resume)
     learner.load_state_dict(run.averaged().state_dict())
 
 
@@ -176,8 +167,7 @@ def learn_over_time(
             precision="32-true",
         )
         learner = SequenceLearner(grown, stage.dropout)
-        run = Run(learner, schedule, folder / f"{number}-{stage.frames}")
-        run.fit(SequenceBatches(clips, stage.frames), resume)
-        learner.load_state_dict(run.averaged().state_dict())
+        batches = SequenceBatches(clips, stage.frames)
+        keep_going(learner, schedule, batches, folder / f"{number}-{stage.frames}", resume)
         networks = grown
     return networks

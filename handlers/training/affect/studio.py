@@ -12,12 +12,14 @@ from torch import Tensor
 from handlers.networks.affect import FACE, VOICE, AffectNetworks
 from handlers.processing.mel import HOP, RATE_HZ
 from handlers.training.affect.bank import Shown, face_maps, show, voice_maps
+from handlers.training.affect.gating import GateBank, make_gate_bank
 from handlers.training.affect.sources import FaceSource, read_faces
 from handlers.training.affect.speech import Voices
 from handlers.training.datasets.affect.clips import Cast, Clip, Ints, Plot, make_clip
 from handlers.training.datasets.affect.records import AffectFaces
 
 FACE_PX = 48
+GATE_COUNT = 600  # faces and utterances that a gate is taught with
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +35,13 @@ class Staged:
 
 @dataclass(frozen=True, eq=False)
 class Studio:
-    """Latent maps ZQ `(N, planes, 32, 32)` of both modalities, and the clips made of them."""
+    """Latent maps ZQ `(N, planes, 32, 32)` of both modalities, the clips made of them, and what a
+    gate is taught with."""
 
     faces: Tensor
     voices: Tensor
     clips: Sequence[Staged]
+    gate: GateBank
 
 
 def make_studio(
@@ -62,6 +66,7 @@ def make_studio(
         face_maps(parts[FACE], faces, face_keys),
         voice_maps(parts[VOICE], voices, voice_keys),
         staged,
+        make_gate_bank(parts, faces, voices, GATE_COUNT, seed),
     )
 
 

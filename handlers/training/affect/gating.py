@@ -1,0 +1,139 @@
+"""The gate of the gated unit, taught by degradations alone which modality to lean to.
+
+The thesis lets the gate find its way with the rest. On made clips it hardly moved: a degraded
+modality is rare, and C does with what it gets. So the gate learns first, by itself, from faces and
+voices good and badly degraded, and holds still while C learns to live with it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy
+
+from handlers.networks.affect import FACE, VOICE, AffectNetworks
+from handlers.networks.gate import GatedUnit
+from handlers.processing.degradations import degrade
+from handlers.processing.mel import BANDS, Floats
+from handlers.training.affect.bank import STEADY, encode
+from handlers.training.affect.faces import CROP_PX, Image, moved, tinted
+from handlers.training.affect.speech import Voices, to_tensor, window_at
+from handlers.training.datasets.affect.records import AffectFaces
+from handlers.training.faces import to_tensor as faces_to_tensor
+from handlers.training.loop import Batch, Losses
+
+# Where the mean gate should lie when the face, the voice, or neither is degraded.
+VOICE_SIDE, FACE_SIDE, MIDDLE = 0.05, 0.95, 0.5
+
+# The strongest of each, those that are hard to notice more often.
+FACE_HARMS = (("blur", 5.0), ("noise", 0.01), ("blur", 5.0), ("noise", 0.01), ("color", 0.2))
+
+
+@dataclass(frozen=True, eq=False)
+class GateBank:
+    """ZQ `(N, planes, 32, 32)` of faces and voices, and of the same badly degraded."""
+
+    face: Tensor
+    bad_face: Tensor
+    voice: Tensor
+    bad_voice: Tensor
+
+
+def make_gate_bank(
+    parts: dict[str, AffectNetworks], faces: AffectFaces, voices: Voices, count: int, seed: int
+) -> GateBank:
+    """The maps of `count` random faces and windows of utterances, each good and degraded."""
+    rng = np.random.default_rng([seed, 2])
+    crops = [
+        tinted(moved(faces.images[i], STEADY, rng), STEADY, rng)
+        for i in rng.integers(len(faces), size=count)
+    ]
+    windows = [_window(voices.powers[i], rng) for i in rng.integers(len(voices), size=count)]
+    worse_crops = [_worse_face(crop, place, rng) for place, crop in enumerate(crops)]
+    worse_windows = [_worse_voice(power, place, rng) for place, power in enumerate(windows)]
+    return GateBank(
+        _maps(parts, FACE, crops, faces_to_tensor),
+        _maps(parts, FACE, worse_crops, faces_to_tensor),
+        _maps(parts, VOICE, windows, to_tensor),
+        _maps(parts, VOICE, worse_windows, to_tensor),
+    )
+
+
+def _maps(
+    parts: dict[str, AffectNetworks],
+    modality: str,
+    things: Sequence[Any],
+    tensor: Callable[[Sequence[Any]], Tensor],
+) -> Tensor:
+    return encode(
+        parts[modality],
+        modality,
+        np.arange(len(things)),
+        lambda part: tensor([things[int(place)] for place in part]),
+    )
+
+
+def _window(power: Floats, rng: np.random.Generator) -> Floats:
+    return window_at(power, int(rng.uniform(0.2, 0.8) * power.shape[1]))
+
+
+def _worse_face(crop: Image, place: int, rng: np.random.Generator) -> Image:
+    name, level = FACE_HARMS[place % len(FACE_HARMS)]
+    return degrade(crop, name, level, rng, CROP_PX / 1.2)
+
+
+def _worse_voice(power: Floats, place: int, rng: np.random.Generator) -> Floats:
+    """A hundredth of the power or, of every third, white noise as loud as the loud parts."""
+    if place % 3:
+        return np.asarray(power * 0.01, np.float32)
+    loud = 1.5 * float(np.percentile(power.sum(axis=0), 90)) / BANDS
+    return np.asarray(power + loud * rng.exponential(1.0, power.shape), np.float32)
+
+
+class GateBatches:
+    """Draws `face`, `voice` and `gate`: a third each of neither, face, and voice degraded."""
+
+    def __init__(self, bank: GateBank) -> None:
+        self.bank = bank
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Batch:
+        bank, third = self.bank, size // 3
+        face, voice = (
+            torch.from_numpy(rng.integers(len(maps), size=3 * third))
+            for maps in (bank.face, bank.voice)
+        )
+        good, bad, rest = slice(third), slice(third, 2 * third), slice(2 * third, None)
+        return {
+            "face": torch.cat(
+                [bank.face[face[good]], bank.bad_face[face[bad]], bank.face[face[rest]]]
+            ),
+            "voice": torch.cat(
+                [bank.voice[voice[good]], bank.voice[voice[bad]], bank.bad_voice[voice[rest]]]
+            ),
+            "gate": torch.tensor([MIDDLE, VOICE_SIDE, FACE_SIDE]).repeat_interleave(third),
+        }
+
+
+class GateLearner(nn.Module):
+    """Learns the gate alone."""
+
+    def __init__(self, networks: AffectNetworks) -> None:
+        super().__init__()
+        self.networks = networks
+        networks.requires_grad_(False)
+        cast(GatedUnit, networks.fusion).gate.requires_grad_(True)
+
+    def forward(self, batch: Batch, progress: float) -> Losses:
+        """Maps `(B, planes, 32, 32)` of both modalities and where the gate should be `(B,)`."""
+        gate = self.networks.join(batch["face"].float(), batch["voice"].float()).gate
+        assert gate is not None
+        return {"loss": gate_loss(gate, batch["gate"])}
+
+
+def gate_loss(gate: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of mean gates `(B,)` against where they should be."""
+    with torch.autocast(gate.device.type, enabled=False):
+        return binary_cross_entropy(gate.float().clamp(1e-4, 1 - 1e-4), target)
