@@ -8,7 +8,9 @@ The rule for `track_id`:
 - The id is **kept** while the face is followed, and through frames without an estimate: a lost
   face waits at its last valid box for a detection within T_B diagonals of it (eq. 2.8, 4.14), so
   one that leaves and comes back in time is the same. The nearest pair of a lost face and a
-  detection goes first; the one nearest to a face that is being followed is nobody else's.
+  detection goes first; the one nearest to a face that is being followed is nobody else's. Where a
+  session follows one face only, T_B grows by a fifth with every frame that it is lost: it may have
+  gone on moving, or what was followed last may not have been it.
 - The id is **given up** when the face has been lost for more than `patience` frames in a row, and
   never used again.
 - Where two followed faces overlap by more than half, they are one, and one of them is lost in this
@@ -33,6 +35,7 @@ NEW = 0
 OWN_RATIO = 0.5
 SAME_OVERLAP = 0.5
 NEAR = 0.04
+GROWTH = 0.2
 JUMP = 0.25
 
 
@@ -62,7 +65,10 @@ def plan(
     followed = [face.box for index, face in enumerate(faces) if index not in seeking]
     owned = nearest(followed, detections, OWN_RATIO).values()
     free = [box for index, box in enumerate(detections) if index not in owned]
-    found = nearest([faces[index].box for index in seeking], free, t_b)
+    reach = t_b
+    if options.max_faces == 1 and seeking:
+        reach *= 1 + GROWTH * faces[seeking[0]].lost
+    found = nearest([faces[index].box for index in seeking], free, reach)
     accepted = {seeking[face]: free[detection] for face, detection in found.items()}
     targets = [
         Target(face, accepted.get(index, sized_box(face)), index in accepted)
@@ -124,9 +130,12 @@ def diagonal(box: Floats) -> float:
 
 
 def distance_ratio(box: Floats, other: Floats) -> float:
-    """The distance of two boxes' centres in diagonals of the first one (eq. 2.8, 4.14)."""
+    """The distance of two boxes' centres in diagonals of the larger one.
+
+    Eq. 2.8 and 4.14 take the first one's: a box that had shrunk to nothing would never be left.
+    """
     apart = (box[:2] + box[2:] - other[:2] - other[2:]) / 2
-    return float(np.hypot(*apart)) / max(diagonal(box), 1.0)
+    return float(np.hypot(*apart)) / max(diagonal(box), diagonal(other), 1.0)
 
 
 def overlap(box: Floats, other: Floats) -> float:

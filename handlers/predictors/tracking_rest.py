@@ -14,7 +14,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 REST = 0.35  # the share of a new look that differs by nothing
-OWN_MOTION, COMMON_MOTION = 0.02, 0.01  # shares of the face: from here on a look is taken whole
+OWN_MOTION, COMMON_MOTION = 0.02, 0.002  # shares of the face: from here on a look is taken whole
 
 
 def settle(points: Floats, before: Floats) -> Floats:

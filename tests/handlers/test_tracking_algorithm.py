@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from handlers.predictors.tracking import TrackingPredictor
+from handlers.predictors.tracking_identity import distance_ratio
 from handlers.predictors.tracking_options import (
     VARIANTS,
     BoxSource,
@@ -98,10 +99,26 @@ def test_lines_5_and_6_the_nearest_detection_within_t_b_becomes_p_b() -> None:
 def test_line_8_with_all_detections_too_far_the_last_valid_box_is_kept() -> None:
     diagonal = 40 * 2**0.5
     beyond = box(100 + diagonal + 1, 100)
-    run = Run(FACES, {1: 0.2, 2: 0.3}, detections={0: [STILL], 2: [beyond]})
+    several = TrackingOptions(max_faces=2)
+    run = Run(FACES, {1: 0.2, 2: 0.3}, several, detections={0: [STILL], 2: [beyond]})
     results = run.frames([0, 1, 2])
     assert run.networks.asked[2].box == STILL.tolist()
-    assert [result.status for result in results[1:]] == [Status.LOST, Status.LOST]
+    assert [result.faces[0].status for result in results[1:]] == [Status.LOST, Status.LOST]
+
+
+def test_a_face_alone_is_found_farther_away_the_longer_it_is_lost() -> None:
+    diagonal = 40 * 2**0.5
+    moved = box(100 + 1.5 * diagonal, 100)
+    faces: Faces = {0: [STILL], **{number: [moved] for number in range(1, 6)}}
+    run = Run(faces, options=TrackingOptions(), start=STILL)
+    found = run.statuses(range(6))
+    assert found == ["tracking", "lost", "lost", "lost", "redetected", "tracking"]
+    assert run.state is not None
+    assert run.state.faces[0].track_id == 1
+
+
+def test_a_box_that_has_shrunk_to_nothing_is_left_for_the_face() -> None:
+    assert distance_ratio(box(100, 100, side=2), box(130, 100)) < 1
 
 
 def test_t_b_is_measured_in_diagonals_of_the_last_box() -> None:
