@@ -61,7 +61,7 @@ def test_a_socket_asks_for_a_key_too(guarded_service, open_page):
     address, key = guarded_service
     page = open_page(address, "camera")
     page.get_by_role("button", name="Start the camera").click()
-    page.get_by_label("API key").fill(key)
+    page.get_by_label("API key", exact=True).fill(key)
     page.keyboard.press("Enter")
     expect(page.locator("#camera [data-part=status]")).to_have_text("Tracking")
 
