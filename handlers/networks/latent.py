@@ -33,6 +33,7 @@ SIZES = {
     "tiny": GeneratorSize(2, 4, (2, 2)),
 }
 
+
 class InstanceNorm(nn.InstanceNorm2d):
     """Instance normalisation that, outside of training, keeps channels last in memory.
 
