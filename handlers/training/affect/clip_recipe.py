@@ -23,8 +23,8 @@ class ClipRecipe:
 
     `face` and `voice` name the single-frame models of the store whose G and D it takes over, with
     C's convolutions where they fit. `fusion` is the schedule of fusion and C's convolutions, which
-    only a model of both modalities has, `gate_weight` that of the auxiliary gate loss; `stages` are
-    the curriculum. `clips` are made of at most `most_faces` faces.
+    only a model of both modalities has; `stages` are the curriculum. So many `clips` are made, of
+    at most `most_faces` faces; `clip_seed` fixes them, `seed` all that is random in learning.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
