@@ -240,7 +240,7 @@ def test_without_the_default_another_variant_answers(store: Path) -> None:
 
 
 def test_a_first_batch_warms_the_model(served: AffectHandler) -> None:
-    warm_up(served, "affect", 2)
+    warm_up(served, "affect", [1, 2])
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
