@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from handlers.predictors.detection import Detection
 from handlers.predictors.tracking_attempt import Attempt
-from handlers.predictors.tracking_identity import plan
+from handlers.predictors.tracking_identity import NEW, plan
 from handlers.predictors.tracking_networks import TrackingNetworks
 from handlers.predictors.tracking_options import BoxSource, TrackingOptions, TrackingSettings
 from handlers.predictors.tracking_results import FrameResult, conclude
@@ -149,9 +149,11 @@ class TrackingPredictor:
             if attempt.is_dropped:
                 continue
             track_id = next_id if attempt.target.is_new else attempt.target.face.track_id
+            if attempt.is_unsure:
+                track_id = NEW
             next_id = max(next_id, track_id + 1)
             face, state = conclude(attempt, track_id, session.time_s)
-            shown.append(face)
+            shown += [] if attempt.is_unsure else [face]
             kept.append(state)
         patience = self.settings.patience
         faces = tuple(f for f in kept if patience is None or f.lost <= patience)

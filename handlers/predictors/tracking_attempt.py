@@ -12,6 +12,9 @@ from handlers.predictors.tracking_options import BoxSource, TrackingOptions
 from handlers.predictors.tracking_state import Memory
 from handlers.processing.landmarks import bounding_box
 
+# A new face that the validator believes less than this is reported when the next frame confirms it.
+SURE = 0.9
+
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -64,6 +67,12 @@ class Attempt:
             return sized_box(self.target.face)
         rests = self.source is BoxSource.TRACKER and is_near(self.target.box, self.box)
         return self.target.box if rests else self.box
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether this is a new face, accepted for the first time and without much conviction."""
+        first = self.target.is_new and self.target.face.window == 0 and not self.lost
+        return first and self.probability is not None and self.probability < SURE
 
     @property
     def is_dropped(self) -> bool:

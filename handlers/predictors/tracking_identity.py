@@ -4,7 +4,7 @@ The rule for `track_id`:
 
 - A face is **new** where the detector finds one that no face of the session accounts for, while
   there are fewer than `max_faces`. It gets the session's next number as soon as the validator
-  accepts it; before that it is not reported.
+  accepts it with conviction, or twice in a row; before that it is not reported.
 - The id is **kept** while the face is followed, and through frames without an estimate: a lost
   face waits at its last valid box for a detection within T_B diagonals of it (eq. 2.8, 4.14), so
   one that leaves and comes back in time is the same. The nearest pair of a lost face and a

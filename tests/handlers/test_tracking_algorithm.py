@@ -117,6 +117,20 @@ def test_a_face_alone_is_found_farther_away_the_longer_it_is_lost() -> None:
     assert run.state.faces[0].track_id == 1
 
 
+def test_a_new_face_of_which_the_validator_is_not_sure_waits_for_the_next_frame() -> None:
+    run = Run(probabilities={0: 0.7})
+    assert run.statuses([0, 1, 2]) == ["searching", "tracking", "tracking"]
+    assert run.state is not None
+    assert run.state.faces[0].track_id == 1
+
+
+def test_a_false_alarm_of_one_frame_is_never_reported() -> None:
+    run = Run({0: [STILL]}, {0: 0.7}, detections={0: [STILL], 3: [STILL]})
+    assert run.statuses([0, 1, 2]) == ["searching"] * 3
+    assert run.state is not None
+    assert (run.state.faces, run.state.next_id) == ((), 1)
+
+
 def test_a_box_that_has_shrunk_to_nothing_is_left_for_the_face() -> None:
     assert distance_ratio(box(100, 100, side=2), box(130, 100)) < 1
 
