@@ -85,7 +85,7 @@ def numbers_of(one: FrameAffect) -> torch.Tensor:
 
 
 def assert_same(
-    frames: Sequence[FrameAffect], others: Sequence[FrameAffect], atol: float = 1e-5
+    frames: Sequence[FrameAffect], others: Sequence[FrameAffect], atol: float = 1e-4
 ) -> None:
     assert [one.used for one in frames] == [one.used for one in others]
     for one, other in zip(frames, others, strict=True):

@@ -5,6 +5,7 @@ import gc
 import tracemalloc
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.errors import URN
@@ -101,8 +102,11 @@ async def test_pages_of_other_origins_and_proxies_get_no_socket(tracker, headers
 
 async def test_a_host_name_that_is_not_the_service_s_gets_no_socket(tracker):
     async with serving(tracker, allowed_hosts="faces.example") as service:
+        address = f"ws://evil.example:{service.port}/track/s"
         with pytest.raises(InvalidStatus):
-            await service.open()
+            await connect(address, host="127.0.0.1", port=service.port, proxy=None)
+        async with service.open() as socket:  # by the very address that it listens on
+            assert (await step(socket, PICTURE))["step"] == 1
 
 
 async def test_a_page_of_the_service_itself_gets_a_socket(tracker):

@@ -42,7 +42,7 @@ def _from_folders(root: Path) -> list[AffectPicture]:
     pictures = []
     for image in sorted((root / "images").glob("*.jpg")):
         paths = (root / "annotations" / f"{image.stem}_{name}.npy" for name in ("val", "aro"))
-        valence, arousal = (float(np.load(path)) for path in paths)
+        valence, arousal = (float(np.load(path, allow_pickle=False)) for path in paths)
         if NO_LABEL not in (valence, arousal):
             pictures.append(AffectPicture(image, valence, arousal))
     return pictures
