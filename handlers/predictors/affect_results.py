@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.networks.discriminator import QUADRANTS
 from handlers.predictors.tracking_results import TrackedFace
 
 Floats = NDArray[np.float32]
@@ -33,9 +32,7 @@ class FrameAffect:
 
     @property
     def quadrant(self) -> str | None:
-        """The likeliest quadrant; where D gives none, that of valence and arousal."""
-        if self.quadrants is not None:
-            return QUADRANTS[int(self.quadrants.argmax())]
+        """That of valence and arousal; D's first guess may be another, see `quadrants`."""
         if self.valence is None or self.arousal is None:
             return None
         return quadrant_of(self.valence, self.arousal)

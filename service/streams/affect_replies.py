@@ -37,9 +37,9 @@ class AffectFrame(Body):
     arousal: Signed | None = Field(
         description="How active, in [-1, 1]; null where neither face nor voice could be used."
     )
-    quadrant: Quadrant | None = Field(description="The likeliest quadrant of the circumplex.")
+    quadrant: Quadrant | None = Field(description="The quadrant of valence and arousal.")
     quadrants: dict[Quadrant, Share] | None = Field(
-        description="Probability of each quadrant, in [0, 1]."
+        description="Probability of each quadrant as D guesses first, in [0, 1]."
     )
     attention: list[Share] = Field(
         description="Weight of each past state that is held, oldest first; their sum is 1."

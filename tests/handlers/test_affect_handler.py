@@ -14,6 +14,7 @@ from handlers.affect import AffectHandler, AffectParts
 from handlers.affect_setup import load_affect, load_estimator, save_affect
 from handlers.checkpoint import CheckpointError
 from handlers.networks.discriminator import QUADRANTS
+from handlers.predictors.affect_results import quadrant_of
 from handlers.processing import audio_descriptors
 from handlers.processing.audio_descriptors import MissingExtra
 from handlers.processing.mel import RATE_HZ
@@ -76,7 +77,7 @@ def test_a_run_is_answered_with_its_frames_and_the_next_state(served: AffectHand
     assert -1 <= told["valence"] <= 1
     assert -1 <= told["arousal"] <= 1
     assert tuple(told["quadrants"]) == QUADRANTS
-    assert told["quadrant"] == max(told["quadrants"], key=told["quadrants"].get)
+    assert told["quadrant"] == quadrant_of(told["valence"], told["arousal"])
     assert len(told["attention"]) == len(told["attention_ages_s"]) == 2
     assert 0 < told["gate"] < 1
     assert told["used"] == ["face", "voice"]
