@@ -53,7 +53,7 @@ class TrackParts:
 class TrackRowOptions:
     """How one row is to be treated.
 
-    `variant` None is the checkpoint's own; `steady` calms the landmarks of a face at rest,
+    `variant` is one of the checkpoint's; `steady` calms the landmarks of a face at rest,
     `smoothing` all and needs `time_s`. `min_face_px` is the side of the smallest face searched
     for, `max_pixels` bounds width x height of a frame.
     """
