@@ -25,7 +25,7 @@ class Served:
 
 MODELS: Mapping[str, Served] = {
     "align": Served("handlers.align", "AlignHandler", ("dfa", "face_shape", "mtcnn"), 8, 2, 60),
-    "track": Served("handlers.track", "TrackHandler", ("dcrt", "mtcnn"), 16, 2, 20),
+    "track": Served("handlers.track", "TrackHandler", ("dcrt", "mtcnn"), 16, 1, 20),
     "affect": Served("handlers.affect", "AffectHandler", ("avi-gas", "dcrt", "mtcnn"), 8, 2, 60),
 }
 

@@ -14,7 +14,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -128,24 +128,24 @@ def bare(store: Path, image: bytes, counts: list[int], seconds: float) -> dict[i
     """Frames a second of the handler alone, by how many sessions share a batch."""
     handler, found = TrackHandler(store, "cuda" if torch.cuda.is_available() else "cpu"), {}
     for count in counts:
-        states: list[bytes | None] = [None] * count
+        states = _step(handler, image, [None] * count)  # the first step detects; it does not count
         frames, started = 0, time.perf_counter()
         while frames == 0 or time.perf_counter() - started < seconds:
-            if frames == count:  # the first step detects; it does not count
-                started, frames = time.perf_counter(), 0
-            replies = [unpack(reply) for reply in handler.handle(_rows(image, states))]
-            states = [reply["state"] for reply in replies]
+            states = _step(handler, image, states)
             frames += count
         found[count] = round(frames / (time.perf_counter() - started), 2)
     return found
 
 
-def _rows(image: bytes, states: list[bytes | None]) -> list[bytes]:
+def _step(
+    handler: TrackHandler, image: bytes, states: Sequence[bytes | None]
+) -> list[bytes | None]:
+    """One batch of the same frame for sessions of these states; their next states."""
     rows = []
     for state in states:
         row: dict[str, Any] = {"inputs": {"image": image, "time_s": 0.0}, "options": {}}
         rows.append(pack(row if state is None else {**row, "state": state}))
-    return rows
+    return [unpack(reply)["state"] for reply in handler.handle(rows)]
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
