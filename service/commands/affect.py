@@ -8,18 +8,21 @@ import typer
 from service.commands.affect_forms import PLOT, affect_csv_header
 from service.commands.affect_work import AffectJob
 from service.commands.batch import Batch, emit
-from service.commands.console import EXIT_USAGE, fail, mistakes_explained
+from service.commands.console import mistakes_explained
 from service.commands.estimators import EstimateOptions
 from service.commands.options import (
-    RESULTS,
     Again,
     Device,
     Jobs,
     Key,
     KeyFile,
+    MinFacePx,
     ModelStore,
     Out,
     Url,
+    choose_form,
+    rate_option,
+    result_option,
 )
 from service.commands.results import plan_with
 from service.commands.sources import CLIPS, SOUNDS, find_sources
@@ -31,34 +34,24 @@ def affect(
     clips: Annotated[
         list[str], typer.Argument(help="Clips or sound files, folders of them, or - for stdin.")
     ],
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="One row a frame.", rich_help_panel=RESULTS)
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a clip.", rich_help_panel=RESULTS)
-    ] = False,
+    as_csv: Annotated[bool, result_option("--csv", help="One row a frame.")] = False,
+    as_json: Annotated[bool, result_option("--json", help="One JSON object a clip.")] = False,
     as_ndjson: Annotated[
         bool,
-        typer.Option(
+        result_option(
             "--ndjson",
             help="One JSON object a line, as soon as it is known: the clip, frames, summary.",
-            rich_help_panel=RESULTS,
         ),
     ] = False,
     out: Out = None,
     plot: Annotated[
         Path | None,
-        typer.Option(
-            help="The timeline of the clip, as .svg; a folder for several.",
-            rich_help_panel=RESULTS,
-        ),
+        result_option(help="The timeline of the clip, as .svg; a folder for several."),
     ] = None,
     again: Again = False,
     jobs: Jobs = 1,
-    rate_hz: Annotated[
-        float, typer.Option(min=0.5, max=100, help="Most frames to look at, a second.")
-    ] = 25.0,
-    min_face_px: Annotated[int, typer.Option(min=12, help="Smallest face, in pixels.")] = 40,
+    rate_hz: Annotated[float, rate_option()] = 25.0,
+    min_face_px: MinFacePx = 40,
     variant: Annotated[
         str | None,
         typer.Option(help="Another network, such as vi-des.", show_default="the model's own"),
@@ -73,11 +66,7 @@ def affect(
 
     It measures expressions, not what anybody feels.
     """
-    forms = [("json", as_json), ("ndjson", as_ndjson), ("csv", as_csv)]
-    chosen = [form for form, wanted in forms if wanted]
-    if len(chosen) > 1:
-        fail(f"--{chosen[0]} and --{chosen[1]} exclude each other", EXIT_USAGE)
-    form = chosen[0] if chosen else "text" if out is None else "csv"
+    form = choose_form(out, json=as_json, ndjson=as_ndjson, csv=as_csv)
     with mistakes_explained():
         sources = find_sources(clips, CLIPS | SOUNDS, "clip")
         plan = plan_with(sources, {f".{form}": out}, PLOT, plot, frozenset({PLOT}))

@@ -8,10 +8,9 @@ import typer
 
 from service.commands.aligners import AlignOptions, choose_aligner
 from service.commands.batch import Batch
-from service.commands.console import EXIT_USAGE, fail, mistakes_explained
+from service.commands.console import mistakes_explained
 from service.commands.here import Here
 from service.commands.options import (
-    RESULTS,
     Again,
     Device,
     Jobs,
@@ -20,6 +19,8 @@ from service.commands.options import (
     ModelStore,
     Out,
     Url,
+    choose_form,
+    result_option,
 )
 from service.commands.reports import FORMATS, align_csv_header
 from service.commands.results import Plan, draft_of, plan_results, whole_file
@@ -34,23 +35,15 @@ def align(
     photos: Annotated[
         list[str], typer.Argument(help="Photographs, folders of them, or - for stdin.")
     ],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line.", rich_help_panel=RESULTS)
-    ] = False,
+    as_json: Annotated[bool, result_option("--json", help="One JSON object a line.")] = False,
     as_csv: Annotated[
         bool,
-        typer.Option(
-            "--csv",
-            help="One row a face, with OpenFace's column names.",
-            rich_help_panel=RESULTS,
-        ),
+        result_option("--csv", help="One row a face, with OpenFace's column names."),
     ] = False,
     out: Out = None,
     overlay: Annotated[
         Path | None,
-        typer.Option(
-            file_okay=False, help="Folder for the drawn pictures.", rich_help_panel=RESULTS
-        ),
+        result_option(file_okay=False, help="Folder for the drawn pictures."),
     ] = None,
     again: Again = False,
     jobs: Jobs = 1,
@@ -66,9 +59,7 @@ def align(
     device: Device = None,
 ) -> None:
     """Find the faces of photographs and their 68 landmarks, in pixels of the upright picture."""
-    if as_json and as_csv:
-        fail("--json and --csv exclude each other", EXIT_USAGE)
-    form = "json" if as_json else "csv" if as_csv or out is not None else "text"
+    form = choose_form(out, json=as_json, csv=as_csv)
     with mistakes_explained():
         sources = find_sources(photos, PHOTOS, "photograph")
         plan = plan_results(sources, {f".{form}": out, DRAWN: overlay})

@@ -12,7 +12,17 @@ from service.commands.batch import emit, summarise, tell, watch
 from service.commands.console import mistakes_explained
 from service.commands.estimators import EstimateOptions
 from service.commands.followers import FollowOptions
-from service.commands.options import Device, Key, KeyFile, ModelStore, Url
+from service.commands.options import (
+    Device,
+    Key,
+    KeyFile,
+    MinFacePx,
+    ModelStore,
+    Url,
+    max_faces_option,
+    rate_option,
+    smoothing_option,
+)
 from service.commands.places import Place, agree_on, take_stock
 from service.commands.there import choose_where
 from service.commands.work import Done, Tick, carry_out
@@ -48,30 +58,18 @@ def annotate(
     gpus: Annotated[
         float, typer.Option(min=0, help="Share of a GPU for each worker.", rich_help_panel=WORKERS)
     ] = 0.0,
-    min_face_px: Annotated[int, typer.Option(min=12, help="Smallest face, in pixels.")] = 40,
+    min_face_px: MinFacePx = 40,
     variant: Annotated[
         str | None,
         typer.Option(help="Another tracker or network.", show_default="the model's own"),
     ] = None,
-    max_faces: Annotated[
-        int, typer.Option(min=1, max=8, help="Most faces to follow.", rich_help_panel=FOLLOWING)
-    ] = 1,
+    max_faces: Annotated[int, max_faces_option(FOLLOWING)] = 1,
     steady: Annotated[
         bool,
         typer.Option(help="Bring looks at a face at rest together.", rich_help_panel=FOLLOWING),
     ] = True,
-    smoothing: Annotated[
-        bool,
-        typer.Option(
-            "--smoothing", help="Calm the landmarks, a little late.", rich_help_panel=FOLLOWING
-        ),
-    ] = False,
-    rate_hz: Annotated[
-        float,
-        typer.Option(
-            min=0.5, max=100, help="Most frames to look at, a second.", rich_help_panel=ESTIMATING
-        ),
-    ] = 25.0,
+    smoothing: Annotated[bool, smoothing_option(FOLLOWING)] = False,
+    rate_hz: Annotated[float, rate_option(ESTIMATING)] = 25.0,
     url: Url = None,
     key: Key = None,
     key_file: KeyFile = None,

@@ -1,29 +1,32 @@
 """`countenance evaluate align`: the predictors that are served, measured on labelled faces."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from service.commands.console import CommandError, mistakes_explained
-from service.commands.options import Device, ModelStore, settings_with
+from service.commands.options import (
+    Device,
+    Figures,
+    LabelledFaces,
+    Layout,
+    ModelStore,
+    Record,
+    settings_with,
+)
 from service.inference.local import resolve_device
 
 
 def evaluate_align(
-    data: Annotated[
-        Path, typer.Option(exists=True, file_okay=False, help="Folder of the labelled faces.")
-    ],
+    data: LabelledFaces,
     model: Annotated[
         list[str] | None, typer.Option(help="A model to measure; repeat for more.")
     ] = None,
     pair: Annotated[
         list[str] | None, typer.Option(help="Two models to compare, as dfa:fle; repeat for more.")
     ] = None,
-    layout: Annotated[str, typer.Option(help="Layout of the folder, or auto.")] = "auto",
-    out: Annotated[
-        Path | None, typer.Option(file_okay=False, help="Folder for JSON, CSV and pictures.")
-    ] = None,
+    layout: Layout = "auto",
+    out: Figures = None,
     detector: Annotated[
         bool, typer.Option("--detector", help="Also with the detector's boxes.")
     ] = False,
@@ -38,9 +41,7 @@ def evaluate_align(
     ] = 40,
     batch: Annotated[int, typer.Option(min=1, help="Faces at a time.")] = 32,
     seed: Annotated[int, typer.Option(help="Seed of degradations and intervals.")] = 0,
-    record: Annotated[
-        bool, typer.Option("--record", help="Write the figures into the models' configurations.")
-    ] = False,
+    record: Record = False,
     worst: Annotated[int, typer.Option(min=1, help="Faces on a sheet of the worst.")] = 24,
     model_store: ModelStore = None,
     device: Device = None,

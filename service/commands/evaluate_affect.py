@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service.commands.console import CommandError, mistakes_explained
-from service.commands.options import Device, settings_with
+from service.commands.options import Device, Figures, Layout, Record, settings_with
 from service.inference.local import resolve_device
 
 
@@ -14,7 +14,7 @@ def evaluate_affect(
     data: Annotated[
         Path, typer.Option(exists=True, file_okay=False, help="Folder of the labelled data.")
     ],
-    layout: Annotated[str, typer.Option(help="Layout of the folder, or auto.")] = "auto",
+    layout: Layout = "auto",
     row: Annotated[
         list[str] | None, typer.Option(help="A variant to measure, as avi-gas; repeat for more.")
     ] = None,
@@ -34,13 +34,9 @@ def evaluate_affect(
     harm: Annotated[
         bool, typer.Option(help="Also with one modality destroyed or degraded.")
     ] = True,
-    out: Annotated[
-        Path | None, typer.Option(file_okay=False, help="Folder for JSON, CSV and pictures.")
-    ] = None,
+    out: Figures = None,
     plots: Annotated[int, typer.Option(min=0, help="Clips to draw over time.")] = 3,
-    record: Annotated[
-        bool, typer.Option("--record", help="Write the figures into the models' configurations.")
-    ] = False,
+    record: Record = False,
     seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
     device: Device = None,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service.commands.console import CommandError, mistakes_explained
-from service.commands.options import Device, ModelStore, settings_with
+from service.commands.options import Device, Figures, ModelStore, settings_with
 from service.inference.local import resolve_device
 
 
@@ -32,9 +32,7 @@ def evaluate_track(
         typer.Option(exists=True, dir_okay=False, help="A video without landmarks; repeat."),
     ] = None,
     faces: Annotated[int, typer.Option(min=1, max=8, help="Most faces to follow in a clip.")] = 8,
-    out: Annotated[
-        Path | None, typer.Option(file_okay=False, help="Folder for JSON, CSV and pictures.")
-    ] = None,
+    out: Figures = None,
     videos: Annotated[bool, typer.Option("--videos", help="Also draw every video.")] = False,
     model_store: ModelStore = None,
     device: Device = None,

@@ -1,67 +1,88 @@
 """Options that several commands share; what is not given comes from the settings."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from service.commands.console import EXIT_USAGE, fail
 from service.settings import Settings, load_settings
 
-HERE = "Models of this machine"
-THERE = "A service elsewhere"
-RESULTS = "Results"
+here_option = partial(typer.Option, rich_help_panel="Models of this machine")
+there_option = partial(typer.Option, rich_help_panel="A service elsewhere")
+result_option = partial(typer.Option, rich_help_panel="Results")
 
 ModelStore = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder of the models.",
-        show_default="the setting's, model_store",
-        rich_help_panel=HERE,
-    ),
+    here_option(help="Folder of the models.", show_default="the setting's, model_store"),
 ]
 Device = Annotated[
     str | None,
-    typer.Option(
-        help="auto, cpu, cuda, cuda:1...",
-        show_default="the setting's, auto",
-        rich_help_panel=HERE,
-    ),
+    here_option(help="auto, cpu, cuda, cuda:1...", show_default="the setting's, auto"),
 ]
 Url = Annotated[
-    str | None,
-    typer.Option(
-        help="Ask the service at this address, not the models here.", rich_help_panel=THERE
-    ),
+    str | None, there_option(help="Ask the service at this address, not the models here.")
 ]
-Key = Annotated[
-    str | None,
-    typer.Option(help="API key of that service.", envvar="COUNTENANCE_KEY", rich_help_panel=THERE),
-]
+Key = Annotated[str | None, there_option(help="API key of that service.", envvar="COUNTENANCE_KEY")]
 KeyFile = Annotated[
-    Path | None,
-    typer.Option(
-        exists=True, dir_okay=False, help="File with that API key.", rich_help_panel=THERE
-    ),
+    Path | None, there_option(exists=True, dir_okay=False, help="File with that API key.")
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(
+    result_option(
         file_okay=False,
         help="Folder for one file of results each, instead of stdout; what is there already is "
         "skipped, so that a second run goes on where the first one was stopped.",
-        rich_help_panel=RESULTS,
     ),
 ]
-Again = Annotated[
-    bool,
-    typer.Option("--again", help="Do anew what is done already.", rich_help_panel=RESULTS),
-]
+Again = Annotated[bool, result_option("--again", help="Do anew what is done already.")]
 Jobs = Annotated[
     int,
     typer.Option(
         min=1, max=256, help="Processes that share the work, each with one thread and the models."
     ),
 ]
+MinFacePx = Annotated[int, typer.Option(min=12, help="Smallest face, in pixels.")]
+
+LabelledFaces = Annotated[
+    Path, typer.Option(exists=True, file_okay=False, help="Folder of the labelled faces.")
+]
+Layout = Annotated[str, typer.Option(help="Layout of the folder, or auto.")]
+Figures = Annotated[
+    Path | None, typer.Option(file_okay=False, help="Folder for JSON, CSV and pictures.")
+]
+Record = Annotated[
+    bool, typer.Option("--record", help="Write the figures into the models' configurations.")
+]
+
+
+def max_faces_option(panel: str | None = None) -> Any:
+    """How many faces a tracker follows, shown in `panel`."""
+    return typer.Option(min=1, max=8, help="Most faces to follow.", rich_help_panel=panel)
+
+
+def smoothing_option(panel: str | None = None) -> Any:
+    """Whether a tracker's landmarks are filtered, shown in `panel`."""
+    help_text = "Calm the landmarks, a little late."
+    return typer.Option("--smoothing", help=help_text, rich_help_panel=panel)
+
+
+def rate_option(panel: str | None = None) -> Any:
+    """How many frames a second affect looks at, shown in `panel`."""
+    help_text = "Most frames to look at, a second."
+    return typer.Option(min=0.5, max=100, help=help_text, rich_help_panel=panel)
+
+
+def choose_form(out: Path | None, **asked: bool) -> str:
+    """The form of results that was asked for, else text on stdout and CSV in files.
+
+    Exits as wrong usage where more than one was asked for.
+    """
+    chosen = [form for form, wanted in asked.items() if wanted]
+    if len(chosen) > 1:
+        fail(f"--{chosen[0]} and --{chosen[1]} exclude each other", EXIT_USAGE)
+    return chosen[0] if chosen else "text" if out is None else "csv"
 
 
 def settings_with(**given: Any) -> Settings:

@@ -7,18 +7,22 @@ import typer
 
 from service.commands.batch import Batch, emit
 from service.commands.cameras import is_camera
-from service.commands.console import EXIT_USAGE, CommandError, fail, mistakes_explained
+from service.commands.console import CommandError, mistakes_explained
 from service.commands.followers import FollowOptions
 from service.commands.options import (
-    RESULTS,
     Again,
     Device,
     Jobs,
     Key,
     KeyFile,
+    MinFacePx,
     ModelStore,
     Out,
     Url,
+    choose_form,
+    max_faces_option,
+    result_option,
+    smoothing_option,
 )
 from service.commands.results import plan_with
 from service.commands.sources import CLIPS, Source, find_sources
@@ -36,33 +40,22 @@ def track(
     ],
     as_csv: Annotated[
         bool,
-        typer.Option(
-            "--csv",
-            help="One row a face and frame, with OpenFace's column names.",
-            rich_help_panel=RESULTS,
-        ),
+        result_option("--csv", help="One row a face and frame, with OpenFace's column names."),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a frame.", rich_help_panel=RESULTS)
-    ] = False,
+    as_json: Annotated[bool, result_option("--json", help="One JSON object a frame.")] = False,
     out: Out = None,
     overlay: Annotated[
         Path | None,
-        typer.Option(
-            help="The clip with the faces drawn on it, as .mp4; a folder for several.",
-            rich_help_panel=RESULTS,
-        ),
+        result_option(help="The clip with the faces drawn on it, as .mp4; a folder for several."),
     ] = None,
     again: Again = False,
     jobs: Jobs = 1,
-    max_faces: Annotated[int, typer.Option(min=1, max=8, help="Most faces to follow.")] = 1,
-    min_face_px: Annotated[int, typer.Option(min=12, help="Smallest face, in pixels.")] = 40,
+    max_faces: Annotated[int, max_faces_option()] = 1,
+    min_face_px: MinFacePx = 40,
     steady: Annotated[
         bool, typer.Option(help="Bring looks at a face at rest together, or take each alone.")
     ] = True,
-    smoothing: Annotated[
-        bool, typer.Option("--smoothing", help="Calm the landmarks, a little late.")
-    ] = False,
+    smoothing: Annotated[bool, smoothing_option()] = False,
     variant: Annotated[
         str | None, typer.Option(help="Another tracker, such as crt.", show_default="dcrt")
     ] = None,
@@ -76,9 +69,7 @@ def track(
     device: Device = None,
 ) -> None:
     """Follow faces and their 68 landmarks through clips, in pixels of the upright frame."""
-    if as_json and as_csv:
-        fail("--json and --csv exclude each other", EXIT_USAGE)
-    form = "json" if as_json else "csv" if as_csv or out is not None else "text"
+    form = choose_form(out, json=as_json, csv=as_csv)
     with mistakes_explained():
         sources = find_clips(clips)
         plan = plan_with(sources, {f".{form}": out}, DRAWN, overlay, VIDEOS)

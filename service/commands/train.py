@@ -7,16 +7,14 @@ from typing import Annotated
 import typer
 
 from service.commands.console import CommandError, err, mistakes_explained
-from service.commands.options import ModelStore, settings_with
+from service.commands.options import LabelledFaces, ModelStore, settings_with
 
 
 def train(
     recipe: Annotated[
         str, typer.Argument(help="A recipe's file, or the name of one that comes along.")
     ],
-    data: Annotated[
-        Path, typer.Option(exists=True, file_okay=False, help="Folder of the labelled faces.")
-    ],
+    data: LabelledFaces,
     runs: Annotated[
         Path, typer.Option(help="Folder for checkpoints, the log of losses and its plot.")
     ] = Path("runs"),
