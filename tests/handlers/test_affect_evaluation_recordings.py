@@ -11,19 +11,15 @@ import soundfile
 from numpy.typing import NDArray
 
 from handlers.evaluation.affect.evaluate import one_context
-from handlers.evaluation.affect.recordings import (
-    VideoFaces,
-    clip_of,
-    labels_at,
-    picture_clip,
-    sound_in,
-)
+from handlers.evaluation.affect.recordings import clip_of, picture_clip
 from handlers.evaluation.affect.sets import Following, read_material
 from handlers.predictors.tracking_options import TrackingOptions
 from handlers.predictors.tracking_results import FrameResult, Status, TrackedFace
 from handlers.predictors.tracking_state import SessionState
 from handlers.processing.mel import RATE_HZ
 from handlers.training.datasets.affect.records import AffectPicture, Recording
+from handlers.training.datasets.affect.sound import sound_in
+from handlers.training.datasets.affect.watching import VideoFaces, labels_at
 from handlers.training.datasets.video import Video
 
 Floats = NDArray[np.float32]

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.processing.degradations import LEVELS, degrade
+from handlers.training.datasets.affect.sound import Pcm, to_pcm
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-Pcm = NDArray[np.int16]
 
 PictureHarm = Callable[[Image, np.random.Generator], Image]
 SoundHarm = Callable[[Floats, np.random.Generator], Floats]
@@ -107,11 +107,6 @@ DESTROYED = (
     Harm("face destroyed", FACE, picture=_static),
     Harm("voice destroyed", VOICE, sound=_white),
 )
-
-
-def to_pcm(samples: Floats) -> Pcm:
-    """float32 in [-1, 1] -> int16; what is louder is clipped."""
-    return np.asarray(np.clip(np.rint(samples * FULL_SCALE), -(2**15), 2**15 - 1), np.int16)
 
 
 def to_samples(pcm: Pcm) -> Floats:

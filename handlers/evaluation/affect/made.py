@@ -12,7 +12,6 @@ from handlers.evaluation.affect.clips import (
     PICTURE_HARMS,
     SOUND_HARMS,
     LabelledClip,
-    to_pcm,
     to_samples,
 )
 from handlers.processing.mel import RATE_HZ
@@ -22,7 +21,7 @@ from handlers.training.datasets.affect.clips import Cast, Clip, Health, Plot, ma
 from handlers.training.datasets.affect.ferplus import read_ferplus
 from handlers.training.datasets.affect.ravdess import read_ravdess
 from handlers.training.datasets.affect.records import Utterance
-from handlers.training.datasets.affect.sound import read_mono
+from handlers.training.datasets.affect.sound import read_mono, to_pcm
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -1,192 +1,36 @@
-"""Annotated recordings to clips: faces followed once, labels brought to the frames' times."""
+"""Annotated recordings and labelled pictures to clips, with their faces where these are."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, overload
-
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from handlers.evaluation.affect.clips import Image, LabelledClip, Pcm, to_pcm
-from handlers.processing.boxes import Crop
-from handlers.processing.landmarks import bounding_box
-from handlers.processing.mel import RATE_HZ
+from handlers.evaluation.affect.clips import LabelledClip
 from handlers.training.datasets.affect.records import AffectPicture, Recording
-from handlers.training.datasets.affect.sound import read_mono
-from handlers.training.datasets.video import Video, VideoFrame
-
-if TYPE_CHECKING:
-    from av import AudioFrame
-
-    from handlers.evaluation.track_rows import Follower
-
-Floats = NDArray[np.float32]
-Indices = NDArray[np.int64]
-
-CROP_PX = 128
-WORKING_RATE_HZ = 25.0
-FOLDER_RATE_HZ = 25.0
-SEEN = ("tracking", "redetected")
+from handlers.training.datasets.affect.sound import sound_of
+from handlers.training.datasets.affect.watching import (
+    Follower,
+    crop_of_picture,
+    labels_at,
+    watch,
+)
 
 
-class VideoFaces(Sequence[Image | None]):
-    """The faces of a video's moments, decoded as they are asked for, in order at best.
-
-    `frames` `(T,)` are numbers of frames, ascending; `boxes` `(T, 4)` landmark boxes in their
-    pixels, not a number where no face is seen. A crop is `context` times as wide as the box.
-    """
-
-    def __init__(self, video: Video, frames: Indices, boxes: Floats, context: float) -> None:
-        self.video, self.frames, self.boxes, self.context = video, frames, boxes, context
-        self._numbered: Iterator[tuple[int, VideoFrame]] = iter(())
-        self._last = -1
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    @overload
-    def __getitem__(self, index: int) -> Image | None: ...
-    @overload
-    def __getitem__(self, index: slice) -> "VideoFaces": ...
-    def __getitem__(self, index: int | slice) -> "Image | VideoFaces | None":
-        if isinstance(index, slice):
-            return VideoFaces(self.video, self.frames[index], self.boxes[index], self.context)
-        if not np.isfinite(self.boxes[index]).all():
-            return None
-        image = self._frame(int(self.frames[index]))
-        return Crop.around(self.boxes[index], self.context, CROP_PX).extract(image)
-
-    def _frame(self, wanted: int) -> Image:
-        if wanted <= self._last or self._last < 0:
-            self._numbered = enumerate(self.video)
-        for number, frame in self._numbered:
-            self._last = number
-            if number == wanted:
-                return frame.image
-        raise ValueError(f"{self.video.path}: has no frame {wanted}")
-
-
-def clip_of(recording: Recording, context: float, follower: "Follower | None") -> LabelledClip:
+def clip_of(recording: Recording, context: float, follower: Follower | None) -> LabelledClip:
     """A recording as a clip of at most 25 moments a second.
 
     Boxes are those of the set's landmarks where it has them, else what `follower` follows. Raises
     ValueError for a video that cannot be decoded, and without either.
     """
-    video = Video(recording.media.name, recording.person, recording.media, {})
-    rate = _rate_hz(recording.media)
-    step = max(round(rate / WORKING_RATE_HZ), 1)
-    last = round(float(recording.times_s[-1]) * rate)
-    frames = np.arange(0, last + 1, step)
-    if recording.landmarks is not None:
-        boxes = _boxes_at(frames / rate, recording)
-    elif follower is not None:
-        frames, boxes = _followed(video, frames, follower)
-    else:
-        raise ValueError(f"{recording.media}: no landmarks, and no tracker to follow its face")
-    times = frames / rate
+    watched = watch(recording, follower)
     return LabelledClip(
         recording.media.stem,
         {"person": recording.person},
-        times,
-        labels_at(times, recording),
-        VideoFaces(video, frames, boxes, context),
+        watched.times_s,
+        labels_at(watched.times_s, recording),
+        watched.faces(context),
         sound_of(recording),
     )
 
 
-def labels_at(times_s: NDArray[np.float64], recording: Recording) -> Floats:
-    """Labels `(T, 2)` between the annotated times; not a number away from any."""
-    known = recording.times_s
-    columns = [np.interp(times_s, known, recording.labels[:, d]) for d in (0, 1)]
-    labels = np.stack(columns, axis=1).astype(np.float32)
-    labels[~_near(times_s, known)] = np.nan
-    return labels
-
-
 def picture_clip(picture: AffectPicture) -> LabelledClip:
     """A labelled picture as a clip of one moment, cut out by its box as the set gives it."""
-    pixels = cv2.imread(str(picture.path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise ValueError(f"{picture.path}: no picture that can be decoded")
-    image = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
-    whole = (0, 0, image.shape[1] - 1, image.shape[0] - 1)
-    box = np.array(picture.box or whole, np.float32)
-    face = Crop.around(box, 1.0, CROP_PX).extract(image)
     label = np.array([[picture.valence, picture.arousal]], np.float32)
-    return LabelledClip(str(picture.path), {}, np.zeros(1), label, [face])
-
-
-def sound_of(recording: Recording) -> Pcm | None:
-    """A recording's sound, of its own file or of the video; None where there is none."""
-    if recording.sound is not None:
-        return to_pcm(read_mono(recording.sound))
-    return None if recording.media.is_dir() else sound_in(recording.media)
-
-
-def sound_in(path: Path) -> Pcm | None:
-    """The first sound track of a video from time zero on; None without one."""
-    import av
-
-    with av.open(str(path)) as container:
-        if not container.streams.audio:
-            return None
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
-        parts: list[Pcm] = []
-        begin = 0
-        for frame in container.decode(audio=0):
-            if not parts and frame.time is not None:
-                begin = round(frame.time * RATE_HZ)
-            parts += [_samples(part) for part in resampler.resample(frame)]
-        parts += [_samples(part) for part in resampler.resample(None)]
-    heard = np.concatenate([np.zeros(max(begin, 0), np.int16), *parts])
-    return np.asarray(heard[max(-begin, 0) :], np.int16)
-
-
-def _samples(frame: "AudioFrame") -> Pcm:
-    return np.asarray(frame.to_ndarray().reshape(-1), np.int16)
-
-
-def _followed(video: Video, frames: Indices, follower: "Follower") -> tuple[Indices, Floats]:
-    """The boxes of the first face over the wanted frames, as far as the video goes."""
-    wanted = set(frames.tolist())
-    found, boxes, state = [], [], None
-    for number, frame in enumerate(video):
-        if number not in wanted:
-            continue
-        ((result, state),) = follower.predictor.step([frame.image], [state], [follower.options])
-        face = result.faces[0] if result.faces else None
-        seen = face is not None and face.status.value in SEEN
-        boxes.append(face.box if seen and face is not None else np.full(4, np.nan, np.float32))
-        found.append(number)
-    if not found:
-        raise ValueError(f"{video.path}: no frame that can be decoded")
-    return np.array(found, np.int64), np.stack(boxes).astype(np.float32)
-
-
-def _boxes_at(times_s: NDArray[np.float64], recording: Recording) -> Floats:
-    """Boxes `(T, 4)` of the landmarks nearest in time; not a number away from any."""
-    assert recording.landmarks is not None
-    nearest = np.abs(times_s[:, None] - recording.times_s).argmin(axis=1)
-    boxes = np.stack([bounding_box(points) for points in recording.landmarks])[nearest]
-    boxes[~_near(times_s, recording.times_s)] = np.nan
-    return np.asarray(boxes, np.float32)
-
-
-def _near(times_s: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether a time is no farther from an annotated one than these are from each other."""
-    spacing = float(np.median(np.diff(known))) if len(known) > 1 else 0.0
-    after = np.searchsorted(known, times_s).clip(0, len(known) - 1)
-    gap = np.minimum(np.abs(known[after] - times_s), np.abs(known[(after - 1).clip(0)] - times_s))
-    return np.asarray(gap <= spacing + 1e-6)
-
-
-def _rate_hz(media: Path) -> float:
-    if media.is_dir():
-        return FOLDER_RATE_HZ
-    capture = cv2.VideoCapture(str(media))
-    rate = float(capture.get(cv2.CAP_PROP_FPS))
-    capture.release()
-    if not rate > 0:
-        raise ValueError(f"{media}: no video that names its frame rate")
-    return rate
+    return LabelledClip(str(picture.path), {}, np.zeros(1), label, [crop_of_picture(picture)])

@@ -1,14 +1,13 @@
 """Folders of labelled faces, utterances or recordings to the clips that models are measured on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from handlers.evaluation.affect.clips import LabelledClip, to_pcm
+from handlers.evaluation.affect.clips import LabelledClip
 from handlers.evaluation.affect.made import (
     FACES,
     HEALTHY,
@@ -21,42 +20,28 @@ from handlers.evaluation.affect.made import (
 )
 from handlers.evaluation.affect.recordings import clip_of, picture_clip
 from handlers.processing.mel import RATE_HZ
-from handlers.training.datasets.affect.afew_va import read_afew_va
-from handlers.training.datasets.affect.aff_wild2 import read_aff_wild2
 from handlers.training.datasets.affect.affectnet import read_affectnet
 from handlers.training.datasets.affect.clips import Plot
 from handlers.training.datasets.affect.ferplus import read_ferplus
-from handlers.training.datasets.affect.folds import subject_folds
+from handlers.training.datasets.affect.layouts import AFFECTNET, FOLDS, MEASURED, folds_of
 from handlers.training.datasets.affect.ravdess import NAME
-from handlers.training.datasets.affect.recola import read_recola
-from handlers.training.datasets.affect.records import Recording
-from handlers.training.datasets.affect.semaine import read_semaine
-from handlers.training.datasets.affect.sewa import read_sewa
-from handlers.training.datasets.affect.sound import read_mono
+from handlers.training.datasets.affect.sound import read_mono, to_pcm
 
 if TYPE_CHECKING:
     from handlers.evaluation.track_rows import Follower
 
 Thing = TypeVar("Thing")
 
-AUTO, FERPLUS, RAVDESS, MADE, AFFECTNET = "auto", "ferplus", "ravdess", "made", "affectnet"
-RECORDED: Mapping[str, Callable[[Path], list[Recording]]] = {
-    "sewa": read_sewa,
-    "semaine": read_semaine,
-    "afew-va": read_afew_va,
-    "aff-wild2": partial(read_aff_wild2, part="Validation_Set"),
-    "recola": read_recola,
-}
+AUTO, FERPLUS, RAVDESS, MADE = "auto", "ferplus", "ravdess", "made"
 PUBLISHED = {
     "sewa": "SEWA",
     "semaine": "SEMAINE",
     "afew-va": "AFEW-VA",
     "aff-wild2": "Aff-Wild2",
 }
-LAYOUTS = (FERPLUS, RAVDESS, MADE, AFFECTNET, *RECORDED)
+LAYOUTS = (FERPLUS, RAVDESS, MADE, AFFECTNET, *MEASURED)
 MADE_CLIPS, HEALTHY_CLIPS = 24, 12
 UTTERANCE_RATE_HZ = 5.0
-FOLDS = 5
 
 WEAK = "Labels are weak: places of emotion words on the circumplex, not what anybody annotated."
 
@@ -113,7 +98,7 @@ def read_material(
     if name == AFFECTNET:
         pictures = spread(read_affectnet(root), limit)
         return Material("AffectNet", [picture_clip(one) for one in pictures], note="")
-    if name in RECORDED:
+    if name in MEASURED:
         return _recorded(name, root, limit, following or Following())
     raise ValueError(f"layout {name!r} is unknown: one of {', '.join(LAYOUTS)}")
 
@@ -137,19 +122,29 @@ def spread(things: Sequence[Thing], limit: int | None) -> Sequence[Thing]:
 
 
 def _recorded(name: str, root: Path, limit: int | None, following: Following) -> Material:
-    """Recordings with their faces followed, and the folds of the people in them."""
-    recordings = spread(RECORDED[name](root), limit)
+    """Recordings with their faces followed, and the folds of the people in them.
+
+    Folds are those of the whole set, whatever the limit: a model was learnt without one of them.
+    """
+    everything = MEASURED[name](root)
+    chosen = spread(range(len(everything)), limit)
+    recordings = {place: everything[place] for place in chosen}
     tracker = None
-    if following.tracker is not None and any(one.landmarks is None for one in recordings):
+    if following.tracker is not None and any(r.landmarks is None for r in recordings.values()):
         tracker = following.tracker()
     context = following.context()
-    clips = [clip_of(one, context, tracker) for one in recordings]
-    people = [one.person for one in recordings]
+    clips = {place: clip_of(one, context, tracker) for place, one in recordings.items()}
     folds: list[list[LabelledClip]] = []
-    if len(set(people)) >= FOLDS:
-        folds = [[clips[i] for i in places] for places in subject_folds(people, FOLDS)]
+    if len({one.person for one in everything}) >= FOLDS:
+        folds = [[clips[i] for i in fold if i in clips] for fold in folds_of(everything)]
     data = PUBLISHED.get(name)
-    return Material(data or name.upper(), clips, folds, sets=(data,) if data else (), note="")
+    return Material(
+        data or name.upper(),
+        list(clips.values()),
+        folds if all(folds) else (),
+        sets=(data,) if data else (),
+        note="",
+    )
 
 
 def _ferplus(root: Path, limit: int | None) -> Material:

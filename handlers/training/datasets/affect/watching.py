@@ -1,0 +1,190 @@
+"""Recordings looked at: frames at a working rate, faces followed once, labels at their times."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, overload
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.processing.boxes import Crop
+from handlers.processing.landmarks import bounding_box
+from handlers.training.datasets.affect.records import AffectPicture, Recording
+from handlers.training.datasets.video import Video, VideoFrame
+
+if TYPE_CHECKING:
+    from handlers.predictors.tracking import TrackingPredictor
+    from handlers.predictors.tracking_options import TrackingOptions
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+CROP_PX = 128
+WORKING_RATE_HZ = 25.0
+FOLDER_RATE_HZ = 25.0
+SEEN = ("tracking", "redetected")
+
+
+class Follower(Protocol):
+    """A tracker and how it is to follow the first face of a video."""
+
+    @property
+    def predictor(self) -> "TrackingPredictor":
+        """What steps from frame to frame."""
+
+    @property
+    def options(self) -> "TrackingOptions":
+        """How it does."""
+
+
+class VideoFaces(Sequence[Image | None]):
+    """The faces of a video's moments, decoded as they are asked for, in order at best.
+
+    `frames` `(T,)` are numbers of frames, ascending; `boxes` `(T, 4)` landmark boxes in their
+    pixels, not a number where no face is seen. A crop is `context` times as wide as the box, and
+    `size_px` pixels.
+    """
+
+    def __init__(
+        self,
+        video: Video,
+        frames: Indices,
+        boxes: Floats,
+        context: float,
+        size_px: int = CROP_PX,
+    ) -> None:
+        self.video, self.frames, self.boxes = video, frames, boxes
+        self.context, self.size_px = context, size_px
+        self._numbered: Iterator[tuple[int, VideoFrame]] = iter(())
+        self._last = -1
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @overload
+    def __getitem__(self, index: int) -> Image | None: ...
+    @overload
+    def __getitem__(self, index: slice) -> "VideoFaces": ...
+    def __getitem__(self, index: int | slice) -> "Image | VideoFaces | None":
+        if isinstance(index, slice):
+            frames, boxes = self.frames[index], self.boxes[index]
+            return VideoFaces(self.video, frames, boxes, self.context, self.size_px)
+        if not np.isfinite(self.boxes[index]).all():
+            return None
+        image = self._frame(int(self.frames[index]))
+        return Crop.around(self.boxes[index], self.context, self.size_px).extract(image)
+
+    def _frame(self, wanted: int) -> Image:
+        if wanted <= self._last or self._last < 0:
+            self._numbered = enumerate(self.video)
+        for number, frame in self._numbered:
+            self._last = number
+            if number == wanted:
+                return frame.image
+        raise ValueError(f"{self.video.path}: has no frame {wanted}")
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """Where the face of a recording is: times `(T,)` in seconds, numbers of frames `(T,)`, and
+    landmark boxes `(T, 4)` in their pixels, not a number where no face is seen."""
+
+    video: Video
+    times_s: NDArray[np.float64]
+    frames: Indices
+    boxes: Floats
+
+    def faces(self, context: float, size_px: int = CROP_PX) -> VideoFaces:
+        """The crops of the faces."""
+        return VideoFaces(self.video, self.frames, self.boxes, context, size_px)
+
+
+def watch(
+    recording: Recording, follower: Follower | None, rate_hz: float = WORKING_RATE_HZ
+) -> Watched:
+    """The face of a recording at about `rate_hz` moments a second, up to the last label.
+
+    Boxes are those of the set's landmarks where it has them, else what `follower` follows. Raises
+    ValueError for a video that cannot be decoded, and without either.
+    """
+    video = Video(recording.media.name, recording.person, recording.media, {})
+    rate = frame_rate_hz(recording.media)
+    step = max(round(rate / rate_hz), 1)
+    last = round(float(recording.times_s[-1]) * rate)
+    frames = np.arange(0, last + 1, step)
+    if recording.landmarks is not None:
+        boxes = _boxes_at(frames / rate, recording)
+    elif follower is not None:
+        frames, boxes = _followed(video, frames, follower)
+    else:
+        raise ValueError(f"{recording.media}: no landmarks, and no tracker to follow its face")
+    return Watched(video, frames / rate, frames, boxes)
+
+
+def labels_at(times_s: NDArray[np.float64], recording: Recording) -> Floats:
+    """Labels `(T, 2)` between the annotated times; not a number away from any."""
+    known = recording.times_s
+    columns = [np.interp(times_s, known, recording.labels[:, d]) for d in (0, 1)]
+    labels = np.stack(columns, axis=1).astype(np.float32)
+    labels[~_near(times_s, known)] = np.nan
+    return labels
+
+
+def crop_of_picture(picture: AffectPicture, context: float = 1.0, size_px: int = CROP_PX) -> Image:
+    """The face of a labelled picture, cut out by its box as the set gives it, or so much wider."""
+    pixels = cv2.imread(str(picture.path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise ValueError(f"{picture.path}: no picture that can be decoded")
+    image = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+    whole = (0, 0, image.shape[1] - 1, image.shape[0] - 1)
+    box = np.array(picture.box or whole, np.float32)
+    return Crop.around(box, context, size_px).extract(image)
+
+
+def frame_rate_hz(media: Path) -> float:
+    """The frame rate that a video names; raises ValueError for one that names none."""
+    if media.is_dir():
+        return FOLDER_RATE_HZ
+    capture = cv2.VideoCapture(str(media))
+    rate = float(capture.get(cv2.CAP_PROP_FPS))
+    capture.release()
+    if not rate > 0:
+        raise ValueError(f"{media}: no video that names its frame rate")
+    return rate
+
+
+def _followed(video: Video, frames: Indices, follower: Follower) -> tuple[Indices, Floats]:
+    """The boxes of the first face over the wanted frames, as far as the video goes."""
+    wanted = set(frames.tolist())
+    found, boxes, state = [], [], None
+    for number, frame in enumerate(video):
+        if number not in wanted:
+            continue
+        ((result, state),) = follower.predictor.step([frame.image], [state], [follower.options])
+        face = result.faces[0] if result.faces else None
+        seen = face is not None and face.status.value in SEEN
+        boxes.append(face.box if seen and face is not None else np.full(4, np.nan, np.float32))
+        found.append(number)
+    if not found:
+        raise ValueError(f"{video.path}: no frame that can be decoded")
+    return np.array(found, np.int64), np.stack(boxes).astype(np.float32)
+
+
+def _boxes_at(times_s: NDArray[np.float64], recording: Recording) -> Floats:
+    """Boxes `(T, 4)` of the landmarks nearest in time; not a number away from any."""
+    assert recording.landmarks is not None
+    nearest = np.abs(times_s[:, None] - recording.times_s).argmin(axis=1)
+    boxes = np.stack([bounding_box(points) for points in recording.landmarks])[nearest]
+    boxes[~_near(times_s, recording.times_s)] = np.nan
+    return np.asarray(boxes, np.float32)
+
+
+def _near(times_s: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether a time is no farther from an annotated one than these are from each other."""
+    spacing = float(np.median(np.diff(known))) if len(known) > 1 else 0.0
+    after = np.searchsorted(known, times_s).clip(0, len(known) - 1)
+    gap = np.minimum(np.abs(known[after] - times_s), np.abs(known[(after - 1).clip(0)] - times_s))
+    return np.asarray(gap <= spacing + 1e-6)
