@@ -23,8 +23,8 @@ from service.media.clips.opening import clip_limits, open_clip
 from service.media.clips.spool import spool
 from service.negotiation import choose_media_type
 from service.routes.affect_interface import (
-    AFFECT_OPENAPI,
     AFFECT_RESPONSES,
+    CLIP_BODY,
     CLIP_FIELD,
     AffectQuery,
 )
@@ -46,7 +46,7 @@ router = APIRouter(tags=["affect"])
     summary="Estimate valence and arousal over a clip",
     response_model=None,
     responses=AFFECT_RESPONSES,
-    openapi_extra=AFFECT_OPENAPI,
+    openapi_extra=CLIP_BODY,
 )
 async def affect(
     request: Request, query: Annotated[AffectQuery, Query()], services: SharedServices, _: Caller

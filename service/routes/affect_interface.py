@@ -5,12 +5,12 @@ from typing import Any
 
 from pydantic import Field
 
-from service.body import MULTIPART
 from service.clips.pages import COLUMNS, CSV, JSON, NDJSON, SVG
 from service.clips.replies import AffectClipReply
 from service.errors import Problem
 from service.routes.affect_examples import CLIP_REPLY, LINES
-from service.routes.responses import WITH_KEY, problem_responses
+from service.routes.bodies import file_body, one_file
+from service.routes.responses import MODEL, WITH_KEY, problem_responses
 from service.streams.affect_model import AffectOptions
 
 CLIP_FIELD = "clip"
@@ -28,26 +28,14 @@ class AffectQuery(AffectOptions):
     )
 
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_MULTIPART = {
-    "schema": {
-        "type": "object",
-        "properties": {CLIP_FIELD: {"type": "string", "format": "binary"}},
-        "required": [CLIP_FIELD],
-    }
-}
 CLIP_TYPES = (
     *("video/mp4", "video/quicktime", "video/webm", "video/x-matroska", "video/x-msvideo"),
     *("video/mpeg", "audio/wav", "audio/mpeg", "audio/ogg", "audio/flac", "audio/mp4"),
     "application/octet-stream",
 )
-AFFECT_OPENAPI: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "The clip, as a form's file or as the body itself.",
-        "content": {MULTIPART: _MULTIPART, **{name: _BINARY for name in CLIP_TYPES}},
-    }
-}
+CLIP_BODY = file_body(
+    "The clip, as a form's file or as the body itself.", one_file(CLIP_FIELD), CLIP_TYPES
+)
 _TEXT = {"type": "string"}
 AFFECT_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -84,9 +72,7 @@ AFFECT_RESPONSES: dict[int | str, dict[str, Any]] = {
             Problem.TOO_MANY_STREAMS,
             Problem.TOO_MANY_PIXELS,
             Problem.INVALID_REQUEST,
-            Problem.OVERLOADED,
-            Problem.UNAVAILABLE,
-            Problem.TIMEOUT,
+            *MODEL,
             *WITH_KEY,
         ),
     ),

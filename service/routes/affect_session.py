@@ -1,14 +1,11 @@
 """The socket /affect/{session}, and POST and DELETE for clients without one."""
 
-import asyncio
 import time
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, WebSocket
 
 from service.body import MULTIPART, Bounds, Upload, essence, read_files, read_picture
-from service.disconnects import while_connected
-from service.media.images import check_media_type, sniff
 from service.routes.affect_session_interface import (
     CHUNK_OPENAPI,
     CHUNK_RESPONSES,
@@ -17,7 +14,7 @@ from service.routes.affect_session_interface import (
     SOUND_FIELD,
     AffectChunkQuery,
 )
-from service.routes.live import SessionName, end_session, serve_socket
+from service.routes.live import SessionName, answer_step, check_declared, end_session, serve_socket
 from service.services import Caller, SharedServices
 from service.sessions import Address
 from service.settings import Settings
@@ -25,7 +22,6 @@ from service.streams.affect_messages import check_time, read_sound
 from service.streams.affect_model import MODEL, AffectModel, parse_affect_options
 from service.streams.affect_session import AffectSubject
 from service.streams.affect_steps import AffectChunk
-from service.streams.single import step_once
 from service.streams.sounds import RATE_HZ, SAMPLE_BYTES
 
 router = APIRouter(tags=["affect"])
@@ -80,9 +76,7 @@ async def affect_chunk(
     address = Address(MODEL, caller.name, session)
     with services.uploads.slot():
         chunk = await _read_chunk(request, query, model)
-    with services.in_flight.slot():
-        reply = await while_connected(request, step_once(services.store, address, chunk))
-    return Response(reply, media_type="application/json")
+    return await answer_step(request, services, address, chunk)
 
 
 @router.delete(
@@ -96,8 +90,8 @@ async def end_affect(session: SessionName, services: SharedServices, caller: Cal
 async def _read_chunk(request: Request, query: AffectChunkQuery, model: AffectModel) -> AffectChunk:
     """Return what came as one step; raises ServiceError."""
     frame, pcm = await _read_parts(request, model.settings)
-    if frame is not None and frame.media_type is not None:
-        check_media_type(await asyncio.to_thread(sniff, frame.data), frame.media_type)
+    if frame is not None:
+        await check_declared(frame)
     time_s = query.time_s
     if time_s is None and frame is not None:
         time_s = time.time()

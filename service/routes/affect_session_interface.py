@@ -4,27 +4,23 @@ from typing import Any
 
 from pydantic import Field
 
-from service.body import MULTIPART
 from service.errors import Problem
 from service.routes.affect_examples import AFFECT_REPLY, HEARD_REPLY
-from service.routes.align_interface import RAW_TYPES
-from service.routes.responses import WITH_KEY, problem_responses
+from service.routes.bodies import BINARY, PICTURE_TYPES, file_body
+from service.routes.responses import PICTURE, problem_responses
+from service.routes.session_interface import STEP, StepNumber, end_responses
 from service.schemas import Finite
 from service.streams.affect_model import AffectOptions
 from service.streams.affect_replies import AffectReply, HeardReply
 
+PATH = "/affect/camera-1"
 FRAME_FIELD, SOUND_FIELD = "frame", "sound"
 
 
 class AffectChunkQuery(AffectOptions):
     """How to estimate, when it was, and which step it is."""
 
-    step: int | None = Field(
-        default=None,
-        ge=1,
-        description="Number that this step is to have, from 1. A repeat of the last step returns "
-        "its reply again, any other number is refused.",
-    )
+    step: StepNumber = None
     time_s: Finite | None = Field(
         default=None,
         ge=0,
@@ -39,28 +35,21 @@ class AffectChunkQuery(AffectOptions):
     )
 
 
-_BINARY = {"type": "string", "format": "binary"}
 _FORM = {
-    "schema": {
-        "type": "object",
-        "properties": {
-            FRAME_FIELD: {**_BINARY, "description": "An encoded picture."},
-            SOUND_FIELD: {
-                **_BINARY,
-                "description": "16-bit little-endian mono PCM at 22 050 Hz, at most 10 s.",
-            },
+    "properties": {
+        FRAME_FIELD: {**BINARY, "description": "An encoded picture."},
+        SOUND_FIELD: {
+            **BINARY,
+            "description": "16-bit little-endian mono PCM at 22 050 Hz, at most 10 s.",
         },
-        "minProperties": 1,
-    }
+    },
+    "minProperties": 1,
 }
-CHUNK_OPENAPI: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "A frame, sound, or both, as a form's files; or a frame as the body itself.",
-        "content": {MULTIPART: _FORM, **{name: {"schema": _BINARY} for name in RAW_TYPES}},
-    }
-}
-_STORE = (Problem.STORE_UNAVAILABLE, Problem.INVALID_REQUEST, *WITH_KEY)
+CHUNK_OPENAPI = file_body(
+    "A frame, sound, or both, as a form's files; or a frame as the body itself.",
+    _FORM,
+    PICTURE_TYPES,
+)
 CHUNK_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The moment's estimate; only the step where sound came alone.",
@@ -74,32 +63,6 @@ CHUNK_RESPONSES: dict[int | str, dict[str, Any]] = {
             }
         },
     },
-    **problem_responses(
-        "/affect/camera-1",
-        (
-            Problem.BODY_TOO_SLOW,
-            Problem.SESSION_TAKEN,
-            Problem.WRONG_STEP,
-            Problem.BODY_TOO_LARGE,
-            Problem.NOT_AN_IMAGE,
-            Problem.UNSUPPORTED_FORMAT,
-            Problem.CONTENT_TYPE_MISMATCH,
-            Problem.UNSUPPORTED_MEDIA_TYPE,
-            Problem.EMPTY_BODY,
-            Problem.INVALID_MULTIPART,
-            Problem.INVALID_IMAGE,
-            Problem.TRUNCATED_IMAGE,
-            Problem.TOO_MANY_PIXELS,
-            Problem.INVALID_TIME,
-            Problem.INVALID_SOUND,
-            Problem.OVERLOADED,
-            Problem.UNAVAILABLE,
-            Problem.TIMEOUT,
-            *_STORE,
-        ),
-    ),
+    **problem_responses(PATH, (*PICTURE, Problem.INVALID_TIME, Problem.INVALID_SOUND, *STEP)),
 }
-END_RESPONSES: dict[int | str, dict[str, Any]] = {
-    204: {"description": "The session has ended; its state is gone."},
-    **problem_responses("/affect/camera-1", (Problem.NOT_FOUND, *_STORE)),
-}
+END_RESPONSES = end_responses(PATH)

@@ -11,19 +11,19 @@ from service.body import read_upload
 from service.boxes import parse_boxes
 from service.disconnects import while_connected
 from service.errors import Problem, ServiceError
-from service.inference import Question
 from service.media.images import check_media_type, check_pixels, sniff
 from service.negotiation import choose_media_type
 from service.routes.align_interface import (
-    ALIGN_OPENAPI,
     ALIGN_RESPONSES,
     CSV,
     JSON,
     PNG,
     AlignQuery,
 )
+from service.routes.bodies import PICTURE_BODY
 from service.schemas import AlignReply
 from service.services import Caller, Services, SharedServices
+from service.streams.model import Model
 from service.tables import faces_to_csv
 
 MODEL = "align"
@@ -36,7 +36,7 @@ router = APIRouter(tags=["align"])
     summary="Find faces and their 68 landmarks in a picture",
     response_model=None,
     responses=ALIGN_RESPONSES,
-    openapi_extra=ALIGN_OPENAPI,
+    openapi_extra=PICTURE_BODY,
 )
 async def align(
     request: Request, query: Annotated[AlignQuery, Query()], services: SharedServices, _: Caller
@@ -51,9 +51,10 @@ async def align(
     with services.uploads.slot():
         image = await _read_image(request, services)
     read_ms = (time.perf_counter() - started) * 1000
+    model = Model(MODEL, services.inference, services.settings)
     with services.in_flight.slot():
-        outputs = await _ask(request, services, Question({"image": image}, options))
-    return _reply(outputs, media_type, read_ms, services)
+        answer = await while_connected(request, model.ask({"image": image}, options))
+    return _reply(answer.outputs, media_type, read_ms, services)
 
 
 def _options(query: AlignQuery, media_type: str, services: Services) -> dict[str, Any]:
@@ -86,19 +87,6 @@ async def _read_image(request: Request, services: Services) -> bytes:
     check_media_type(header, upload.media_type)
     check_pixels(header, services.settings.max_pixels)
     return upload.data
-
-
-async def _ask(request: Request, services: Services, question: Question) -> Mapping[str, Any]:
-    """Return the model's outputs; raises ServiceError when it refuses or takes too long."""
-    timeout_s = services.settings.inference_timeout_s
-    try:
-        async with asyncio.timeout(timeout_s):
-            answer = await while_connected(request, services.inference.ask(MODEL, question))
-    except TimeoutError:
-        raise ServiceError(
-            Problem.TIMEOUT, f"no answer within {timeout_s:g} s", headers={"Retry-After": "1"}
-        ) from None
-    return answer.outputs
 
 
 def _reply(

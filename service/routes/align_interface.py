@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from service.body import FIELD, MULTIPART
 from service.errors import Problem
 from service.examples import ALIGN_REPLY, NO_FACE_REPLY
-from service.routes.responses import WITH_KEY, problem_responses
+from service.routes.bodies import BINARY
+from service.routes.responses import MODEL, PICTURE, WITH_KEY, problem_responses
 from service.schemas import AlignReply
 from service.tables import OPENFACE_COLUMNS, OUR_COLUMNS
 
@@ -49,22 +49,6 @@ class AlignQuery(BaseModel):
         return list(dict.fromkeys(name for item in self.include for name in item.split(",")))
 
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_MULTIPART = {
-    "schema": {
-        "type": "object",
-        "properties": {FIELD: {"type": "string", "format": "binary"}},
-        "required": [FIELD],
-    }
-}
-RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif")
-ALIGN_OPENAPI: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "The picture, as a form's file or as the body itself.",
-        "content": {MULTIPART: _MULTIPART, **{name: _BINARY for name in RAW_TYPES}},
-    }
-}
 _MODEL_HEADER = {
     "Countenance-Model": {
         "description": "Name and version of the model that answered.",
@@ -87,7 +71,7 @@ ALIGN_RESPONSES: dict[int | str, dict[str, Any]] = {
                     "no face": {"value": NO_FACE_REPLY},
                 }
             },
-            PNG: _BINARY,
+            PNG: {"schema": BINARY},
             CSV: {
                 "schema": {"type": "string"},
                 "example": ",".join((*OPENFACE_COLUMNS, *OUR_COLUMNS)) + "\n",
@@ -98,22 +82,10 @@ ALIGN_RESPONSES: dict[int | str, dict[str, Any]] = {
         "/align",
         (
             Problem.NOT_ACCEPTABLE,
-            Problem.BODY_TOO_SLOW,
-            Problem.BODY_TOO_LARGE,
-            Problem.NOT_AN_IMAGE,
-            Problem.UNSUPPORTED_FORMAT,
-            Problem.CONTENT_TYPE_MISMATCH,
-            Problem.UNSUPPORTED_MEDIA_TYPE,
-            Problem.EMPTY_BODY,
-            Problem.INVALID_MULTIPART,
-            Problem.INVALID_IMAGE,
-            Problem.TRUNCATED_IMAGE,
-            Problem.TOO_MANY_PIXELS,
+            *PICTURE,
             Problem.INVALID_BOX,
             Problem.INVALID_REQUEST,
-            Problem.OVERLOADED,
-            Problem.UNAVAILABLE,
-            Problem.TIMEOUT,
+            *MODEL,
             *WITH_KEY,
         ),
     ),

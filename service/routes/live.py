@@ -1,20 +1,25 @@
-"""What the routes of every model's sessions share: a socket served to its end, a session ended."""
+"""What the routes of every model's sessions share: sockets served, a step made, a session ended."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import Path, WebSocket
+from fastapi import Path, Request, Response, WebSocket
 
+from service.body import Upload
+from service.disconnects import while_connected
 from service.errors import Problem, ServiceError
+from service.media.images import check_media_type, sniff
 from service.security import SUBPROTOCOL
 from service.services import Services, get_principal
 from service.sessions import Address
 from service.streams.hold import Hold
 from service.streams.live import LiveStream, close_socket
 from service.streams.model import Model
+from service.streams.single import step_once
 from service.streams.stepper import Stepper
-from service.streams.subject import Subject
+from service.streams.subject import Chunk, Subject
 
 SESSION_NAME = r"^[A-Za-z0-9._-]{1,128}$"
 SessionName = Annotated[
@@ -58,6 +63,21 @@ async def _serve(socket: WebSocket, session: str, services: Services, make: Make
         stream = LiveStream(socket, stepper, services.settings)
         with services.sockets.listed(stream):
             await stream.run()
+
+
+async def check_declared(frame: Upload) -> None:
+    """Raise ServiceError for a frame that is not what its client declared, if anything."""
+    if frame.media_type is not None:
+        check_media_type(await asyncio.to_thread(sniff, frame.data), frame.media_type)
+
+
+async def answer_step(
+    request: Request, services: Services, address: Address, chunk: Chunk[Any]
+) -> Response:
+    """Step a session by one chunk while the client waits for it; raises ServiceError."""
+    with services.in_flight.slot():
+        reply = await while_connected(request, step_once(services.store, address, chunk))
+    return Response(reply, media_type="application/json")
 
 
 async def end_session(services: Services, address: Address) -> None:

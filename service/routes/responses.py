@@ -15,6 +15,20 @@ ALWAYS = (
     Problem.INTERNAL,
 )
 WITH_KEY = (Problem.UNAUTHENTICATED, Problem.RATE_LIMITED)
+PICTURE = (
+    Problem.BODY_TOO_SLOW,
+    Problem.BODY_TOO_LARGE,
+    Problem.NOT_AN_IMAGE,
+    Problem.UNSUPPORTED_FORMAT,
+    Problem.CONTENT_TYPE_MISMATCH,
+    Problem.UNSUPPORTED_MEDIA_TYPE,
+    Problem.EMPTY_BODY,
+    Problem.INVALID_MULTIPART,
+    Problem.INVALID_IMAGE,
+    Problem.TRUNCATED_IMAGE,
+    Problem.TOO_MANY_PIXELS,
+)
+MODEL = (Problem.OVERLOADED, Problem.UNAVAILABLE, Problem.TIMEOUT)
 
 
 def problem_responses(path: str, problems: Iterable[Problem]) -> dict[int | str, dict[str, Any]]:

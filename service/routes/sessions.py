@@ -1,12 +1,14 @@
 """GET /sessions/{session}: what is kept under a session's name, and for how long."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from fastapi import APIRouter
 
 from service.errors import Problem, ServiceError
 from service.routes.live import SessionName
-from service.routes.track_interface import SESSION_RESPONSES
+from service.routes.responses import problem_responses
+from service.routes.session_interface import STORE
 from service.schemas import SessionInfo, StreamInfo
 from service.services import Caller, SharedServices
 from service.sessions import Address, Session
@@ -14,13 +16,28 @@ from service.streams.affect_model import MODEL as AFFECT
 from service.streams.tracker import MODEL as TRACK
 
 MODELS = (TRACK, AFFECT)
+EXAMPLE = {
+    "session": "camera-1",
+    "streams": [
+        {
+            "model": "track",
+            "step": 33,
+            "created": "2025-03-01T10:00:00.000Z",
+            "updated": "2025-03-01T10:00:01.280Z",
+            "expires": "2025-03-01T10:15:01.280Z",
+            "state_bytes": 12345,
+        }
+    ],
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {"example": EXAMPLE}}},
+    **problem_responses("/sessions/camera-1", (Problem.NOT_FOUND, *STORE)),
+}
 
 router = APIRouter(tags=["sessions"])
 
 
-@router.get(
-    "/sessions/{session}", summary="Tell what is kept of a session", responses=SESSION_RESPONSES
-)
+@router.get("/sessions/{session}", summary="Tell what is kept of a session", responses=RESPONSES)
 async def session_info(
     session: SessionName, services: SharedServices, caller: Caller
 ) -> SessionInfo:

@@ -1,24 +1,20 @@
 """The socket /track/{session}, and POST and DELETE for clients without one."""
 
-import asyncio
 import time
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, WebSocket
 
 from service.body import read_upload
-from service.disconnects import while_connected
-from service.media.images import check_media_type, sniff
-from service.routes.live import SessionName, end_session, serve_socket
+from service.routes.bodies import PICTURE_BODY
+from service.routes.live import SessionName, answer_step, check_declared, end_session, serve_socket
 from service.routes.track_interface import (
-    DELETE_RESPONSES,
-    TRACK_OPENAPI,
+    END_RESPONSES,
     TRACK_RESPONSES,
     TrackQuery,
 )
 from service.services import Caller, SharedServices
 from service.sessions import Address
-from service.streams.single import step_once
 from service.streams.track_session import TrackChunk, TrackSubject
 from service.streams.tracker import MODEL, Tracker, parse_options
 
@@ -41,7 +37,7 @@ async def track_live(socket: WebSocket, session: str, services: SharedServices) 
     summary="Follow faces by one more frame",
     response_model=None,
     responses=TRACK_RESPONSES,
-    openapi_extra=TRACK_OPENAPI,
+    openapi_extra=PICTURE_BODY,
 )
 async def track(
     request: Request,
@@ -66,19 +62,14 @@ async def track(
     address = Address(MODEL, caller.name, session)
     with services.uploads.slot():
         upload = await read_upload(request, services.settings)
-        if upload.media_type is not None:
-            header = await asyncio.to_thread(sniff, upload.data)
-            check_media_type(header, upload.media_type)
-    with services.in_flight.slot():
-        time_s = time.time() if query.time_s is None else query.time_s
-        asked = TrackChunk(tracker, upload.data, time_s, query, query.step)
-        work = step_once(services.store, address, asked)
-        reply = await while_connected(request, work)
-    return Response(reply, media_type="application/json")
+        await check_declared(upload)
+    time_s = time.time() if query.time_s is None else query.time_s
+    chunk = TrackChunk(tracker, upload.data, time_s, query, query.step)
+    return await answer_step(request, services, address, chunk)
 
 
 @router.delete(
-    "/track/{session}", summary="End a session", status_code=204, responses=DELETE_RESPONSES
+    "/track/{session}", summary="End a session", status_code=204, responses=END_RESPONSES
 )
 async def end_tracking(session: SessionName, services: SharedServices, caller: Caller) -> None:
     """Forget the session's state now; a socket that still holds it is closed at its next frame."""

@@ -1,4 +1,4 @@
-"""One model as sessions and clips ask it: is it there, within which limits, for how long."""
+"""One model as the routes ask it: is it there, within which limits, for how long."""
 
 import asyncio
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Model:
         check_pixels(header, self.settings.max_frame_pixels)
 
     async def ask(
-        self, inputs: Mapping[str, Any], options: Mapping[str, Any], state: bytes | None
+        self, inputs: Mapping[str, Any], options: Mapping[str, Any], state: bytes | None = None
     ) -> Answer:
         """Return the model's answer; raises ServiceError when it refuses or takes too long."""
         timeout_s = self.settings.inference_timeout_s

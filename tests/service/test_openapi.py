@@ -14,7 +14,7 @@ from service.app import create_app
 from service.clips.replies import AffectClipReply
 from service.inference import Answer, Question, Readiness
 from service.routes.affect_interface import CLIP_TYPES
-from service.routes.align_interface import RAW_TYPES
+from service.routes.bodies import PICTURE_TYPES
 from service.schemas import AlignReply, Models, ProblemBody, Ready, SessionInfo
 from service.settings import Settings
 from service.streams.affect_replies import AffectReply
@@ -44,7 +44,7 @@ def _pictures() -> st.SearchStrategy[bytes]:
     return st.just(whole) | st.integers(0, len(whole)).map(lambda length: whole[:length])
 
 
-for media_type in RAW_TYPES:
+for media_type in PICTURE_TYPES:
     schemathesis.openapi.media_type(media_type, _pictures() | st.binary(max_size=100))
 for media_type in CLIP_TYPES:
     schemathesis.openapi.media_type(media_type, st.binary(max_size=100))
