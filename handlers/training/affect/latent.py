@@ -52,7 +52,7 @@ class LatentLearner(nn.Module):
 
     def forward(self, batch: Batch, progress: float) -> Losses:
         """`seen` and `clean` `(B, 3, 128, 128)`, `label` and `weight` `(B, 2)`, `quadrant`
-        `(B, 4)`, `word` `(B,)` -> the losses; what is minimised stands under "loss"."""
+        `(B, 4)`, `word` `(B,)` where there are words -> the losses; "loss" is what is minimised."""
         branch, weighing = self.branch, self.weighing
         z, cleaned = branch.generator(batch["seen"])
         judgement = branch.discriminator(cleaned)
@@ -60,14 +60,15 @@ class LatentLearner(nn.Module):
         estimate = self.networks.step(features, {}).estimate
         losses = {
             "affect": affect_loss(estimate, batch["label"], batch["weight"]),
-            "words": cross_entropy(self.words(features).float(), batch["word"]),
             "quadrant": quadrant_loss(judgement.quadrants, batch["quadrant"]),
             "picture": l1_loss(cleaned.float(), batch["clean"]),
         }
         rows = max(int(len(z) * weighing.judged), 1)
         losses |= self._contest(batch["clean"][:rows], cleaned[:rows])
         total = losses["affect"] + weighing.quadrant * losses["quadrant"]
-        total = total + weighing.words * losses["words"]
+        if "word" in batch:
+            losses["words"] = cross_entropy(self.words(features).float(), batch["word"])
+            total = total + weighing.words * losses["words"]
         total = total + weighing.picture * losses["picture"]
         total = total + weighing.contest * losses["judged"]
         total = total + weighing.adversarial * losses["fooled"]
