@@ -91,7 +91,7 @@ def whole(image: Image) -> Image:
 
 
 def moved(image: Image, moving: Moving, rng: np.random.Generator) -> Image:
-    """A grey face `(S, S)` turned, scaled, shifted, mirrored in a crop `(128, 128)`."""
+    """A face `(S, S)`, grey or in colour, turned, scaled, shifted, mirrored in a crop `(128, 128)`."""
     side = image.shape[0]
     angle = np.radians(rng.normal(0, moving.angle_deg / 2))
     scale = rng.uniform(*moving.scale) * CROP_PX / side
@@ -115,8 +115,17 @@ def tinted(grey: Image, moving: Moving, rng: np.random.Generator) -> Image:
 
     Half of the crops stay grey; colour pictures are what is served, and none is in the sets.
     """
+    return np.asarray(_light(moving, rng)[grey], np.uint8)
+
+
+def relit(crop: Image, moving: Moving, rng: np.random.Generator) -> Image:
+    """A crop in colour `(H, W, 3)` in other light; half of them keep their colours."""
+    return np.asarray(cv2.LUT(crop, _light(moving, rng)[None]), np.uint8)
+
+
+def _light(moving: Moving, rng: np.random.Generator) -> Image:
+    """What becomes of every shade in every channel, `(256, 3)`."""
     gain = np.exp(rng.normal(0, moving.gain / 2))
     shift = rng.normal(0, 12)
     gains = np.exp(rng.normal(0, moving.tint, 3)) if rng.random() < 0.5 else np.ones(3)
-    table = np.clip(np.arange(256)[:, None] * gain * gains + shift, 0, 255).astype(np.uint8)
-    return np.asarray(table[grey], np.uint8)
+    return np.clip(np.arange(256)[:, None] * gain * gains + shift, 0, 255).astype(np.uint8)

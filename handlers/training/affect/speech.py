@@ -70,14 +70,9 @@ class SpeechBatches:
         indices = rng.integers(len(self.voices), size=size)
         for index in indices:
             power = recorded(self.voices.powers[index], self.recording, rng)
-            heard = WINDOW
-            if rng.random() < self.recording.half_heard:
-                heard = int(rng.integers(WINDOW // 2 - 2, WINDOW))
-            worse = power
-            if rng.random() < self.recording.degraded:
-                worse = degrade_power(power, rng)
-            clean.append(_until(power, heard))
-            seen.append(_until(worse, heard))
+            as_it_is, as_heard = both_forms(power, self.recording, rng)
+            clean.append(as_it_is)
+            seen.append(as_heard)
         labels = self.voices.labels[indices]
         return {
             "clean": to_tensor(clean),
@@ -105,11 +100,14 @@ def window_at(power: Floats, column: int) -> Floats:
     return window
 
 
-def recorded(power: Floats, recording: Recording, rng: np.random.Generator) -> Floats:
-    """A window at a random time of an utterance, through a random microphone."""
+def recorded(
+    power: Floats, recording: Recording, rng: np.random.Generator, centre: float | None = None
+) -> Floats:
+    """A window through a random microphone, at a column or at a random time of an utterance."""
     stretch = 1 + rng.uniform(-recording.stretch, recording.stretch)
     shift = rng.uniform(-recording.bands, recording.bands)
-    centre = rng.uniform(0.2, 0.8) * power.shape[1]
+    if centre is None:
+        centre = rng.uniform(0.2, 0.8) * power.shape[1]
     offset = centre - stretch * WINDOW / 2
     matrix = np.array([[stretch, 0.0, offset], [0.0, 1.0, shift]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -118,6 +116,19 @@ def recorded(power: Floats, recording: Recording, rng: np.random.Generator) -> F
     colour = np.interp(np.linspace(0, 5, BANDS), np.arange(6), knots)
     decibels = colour[:, None] + rng.normal(0, recording.gain_db)
     return np.asarray(np.maximum(window, 0) * 10 ** (decibels / 10), np.float32)
+
+
+def both_forms(
+    window: Floats, recording: Recording, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """A window as it is and, by chance, degraded; by chance the end of both is not heard."""
+    heard = WINDOW
+    if rng.random() < recording.half_heard:
+        heard = int(rng.integers(WINDOW // 2 - 2, WINDOW))
+    worse = window
+    if rng.random() < recording.degraded:
+        worse = degrade_power(window, rng)
+    return _until(window, heard), _until(worse, heard)
 
 
 def _until(power: Floats, heard: int) -> NDArray[np.float32]:
