@@ -14,7 +14,7 @@ from handlers.networks.combiner import Combiner
 from handlers.networks.gate import Concatenation, GatedUnit
 from handlers.training.affect.fusion import FusionBatches, FusionLearner
 from handlers.training.affect.gating import GateBatches, GateLearner
-from handlers.training.affect.sequences import SequenceBatches, SequenceLearner, feature_clips
+from handlers.training.affect.sequences import FeatureClip, SequenceBatches, SequenceLearner
 from handlers.training.affect.studio import Studio
 from handlers.training.loop import Batch, Run, Schedule
 
@@ -137,18 +137,17 @@ def keep_going(
 def learn_over_time(
     networks: AffectNetworks,
     config: AffectConfig,
-    studio: Studio,
+    clips: Sequence[FeatureClip],
     stages: Sequence[Stage],
     seed: int,
     folder: Path,
     resume: bool,
 ) -> AffectNetworks:
-    """Learn C's memory on the features of made clips, stage by stage.
+    """Learn C's memory on the features of clips, stage by stage.
 
     `config` is what comes out; a stage without attention has none yet. The single-frame answer is
     learnt anew on the same clips where `config` has no memory.
     """
-    clips = feature_clips(networks, studio)
     for number, stage in enumerate(stages):
         states = config.states if stage.attention else 0
         recurrent = config.recurrent and stage.memory
