@@ -27,6 +27,6 @@ def _kind(content: dict[str, Any]) -> Callable[[Path, Path, Path, Path, bool], P
     """Who carries out a recipe of this content."""
     if "tracker" in content or "validator" in content:
         return run_track_recipe
-    if "faces" in content or "speech" in content:
+    if {"faces", "speech", "recordings"} & content.keys():
         return run_affect_recipe
     return run_recipe

@@ -1,5 +1,6 @@
-"""Recipes of models over time, learnt from made clips: Vi-DeS, Au-DeS, AVi-CaS, AVi-GaS."""
+"""Recipes of models over time, learnt from made clips or recordings: Vi-DeS to AVi-GaS."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,23 +9,35 @@ import torch
 from pydantic import ConfigDict
 
 from handlers.affect_setup import load_affect, save_affect
+from handlers.checkpoint import Checkpoint
 from handlers.networks.affect import FACE, VARIANTS, VOICE, AffectNetworks
+from handlers.training.affect.recorded import CACHE, RecordingSource, folder_of, read_reels
+from handlers.training.affect.recorded_features import feature_clips as recorded_clips
+from handlers.training.affect.recorded_features import fusion_studio
+from handlers.training.affect.recorded_pieces import Cutting, cut_pieces
+from handlers.training.affect.sequences import FeatureClip, feature_clips
 from handlers.training.affect.sources import FaceSource, SpeechSource, read_voices
 from handlers.training.affect.stages import Stage, learn_fusion, learn_over_time, start
 from handlers.training.affect.studio import Studio, make_studio, pool
 from handlers.training.datasets.affect.clips import Plot
+from handlers.training.datasets.affect.layouts import AFFECTNET
 from handlers.training.loop import Schedule
 from handlers.training.recipe import RecipeError
+
+Parts = dict[str, AffectNetworks]
 
 
 @dataclass(frozen=True)
 class ClipRecipe:
-    """How a model over time is learnt from made clips on the latent maps of single-frame models.
+    """How a model over time is learnt on the latent maps of single-frame models.
 
     `face` and `voice` name the single-frame models of the store whose G and D it takes over, with
     C's convolutions where they fit. `fusion` is the schedule of fusion and C's convolutions, which
-    only a model of both modalities has; `stages` are the curriculum. So many `clips` are made, of
-    at most `most_faces` faces; `clip_seed` fixes them, `seed` all that is random in learning.
+    only a model of both modalities has; `stages` are the curriculum.
+
+    It is learnt from made clips of `faces` and `speech`, or from `recordings`. So many `clips` are
+    made, of at most `most_faces` faces; of recordings there are so many pieces, and fusion learns
+    from so many of their frames. `clip_seed` fixes them, `seed` all that is random in learning.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -33,9 +46,10 @@ class ClipRecipe:
     version: str
     about: str
     licence: str
-    faces: tuple[FaceSource, ...]
-    speech: SpeechSource
     stages: tuple[Stage, ...]
+    faces: tuple[FaceSource, ...] = ()
+    speech: SpeechSource | None = None
+    recordings: RecordingSource | None = None
     face: str = "vi-de"
     voice: str = "au-de"
     fusion: Schedule | None = None
@@ -46,53 +60,115 @@ class ClipRecipe:
     seed: int = 1
 
 
-def run_clip_recipe(recipe: ClipRecipe, data: Path, runs: Path, store: Path, resume: bool) -> Path:
-    """Learn from clips made of what lies under `data`; the model ends in `store / name`.
+@dataclass(frozen=True)
+class Material:
+    """What is learnt from: maps of single frames, and the clips that networks make features of."""
 
-    Checkpoints and logs of every stage lie in `runs / name`.
+    studio: Callable[[], Studio]
+    clips: Callable[[AffectNetworks], Sequence[FeatureClip]]
+
+
+def run_clip_recipe(recipe: ClipRecipe, data: Path, runs: Path, store: Path, resume: bool) -> Path:
+    """Learn from what lies under `data`; the model ends in `store / name`.
+
+    Checkpoints and logs of every stage lie in `runs / name`, those of recordings in a folder of
+    their set and fold; what is learnt from of them lies in `runs / recordings`.
     """
     if recipe.name not in VARIANTS:
         raise RecipeError(f"recipe {recipe.name!r} is called like no variant")
-    parts = read_parts(recipe, store)
-    faces = pool(data, recipe.faces, recipe.most_faces)
-    voices = read_voices(data, recipe.speech)
-    studio = make_studio(parts, faces, voices, recipe.plot, recipe.clips, recipe.clip_seed)
-    networks = learn(recipe, parts, studio, runs / recipe.name, resume)
+    stored = read_parts(recipe, store)
+    parts = {modality: networks for modality, (networks, _) in stored.items()}
+    folder = folder_of(recipe.name, recipe.recordings, runs)
+    context = next(iter(stored.values()))[1].config["context"]
+    if recipe.recordings is not None:
+        places = (data, runs / CACHE, folder)
+        material = recorded(recipe, recipe.recordings, parts, places, context, resume)
+    else:
+        material = made(recipe, parts, data)
+    networks = learn(recipe, parts, material, folder, resume)
     config: dict[str, Any] = {
         "about": recipe.about,
         "licence": recipe.licence,
-        "context": load_affect(store / recipe.face)[1].config["context"],
+        "context": context,
         "recipe": asdict(recipe),
-        "parts": {
-            name: load_affect(store / name)[1].sha256 for name in (recipe.face, recipe.voice)
-        },
+        "parts": {checkpoint.name: checkpoint.sha256 for _, checkpoint in stored.values()},
     }
     save_affect(networks, store / recipe.name, config, recipe.version)
     return store / recipe.name
 
 
-def read_parts(recipe: ClipRecipe, store: Path) -> dict[str, AffectNetworks]:
-    """The single-frame networks of both modalities; raises RecipeError for others."""
+def read_parts(recipe: ClipRecipe, store: Path) -> dict[str, tuple[AffectNetworks, Checkpoint]]:
+    """The single-frame models that a recipe builds on: of made clips both modalities', of
+    recordings those that the variant has.
+
+    Raises RecipeError for others, and for models that learnt from a fold that is held out.
+    """
+    used = (FACE, VOICE) if recipe.recordings is None else VARIANTS[recipe.name].modalities
     parts = {}
-    for modality, name in ((FACE, recipe.face), (VOICE, recipe.voice)):
-        networks = load_affect(store / name)[0]
+    for modality in used:
+        name = recipe.face if modality == FACE else recipe.voice
+        networks, checkpoint = load_affect(store / name)
         if not isinstance(networks, AffectNetworks) or networks.config.modalities != (modality,):
             raise RecipeError(f"{store / name} is no single-frame model of the {modality}")
-        parts[modality] = networks
+        check_fold(recipe, checkpoint)
+        parts[modality] = (networks, checkpoint)
     return parts
 
 
-def learn(
+def check_fold(recipe: ClipRecipe, part: Checkpoint) -> None:
+    """Raises RecipeError for a part that learnt from people whom the recipe holds out."""
+    ours, theirs = recipe.recordings, part.config.get("recipe", {}).get("recordings")
+    if ours is None or ours.fold is None or theirs is None or theirs["layout"] != ours.layout:
+        return
+    if (theirs["fold"], theirs["folds"]) != (ours.fold, ours.folds):
+        raise RecipeError(
+            f"{part.name!r} of the store learnt from people of fold {ours.fold} of {ours.folds}, "
+            f"which is held out here: train it without that fold first"
+        )
+
+
+def made(recipe: ClipRecipe, parts: Parts, data: Path) -> Material:
+    """Clips made of faces and speech."""
+    if not recipe.faces or recipe.speech is None:
+        raise RecipeError(f"recipe {recipe.name!r}: give [[faces]] and [speech], or [recordings]")
+    faces = pool(data, recipe.faces, recipe.most_faces)
+    voices = read_voices(data, recipe.speech)
+    studio = make_studio(parts, faces, voices, recipe.plot, recipe.clips, recipe.clip_seed)
+    return Material(lambda: studio, lambda networks: feature_clips(networks, studio))
+
+
+def recorded(
     recipe: ClipRecipe,
-    parts: dict[str, AffectNetworks],
-    studio: Studio,
-    folder: Path,
+    source: RecordingSource,
+    parts: Parts,
+    places: tuple[Path, Path, Path],
+    context: float,
     resume: bool,
+) -> Material:
+    """Pieces of recordings; `places` are of the data, the files made of them, and the run."""
+    data, cache, folder = places
+    if recipe.faces or recipe.speech or source.layout == AFFECTNET:
+        raise RecipeError(f"recipe {recipe.name!r}: give recordings over time, and nothing beside")
+    reels = read_reels(data, source, context, cache)
+    longest = max(stage.frames for stage in recipe.stages)
+    cutting = Cutting(recipe.clips, longest, recipe.clip_seed)
+    pieces = cut_pieces(reels, tuple(parts), recipe.plot, cutting)
+    most, seed = recipe.most_faces, recipe.clip_seed
+    return Material(
+        lambda: fusion_studio(parts, pieces, most, seed, folder / "maps", resume),
+        lambda networks: recorded_clips(networks, pieces, folder / "maps", resume),
+    )
+
+
+def learn(
+    recipe: ClipRecipe, parts: Parts, material: Material, folder: Path, resume: bool
 ) -> AffectNetworks:
     """The networks of a recipe, learnt: fusion first where there is one, then the curriculum."""
     torch.manual_seed(recipe.seed)
     config = VARIANTS[recipe.name]
     networks = start(config, parts)
     if recipe.fusion is not None:
+        studio = material.studio()
         networks = learn_fusion(networks, studio, recipe.fusion, folder / "fusion", resume)
-    return learn_over_time(networks, config, studio, recipe.stages, recipe.seed, folder, resume)
+    clips = material.clips(networks)
+    return learn_over_time(networks, config, clips, recipe.stages, recipe.seed, folder, resume)

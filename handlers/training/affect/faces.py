@@ -91,7 +91,7 @@ def whole(image: Image) -> Image:
 
 
 def moved(image: Image, moving: Moving, rng: np.random.Generator) -> Image:
-    """A face `(S, S)`, grey or in colour, turned, scaled, shifted, mirrored in a crop `(128, 128)`."""
+    """A face `(S, S)`, grey or in colour, turned, scaled, shifted, mirrored in a crop of 128."""
     side = image.shape[0]
     angle = np.radians(rng.normal(0, moving.angle_deg / 2))
     scale = rng.uniform(*moving.scale) * CROP_PX / side
@@ -128,4 +128,5 @@ def _light(moving: Moving, rng: np.random.Generator) -> Image:
     gain = np.exp(rng.normal(0, moving.gain / 2))
     shift = rng.normal(0, 12)
     gains = np.exp(rng.normal(0, moving.tint, 3)) if rng.random() < 0.5 else np.ones(3)
-    return np.clip(np.arange(256)[:, None] * gain * gains + shift, 0, 255).astype(np.uint8)
+    shades = np.arange(256)[:, None] * gain * gains + shift
+    return np.asarray(np.clip(shades, 0, 255), np.uint8)

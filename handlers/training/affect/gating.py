@@ -52,6 +52,16 @@ def make_gate_bank(
         for i in rng.integers(len(faces), size=count)
     ]
     windows = [_window(voices.powers[i], rng) for i in rng.integers(len(voices), size=count)]
+    return gate_bank(parts, crops, windows, rng)
+
+
+def gate_bank(
+    parts: dict[str, AffectNetworks],
+    crops: Sequence[Image],
+    windows: Sequence[Floats],
+    rng: np.random.Generator,
+) -> GateBank:
+    """The maps of good crops `(128, 128, 3)` and Mel power `(128, 128)`, and of both degraded."""
     worse_crops = [_worse_face(crop, place, rng) for place, crop in enumerate(crops)]
     worse_windows = [_worse_voice(power, place, rng) for place, power in enumerate(windows)]
     return GateBank(

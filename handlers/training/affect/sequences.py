@@ -1,4 +1,4 @@
-"""C's memory learnt on the features of made clips: 2, 4, 8 frames, then attention, then longer."""
+"""C's memory learnt on the features of clips: 2, 4, 8 frames, then attention, then longer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from handlers.training.affect.studio import Staged, Studio
 from handlers.training.loop import Batch, Losses, make_fabric
 
 Floats = NDArray[np.float32]
+Halves = NDArray[np.float16]
 
 BATCH = 128
 STRIDES = (1, 1, 2, 3, 5)  # frames of a clip skipped: other frame rates than 25 a second
@@ -24,8 +25,8 @@ class FeatureClip:
     """C's features `(T, width)` of a clip's frames, the mean gate `(T,)`, labels `(T, 2)`, and
     where there was anything to look at or listen to, `(T,)`."""
 
-    features: Floats
-    gate: Floats
+    features: Floats | Halves
+    gate: Floats | Halves
     labels: Floats
     present: NDArray[np.bool_]
 
@@ -73,10 +74,16 @@ def _features(
 
 
 class SequenceBatches:
-    """Draws runs of `frames` frames of clips, at random rates: `features`, `label`, `present`."""
+    """Draws runs of `frames` frames of clips, at random rates: `features`, `label`, `present`.
+
+    Raises ValueError where no clip is longer than that.
+    """
 
     def __init__(self, clips: Sequence[FeatureClip], frames: int) -> None:
-        self.clips, self.frames = clips, frames
+        self.clips = [clip for clip in clips if len(clip.labels) > frames]
+        self.frames = frames
+        if not self.clips:
+            raise ValueError(f"no clip is longer than {frames} frames")
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
         drawn = [self._draw(rng) for _ in range(size)]
@@ -92,7 +99,8 @@ class SequenceBatches:
         stride = min(int(rng.choice(STRIDES)), (len(clip.labels) - 1) // self.frames)
         begin = int(rng.integers(len(clip.labels) - stride * self.frames))
         run = slice(begin, begin + stride * self.frames, stride)
-        return clip.features[run], clip.labels[run], clip.present[run]
+        features = np.asarray(clip.features[run], np.float32)
+        return features, clip.labels[run], clip.present[run]
 
 
 class SequenceLearner(nn.Module):

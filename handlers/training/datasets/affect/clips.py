@@ -91,7 +91,7 @@ def make_clip(cast: Cast, plot: Plot, rng: np.random.Generator) -> Clip:
         heard.append(plot.trimmed_s + np.arange(count) / RATE_HZ)
         truths.append((cast.face_labels[shown].mean(axis=0) + cast.voice_labels[place]) / 2)
         begins.append(begins[-1] + count)
-    face_health, voice_health = _healths(begins[-1], plot, rng)
+    face_health, voice_health = healths(begins[-1], plot, rng)
     return Clip(
         actor,
         smooth_labels(np.stack(truths), begins),
@@ -135,13 +135,15 @@ def _faces(cast: Cast, word: str, count: int, plot: Plot, rng: np.random.Generat
     return np.asarray(chosen[np.searchsorted(cuts, np.arange(count), side="right")], np.int64)
 
 
-def _healths(count: int, plot: Plot, rng: np.random.Generator) -> tuple[Ints, Ints]:
+def healths(
+    count: int, plot: Plot, rng: np.random.Generator, rate_hz: float = RATE_HZ
+) -> tuple[Ints, Ints]:
     """What face and voice are worth at every frame; never both bad at a time."""
     face, voice = np.zeros(count, np.int64), np.zeros(count, np.int64)
     if rng.random() < plot.healthy_clips:
         return face, voice
     for _ in range(plot.stretches):
-        length = int(rng.uniform(*plot.stretch_s) * RATE_HZ)
+        length = int(rng.uniform(*plot.stretch_s) * rate_hz)
         begin = int(rng.integers(max(count - length, 1)))
         part = slice(begin, begin + length)
         if face[part].any() or voice[part].any():
