@@ -8,11 +8,7 @@ from fastapi import APIRouter, Query, Request, Response, WebSocket
 from service.body import read_upload
 from service.routes.bodies import PICTURE_BODY
 from service.routes.live import SessionName, answer_step, check_declared, end_session, serve_socket
-from service.routes.track_interface import (
-    END_RESPONSES,
-    TRACK_RESPONSES,
-    TrackQuery,
-)
+from service.routes.track_interface import END_RESPONSES, TRACK_RESPONSES, TrackQuery
 from service.services import Caller, SharedServices
 from service.sessions import Address
 from service.streams.track_session import TrackChunk, TrackSubject

@@ -1,65 +1,9 @@
 """Algorithm 2, line by line, with a scripted detector, BT, FV and landmark network."""
 
-from collections.abc import Sequence
-
-import numpy as np
-import pytest
-from numpy.typing import NDArray
-
-from handlers.predictors.tracking import TrackingPredictor
-from handlers.predictors.tracking_identity import distance_ratio
-from handlers.predictors.tracking_options import (
-    VARIANTS,
-    BoxSource,
-    TrackingOptions,
-    TrackingSettings,
-    Variant,
-)
-from handlers.predictors.tracking_results import FrameResult, Status
-from handlers.predictors.tracking_state import SessionState
-from tests.handlers.tracking_fakes import (
-    Faces,
-    ScriptedAligner,
-    ScriptedDetector,
-    ScriptedNetworks,
-    box,
-    numbered,
-)
-
-THESIS = TrackingSettings(2.0, 1.3, t_b=1.0, t_c=0.5, seq_bt=2, patience=None)
-STILL = box(100, 100)
-FACES: Faces = {number: [STILL] for number in range(40)}
-
-
-class Run:
-    """One session, frame by frame."""
-
-    def __init__(
-        self,
-        faces: Faces = FACES,
-        probabilities: dict[int, float] | None = None,
-        options: TrackingOptions | None = None,
-        start: NDArray[np.float32] | None = None,
-        detections: Faces | None = None,
-    ) -> None:
-        self.networks = ScriptedNetworks(faces, probabilities)
-        self.detector = ScriptedDetector(faces if detections is None else detections)
-        self.aligner = ScriptedAligner()
-        self.predictor = TrackingPredictor(self.networks, self.detector, self.aligner, THESIS)
-        self.options = options or TrackingOptions()
-        self.state = None if start is None else SessionState.at([start])
-
-    def frames(self, numbers: Sequence[int]) -> list[FrameResult]:
-        results = []
-        for number in numbers:
-            ((result, self.state),) = self.predictor.step(
-                [numbered(number)], [self.state], [self.options]
-            )
-            results.append(result)
-        return results
-
-    def statuses(self, numbers: Sequence[int]) -> list[str]:
-        return [result.status.value for result in self.frames(numbers)]
+from handlers.predictors.tracking_options import TrackingOptions
+from handlers.predictors.tracking_results import Status
+from tests.handlers.tracking_fakes import Faces, box
+from tests.handlers.tracking_run import FACES, STILL, Run
 
 
 def test_the_first_frame_is_detected_and_its_crop_stands_for_both() -> None:
@@ -104,41 +48,6 @@ def test_line_8_with_all_detections_too_far_the_last_valid_box_is_kept() -> None
     results = run.frames([0, 1, 2])
     assert run.networks.asked[2].box == STILL.tolist()
     assert [result.faces[0].status for result in results[1:]] == [Status.LOST, Status.LOST]
-
-
-def test_a_face_alone_is_found_farther_away_the_longer_it_is_lost() -> None:
-    diagonal = 40 * 2**0.5
-    moved = box(100 + 1.5 * diagonal, 100)
-    faces: Faces = {0: [STILL], **{number: [moved] for number in range(1, 6)}}
-    run = Run(faces, options=TrackingOptions(), start=STILL)
-    found = run.statuses(range(6))
-    assert found == ["tracking", "lost", "lost", "lost", "redetected", "tracking"]
-    assert run.state is not None
-    assert run.state.faces[0].track_id == 1
-
-
-def test_a_new_face_of_which_the_validator_is_not_sure_waits_for_the_next_frame() -> None:
-    run = Run(probabilities={0: 0.7})
-    assert run.statuses([0, 1, 2]) == ["searching", "tracking", "tracking"]
-    assert run.state is not None
-    assert run.state.faces[0].track_id == 1
-
-
-def test_a_false_alarm_of_one_frame_is_never_reported() -> None:
-    run = Run({0: [STILL]}, {0: 0.7}, detections={0: [STILL], 3: [STILL]})
-    assert run.statuses([0, 1, 2]) == ["searching"] * 3
-    assert run.state is not None
-    assert (run.state.faces, run.state.next_id) == ((), 1)
-
-
-def test_a_box_that_has_shrunk_to_nothing_is_left_for_the_face() -> None:
-    assert distance_ratio(box(100, 100, side=2), box(130, 100)) < 1
-
-
-def test_t_b_is_measured_in_diagonals_of_the_last_box() -> None:
-    within = box(100 + 40 * 2**0.5 - 1, 100)
-    run = Run(FACES, {1: 0.2, 2: 0.9}, detections={0: [STILL], 2: [within]})
-    assert run.statuses([0, 1, 2]) == ["tracking", "lost", "redetected"]
 
 
 def test_lines_9_and_10_a_box_without_size_gives_way_to_the_first_one() -> None:
@@ -218,13 +127,6 @@ def test_where_bts_landmarks_are_rejected_the_landmark_network_is_heard_too() ->
     assert run.detector.calls == [[0]]
 
 
-def test_without_a_landmark_network_fv_is_asked_once() -> None:
-    run = Run(probabilities={1: 0.1}, options=TrackingOptions(Variant(aligns=False)))
-    run.networks.second_probabilities = {1: 0.8}
-    assert run.statuses([0, 1]) == ["tracking", "lost"]
-    assert run.aligner.calls == []
-
-
 def test_line_15_at_t_c_the_face_is_followed() -> None:
     assert Run(probabilities={1: 0.5}).statuses([0, 1]) == ["tracking", "tracking"]
 
@@ -250,99 +152,6 @@ def test_line_21_a_face_found_again_is_followed_without_the_detector() -> None:
     run = Run(probabilities={1: 0.1})
     assert run.statuses(range(5)) == ["tracking", "lost", "redetected", "tracking", "tracking"]
     assert run.detector.calls == [[0], [2]]
-
-
-def test_the_answer_that_lost_the_face_is_told_when_it_is_found_again() -> None:
-    run = Run(probabilities={1: 0.3, 2: 0.2, 3: 0.1})
-    again = run.frames(range(5))[4]
-    assert again.status is Status.REDETECTED
-    assert again.faces[0].lost_probability == 0.3
-
-
-def test_the_thesis_waits_for_ever() -> None:
-    run = Run({0: [STILL]})
-    assert run.statuses(range(40))[1:] == ["lost"] * 39
-
-
-def test_without_a_face_it_searches() -> None:
-    run = Run({3: [STILL], 4: [STILL]})
-    results = run.frames(range(5))
-    assert [result.status.value for result in results] == ["searching"] * 3 + ["tracking"] * 2
-    assert [result.step for result in results] == [1, 2, 3, 4, 5]
-
-
-def test_a_new_face_that_the_validator_refuses_is_none() -> None:
-    run = Run(probabilities={0: 0.2})
-    assert run.statuses([0, 1]) == ["searching", "tracking"]
-    assert run.frames([2])[0].faces[0].track_id == 1
-
-
-def test_searching_may_leave_frames_out() -> None:
-    run = Run({}, options=TrackingOptions(search_every=3))
-    run.frames(range(8))
-    assert run.detector.calls == [[0], [3], [6]]
-
-
-@pytest.mark.parametrize(("name", "denoised"), [("dcrt", True), ("crt", False), ("crct", False)])
-def test_trackers_with_bt_differ_by_the_denoiser(name: str, denoised: bool) -> None:
-    run = Run(options=TrackingOptions(VARIANTS[name][1]))
-    run.frames([0])
-    assert [denoise for _, _, denoise in run.aligner.calls] == [denoised]
-    assert len(run.networks.asked) == 1
-
-
-def test_bt_alone_has_its_own_landmarks() -> None:
-    run = Run(options=TrackingOptions(VARIANTS["bt"][1]), start=STILL)
-    (result,) = run.frames([0])
-    assert run.aligner.calls == []
-    assert result.faces[0].box.tolist() == STILL.tolist()
-
-
-@pytest.mark.parametrize(("name", "denoised"), [("dfa-det", True), ("fll-mt", False)])
-def test_tracking_by_detection_detects_every_frame_and_asks_neither_bt_nor_fv(
-    name: str, denoised: bool
-) -> None:
-    run = Run({0: [STILL], 2: [STILL]}, options=TrackingOptions(VARIANTS[name][1]))
-    results = run.frames([0, 1, 2])
-    assert [result.status.value for result in results] == ["tracking", "lost", "redetected"]
-    assert run.detector.calls == [[0], [1], [2]]
-    assert run.networks.asked == []
-    assert run.aligner.calls[0] == (0, STILL.tolist(), denoised)
-    assert results[0].faces[0].face_probability is None
-
-
-def test_tracking_from_the_previous_box_detects_once() -> None:
-    run = Run({0: [STILL]}, options=TrackingOptions(VARIANTS["dfa-prev"][1]))
-    run.aligner.shift = 4
-    run.frames([0, 1, 2])
-    assert run.detector.calls == [[0]]
-    assert run.networks.asked == []
-    assert [inside for _, inside, _ in run.aligner.calls] == [
-        box(100 + 4 * number, 100).tolist() for number in range(3)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("name", "looks"), [("dcrt", [1, 1]), ("dfa-det", [2, 2]), ("dfa-prev", [2, 1])]
-)
-def test_a_detectors_box_is_looked_at_twice_and_the_trackers_once(
-    name: str, looks: list[int]
-) -> None:
-    run = Run(options=TrackingOptions(VARIANTS[name][1]))
-    run.frames([0, 1])
-    assert run.aligner.looks == looks
-
-
-def test_model_free_tracking_checks_the_aligned_landmarks() -> None:
-    run = Run(probabilities={1: 0.2}, options=TrackingOptions(VARIANTS["fadenn-m-t"][1]))
-    assert run.statuses([0, 1, 2]) == ["tracking", "lost", "redetected"]
-    assert run.detector.calls == [[0], [2]]
-    assert [number for number, _, _ in run.aligner.calls] == [0, 1, 2]
-
-
-def test_a_variant_without_landmarks_is_refused() -> None:
-    with pytest.raises(ValueError, match="aligns is False"):
-        Variant(BoxSource.DETECTOR, aligns=False)
 
 
 def test_where_the_final_box_is_all_but_the_first_the_frame_is_not_seen_once_more() -> None:

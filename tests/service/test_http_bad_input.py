@@ -4,7 +4,7 @@ import pytest
 
 from service.errors import BY_SLUG, URN, Problem, ServiceError, refusal
 from service.examples import ALIGN_REPLY
-from tests.service.picture_headers import bmp_header, gif_header, png_header, webp_header
+from tests.made_pictures import bmp_header, gif_header, png_header, webp_header
 
 JPEG = {"Content-Type": "image/jpeg"}
 

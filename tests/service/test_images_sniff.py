@@ -13,9 +13,9 @@ from service.errors import Problem, ServiceError
 from service.media.blocks import count_gif_frames
 from service.media.formats import name_format
 from service.media.images import ImageHeader, check_media_type, check_pixels, sniff
-from tests.service.picture_headers import bmp_header, chunk, gif_header, png_header, webp_header
+from tests.made_pictures import bmp_header, chunk, gif_header, png_header, webp_header
 
-IHDR = chunk(b"IHDR" + struct.pack(">IIBBBBB", 9, 9, 8, 2, 0, 0, 0))
+IHDR = chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 2, 0, 0, 0))
 GIF_HEAD = b"GIF89a" + struct.pack("<HH", 9, 9) + b"\0\0\0"
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 

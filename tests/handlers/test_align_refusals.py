@@ -1,0 +1,90 @@
+"""What the align handler refuses: each fault is named, with what would be right."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handlers.align import AlignHandler
+from handlers.checkpoint import CheckpointError
+from handlers.processing.box_checks import box_fault
+from tests.handlers.align_fakes import HEIGHT, WIDTH, error, fake_handler, picture
+
+
+@pytest.fixture
+def handler() -> AlignHandler:
+    return fake_handler()
+
+
+def test_the_limit_of_pixels_is_the_callers(handler: AlignHandler) -> None:
+    kind, detail = error(handler, picture(1), max_pixels=WIDTH * HEIGHT - 1)
+    assert kind == "too-many-pixels"
+    assert f"{WIDTH} x {HEIGHT}" in detail
+
+
+@pytest.mark.parametrize(
+    ("box", "why"),
+    [
+        ([10, 20, 10, 40], "no area"),
+        ([30, 20, 10, 40], "no area"),
+        ([0, 0, float("nan"), 10], "finite"),
+        ([0, 0, float("inf"), 10], "finite"),
+        ([0, 0, 10], "four"),
+        ([0, 0, 10, "10"], "four"),
+        ([0, 0, 10, True], "four"),
+        (7, "four"),
+        ([300, 10, 350, 50], "outside"),
+        ([10, -50, 90, -1], "outside"),
+        ([10, 10, 10.5, 10.5], "smaller than a pixel"),
+        ([-1e30, -1e30, 1e30, 1e30], "10 times"),
+    ],
+)
+def test_a_wrong_box_is_named_with_its_fault(handler: AlignHandler, box: object, why: str) -> None:
+    kind, detail = error(handler, picture(1), boxes=[[0, 0, 50, 50], box])
+    assert kind == "invalid-box"
+    assert detail.startswith("boxes[1]")
+    assert why in detail
+
+
+def test_a_whole_number_beyond_all_floats_is_no_coordinate() -> None:
+    assert box_fault([0, 0, 10**400, 5], 100, 100) is not None
+
+
+def test_boxes_that_are_no_list_or_too_many_are_refused(handler: AlignHandler) -> None:
+    assert error(handler, picture(1), boxes="all")[0] == "invalid-box"
+    assert error(handler, picture(1), boxes=[[0, 0, 9, 9]] * 65)[0] == "invalid-box"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"max_faces": 0}, "max_faces is 0"),
+        ({"max_faces": 65}, "1 to 64"),
+        ({"max_faces": True}, "max_faces"),
+        ({"min_face_px": 11}, "min_face_px is 11"),
+        ({"min_face_px": 40.5}, "40.5"),
+        ({"denoise": "on"}, "auto, off"),
+        ({"denoise": None}, "denoise"),
+        ({"include": ["all"]}, "'all'"),
+        ({"include": "aligned"}, "a list is needed"),
+        ({"include": [["aligned"]]}, "include"),
+        ({"max_pixels": 0}, "max_pixels"),
+        ({"colour": 1}, "colour"),
+    ],
+)
+def test_a_wrong_option_is_named(
+    handler: AlignHandler, options: dict[str, object], named: str
+) -> None:
+    kind, detail = error(handler, picture(1), **options)
+    assert kind == "invalid-request"
+    assert named in detail
+
+
+@pytest.mark.parametrize("image", [None, "text", [1, 2], np.zeros((4, 4, 3), np.uint8)])
+def test_an_image_that_is_not_bytes_is_refused(handler: AlignHandler, image: object) -> None:
+    assert error(handler, image)[0] == "invalid-request"
+
+
+def test_a_store_without_weights_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="dfa"):
+        AlignHandler(tmp_path)

@@ -1,0 +1,70 @@
+"""The align handler with the weights of the model store, on a real portrait."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from handlers.align import AlignHandler
+from handlers.processing.image import decode_image
+from handlers.processing.landmarks import bounding_box
+from tests.handlers.align_fakes import ROOT, STORE, ask, outputs, picture, row
+
+ASTRONAUT = (ROOT / "tests" / "assets" / "astronaut.jpg").read_bytes()
+needs_weights = pytest.mark.skipif(
+    not (STORE / "dfa").is_dir(), reason="model_store/dfa holds no weights yet"
+)
+
+
+@pytest.fixture(scope="module")
+def served() -> AlignHandler:
+    return AlignHandler(STORE)
+
+
+@needs_weights
+def test_the_portrait_has_one_upright_face_in_its_place(served: AlignHandler) -> None:
+    (face,) = outputs(served, ASTRONAUT)["faces"]
+    points = np.array(face["landmarks"])
+    # By eye on the 512 x 512 portrait: outer eye corners, nose tip, mouth corners, chin.
+    seen = {36: (193, 101), 45: (259, 103), 30: (226, 124), 48: (203, 140), 54: (244, 141)}
+    for index, place in {**seen, 8: (221, 178)}.items():
+        assert np.linalg.norm(points[index] - place) < 6, index
+    assert face["score"] > 0.9
+    assert face["quality"] > 0.3
+    assert abs(face["pose"]["yaw_deg"]) < 20
+    assert abs(face["pose"]["pitch_deg"]) < 20
+    assert abs(face["pose"]["roll_deg"]) < 10
+
+
+@needs_weights
+def test_a_returned_box_given_back_finds_the_same_face(served: AlignHandler) -> None:
+    (face,) = outputs(served, ASTRONAUT)["faces"]
+    (again,) = outputs(served, ASTRONAUT, boxes=[face["box"]])["faces"]
+    # A detected face is looked at twice, one in a caller's box once: 2 % of its 90 pixels apart.
+    np.testing.assert_allclose(again["landmarks"], face["landmarks"], atol=2.0)
+
+
+@needs_weights
+def test_a_row_among_others_is_answered_as_alone(served: AlignHandler) -> None:
+    (alone,) = ask(served, row(ASTRONAUT, denoise="off"))
+    among = ask(served, row(b"x"), row(ASTRONAUT, denoise="off"), row(picture(0)), row(ASTRONAUT))
+    assert among[0]["error"]["type"] == "not-an-image"
+    assert among[2]["outputs"]["faces"] == []
+    first, second = alone["outputs"]["faces"], among[1]["outputs"]["faces"]
+    np.testing.assert_allclose(first[0]["landmarks"], second[0]["landmarks"], atol=0.05)
+
+
+@needs_weights
+def test_landmarks_move_with_the_picture(served: AlignHandler) -> None:
+    pixels = decode_image(ASTRONAUT, 10**6).pixels
+    (found,) = outputs(served, ASTRONAUT)["faces"]
+    (face,) = outputs(served, ASTRONAUT, boxes=[found["box"]])["faces"]
+    buffer = io.BytesIO()
+    Pillow.fromarray(np.pad(pixels, ((40, 0), (25, 0), (0, 0)))).save(buffer, "PNG")
+    x1, y1, x2, y2 = face["box"]
+    moved = outputs(served, buffer.getvalue(), boxes=[[x1 + 25, y1 + 40, x2 + 25, y2 + 40]])
+    points = np.array(moved["faces"][0]["landmarks"]) - (25, 40)
+    np.testing.assert_allclose(points, face["landmarks"], atol=1.0)
+    box = bounding_box(np.array(face["landmarks"], np.float32))
+    assert x1 - 20 < box[0] < box[2] < x2 + 20
