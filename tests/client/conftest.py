@@ -10,8 +10,8 @@ import pytest
 
 from service.server import Server, make_server
 from service.settings import Settings
-from tests.service.conftest import FakeInference
 from tests.service.counting import CountingTracker
+from tests.service.fake_inference import FakeInference
 
 
 class RunningService:

@@ -1,4 +1,4 @@
-"""A small stand-in for the models, pictures made on the spot, and the application around them."""
+"""Pictures made on the spot, models that only count, and the application around them."""
 
 import asyncio
 import io
@@ -12,53 +12,13 @@ import uvicorn
 from PIL import Image
 
 from service.app import create_app
-from service.examples import ALIGN_REPLY, MODEL
-from service.inference import Answer, Question, Readiness
 from service.security import new_key
 from service.server import make_server
 from service.settings import Settings
+from tests.service.counting import CountingTracker
+from tests.service.fake_inference import FakeInference
+from tests.service.feeling import CountingAffect
 from tests.service.redis_server import RedisServer
-
-
-class FakeInference:
-    """Answers every question with `reply`, or with what it raises, and remembers the questions."""
-
-    def __init__(self) -> None:
-        self.questions: list[Question] = []
-        self.outputs: dict[str, Any] = dict(ALIGN_REPLY)
-        self.error: Exception | None = None
-        self.release: asyncio.Event | None = None
-        self.asked = asyncio.Event()
-        self.cancelled = False
-        self.ready = True
-        self.closed = False
-
-    async def open(self) -> None:
-        """Nothing to load."""
-
-    async def close(self) -> None:
-        self.closed = True
-
-    async def ask(self, model: str, question: Question) -> Answer:
-        self.questions.append(question)
-        self.asked.set()
-        try:
-            if self.release is not None:
-                await self.release.wait()
-        except asyncio.CancelledError:
-            self.cancelled = True
-            raise
-        if self.error is not None:
-            raise self.error
-        return Answer(self.outputs)
-
-    async def describe(self) -> list[dict[str, Any]]:
-        return [dict(MODEL)]
-
-    async def readiness(self) -> Readiness:
-        reason = None if self.ready else "still loading"
-        return Readiness(self.ready, "cpu", ("align",), reason)
-
 
 ClientMaker = Callable[..., httpx.AsyncClient]
 ServerMaker = Callable[..., Any]
@@ -67,6 +27,17 @@ ServerMaker = Callable[..., Any]
 @pytest.fixture
 def inference() -> FakeInference:
     return FakeInference()
+
+
+@pytest.fixture
+def tracker() -> CountingTracker:
+    return CountingTracker()
+
+
+@pytest.fixture
+def model() -> CountingAffect:
+    """Return a model of affect."""
+    return CountingAffect()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from service.inference import Answer, Question, Readiness
 from service.schemas import POINTS
 from service.server import make_server
 from service.settings import Settings
-from tests.service.conftest import FakeInference
+from tests.service.fake_inference import FakeInference
 
 STATE = struct.Struct("<4sIIQ")
 MAGIC = b"cnt1"

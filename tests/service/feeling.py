@@ -8,7 +8,7 @@ from typing import Any
 from service.errors import refusal
 from service.inference import Answer, Question, Readiness
 from service.streams.sounds import RATE_HZ, to_samples
-from tests.service.conftest import FakeInference
+from tests.service.fake_inference import FakeInference
 
 STATE = struct.Struct("<4sIIqd")
 MAGIC = b"aff1"
@@ -34,6 +34,11 @@ class CountingAffect(FakeInference):
         self.last: Question | None = None
         self.steps = 0
         self.fails_at: int | None = None
+
+    @property
+    def heard_samples(self) -> int:
+        """How much sound all questions held."""
+        return sum(len(pcm) // 2 for _, pcm in self.heard)
 
     async def readiness(self) -> Readiness:
         reason = None if self.ready else "still loading"

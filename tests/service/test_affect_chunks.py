@@ -19,11 +19,6 @@ CLIP = frames(6)
 PCM = struct.pack("<h", 5) * (RATE_HZ // 10)
 
 
-@pytest.fixture
-def model() -> CountingAffect:
-    return CountingAffect()
-
-
 @pytest.fixture(params=["memory", "redis"])
 async def http(model, request):
     """Return a client of an application on either store."""

@@ -35,11 +35,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 
 
 @pytest.fixture
-def model() -> CountingAffect:
-    return CountingAffect()
-
-
-@pytest.fixture
 async def http(model):
     transport = httpx.ASGITransport(create_app(Settings(), model))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

@@ -1,11 +1,7 @@
-"""What POST /affect refuses and how, who gives up on whom, and that nothing is left behind."""
+"""What POST /affect refuses and how, and what it tells of a clip that fails on the way."""
 
 import asyncio
-import gc
 import json
-import os
-import resource
-import socket
 from pathlib import Path
 
 import httpx
@@ -15,10 +11,9 @@ from service.app import create_app
 from service.errors import URN
 from service.settings import Settings
 from tests.service.clip_files import write_clip
+from tests.service.clip_posts import NDJSON, post
 from tests.service.counting import serving
 from tests.service.feeling import CountingAffect
-
-NDJSON = {"Accept": "application/x-ndjson"}
 
 
 @pytest.fixture(scope="module")
@@ -35,28 +30,6 @@ def clip(folder: Path) -> bytes:
 @pytest.fixture(scope="module")
 def many_tracks(folder: Path) -> bytes:
     return write_clip(folder / "tracks.mkv", frames=2, sound_s=0.05, sounds=40).read_bytes()
-
-
-@pytest.fixture
-def model() -> CountingAffect:
-    return CountingAffect()
-
-
-async def post(model, data, headers=None, options=None, **query) -> httpx.Response:
-    transport = httpx.ASGITransport(create_app(Settings(**options or {}), model))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-        return await http.post("/affect", content=data, headers=headers, params=query)
-
-
-def children() -> set[int]:
-    """Return the processes that this one has started and that are not gone."""
-    tasks = Path("/proc/self/task").iterdir()
-    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
-
-
-def open_files() -> int:
-    gc.collect()
-    return len(os.listdir("/proc/self/fd"))
 
 
 @pytest.mark.parametrize(
@@ -182,20 +155,6 @@ async def test_a_damaged_middle_is_answered_as_far_as_it_goes(model, clip):
     assert not body["clip"]["complete"]
 
 
-async def test_a_clip_more_than_fits_is_told_to_come_back(model, clip):
-    model.release = asyncio.Event()
-    async with serving(model, max_clips=1) as service:
-        first = asyncio.create_task(service.http.post("/affect", content=clip, timeout=30))
-        await asyncio.wait_for(model.asked.wait(), 20)
-        second = await service.http.post("/affect", content=clip)
-        model.release.set()
-        assert (await first).status_code == 200
-        third = await service.http.post("/affect", content=clip, timeout=30)
-    assert (second.status_code, second.json()["type"]) == (503, URN + "overloaded")
-    assert int(second.headers["retry-after"]) >= 1
-    assert third.status_code == 200
-
-
 async def test_the_first_line_comes_before_the_last_frame_is_looked_at(model, clip):
     async with serving(model) as service:
         sending = service.http.stream("POST", "/affect", content=clip, headers=NDJSON)
@@ -206,114 +165,3 @@ async def test_the_first_line_comes_before_the_last_frame_is_looked_at(model, cl
             assert model.steps < 13
             model.release.set()
             assert json.loads([line async for line in lines][-1])["type"] == "summary"
-
-
-@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
-async def test_a_client_that_hangs_up_stops_the_work_and_leaves_nothing(model, clip, accept):
-    model.release = asyncio.Event()
-    before = children()
-    async with serving(model) as service:
-        files = open_files()
-        sending = asyncio.create_task(
-            service.http.post("/affect", content=clip, headers={"Accept": accept})
-        )
-        await asyncio.wait_for(model.asked.wait(), 20)
-        assert len(children() - before) == 1
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
-        async with asyncio.timeout(10):
-            while children() - before or await service.metric("countenance_clips"):
-                await asyncio.sleep(0.02)
-        assert model.steps == 1
-        assert open_files() <= files + 2  # a connection that is kept
-
-
-class Wordy(CountingAffect):
-    """Its frames are long, so that few of them fit into what a connection holds."""
-
-    def _count(self, question):
-        answer = super()._count(question)
-        for frame in answer.outputs["frames"]:
-            for name in ("attention", "attention_ages_s"):
-                frame[name] = [0.12345] * 4000
-        return answer
-
-
-async def test_a_client_that_does_not_read_gives_its_place_back(clip):
-    """Its lines do not fit into what the connection holds, and are not waited with for ever."""
-    model = Wordy()
-    with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        async with serving(model, socket_send_s=0.3) as service:
-            client.connect(("127.0.0.1", service.port))
-            client.setblocking(False)
-            head = f"POST /affect HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(clip)}\r\n"
-            sent = f"{head}Accept: application/x-ndjson\r\n\r\n".encode() + clip
-            await asyncio.get_running_loop().sock_sendall(client, sent)
-            await asyncio.wait_for(model.asked.wait(), 20)
-            async with asyncio.timeout(20):
-                while await service.metric("countenance_clips"):
-                    await asyncio.sleep(0.05)
-            assert model.steps < 13
-            client.close()
-
-
-async def test_a_disk_without_room_is_told_and_not_a_fault(model, folder):
-    data = write_clip(folder / "big.wav", sound_s=120.0).read_bytes()
-    files = {"clip": ("a.wav", data, "audio/wav")}
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    transport = httpx.ASGITransport(create_app(Settings(), model))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-        try:
-            replies = [
-                await http.post("/affect", content=data),
-                await http.post("/affect", files=files),
-            ]
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    for reply in replies:
-        assert (reply.status_code, reply.json()["type"]) == (503, URN + "overloaded")
-        assert reply.headers["retry-after"]
-
-
-@pytest.mark.slow
-async def test_clips_of_all_ends_leave_no_process_and_no_file(model, clip):
-    ends = {
-        "whole": (clip, {}),
-        "cut": (clip[: len(clip) // 2], {}),
-        "too long": (clip, {"max_clip_s": 1.0}),
-        "no clip": (b"hello", {}),
-        "too large": (clip, {"max_clip_bytes": 10}),
-        "stalled": (clip, {"clip_stall_s": 0.001}),
-    }
-    await post(model, clip)
-    before, files = children(), open_files()
-    for data, options in ends.values():
-        assert (await post(model, data, NDJSON, options)).status_code in (200, 413, 415, 422)
-    model.fails_at = model.steps + 2
-    await post(model, clip)
-    assert children() == before
-    assert open_files() <= files
-
-
-@pytest.mark.slow
-async def test_memory_does_not_grow_with_the_length_of_a_clip(folder):
-    """The service's own share: the reply's JSON, not the clip."""
-    short = write_clip(folder / "short.mp4", frames=250, sound_s=10.0).read_bytes()
-    long = write_clip(folder / "long.mp4", frames=15_000, sound_s=600.0).read_bytes()
-    await post(CountingAffect(), short)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    model = CountingAffect()
-    model.moments = Forgetful()
-    model.heard = Forgetful()
-    reply = await post(model, long)
-    assert len(reply.json()["frames"]) == 15_000
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 250
-
-
-class Forgetful(list):
-    """Keeps nothing of what is appended."""
-
-    def append(self, item: object) -> None:
-        pass

@@ -11,7 +11,6 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from service.errors import URN
 from service.security import new_key
 from tests.service.counting import (
-    CountingTracker,
     box,
     closed,
     expected_boxes,
@@ -27,11 +26,6 @@ PICTURE = frames(1)[0][0]
 
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
-
-
-@pytest.fixture
-def tracker() -> CountingTracker:
-    return CountingTracker()
 
 
 @pytest.fixture

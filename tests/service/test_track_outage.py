@@ -25,11 +25,6 @@ KEY = "countenance:track:anonymous:s"
 
 
 @pytest.fixture
-def tracker() -> CountingTracker:
-    return CountingTracker()
-
-
-@pytest.fixture
 def own_redis():
     """Return a Redis that a test may stop."""
     server = RedisServer()

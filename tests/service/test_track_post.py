@@ -9,15 +9,10 @@ import pytest
 from service.app import create_app
 from service.errors import URN
 from service.settings import Settings
-from tests.service.counting import CountingTracker, box, expected_boxes, frames
+from tests.service.counting import box, expected_boxes, frames
 
 CLIP = frames(6)
 PICTURE = CLIP[0][0]
-
-
-@pytest.fixture
-def tracker() -> CountingTracker:
-    return CountingTracker()
 
 
 @pytest.fixture(params=["memory", "redis"])

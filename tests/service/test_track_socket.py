@@ -1,30 +1,13 @@
 """The live socket over a real connection: one reply a frame, in order, whatever a frame holds."""
 
-import asyncio
 import time
 
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.errors import URN
-from tests.service.counting import (
-    CountingTracker,
-    box,
-    closed,
-    expected_boxes,
-    frames,
-    headed,
-    receive,
-    serving,
-    step,
-)
+from tests.service.counting import box, expected_boxes, frames, headed, serving, step
 
 RESET = '{"type": "reset"}'
-
-
-@pytest.fixture
-def tracker() -> CountingTracker:
-    return CountingTracker()
 
 
 @pytest.fixture
@@ -204,135 +187,6 @@ async def test_a_frame_of_too_many_pixels_never_reaches_the_model(tracker):
     assert tracker.steps == 1
 
 
-async def test_the_newest_frame_wins_and_the_others_are_answered_dropped(service, tracker):
-    clip = frames(6)
-    tracker.gate = asyncio.Event()
-    async with service.open() as socket:
-        await socket.send(headed(*clip[0]))
-        await asyncio.wait_for(tracker.asked.wait(), 5)
-        for frame in clip[1:]:
-            await socket.send(headed(*frame))
-        await socket.send("nonsense")
-        await asyncio.sleep(0.2)
-        tracker.gate.set()
-        replies = [await receive(socket) for _ in range(7)]
-    statuses = [reply["status"] for reply in replies]
-    assert statuses == ["tracking", *["dropped"] * 4, "tracking", "error"]
-    assert [reply["sequence"] for reply in replies] == [0, 1, 2, 3, 4, 5, None]
-    assert replies[3]["time_s"] == clip[3][1]
-    assert box(replies[5]) == expected_boxes([clip[0], clip[5]])[1]
-
-
-async def test_without_dropping_every_frame_is_looked_at_in_order(service, tracker):
-    clip = frames(40)
-    tracker.delay_s = 0.002
-    async with service.open(query="?drop=false") as socket:
-        for frame in clip:
-            await socket.send(headed(*frame))
-        replies = [await receive(socket) for _ in clip]
-    assert [box(reply) for reply in replies] == expected_boxes(clip)
-
-
-async def test_without_dropping_a_fast_client_is_held_back_by_the_connection(service, tracker):
-    """Not the service's memory but the client waits: it cannot send what nobody has room for."""
-    tracker.gate = asyncio.Event()
-    large = frames(1)[0][0] + bytes(1_000_000)
-    async with service.open(query="?drop=false") as socket:
-        sending = asyncio.create_task(_send_all(socket, [large] * 24))
-        await asyncio.sleep(0.5)
-        assert not sending.done()
-        tracker.gate.set()
-        await asyncio.wait_for(sending, 20)
-        replies = [await receive(socket) for _ in range(24)]
-    assert [reply["step"] for reply in replies] == list(range(1, 25))
-
-
-async def _send_all(socket, messages):
-    for message in messages:
-        await socket.send(message)
-
-
-async def test_a_thousand_messages_at_once_get_a_thousand_replies_in_order(service, tracker):
-    clip = frames(1)[0][0]
-    tracker.delay_s = 0.01
-    async with service.open() as socket:
-        sending = asyncio.create_task(_send_all(socket, [clip] * 1000))
-        replies = [await receive(socket) for _ in range(1000)]
-        await sending
-        last = await step(socket, clip)
-    assert [reply["sequence"] for reply in replies] == list(range(1000))
-    assert {reply["status"] for reply in replies} == {"tracking", "dropped"}
-    assert last["step"] == 2 + sum(reply["status"] == "tracking" for reply in replies) - 1
-
-
-async def test_of_two_sockets_the_newer_wins_and_the_older_is_told(service):
-    clip = frames(4)
-    async with service.open() as older:
-        first = await step(older, headed(*clip[0]))
-        async with service.open() as newer:
-            second = await step(newer, headed(*clip[1]))
-            told = await step(older, headed(*clip[2]))
-            assert (told["status"], told["error"]["type"]) == ("error", URN + "session-taken")
-            assert await closed(older) == (4409, "session-taken")
-            third = await step(newer, headed(*clip[3]))
-    seen = [clip[0], clip[1], clip[3]]
-    assert [box(reply) for reply in (first, second, third)] == expected_boxes(seen)
-
-
-async def test_a_socket_whose_session_was_ended_is_told(service):
-    async with service.open() as socket:
-        await step(socket, frames(1)[0][0])
-        assert (await service.http.delete("/track/s")).status_code == 204
-        await step(socket, frames(1)[0][0])
-        assert await closed(socket) == (4409, "session-taken")
-    assert (await service.http.get("/sessions/s")).status_code == 404
-
-
-async def test_a_client_that_leaves_in_the_middle_of_a_step_disturbs_nobody(service, tracker):
-    tracker.gate = asyncio.Event()
-    async with service.open() as socket:
-        await socket.send(frames(1)[0][0])
-        await asyncio.wait_for(tracker.asked.wait(), 5)
-    tracker.gate.set()
-    async with service.open("other") as socket:
-        assert (await step(socket, frames(1)[0][0]))["step"] == 1
-    assert await service.metric('countenance_sockets{model="track"}') == 0
-
-
-async def test_a_model_that_is_not_loaded_closes_the_socket_at_once(tracker):
-    tracker.models = ("align",)
-    async with serving(tracker) as service:
-        async with service.open() as socket:
-            assert await closed(socket) == (1013, "unavailable")
-        reply = await service.post(frames(1)[0][0])
-    assert (reply.status_code, reply.json()["type"]) == (503, URN + "unavailable")
-    assert reply.headers["retry-after"]
-    assert reply.json()["detail"] == "the model track is not loaded"
-
-
-@pytest.mark.parametrize(
-    ("path", "code"),
-    [
-        ("s%20x", 4422),
-        ("%C3%A9", 4422),
-        ("x" * 129, 4422),
-        ("s?max_faces=0", 4422),
-        ("s?nothing=1", 4422),
-    ],
-)
-async def test_an_address_that_does_not_fit_is_a_close_code(service, path, code):
-    async with service.open(path) as socket:
-        assert await closed(socket) == (code, "invalid-request")
-
-
-async def test_a_socket_elsewhere_is_refused(service):
-    with pytest.raises(InvalidStatus):
-        await service.open("../nothing")
-    with pytest.raises((InvalidStatus, ConnectionClosed)):
-        async with service.open("a/b") as socket:
-            await socket.recv()
-
-
 async def test_frames_sessions_and_the_store_are_measured(service, tracker):
     async with service.open() as socket:
         await step(socket, frames(1)[0][0])
@@ -352,21 +206,3 @@ async def test_frames_sessions_and_the_store_are_measured(service, tracker):
         ('countenance_store_seconds_count{operation="commit",outcome="answered"}', 3),
     ]:
         assert await service.metric(line) == value, line
-
-
-async def test_a_stop_answers_what_was_read_and_then_closes_with_1012(tracker):
-    clip = frames(3)
-    tracker.gate = asyncio.Event()
-    async with serving(tracker) as service, service.open() as socket, service.open("idle") as idle:
-        await socket.send(headed(*clip[0]))
-        await asyncio.wait_for(tracker.asked.wait(), 5)
-        for frame in clip[1:]:
-            await socket.send(headed(*frame))
-        await asyncio.sleep(0.1)
-        service.server.should_exit = True
-        await asyncio.sleep(0.3)
-        tracker.gate.set()
-        replies = [await receive(socket) for _ in clip]
-        assert [reply["status"] for reply in replies] == ["tracking", "dropped", "tracking"]
-        assert await closed(socket) == (1012, "stopping")
-        assert await closed(idle) == (1012, "stopping")
