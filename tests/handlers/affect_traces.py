@@ -1,12 +1,13 @@
 """Traces and agreements to try the evaluation of affect with."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handlers.evaluation.affect.agreement import Agreement, agreement
+from handlers.evaluation.affect.clips import People
 from handlers.evaluation.affect.traces import Trace
 
 Floats = NDArray[np.float32]
@@ -24,7 +25,7 @@ def pair(estimates: Sequence[float], labels: Sequence[float]) -> Agreement:
 def trace(
     estimates: Sequence[float],
     labels: Sequence[float],
-    people: Mapping[str, str] | None = None,
+    people: People | None = None,
     clip: str = "clip",
     weights: Floats | None = None,
     gate: Sequence[float] | None = None,

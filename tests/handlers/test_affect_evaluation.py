@@ -162,6 +162,36 @@ def test_drawing_people_is_wider_than_drawing_moments_that_err_together() -> Non
     assert width(people) > 1.5 * width(single)
 
 
+def test_people_who_change_within_clips_are_drawn_by_moment() -> None:
+    labels = np.linspace(-0.5, 0.5, 20, dtype=np.float32)
+    seen = np.array(["Ada"] * 8 + ["Eva"] * 12)
+    rng = np.random.default_rng(5)
+
+    def clips(kind: str, noise: float) -> Units:
+        """Two clips with both people in each, or four with one in each."""
+        made = []
+        for name in "ab":
+            estimates = labels + rng.normal(0, noise, 20).astype(np.float32)
+            whole = trace(estimates.tolist(), labels.tolist(), {"person": seen}, name)
+            parts = [slice(0, 8), slice(8, 20)] if kind == "apart" else [slice(0, 20)]
+            for part in parts:
+                people = {"person": str(seen[part][0]) if kind == "apart" else seen}
+                found = whole.estimates[part, 0].tolist()
+                made.append(trace(found, labels[part].tolist(), people, f"{name} {part}"))
+        return {"all": made}
+
+    found = {}
+    for kind in ("together", "apart"):
+        rng = np.random.default_rng(5)
+        first, second = clips(kind, 0.1), clips(kind, 0.3)
+        found[kind] = differences(("vi-de", first), ("vi", second), draws=200)
+    assert [(d.over, d.groups) for d in found["together"]] == [("person", 2)] * 3
+    for one, other in zip(found["together"], found["apart"], strict=True):
+        assert (one.interval.low, one.interval.high) == pytest.approx(
+            (other.interval.low, other.interval.high)
+        )
+
+
 def test_models_are_compared_where_both_answer() -> None:
     one, other = trace([0.1, NAN, 0.3], [0.1, 0.2, 0.3]), trace([0.1, 0.2, NAN], [0.1, 0.2, 0.3])
     first, second = where_both_answer({"all": [one]}, {"all": [other]})
@@ -182,6 +212,14 @@ def test_a_lower_error_is_the_better_one() -> None:
 def test_people_that_no_trace_names_are_clips() -> None:
     parts = [trace([0.1] * 2, [0.1] * 2, clip="one"), trace([0.1], [0.1], clip="two")]
     assert groups_of(parts, "person").tolist() == [0, 0, 1]
+    assert groups_of([], "person").tolist() == []
+
+
+def test_a_clip_names_who_is_seen_at_every_moment() -> None:
+    both = trace([0.1] * 3, [0.1] * 3, {"person": np.array(["Eva", "Ada", "Eva"])}, "one")
+    one = trace([0.1], [0.1], {"person": "Ada"}, "other")
+    assert groups_of([both, one], "person").tolist() == [1, 0, 1, 0]
+    assert over_clip(both).people == {}
 
 
 def test_an_utterance_is_one_moment_of_its_answered_mean() -> None:

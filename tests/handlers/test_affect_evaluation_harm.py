@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from handlers.evaluation.affect.clips import DESTROYED, HARMS, Harm, LabelledClip
-from handlers.evaluation.affect.harmed import gate_move, survival
+from handlers.evaluation.affect.harmed import GateMove, gate_move, survival, together
 from handlers.evaluation.affect.portions import (
     attention_portions,
     gain_over,
@@ -115,6 +115,24 @@ def test_a_gate_that_moves_to_the_healthy_side_notices() -> None:
     assert (face.stretches, face.noticed) == (2, 0.5)
     assert face.move == pytest.approx(0.125)
     assert gate_move("avi-gas", voice_noise, before, after).move == pytest.approx(-0.125)
+
+
+def test_clips_are_judged_by_stretches_of_three_seconds() -> None:
+    blur = HARMS[0]
+    before = trace([0.0] * 200, [0.0] * 200, gate=[0.5] * 200)  # 8 s
+    gates = [0.5] * 70 + [0.45] * 65 + [0.2] * 65
+    found = gate_move("avi-gas", blur, [before], [replace(before, gate=np.array(gates))])
+    assert (found.stretches, found.strength) == (3, "sigma 5 px of a face of 128 px")
+    assert found.noticed == pytest.approx(1 / 3)
+
+
+def test_all_harms_together_count_every_stretch_alike() -> None:
+    one = GateMove("avi-gas", "blur", "face", "", 3, 0, 0.2, 1.0)
+    other = GateMove("avi-gas", "noise", "voice", "", 1, 2, 0.0, 0.0)
+    none = GateMove("avi-gas", "low level", "voice", "", 0, 4, NAN, NAN)
+    found = together([one, other, none])
+    assert (found.stretches, found.forced) == (4, 6)
+    assert (found.move, found.noticed) == pytest.approx((0.15, 0.75))
 
 
 def test_a_harm_that_closes_a_side_by_itself_is_no_stretch() -> None:

@@ -5,12 +5,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from torch import Tensor
 from typer.testing import CliRunner
 
 from handlers.affect_setup import save_affect, serve
@@ -27,17 +29,18 @@ from handlers.evaluation.affect.evaluate import (
 from handlers.evaluation.affect.figures import models_shown, write_scatter, write_timeline
 from handlers.evaluation.affect.report import AffectReport
 from handlers.evaluation.affect.rows import PRINTED, Rack, pairs_among, printed
-from handlers.evaluation.affect.running import run
+from handlers.evaluation.affect.running import run, run_all
 from handlers.evaluation.affect.sets import Material
 from handlers.evaluation.affect.tables import show
 from handlers.evaluation.affect.traces import Trace
 from handlers.evaluation.affect.writing import write_timelines
-from handlers.networks.affect import VARIANTS, build, variant
+from handlers.networks.affect import VARIANTS, Branch, build, variant
 from handlers.predictors.affect_estimator import Estimator, Reading
 from handlers.predictors.affect_inputs import Moment
+from handlers.predictors.affect_latent import LatentEstimator
 from handlers.processing.mel import RATE_HZ
 from service.cli import app
-from tests.handlers.affect_folders import speech, write_faces
+from tests.handlers.affect_folders import speech, write_faces, write_speech
 
 
 def estimator(name: str, seed: int = 0) -> Estimator:
@@ -89,6 +92,32 @@ def test_clips_run_together_as_they_run_alone(name: str) -> None:
         equal(one, run(model, [alone])[0]) for one, alone in zip(together, clips, strict=True)
     )
     assert [trace.clip for trace in together] == ["one", "other"]
+
+
+def test_models_run_together_as_they_run_alone() -> None:
+    clips = [clip("one"), clip("other", 3)]
+    still = replace(clips[0], faces=[clips[0].faces[0]] * 3 + [clips[0].faces[1]])
+    names = ["vi-de", "vi-des", "au-des", "avi-gas", "disc"]
+    together = run_all({name: estimator(name) for name in names}, [still, clips[1]])
+    for name in names:
+        alone = run(estimator(name), [still, clips[1]])
+        assert all(equal(*pair) for pair in zip(together[name], alone, strict=True))
+
+
+def test_what_models_have_in_common_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = {"vi-de": estimator("vi-de"), "vi-des": estimator("vi-des"), "vi": estimator("vi", 1)}
+    one, other = (cast(LatentEstimator, models[name]).networks for name in ("vi-de", "vi-des"))
+    other.branches.load_state_dict(one.branches.state_dict())
+    encoded, forward = [], Branch.forward
+
+    def counted(branch: Branch, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        encoded.append(len(inputs))
+        return forward(branch, inputs)
+
+    monkeypatch.setattr(Branch, "forward", counted)
+    still = clip("still", 6, sound=False)
+    run_all(models, [replace(still, faces=[still.faces[0].copy() for _ in range(6)])])
+    assert encoded == [1, 1]
 
 
 def test_a_moment_without_anything_to_use_has_no_estimate() -> None:
@@ -176,6 +205,7 @@ def test_harm_is_done_where_face_and_voice_are_there() -> None:
         ("noise", "face"),
         ("noise", "voice"),
         ("low level", "voice"),
+        ("all of these", ""),
     ]
     assert "The gate under harm" in text(report)
     calm = measured(["vi-des", "avi-gas"], given, AffectOptions(Path(), harm=False))
@@ -258,6 +288,33 @@ def test_figures_are_recorded_where_they_were_measured(tmp_path: Path) -> None:
     rmse = [figures["FER2013Test"]["valence"]["rmse"] for figures in told]
     assert rmse[0] != rmse[1]
     assert told[0]["FER2013Test"]["moments"] == 8
+
+
+def test_seeds_of_two_stores_are_compared_over_made_clips(tmp_path: Path) -> None:
+    write_faces(tmp_path / "data" / "expressions", "FER2013Test", 14)
+    write_speech(tmp_path / "data" / "speech" / "ravdess")
+    given = ["--data", str(tmp_path / "data"), "--layout", "made", "--limit", "2", "--no-harm"]
+    for seed, store in enumerate(("a", "b")):
+        for name in ("vi-de", "vi-des"):
+            torch.manual_seed(seed)
+            network = build(variant(name, size="tiny"))
+            save_affect(network, tmp_path / store / name, {"context": 1.25})
+        given += ["--model-store", str(tmp_path / store)]
+    out = tmp_path / "out"
+    result = CliRunner().invoke(app, ["evaluate", "affect", *given, "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "counts as a person of its own" in result.stdout
+    report = json.loads((out / "report.json").read_text())
+    assert report["units"] == ["seed 1", "seed 2"]
+    sides = [row["mean"]["average"]["ccc"] for row in report["rows"]]
+    compared = {(one["over"], one["dimension"]): one for one in report["differences"]}
+    assert {over for over, _ in compared} == {"person", "actor", "clip"}
+    for (over, _), one in compared.items():
+        assert one["groups"] == {"actor": 1, "clip": 2}.get(over, one["groups"])
+        assert (one["first"], one["second"]) == ("vi-des", "vi-de")
+    people = compared["person", "average"]["interval"]
+    assert people["difference"] == pytest.approx(sides[1] - sides[0])
+    assert people["low"] < people["high"]
 
 
 def test_every_variant_has_a_row_and_its_pairs() -> None:

@@ -46,6 +46,7 @@ def test_made_clips_are_the_same_again_and_go_bad_where_they_should(tmp_path: Pa
     assert max(longest_silence(made) for made in many) > 0.3 * RATE_HZ
     (healthy,) = studio.clips(1, HEALTHY)
     assert all(face is not None for face in healthy.faces)
+    assert len(set(healthy.people["person"])) == len({id(face) for face in healthy.faces}) > 1
     assert longest_silence(healthy) < 10
     assert healthy.pcm is not None
     assert len(healthy.pcm) == pytest.approx(len(healthy.times_s) / 25 * RATE_HZ, abs=40)

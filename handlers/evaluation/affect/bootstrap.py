@@ -13,7 +13,7 @@ from handlers.evaluation.affect.agreement import DIMENSIONS, MEASURES, Doubles, 
 from handlers.evaluation.affect.traces import Trace, Units, groups_of, joined
 from handlers.evaluation.metrics import Interval
 
-AVERAGE = "average"
+AVERAGE, NEITHER = "average", "neither"
 COMPARED = (*DIMENSIONS, AVERAGE)
 
 
@@ -40,7 +40,7 @@ class Difference:
             return self.first
         if max(sign * self.interval.low, sign * self.interval.high) < 0:
             return self.second
-        return "neither"
+        return NEITHER
 
 
 def kinds_of(traces: Sequence[Trace]) -> tuple[str, ...]:

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.processing.degradations import LEVELS, degrade
+from handlers.processing.degradations import LEVELS, REFERENCE_FACE_PX, degrade
 from handlers.training.datasets.affect.sound import Pcm, to_pcm
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Names = NDArray[np.str_]
+# Who errs together, by kinds: the name of a whole clip, or one for each of its moments `(T,)`.
+People = Mapping[str, str | Names]
 
 PictureHarm = Callable[[Image, np.random.Generator], Image]
 SoundHarm = Callable[[Floats, np.random.Generator], Floats]
@@ -18,6 +21,7 @@ SoundHarm = Callable[[Floats, np.random.Generator], Floats]
 FACE, VOICE = "face", "voice"
 FULL_SCALE = 2.0**15
 FACE_CONTEXT = 1.2  # how many times wider than its face a crop is, about
+LOW_LEVEL = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +30,7 @@ class LabelledClip:
 
     Attributes:
         name: unlike any other's in its set.
-        people: who errs together, such as `{"person": "Ada", "actor": "21"}`.
+        people: who errs together, such as `{"actor": "21", "person": ["Ada", "Ada", "Eva"]}`.
         times_s: `(T,)`, increasing.
         labels: float32 `(T, 2)`, valence and arousal in [-1, 1].
         faces: crops uint8 RGB `(128, 128, 3)` as the networks see them, None where none is seen.
@@ -34,7 +38,7 @@ class LabelledClip:
     """
 
     name: str
-    people: Mapping[str, str]
+    people: People
     times_s: NDArray[np.float64]
     labels: Floats
     faces: Sequence[Image | None]
@@ -42,8 +46,13 @@ class LabelledClip:
 
     def thinned(self, every: int) -> "LabelledClip":
         """Every so many moments; the sound stays whole."""
+        people = {
+            kind: name if isinstance(name, str) else name[::every]
+            for kind, name in self.people.items()
+        }
         return replace(
             self,
+            people=people,
             times_s=self.times_s[::every],
             labels=self.labels[::every],
             faces=self.faces[::every],
@@ -52,10 +61,14 @@ class LabelledClip:
 
 @dataclass(frozen=True)
 class Harm:
-    """Something done to one modality of a whole clip that leaves it there to be used."""
+    """Something done to one modality of a whole clip that leaves it there to be used.
+
+    `strength` says how much, in words.
+    """
 
     name: str
     modality: str
+    strength: str = ""
     picture: PictureHarm | None = None
     sound: SoundHarm | None = None
 
@@ -70,7 +83,7 @@ class Harm:
         return replace(clip, faces=faces, pcm=pcm)
 
 
-def _blurred(name: str, level: float) -> PictureHarm:
+def _degraded(name: str, level: float) -> PictureHarm:
     return lambda face, rng: degrade(face, name, level, rng, face_px=face.shape[0] / FACE_CONTEXT)
 
 
@@ -88,20 +101,27 @@ def _static(face: Image, rng: np.random.Generator) -> Image:
 
 # The strongest level of each degradation of section 3.4.1 that leaves a face a face, and the like
 # for a voice: noise as loud as it, and a tenth of its amplitude.
+BLUR, DARKNESS, NOISE = max(LEVELS["blur"]), min(LEVELS["color"]), max(LEVELS["noise"])
 PICTURE_HARMS: Mapping[str, PictureHarm] = {
-    "blur": _blurred("blur", max(LEVELS["blur"])),
-    "darkness": _blurred("color", min(LEVELS["color"])),
-    "noise": _blurred("noise", max(LEVELS["noise"])),
+    "blur": _degraded("blur", BLUR),
+    "darkness": _degraded("color", DARKNESS),
+    "noise": _degraded("noise", NOISE),
 }
 SOUND_HARMS: Mapping[str, SoundHarm] = {
     "noise": lambda samples, rng: samples + _white(samples, rng),
-    "low level": lambda samples, rng: samples * np.float32(0.1),
+    "low level": lambda samples, rng: samples * np.float32(LOW_LEVEL),
+}
+STRENGTHS: Mapping[tuple[str, str], str] = {
+    (FACE, "blur"): f"sigma {BLUR:g} px of a face of {REFERENCE_FACE_PX:g} px",
+    (FACE, "darkness"): f"intensity x {DARKNESS:g}",
+    (FACE, "noise"): f"variance {NOISE:g} on [0, 1]",
+    (VOICE, "noise"): "white, as loud as the voice",
+    (VOICE, "low level"): f"amplitude x {LOW_LEVEL:g}",
 }
 
-
 HARMS = (
-    *(Harm(name, FACE, picture=harm) for name, harm in PICTURE_HARMS.items()),
-    *(Harm(name, VOICE, sound=harm) for name, harm in SOUND_HARMS.items()),
+    *(Harm(name, FACE, STRENGTHS[FACE, name], picture=one) for name, one in PICTURE_HARMS.items()),
+    *(Harm(name, VOICE, STRENGTHS[VOICE, name], sound=one) for name, one in SOUND_HARMS.items()),
 )
 DESTROYED = (
     Harm("face destroyed", FACE, picture=_static),

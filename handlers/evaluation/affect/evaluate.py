@@ -116,14 +116,15 @@ def evaluate(
     units = units_of(material, options)
     columns = (*Progress.get_default_columns(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("Estimating", total=len(names) * len(units))
+        moments = sum(len(clip.times_s) for unit in units for clip in unit.clips)
+        task = progress.add_task("Estimating", total=moments)
         found = measure(
             names,
             units,
             load,
             material.healthy if options.harm else (),
             whole=material.whole,
-            done=lambda: progress.advance(task),
+            done=lambda count: progress.advance(task, count),
         )
     absent = {**(left_out or {}), **found.left_out}
     report = report_of(material, units, found, options.seed, absent, weights or {})

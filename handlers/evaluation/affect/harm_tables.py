@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from handlers.evaluation.affect.harmed import MOVE
+from handlers.evaluation.affect.harmed import MOVE, STRETCH_S
 from handlers.evaluation.affect.layout import SIDES, new_table, number, percent, value
 from handlers.evaluation.affect.report import AffectReport
 from handlers.evaluation.affect.rows import printed
@@ -38,11 +38,12 @@ def _survivals(report: AffectReport) -> Table:
 
 
 def _moves(report: AffectReport) -> Table:
-    title = f"The gate under harm: moves towards the healthy modality, noticed from {MOVE:g} on"
-    heads = ("Stretches", "Forced", "Mean move", "Noticed")
-    table = new_table(title, ("Method", "Harm", "Of"), heads)
+    title = f"The gate under harm: moves to the healthy side, in stretches of {STRETCH_S:g} s"
+    heads = ("Stretches", "Forced", "Mean move", f"Moved {MOVE:g}\nor more")
+    table = new_table(title, ("Method", "Harm", "Of", "Strength"), heads)
     for move in report.moves:
         counts = (str(move.stretches), str(move.forced))
         cells = (number(move.move), percent(move.noticed))
-        table.add_row(printed(move.model), move.harm, move.modality, *counts, *cells)
+        words = (move.harm, move.modality, move.strength)
+        table.add_row(printed(move.model), *words, *counts, *cells)
     return table

@@ -12,6 +12,7 @@ from handlers.evaluation.affect.clips import (
     PICTURE_HARMS,
     SOUND_HARMS,
     LabelledClip,
+    Names,
     to_samples,
 )
 from handlers.processing.mel import RATE_HZ
@@ -36,10 +37,13 @@ HEALTHY = Plot(healthy_clips=1.0)
 
 
 class Studio:
-    """Grey faces `(S, S)` and utterances in memory, the cast they are, the clips made of them."""
+    """Grey faces `(S, S)` with the people `(N,)` they show and utterances in memory, the cast they
+    are, the clips made of them."""
 
-    def __init__(self, faces: Sequence[Image], samples: Sequence[Floats], cast: Cast) -> None:
-        self.faces, self.samples, self.cast = faces, samples, cast
+    def __init__(
+        self, faces: Sequence[Image], people: Names, samples: Sequence[Floats], cast: Cast
+    ) -> None:
+        self.faces, self.people, self.samples, self.cast = faces, people, samples, cast
 
     @classmethod
     def open(cls, root: Path) -> "Studio":
@@ -61,7 +65,9 @@ class Studio:
             tuple(one.actor for one in spoken),
             np.array([len(one) / RATE_HZ for one in samples], np.float32),
         )
-        return cls([image for faces in sets for image in faces.images], samples, cast)
+        people = [name for faces in sets for name in faces.people]
+        images = [image for faces in sets for image in faces.images]
+        return cls(images, named(people), samples, cast)
 
     def clips(self, count: int, plot: Plot, seed: int = SEED) -> list[LabelledClip]:
         """The first so many clips of a plot; each is the same whatever else is made."""
@@ -74,7 +80,11 @@ class Studio:
         crops = {place: crop_of(self.faces[place]) for place in set(clip.face.tolist())}
         made = LabelledClip(
             f"{kind}-{index:03}",
-            {"clip": f"{kind}-{index:03}", "actor": clip.actor},
+            {
+                "person": self.people[clip.face],
+                "actor": clip.actor,
+                "clip": f"{kind}-{index:03}",
+            },
             np.arange(len(clip.face)) / FRAMES_A_SECOND,
             clip.labels,
             [crops[place] for place in clip.face.tolist()],
@@ -91,6 +101,11 @@ class Studio:
             length = round(len(run) / FRAMES_A_SECOND * RATE_HZ)
             parts.append(self.samples[int(clip.voice[run[0]])][begin : begin + length])
         return np.concatenate(parts)
+
+
+def named(people: Sequence[str | None]) -> Names:
+    """Who each face shows; one without a name shows someone of its own."""
+    return np.array([name or f"face {place}" for place, name in enumerate(people)])
 
 
 def utterances_of_test_actors(root: Path) -> list[Utterance]:

@@ -1,22 +1,23 @@
 """Variants over the clips of every fold or seed to traces, healthy and harmed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from handlers.evaluation.affect.clips import DESTROYED, HARMS, LabelledClip
-from handlers.evaluation.affect.harmed import GateMove, Survival, gate_move, survival
+from handlers.evaluation.affect.clips import DESTROYED, HARMS, Harm, LabelledClip
+from handlers.evaluation.affect.harmed import GateMove, Survival, gate_move, survival, together
 from handlers.evaluation.affect.portions import DECIDER, JOINED_ROWS
-from handlers.evaluation.affect.running import run
+from handlers.evaluation.affect.running import run, run_all
 from handlers.evaluation.affect.traces import Trace, Units, over_clip
 
 if TYPE_CHECKING:
     from handlers.predictors.affect_estimator import Estimator
 
 GATE_EVERY = 5  # the gate knows no time: every fifth moment of a harmed clip tells as much
+Rows = Mapping[str, Sequence[Trace]]
 UNUSED = "found neither face nor voice to use"
 
 
@@ -39,6 +40,17 @@ class Measured:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class UnitRun:
+    """One unit's traces by row: as the clips are, and by harm with a modality destroyed; those of
+    the gated row by harms that it is to notice, and `before` any."""
+
+    plain: Rows
+    destroyed: Mapping[str, Rows]
+    before: Sequence[Trace]
+    noticing: Mapping[Harm, Sequence[Trace]]
+
+
 def measure(
     names: Sequence[str],
     units: Sequence[Unit],
@@ -46,53 +58,85 @@ def measure(
     healthy: Sequence[LabelledClip] = (),
     *,
     whole: bool = False,
-    done: Callable[[], None] = lambda: None,
+    done: Callable[[int], None] = lambda _: None,
 ) -> Measured:
-    """Run every row in every unit.
+    """Run all rows in one unit after the other; `done` hears of moments that they have seen.
 
     A row whose library is missing, or that can use nothing of the clips, is left out. With
     `healthy` clips the joined models and their single modalities are also run under harm.
     """
-    from handlers.processing.audio_descriptors import MissingExtra
-
     found = Measured()
-    destroyed: dict[str, dict[str, Units]] = {harm.name: {} for harm in DESTROYED}
-    for name in names:
-        try:
-            estimators = {unit.name: load(unit.store, name) for unit in units}
-        except MissingExtra as error:
-            found.left_out[name] = str(error)
-            continue
-        traces: dict[str, list[Trace]] = {}
-        for unit in units:
-            traces[unit.name] = run(estimators[unit.name], unit.clips)
-            done()
-        if not any(np.isfinite(t.estimates).any() for part in traces.values() for t in part):
+    runs: dict[str, UnitRun] = {}
+    for unit in units:
+        estimators = _load(names, unit.store, load, found.left_out)
+        runs[unit.name] = run_unit(estimators, unit.clips, healthy, done)
+    for name, parts in by_row({unit: one.plain for unit, one in runs.items()}).items():
+        if any(np.isfinite(t.estimates).any() for part in parts.values() for t in part):
+            found.models[name] = {
+                unit: [over_clip(trace) for trace in part] if whole else part
+                for unit, part in parts.items()
+            }
+        else:
             found.left_out[name] = UNUSED
-            continue
-        found.models[name] = {
-            unit: [over_clip(trace) for trace in part] if whole else part
-            for unit, part in traces.items()
+    if healthy:
+        by_harm = {
+            harm.name: by_row({unit: one.destroyed[harm.name] for unit, one in runs.items()})
+            for harm in DESTROYED
         }
-        if healthy and name in JOINED_ROWS:
-            for harm in DESTROYED:
-                harmed = [harm(clip) for clip in healthy]
-                destroyed[harm.name][name] = {u: run(e, harmed) for u, e in estimators.items()}
-        if healthy and name == DECIDER:
-            found.moves = gate_moves(name, list(estimators.values()), healthy)
-    found.survivals = tuple(survival(name, part) for name, part in destroyed.items() if part)
+        found.survivals = tuple(survival(name, part) for name, part in by_harm.items() if part)
+        found.moves = gate_moves(list(runs.values()))
     return found
 
 
-def gate_moves(
-    name: str, estimators: "Sequence[Estimator]", clips: Sequence[LabelledClip]
-) -> tuple[GateMove, ...]:
-    """The gate's moves under every harm, over the clips of all units."""
-    thin = [clip.thinned(GATE_EVERY) for clip in clips]
-    before = [trace for estimator in estimators for trace in run(estimator, thin)]
-    found = []
-    for harm in HARMS:
-        harmed = [harm(clip) for clip in thin]
-        after = [trace for estimator in estimators for trace in run(estimator, harmed)]
-        found.append(gate_move(name, harm, before, after))
-    return tuple(found)
+def run_unit(
+    estimators: "Mapping[str, Estimator]",
+    clips: Sequence[LabelledClip],
+    healthy: Sequence[LabelledClip],
+    done: Callable[[int], None],
+) -> UnitRun:
+    """Everything that one unit's estimators are run on."""
+    plain = run_all(estimators, clips, done)
+    joined = {name: one for name, one in estimators.items() if name in JOINED_ROWS}
+    destroyed = {harm.name: run_all(joined, [harm(clip) for clip in healthy]) for harm in DESTROYED}
+    if DECIDER not in joined:
+        return UnitRun(plain, destroyed, (), {})
+    thin = [clip.thinned(GATE_EVERY) for clip in healthy]
+    decider = joined[DECIDER]
+    noticing = {harm: run(decider, [harm(clip) for clip in thin]) for harm in HARMS}
+    return UnitRun(plain, destroyed, run(decider, thin), noticing)
+
+
+def by_row(units: Mapping[str, Rows]) -> dict[str, dict[str, Sequence[Trace]]]:
+    """Traces by unit and row to those by row and unit."""
+    rows = next(iter(units.values()), {})
+    return {row: {unit: part[row] for unit, part in units.items()} for row in rows}
+
+
+def gate_moves(runs: Sequence[UnitRun]) -> tuple[GateMove, ...]:
+    """The gate's moves under every harm, over the clips of all units, and over all harms."""
+    before = [trace for one in runs for trace in one.before]
+    if not before:
+        return ()
+    moves = [
+        gate_move(DECIDER, harm, before, [trace for one in runs for trace in one.noticing[harm]])
+        for harm in HARMS
+    ]
+    return (*moves, together(moves))
+
+
+def _load(
+    names: Sequence[str],
+    store: Path,
+    load: "Callable[[Path, str], Estimator]",
+    left_out: dict[str, str],
+) -> "dict[str, Estimator]":
+    """The rows of a store; one whose library is missing is left out, with the reason."""
+    from handlers.processing.audio_descriptors import MissingExtra
+
+    estimators = {}
+    for name in names:
+        try:
+            estimators[name] = load(store, name)
+        except MissingExtra as error:
+            left_out[name] = str(error)
+    return estimators

@@ -1,12 +1,13 @@
 """Served estimators over labelled clips to traces; faces are found already, all else is as live."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from handlers.evaluation.affect.clips import FACE, VOICE, LabelledClip
+from handlers.evaluation.affect.clips import FACE, VOICE, Image, LabelledClip
+from handlers.evaluation.affect.sharing import share_branches
 from handlers.evaluation.affect.traces import Trace
 from handlers.processing.mel import RATE_HZ
 
@@ -15,25 +16,43 @@ if TYPE_CHECKING:
     from handlers.predictors.affect_inputs import Moment
     from handlers.predictors.tracking_state import Memory
 
-# Moments whose faces and windows are held at a time.
-HELD = 512
+# Moments whose faces, windows and latent maps are held at a time.
+HELD = 1024
 # Sound ahead of a picture that a window may need, and how much is heard at once.
 AHEAD_S, STRIDE_S = 1.6, 1.0
 
 
-def run(
-    estimator: "Estimator",
+def run(estimator: "Estimator", clips: Sequence[LabelledClip]) -> list[Trace]:
+    """Traces of one estimator over clips, each from its start."""
+    return run_all({"": estimator}, clips)[""]
+
+
+def run_all(
+    estimators: "Mapping[str, Estimator]",
     clips: Sequence[LabelledClip],
     done: Callable[[int], None] = lambda _: None,
-) -> list[Trace]:
-    """Traces of one estimator over clips, each from its start; `done` hears of moments read."""
+) -> dict[str, list[Trace]]:
+    """Traces of named estimators over the same clips; `done` hears of moments that all have seen.
+
+    Everything is shown and heard once, and encoded once by each branch that several have in common.
+    """
     import torch
 
-    traces: list[Trace] = []
+    branches = share_branches(estimators.values())
+    ears = _ears(estimators)
+    traces: dict[str, list[Trace]] = {name: [] for name in estimators}
     with torch.inference_mode():
         for group in _groups(clips):
-            readings = _read(estimator, group)
-            traces += _follow(estimator, group, readings)
+            readings: dict[str, list[Reading | None]] = {name: [] for name in estimators}
+            for part in _parts(estimators, ears, group):
+                for name, estimator in estimators.items():
+                    readings[name] += _read(estimator, [one[ears[name]] for one in part])
+                for branch in branches:
+                    branch.forget()
+            for name, estimator in estimators.items():
+                found = iter(readings[name])
+                by_clip = [list(islice(found, len(clip.times_s))) for clip in group]
+                traces[name] += _follow(estimator, group, by_clip)
             done(sum(len(clip.times_s) for clip in group))
     return traces
 
@@ -52,30 +71,68 @@ def _groups(clips: Sequence[LabelledClip]) -> Iterator[list[LabelledClip]]:
         yield group
 
 
-def _read(estimator: "Estimator", clips: Sequence[LabelledClip]) -> "list[list[Reading | None]]":
-    """What does not depend on time, of every moment of every clip; equal ones are read once."""
-    moments = chain.from_iterable(_moments(estimator, clip) for clip in clips)
-    flat: list[Reading | None] = []
+def _ears(estimators: "Mapping[str, Estimator]") -> "dict[str, Estimator]":
+    """Who listens for each: those of chapters 6 and 7 all hear the same, if they hear."""
+    from handlers.predictors.affect_latent import LatentEstimator
+
+    latent = [one for one in estimators.values() if isinstance(one, LatentEstimator)]
+    listener = next((one for one in latent if one.hears), None)
+    return {
+        name: listener if listener is not None and isinstance(one, LatentEstimator) else one
+        for name, one in estimators.items()
+    }
+
+
+def _parts(
+    estimators: "Mapping[str, Estimator]",
+    ears: "Mapping[str, Estimator]",
+    clips: Sequence[LabelledClip],
+) -> "Iterator[list[dict[Estimator, Moment]]]":
+    """The moments of some clips as each listener has them, so many at a time."""
+    sees = any(one.sees for one in estimators.values())
+    listeners = list(dict.fromkeys(ears.values()))
+    moments = chain.from_iterable(_moments(listeners, clip, sees) for clip in clips)
     while part := list(islice(moments, HELD)):
-        distinct = {(id(moment.face), id(moment.voice)): moment for moment in part}
-        readings = dict(zip(distinct, estimator.read(list(distinct.values())), strict=True))
-        flat += [readings[id(moment.face), id(moment.voice)] for moment in part]
-    found = iter(flat)
-    return [list(islice(found, len(clip.times_s))) for clip in clips]
+        yield part
 
 
-def _moments(estimator: "Estimator", clip: LabelledClip) -> "Iterator[Moment]":
-    """What a clip shows and lets hear; sound comes a little ahead of the pictures."""
+def _moments(
+    listeners: "Sequence[Estimator]", clip: LabelledClip, sees: bool
+) -> "Iterator[dict[Estimator, Moment]]":
+    """What a clip shows and lets hear; sound comes a little ahead of the pictures.
+
+    A face that stays is the same object.
+    """
     from handlers.predictors.affect_inputs import Moment
 
-    sound, heard = estimator.silence(), 0
+    sounds, heard = {ear: ear.silence() for ear in listeners}, 0
+    face: Image | None = None
     for index, time_s in enumerate(clip.times_s.tolist()):
         if clip.pcm is not None and heard < (time_s + AHEAD_S) * RATE_HZ:
             upto = round((time_s + AHEAD_S + STRIDE_S) * RATE_HZ)
-            sound = sound.push(clip.pcm[heard:upto], heard).forget_before(time_s)
+            piece = clip.pcm[heard:upto]
+            for ear in listeners:
+                sounds[ear] = sounds[ear].push(piece, heard).forget_before(time_s)
             heard = upto
-        face = clip.faces[index] if estimator.sees else None
-        yield Moment(face, estimator.hear(sound, time_s))
+        face = _same(face, clip.faces[index]) if sees else None
+        yield {ear: Moment(face, ear.hear(sounds[ear], time_s)) for ear in listeners}
+
+
+def _same(before: Image | None, now: Image | None) -> Image | None:
+    """The face before, where there is no other now."""
+    same = before is not None and now is not None and np.array_equal(before, now)
+    return before if same else now
+
+
+def _read(estimator: "Estimator", moments: "Sequence[Moment]") -> "list[Reading | None]":
+    """What does not depend on time; moments that are equal to the estimator are read once."""
+    keys = [
+        (id(one.face) if estimator.sees else 0, id(one.voice) if estimator.hears else 0)
+        for one in moments
+    ]
+    distinct = dict(zip(keys, moments, strict=True))
+    readings = dict(zip(distinct, estimator.read(list(distinct.values())), strict=True))
+    return [readings[key] for key in keys]
 
 
 def _follow(

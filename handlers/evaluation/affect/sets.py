@@ -44,6 +44,7 @@ MADE_CLIPS, HEALTHY_CLIPS = 24, 12
 UTTERANCE_RATE_HZ = 5.0
 
 WEAK = "Labels are weak: places of emotion words on the circumplex, not what anybody annotated."
+NAMELESS = "FER+ does not say who its faces show: each of them counts as a person of its own."
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,4 +184,4 @@ def _made(root: Path, limit: int | None) -> Material:
     count = MADE_CLIPS if limit is None else limit
     clips = studio.clips(count, Plot())
     healthy = studio.clips(min(count, HEALTHY_CLIPS), HEALTHY)
-    return Material("made clips", clips, healthy=healthy)
+    return Material("made clips", clips, healthy=healthy, note=f"{WEAK} {NAMELESS}")

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from handlers.evaluation.affect.agreement import MEASURES, Agreement
+from handlers.evaluation.affect.bootstrap import NEITHER, Difference
 from handlers.evaluation.affect.harm_tables import harm_tables
 from handlers.evaluation.affect.layout import (
     PUBLISHED_STYLE,
@@ -130,15 +132,30 @@ def _fold_cells(line: PublishedRow, measure: int, sides: int) -> Iterator[str]:
         yield from map(number, values[measure * sides : (measure + 1) * sides])
 
 
-def _differences(report: AffectReport) -> Table:
-    confidence = report.differences[0].interval.confidence
-    title = f"Differences in CCC where both answer, paired bootstrap, {confidence:.0%} interval"
-    words, numbers = ("Methods", "Of", "Drawn"), ("Difference", "From", "To", "Better")
-    table = new_table(title, words, numbers)
+def _differences(report: AffectReport) -> RenderableType:
+    """A line a pair and dimension; beside it the interval for each kind of people drawn."""
+    lines: dict[tuple[str, str, str], list[Difference]] = {}
     for d in report.differences:
-        values = (d.interval.difference, d.interval.low, d.interval.high)
-        cells = (f"{v:+.3f}" if math.isfinite(v) else "-" for v in values)
-        better = d.verdict if d.verdict == "neither" else printed(d.verdict)
-        methods = f"{printed(d.first)} - {printed(d.second)}"
-        table.add_row(methods, d.dimension, f"{d.groups} {d.over}s", *cells, better)
-    return table
+        lines.setdefault((d.first, d.second, d.dimension), []).append(d)
+    drawn = [f"{d.groups} {d.over}s" for d in next(iter(lines.values()))]
+    confidence = report.differences[0].interval.confidence
+    title = f"Differences in CCC where both answer, paired bootstrap, {confidence:.0%} intervals"
+    heads = ("Difference", *(f"{who}\nfrom   to" for who in drawn), "Better")
+    table = new_table(title, ("Methods", "Of"), heads)
+    for (first, second, dimension), found in lines.items():
+        cells = [f"{_signed(d.interval.low)} {_signed(d.interval.high)}" for d in found]
+        verdicts = {d.verdict for d in found}
+        better = verdicts.pop() if len(verdicts) == 1 else NEITHER
+        table.add_row(
+            f"{printed(first)} - {printed(second)}",
+            dimension,
+            _signed(found[0].interval.difference),
+            *cells,
+            better if better == NEITHER else printed(better),
+        )
+    said = "Better: no interval holds 0." if len(drawn) > 1 else "Better: the interval holds no 0."
+    return Group(table, Text(said, style=PUBLISHED_STYLE))
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}" if math.isfinite(value) else "-"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.evaluation.affect.clips import People
+
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
@@ -16,7 +18,7 @@ class Trace:
 
     Attributes:
         clip: its name.
-        people: who errs together, such as `{"person": "Ada", "actor": "21"}`.
+        people: who errs together, as the clip says.
         times_s: `(T,)`.
         labels: `(T, 2)` valence and arousal in [-1, 1], not a number where there is none.
         estimates: `(T, 2)` as labels, not a number where neither face nor voice could be used.
@@ -26,7 +28,7 @@ class Trace:
     """
 
     clip: str
-    people: Mapping[str, str]
+    people: People
     times_s: NDArray[np.float64]
     labels: Floats
     estimates: Floats
@@ -41,12 +43,15 @@ Units = Mapping[str, Sequence[Trace]]
 
 
 def over_clip(trace: Trace) -> Trace:
-    """One moment for a whole clip: the mean label against the mean estimate (an utterance)."""
+    """One moment for a whole clip: the mean label against the mean estimate (an utterance).
+
+    Who is named moment by moment is left out.
+    """
     answered = np.isfinite(trace.estimates).all(axis=1)
     labels = trace.labels[np.isfinite(trace.labels).all(axis=1)]
     return Trace(
         trace.clip,
-        trace.people,
+        {kind: name for kind, name in trace.people.items() if isinstance(name, str)},
         trace.times_s[:1],
         _mean(labels),
         _mean(trace.estimates[answered]),
@@ -68,9 +73,12 @@ def joined(traces: Sequence[Trace]) -> tuple[Floats, Floats]:
 
 def groups_of(traces: Sequence[Trace], kind: str) -> NDArray[np.intp]:
     """The number of the person, actor or clip (`kind`) that each moment of `joined` belongs to."""
-    names = [trace.people.get(kind, f"clip {trace.clip}") for trace in traces]
-    _, numbers = np.unique(names, return_inverse=True)
-    return np.repeat(numbers, [len(trace.times_s) for trace in traces])
+    names = [
+        np.broadcast_to(trace.people.get(kind, f"clip {trace.clip}"), len(trace.times_s))
+        for trace in traces
+    ]
+    _, numbers = np.unique(np.concatenate([np.zeros(0, np.str_), *names]), return_inverse=True)
+    return np.asarray(numbers, np.intp)
 
 
 def _mean(values: Floats) -> Floats:
