@@ -5,27 +5,26 @@ maps of all would take tens of times the room of the faces.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from handlers.networks.affect import FACE, VOICE, AffectNetworks
 from handlers.training.affect.gating import gate_bank
 from handlers.training.affect.recorded_pieces import Piece
-from handlers.training.affect.sequences import FeatureClip, Halves
+from handlers.training.affect.recorded_table import Rows, keep
+from handlers.training.affect.sequences import FeatureClip
 from handlers.training.affect.speech import to_tensor as sound_to_tensor
 from handlers.training.affect.studio import GATE_COUNT, Staged, Studio
 from handlers.training.datasets.affect.clips import Clip, Health
 from handlers.training.faces import to_tensor as faces_to_tensor
 from handlers.training.loop import make_fabric
 from handlers.training.recipe import RecipeError
-
-BATCH = 64
 
 Frame = tuple[Piece, int]
 
@@ -36,24 +35,24 @@ def feature_clips(
     """What C's convolutions make of all frames; the mean gate is the last column on disk."""
     fabric = make_fabric("bf16-mixed")
     fabric.to_device(networks.eval())
-    frames = [(piece, index) for piece in pieces for index in range(len(piece))]
-    row = (networks.combiner.feature_width + 1,)
+    rows = _rows([np.arange(len(piece)) for piece in pieces])
+    width = (networks.combiner.feature_width + 1,)
 
-    def look(part: Sequence[Frame]) -> Tensor:
-        return _features(networks, fabric, part)
+    def look(part: Rows) -> Tensor:
+        return _features(networks, fabric, _frames(pieces, part))
 
     path = folder / f"features-{_digest(networks, pieces)}.npy"
-    table = keep(path, frames, row, look, resume)
+    table = keep(path, rows, width, look, resume)
     ends = np.cumsum([len(piece) for piece in pieces])
     used = networks.config.modalities
     return [
         FeatureClip(
-            rows[:, :-1],
-            rows[:, -1],
+            part[:, :-1],
+            part[:, -1],
             piece.labels,
             np.any([piece.there(name) for name in used], axis=0),
         )
-        for piece, rows in zip(pieces, np.split(table, ends[:-1]), strict=True)
+        for piece, part in zip(pieces, np.split(table, ends[:-1]), strict=True)
     ]
 
 
@@ -70,49 +69,24 @@ def fusion_studio(
     Raises RecipeError where the recordings lack one of the modalities.
     """
     rng = np.random.default_rng([seed, 1])
-    frames = _there(pieces)
-    chosen = [frames[i] for i in np.sort(rng.permutation(len(frames))[:most])]
+    rows = _rows([np.flatnonzero(one.there(FACE) | one.there(VOICE)) for one in pieces])
+    chosen = rows[np.sort(rng.permutation(len(rows))[:most])]
     fabric = make_fabric("bf16-mixed")
     maps = {}
     for name, part in parts.items():
         fabric.to_device(part.eval())
         path = folder / f"{name}-{_digest(part, pieces)}-{most}.npy"
-        row = (part.planes, 32, 32)
+        shape = (part.planes, 32, 32)
 
-        def look(some: Sequence[Frame], name: str = name, part: AffectNetworks = part) -> Tensor:
-            return _maps(part, fabric, name, some)[0]
+        def look(some: Rows, name: str = name, part: AffectNetworks = part) -> Tensor:
+            return _maps(part, fabric, name, _frames(pieces, some))[0]
 
-        maps[name] = torch.from_numpy(keep(path, chosen, row, look, resume))
-    good = {name: _good(frames, name, rng) for name in (FACE, VOICE)}
+        maps[name] = torch.from_numpy(keep(path, chosen, shape, look, resume))
+    good = {name: _good(pieces, rows, name, rng) for name in (FACE, VOICE)}
     crops = [piece.face(index) for piece, index in good[FACE]]
     windows = [piece.window(index) for piece, index in good[VOICE]]
     bank = gate_bank(parts, crops, windows, rng)
-    return Studio(maps[FACE], maps[VOICE], [_staged(chosen)], bank)
-
-
-def keep(
-    path: Path,
-    frames: Sequence[Frame],
-    row: tuple[int, ...],
-    look: Callable[[Sequence[Frame]], Tensor],
-    resume: bool,
-) -> Halves:
-    """A row of every frame in half precision, as a memory map; what is there is not done again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done_path = path.with_suffix(".done")
-    done = int(done_path.read_text()) if resume and done_path.is_file() else 0
-    shape = (len(frames), *row)
-    table = np.lib.format.open_memmap(path, "r+" if done else "w+", np.float16, shape)
-    bar = tqdm(total=len(frames), initial=done, desc=path.stem, mininterval=5)
-    for begin in range(done, len(frames), BATCH):
-        part = frames[begin : begin + BATCH]
-        table[begin : begin + len(part)] = look(part).to("cpu", torch.float16).numpy()
-        if begin // BATCH % 100 == 99 or begin + BATCH >= len(frames):
-            table.flush()
-            done_path.write_text(str(begin + len(part)))
-        bar.update(len(part))
-    bar.close()
-    return table
+    return Studio(maps[FACE], maps[VOICE], [_staged(_frames(pieces, chosen))], bank)
 
 
 @torch.inference_mode()
@@ -150,23 +124,26 @@ def _inputs(modality: str, frames: Sequence[Frame]) -> Tensor:
     return sound_to_tensor([piece.window(index) for piece, index in frames])
 
 
-def _there(pieces: Sequence[Piece]) -> list[Frame]:
-    """The frames with a face or a voice."""
-    return [
-        (piece, int(index))
-        for piece in pieces
-        for index in np.flatnonzero(piece.there(FACE) | piece.there(VOICE))
-    ]
+def _rows(moments: Sequence[NDArray[np.int64]]) -> Rows:
+    """Moments of every piece as rows."""
+    places = np.repeat(np.arange(len(moments)), [len(part) for part in moments])
+    return np.stack([places, np.concatenate(moments)], axis=1).astype(np.int32)
 
 
-def _good(frames: Sequence[Frame], modality: str, rng: np.random.Generator) -> list[Frame]:
+def _frames(pieces: Sequence[Piece], rows: Rows) -> list[Frame]:
+    return [(pieces[place], moment) for place, moment in rows.tolist()]
+
+
+def _good(
+    pieces: Sequence[Piece], rows: Rows, modality: str, rng: np.random.Generator
+) -> list[Frame]:
     """Frames where a modality is there and as it should be."""
-    found = []
-    for place in rng.permutation(len(frames)):
-        piece, index = frames[place]
+    found: list[Frame] = []
+    for row in rng.permutation(len(rows)):
+        ((piece, index),) = _frames(pieces, rows[row : row + 1])
         health = piece.face_health if modality == FACE else piece.voice_health
         if piece.there(modality)[index] and health[index] == Health.GOOD:
-            found.append(frames[place])
+            found.append((piece, index))
         if len(found) == GATE_COUNT:
             break
     if not found:
