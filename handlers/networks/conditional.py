@@ -51,8 +51,8 @@ class ConditionalDiscriminator(nn.Module):
             else None
         )
         first, last = size.channels[:BEFORE_LATENT], size.channels[BEFORE_LATENT:]
-        self.early = halving_encoder(4 if condition.descriptors else 3, first)
-        self.late = halving_encoder(first[-1] + condition.latent, last)
+        self.early = halving_encoder(4 if condition.descriptors else 3, first, size.normalised)
+        self.late = halving_encoder(first[-1] + condition.latent, last, size.normalised)
         self.realness = head(last[-1], size.head, 1)
         self.affect = head(last[-1], size.head, 2)
 

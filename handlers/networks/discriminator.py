@@ -15,8 +15,8 @@ QUADRANTS = ("positive-active", "negative-active", "negative-passive", "positive
 class DiscriminatorSize:
     """Channels of Conv1 to Conv5 and of the two heads' 3 x 3 convolutions.
 
-    `normalised` puts batch normalisation behind the convolutions of the quadrant discriminator:
-    without it the narrow one did not learn the quadrants.
+    `normalised` puts batch normalisation behind the convolutions: without it the narrow one learnt
+    neither the quadrants nor valence and arousal.
     """
 
     channels: tuple[int, int, int, int, int]

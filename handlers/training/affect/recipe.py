@@ -1,4 +1,4 @@
-"""Recipes of affect models, of either kind, read and carried out."""
+"""Recipes of affect models, of any kind, read and carried out."""
 
 import tomllib
 from pathlib import Path
@@ -6,17 +6,27 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from handlers.training.affect.clip_recipe import ClipRecipe, run_clip_recipe
+from handlers.training.affect.conditional_recipe import (
+    ConditionalRecipe,
+    is_conditional,
+    run_conditional_recipe,
+)
 from handlers.training.affect.latent_recipe import LatentRecipe, run_latent_recipe
 from handlers.training.recipe import RecipeError
 
+AffectRecipe = LatentRecipe | ConditionalRecipe | ClipRecipe
 
-def read_affect_recipe(path: Path) -> LatentRecipe | ClipRecipe:
+
+def read_affect_recipe(path: Path) -> AffectRecipe:
     """Read a recipe; an unknown key, a missing one or a wrong type raises RecipeError."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+        kind: type[AffectRecipe] = LatentRecipe
         if "stages" in content:
-            return TypeAdapter(ClipRecipe).validate_python(content)
-        return TypeAdapter(LatentRecipe).validate_python(content)
+            kind = ClipRecipe
+        elif is_conditional(str(content.get("name"))):
+            kind = ConditionalRecipe
+        return TypeAdapter(kind).validate_python(content)
     except (ValidationError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"{path}: {error}") from error
 
@@ -29,4 +39,6 @@ def run_affect_recipe(path: Path, data: Path, runs: Path, store: Path, resume: b
     recipe = read_affect_recipe(path)
     if isinstance(recipe, ClipRecipe):
         return run_clip_recipe(recipe, data, runs, store, resume)
+    if isinstance(recipe, ConditionalRecipe):
+        return run_conditional_recipe(recipe, data, runs, store, resume)
     return run_latent_recipe(recipe, data, runs, store, resume)

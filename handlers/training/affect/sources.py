@@ -11,7 +11,7 @@ from handlers.training.affect.speech import Voices
 from handlers.training.datasets.affect.citizen import read_citizen_faces, split_people
 from handlers.training.datasets.affect.ferplus import PARTS, read_ferplus
 from handlers.training.datasets.affect.ravdess import read_ravdess
-from handlers.training.datasets.affect.records import AffectFaces
+from handlers.training.datasets.affect.records import AffectFaces, Utterance
 from handlers.training.datasets.affect.sound import read_mel_power
 
 CITIZEN = "citizen"
@@ -54,12 +54,18 @@ def read_face_sets(data: Path, sources: Sequence[FaceSource]) -> list[FaceSet]:
 
 def read_voices(data: Path, source: SpeechSource) -> Voices:
     """The utterances of a source's actors, as Mel power: a minute and a half for all of RAVDESS."""
-    spoken = [one for one in read_ravdess(data / source.folder) if one.actor in source.actors]
-    if not spoken:
-        raise ValueError(f"{data / source.folder}: none of the actors {', '.join(source.actors)}")
+    spoken = spoken_by(data, source)
     return Voices(
         tuple(read_mel_power(one.path) for one in spoken),
         np.array([[one.valence, one.arousal] for one in spoken], np.float32),
         tuple(one.emotion for one in spoken),
         tuple(one.actor for one in spoken),
     )
+
+
+def spoken_by(data: Path, source: SpeechSource) -> list[Utterance]:
+    """What a source's actors say. Raises ValueError where none of them is there."""
+    spoken = [one for one in read_ravdess(data / source.folder) if one.actor in source.actors]
+    if not spoken:
+        raise ValueError(f"{data / source.folder}: none of the actors {', '.join(source.actors)}")
+    return spoken

@@ -1,0 +1,121 @@
+"""Recipes of chapter 5, and how to carry one out: Disc, AEG-CD, AEG-CD-SZ."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ConfigDict
+
+from handlers.affect_setup import save_affect
+from handlers.networks.affect import VARIANTS, ConditionalNetworks, build, variant
+from handlers.predictors.affect_inputs import DescriptorScale
+from handlers.processing.audio_descriptors import MissingExtra, need_extractor
+from handlers.training.affect.conditional import ConditionalLearner, Contest, PlainLearner
+from handlers.training.affect.descriptions import Hearing, HearingBatches, read_descriptions
+from handlers.training.affect.faces import FaceBatches, Moving
+from handlers.training.affect.sources import FaceSource, SpeechSource, read_face_sets
+from handlers.training.faces import Degrading
+from handlers.training.loop import Run, Schedule
+from handlers.training.recipe import RecipeError
+from handlers.training.run import plot_losses
+
+Learner = PlainLearner | ConditionalLearner
+
+
+@dataclass(frozen=True)
+class ConditionalRecipe:
+    """How D, alone or against G, learns to estimate affect itself, from faces.
+
+    `name` is a variant's of chapter 5; the one that hears needs `speech`, and has utterances of the
+    faces' words for sound, heard as `hearing` says. What else there is means what it does in
+    LatentRecipe; `contest` weighs the losses where there is a G.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str
+    version: str
+    about: str
+    licence: str
+    schedule: Schedule
+    faces: tuple[FaceSource, ...]
+    speech: SpeechSource | None = None
+    size: str = "compact"
+    norm: str = "batch"
+    class_power: float = -0.3
+    context: float = 1.25
+    contest: Contest = field(default_factory=Contest)
+    moving: Moving = field(default_factory=Moving)
+    degrading: Degrading | None = None
+    hearing: Hearing = field(default_factory=Hearing)
+
+
+def is_conditional(name: str) -> bool:
+    """Whether a name is a variant's of chapter 5."""
+    return name in VARIANTS and VARIANTS[name].estimator == "discriminator"
+
+
+def run_conditional_recipe(
+    recipe: ConditionalRecipe, data: Path, runs: Path, store: Path, resume: bool
+) -> Path:
+    """Learn from what lies under `data`; the model ends in `store / name`.
+
+    Checkpoints, the log of losses and its plot lie in `runs / name`. Raises RecipeError where the
+    recipe makes no sense, and without opensmile where descriptors are needed.
+    """
+    torch.manual_seed(recipe.schedule.seed)
+    learner = make_learner(recipe)
+    run = Run(learner, recipe.schedule, runs / recipe.name)
+    batches, scale = make_batches(recipe, data)
+    run.fit(batches, resume)
+    if run.fabric.is_global_zero:
+        plot_losses(run.folder)
+        export(run, recipe, scale, store)
+    run.fabric.barrier()
+    return store / recipe.name
+
+
+def make_learner(recipe: ConditionalRecipe) -> Learner:
+    """The networks of a recipe in their learner. Raises RecipeError for one of no such variant."""
+    if not is_conditional(recipe.name):
+        raise RecipeError(f"recipe {recipe.name!r} is called like no variant of chapter 5")
+    networks = build(variant(recipe.name, recipe.size, norm=recipe.norm))
+    assert isinstance(networks, ConditionalNetworks)
+    if networks.config.conditioned == (recipe.speech is None):
+        raise RecipeError(f"recipe {recipe.name!r}: [speech] is for what hears, and for that only")
+    if networks.generator is None:
+        return PlainLearner(networks)
+    return ConditionalLearner(networks, recipe.contest)
+
+
+def make_batches(
+    recipe: ConditionalRecipe, data: Path
+) -> tuple[FaceBatches | HearingBatches, DescriptorScale | None]:
+    """What a recipe's batches are drawn from, and the scale of the descriptors in them."""
+    if recipe.speech is not None:
+        try:
+            need_extractor()
+        except MissingExtra as error:
+            raise RecipeError(f"recipe {recipe.name!r}: {error}") from error
+    sets = read_face_sets(data, recipe.faces)
+    faces = FaceBatches(sets, recipe.moving, recipe.degrading, recipe.class_power)
+    if recipe.speech is None:
+        return faces, None
+    spoken = read_descriptions(data, recipe.speech, recipe.hearing)
+    return HearingBatches(faces, spoken, recipe.hearing.deaf), spoken.scale()
+
+
+def export(run: Run, recipe: ConditionalRecipe, scale: DescriptorScale | None, store: Path) -> None:
+    """Write the averaged weights and what rebuilds the networks to the store."""
+    learner = make_learner(recipe)
+    learner.load_state_dict(run.averaged().state_dict())
+    config: dict[str, Any] = {
+        "about": recipe.about,
+        "licence": recipe.licence,
+        "context": recipe.context,
+        "recipe": asdict(recipe),
+    }
+    if scale is not None:
+        config["descriptors"] = {"mean": scale.mean.tolist(), "std": scale.std.tolist()}
+    save_affect(learner.networks, store / recipe.name, config, recipe.version)
