@@ -13,6 +13,7 @@ the session starts anew and its status is `reset`. Errors: those of `track`, `in
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from handlers.affect_request import (
 from handlers.affect_setup import load_estimator
 from handlers.base import Answer, Handler
 from handlers.checkpoint import CONFIG_FILE, Checkpoint, CheckpointError
+from handlers.identity import describe_model, name_model
 from handlers.networks.affect import VARIANTS
 from handlers.networks.discriminator import QUADRANTS
 from handlers.predictors.affect import AffectPredictor
@@ -34,12 +36,11 @@ from handlers.predictors.affect_run import AffectResult, AffectRow
 from handlers.predictors.affect_state import SCHEMA, AffectState
 from handlers.predictors.tracking_results import TrackedFace
 from handlers.processing.audio_descriptors import MissingExtra
-from handlers.state import StateError, dump_state, load_state
+from handlers.state import dump_state, load_state, resume
 from handlers.track import load_parts as load_tracker
 from handlers.wire import Request
 
 NAME, DEFAULT = "affect", "avi-gas"
-TOLD = ("licence", "figures")
 OK, RESET = "ok", "reset"
 
 
@@ -96,18 +97,16 @@ class AffectHandler(Handler[ReadRow]):
 
     def describe(self) -> dict[str, Any]:
         """Name, version and weights hash of the default variant, its licence and figures."""
-        default = self.parts.default
-        checkpoint = self.parts.checkpoints[default]
-        told = {key: checkpoint.config[key] for key in TOLD if key in checkpoint.config}
-        variants = sorted(self.parts.checkpoints)
-        return {**self._model(default), "weights": checkpoint.name, "variants": variants, **told}
+        checkpoints = self.parts.checkpoints
+        variants = sorted(checkpoints)
+        return describe_model(NAME, checkpoints[self.parts.default], variants=variants)
 
     def decode(self, request: Request) -> ReadRow:
         """Check options, times and sound, read the state, decode frames; raises InputError."""
         parts, inputs = self.parts, request.inputs
         variants = sorted(parts.checkpoints)
         options = AffectRowOptions.parse(request.options, variants, parts.default, parts.missing)
-        state, reset = self._read_state(request.state, options.variant)
+        state, reset = resume(partial(self._read_state, options.variant), request.state)
         frames = read_frames(inputs.get("frames"), options.max_pixels)
         after_s = float("-inf") if state is None else state.time_s
         times_s = read_times(inputs.get("times_s"), len(frames.images), after_s)
@@ -123,19 +122,9 @@ class AffectHandler(Handler[ReadRow]):
             for item, result in zip(items, results, strict=True)
         ]
 
-    def _read_state(
-        self, blob: bytes | None, variant: str
-    ) -> tuple[AffectState | None, str | None]:
-        """The state, or None and why it cannot be gone on from."""
-        if blob is None:
-            return None, None
-        try:
-            written = load_state(blob, *self.parts.written_by(variant), SCHEMA)
-            return AffectState.from_tensors(*written), None
-        except StateError as error:
-            return None, f"the session starts anew: {error}"
-        except (KeyError, ValueError) as error:
-            return None, f"the session starts anew: its state is damaged ({error!r:.80})"
+    def _read_state(self, variant: str, blob: bytes) -> AffectState:
+        written = load_state(blob, *self.parts.written_by(variant), SCHEMA)
+        return AffectState.from_tensors(*written)
 
     def _dump(self, variant: str, state: AffectState) -> bytes:
         return dump_state(state.to_tensors(), *self.parts.written_by(variant), SCHEMA, state.step)
@@ -143,17 +132,13 @@ class AffectHandler(Handler[ReadRow]):
     def _outputs(self, item: ReadRow, result: AffectResult) -> dict[str, Any]:
         reset = [] if item.reset is None else [item.reset]
         return {
-            "model": self._model(item.row.variant),
+            "model": name_model(NAME, self.parts.checkpoints[item.row.variant]),
             "variant": item.row.variant,
             "status": RESET if reset else OK,
             "notes": [*reset, *item.frames.notes],
             "timings_ms": {"decode": item.frames.decode_ms, **result.timings_ms},
             "frames": [_frame(frame) for frame in result.frames],
         }
-
-    def _model(self, variant: str) -> dict[str, str]:
-        checkpoint = self.parts.checkpoints[variant]
-        return {"name": NAME, "version": checkpoint.version, "sha256": checkpoint.sha256}
 
 
 def load_parts(model_store: Path, device: str) -> AffectParts:

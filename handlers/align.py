@@ -15,17 +15,19 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.align_options import MOST_FACES, AlignOptions, refuse
+from handlers.align_options import MOST_FACES, AlignOptions
 from handlers.base import Answer, Handler, InputError
 from handlers.checkpoint import Checkpoint, load_checkpoint
+from handlers.identity import describe_model, name_model
 from handlers.predictors.alignment import CLEAN, LOOKS_AT_DETECTED, Alignment
 from handlers.predictors.detection import Detection
 from handlers.processing.box_checks import box_fault
 from handlers.processing.drawing import DrawnFace, draw_faces
-from handlers.processing.image import DecodedImage, ImageError, decode_image, encode_png
+from handlers.processing.image import DecodedImage, encode_png
 from handlers.processing.pose import HeadPose, PoseEstimator
 from handlers.processing.quality import landmark_quality
 from handlers.processing.similarity import DegenerateShape, Similarity
+from handlers.row_checks import read_picture
 from handlers.store import load_aligner, load_detector
 from handlers.wire import Request
 
@@ -34,7 +36,6 @@ Floats = NDArray[np.float32]
 Key = TypeVar("Key", int, tuple[str, bool])
 
 INVALID_BOX = "invalid-box"
-TOLD = ("licence", "figures")
 NAME, ALIGNER, FACE_SHAPE = "align", "dfa", "face_shape"
 
 
@@ -97,23 +98,14 @@ class AlignHandler(Handler[AlignRow]):
 
     def describe(self) -> dict[str, Any]:
         """Name, version and weights hash of what answers, with its licence and figures."""
-        config = self.parts.checkpoint.config
-        told: dict[str, Any] = {key: config[key] for key in TOLD if key in config}
-        return {**self._model(), "weights": self.parts.checkpoint.name, **told}
+        return describe_model(NAME, self.parts.checkpoint)
 
     def decode(self, request: Request) -> AlignRow:
         """Check options and boxes and decode the picture; raises InputError."""
         options = AlignOptions.parse(request.options)
-        data = request.inputs.get("image")
-        if not isinstance(data, bytes):
-            refuse(f"inputs.image is a {type(data).__name__}; the bytes of a picture are needed")
-        start = time.perf_counter()
-        try:
-            image = decode_image(data, options.max_pixels)
-        except ImageError as error:
-            raise InputError(error.type, error.detail) from error
+        image, decode_ms = read_picture(request.inputs.get("image"), options.max_pixels)
         boxes = _check_boxes(options.boxes, image.pixels)
-        return AlignRow(image, options, boxes, _since(start))
+        return AlignRow(image, options, boxes, decode_ms)
 
     def compute(self, items: Sequence[AlignRow]) -> list[Answer]:
         """Detect and align the faces of all rows in shared batches.
@@ -169,7 +161,7 @@ class AlignHandler(Handler[AlignRow]):
         notes = [f"left out, without the shape of a face: {left_out}"] if left_out else []
         read = {"format": image.format, "rotated": image.rotated, "frames": image.frames}
         outputs: dict[str, Any] = {
-            "model": self._model(),
+            "model": name_model(NAME, self.parts.checkpoint),
             "image": {"width": width, "height": height, **read},
             "notes": [*image.notes, *notes],
             "faces": [self._face(row, *face) for face in seen],
@@ -209,10 +201,6 @@ class AlignHandler(Handler[AlignRow]):
             looked_at = face.crop if face.denoised_crop is None else face.denoised_crop
             outputs["denoised_face"] = encode_png(looked_at)
         return outputs
-
-    def _model(self) -> dict[str, str]:
-        checkpoint = self.parts.checkpoint
-        return {"name": NAME, "version": checkpoint.version, "sha256": checkpoint.sha256}
 
 
 def load_parts(model_store: Path, device: str) -> AlignParts:

@@ -1,14 +1,13 @@
 """What a caller may ask of the `align` model, checked."""
 
-from dataclasses import dataclass, fields
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from typing import Any
 
-from handlers.base import INVALID_REQUEST, InputError
+from handlers.row_checks import check_names, check_pixels, check_whole, refuse
 
 INCLUDES = ("aligned", "denoised", "overlay")
 DENOISE = ("auto", "off")
 MOST_FACES = 64
-SMALLEST_FACE_PX = 12
 
 
 @dataclass(frozen=True)
@@ -30,26 +29,15 @@ class AlignOptions:
     @classmethod
     def parse(cls, options: dict[str, Any]) -> "AlignOptions":
         """Check what came with a row; raises InputError."""
-        if unknown := sorted(options.keys() - {field.name for field in fields(cls)}):
-            refuse(f"options {', '.join(unknown)} are unknown")
+        check_names(options, cls)
         include = options.get("include") or []
         if not isinstance(include, list):
             refuse(f"include is a {type(include).__name__}; a list is needed")
         given = cls(**{**options, "include": tuple(include)})
-        _check_whole("max_faces", given.max_faces, 1, MOST_FACES)
-        _check_whole("min_face_px", given.min_face_px, SMALLEST_FACE_PX, 2**31)
-        _check_whole("max_pixels", given.max_pixels, 1, 2**40)
+        check_whole("max_faces", given.max_faces, 1, MOST_FACES)
+        check_pixels(given.min_face_px, given.max_pixels)
         if given.denoise not in DENOISE:
             refuse(f"denoise is {given.denoise!r}; known are {', '.join(DENOISE)}")
         if unknown := [name for name in given.include if name not in INCLUDES]:
             refuse(f"include holds {unknown[0]!r}; known are {', '.join(INCLUDES)}")
         return given
-
-
-def _check_whole(name: str, value: object, least: int, most: int) -> None:
-    if type(value) is not int or not least <= value <= most:
-        refuse(f"{name} is {value!r:.40}; a whole number from {least} to {most} is needed")
-
-
-def refuse(detail: str) -> NoReturn:
-    raise InputError(INVALID_REQUEST, detail)

@@ -5,12 +5,15 @@ on from a state that is not its own.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
+
+State = TypeVar("State")
 
 METADATA_KEYS = frozenset({"model", "sha256", "schema", "step"})
 
@@ -50,6 +53,18 @@ def load_state(blob: bytes, model: str, sha256: str, schema: int) -> tuple[dict[
         return load_safetensors(blob), int(metadata["step"])
     except (SafetensorError, ValueError) as error:
         raise StateError(f"state is damaged: {error}") from error
+
+
+def resume(read: Callable[[bytes], State], blob: bytes | None) -> tuple[State | None, str | None]:
+    """The state that `read` makes of bytes, or None and why the session starts anew."""
+    if blob is None:
+        return None, None
+    try:
+        return read(blob), None
+    except StateError as error:
+        return None, f"the session starts anew: {error}"
+    except (KeyError, ValueError) as error:
+        return None, f"the session starts anew: its state is damaged ({error!r:.80})"
 
 
 def _describe(model: str, schema: str, sha256: str) -> str:

@@ -8,25 +8,26 @@ Errors: `not-an-image`, `invalid-image`, `truncated-image`, `too-many-pixels`, `
 """
 
 import math
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.base import INVALID_REQUEST, Answer, Handler, InputError
+from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, load_checkpoint
+from handlers.identity import describe_model, name_model
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.smoothing import OneEuro
 from handlers.predictors.tracking import TrackingPredictor
 from handlers.predictors.tracking_options import TrackingOptions, Variant
 from handlers.predictors.tracking_results import FrameResult, TrackedFace
 from handlers.predictors.tracking_state import SCHEMA, SessionState
-from handlers.processing.image import DecodedImage, ImageError, decode_image
-from handlers.state import StateError, dump_state, load_state
+from handlers.processing.image import DecodedImage
+from handlers.row_checks import check_names, check_pixels, check_whole, read_picture, refuse
+from handlers.state import dump_state, load_state, resume
 from handlers.store import load_aligner, load_detector
 from handlers.tracking_setup import build_networks, read_settings, read_variants
 from handlers.wire import Request
@@ -34,9 +35,7 @@ from handlers.wire import Request
 Image = NDArray[np.uint8]
 
 NAME, TRACKER = "track", "dcrt"
-TOLD = ("licence", "figures")
 MOST_FACES = 8
-SMALLEST_FACE_PX = 12
 RESET = "reset"
 
 
@@ -68,17 +67,15 @@ class TrackRowOptions:
     @classmethod
     def parse(cls, options: dict[str, Any], variants: Sequence[str]) -> "TrackRowOptions":
         """Check what came with a row; raises InputError."""
-        if unknown := sorted(options.keys() - {field.name for field in fields(cls)}):
-            _refuse(f"options {', '.join(unknown)} are unknown")
+        check_names(options, cls)
         given = cls(**options)
-        _check_whole("max_faces", given.max_faces, 1, MOST_FACES)
-        _check_whole("min_face_px", given.min_face_px, SMALLEST_FACE_PX, 2**31)
-        _check_whole("max_pixels", given.max_pixels, 1, 2**40)
+        check_whole("max_faces", given.max_faces, 1, MOST_FACES)
+        check_pixels(given.min_face_px, given.max_pixels)
         for name in ("steady", "smoothing"):
             if type(value := getattr(given, name)) is not bool:
-                _refuse(f"{name} is {value!r:.40}; true or false is needed")
+                refuse(f"{name} is {value!r:.40}; true or false is needed")
         if given.variant not in variants:
-            _refuse(f"variant is {given.variant!r:.40}; known are {', '.join(variants)}")
+            refuse(f"variant is {given.variant!r:.40}; known are {', '.join(variants)}")
         return given
 
 
@@ -108,27 +105,15 @@ class TrackHandler(Handler[TrackRow]):
 
     def describe(self) -> dict[str, Any]:
         """Name, version and weights hash of what answers, with its licence and figures."""
-        checkpoint = self.parts.checkpoint
-        told: dict[str, Any] = {
-            key: checkpoint.config[key] for key in TOLD if key in checkpoint.config
-        }
         variants = sorted(self.parts.variants)
-        return {**self._model(), "weights": checkpoint.name, "variants": variants, **told}
+        return describe_model(NAME, self.parts.checkpoint, variants=variants)
 
     def decode(self, request: Request) -> TrackRow:
         """Check options, read the state and decode the frame; raises InputError."""
         options = TrackRowOptions.parse(request.options, list(self.parts.variants))
         time_s = _read_time(request.inputs.get("time_s"), options.smoothing)
-        data = request.inputs.get("image")
-        if not isinstance(data, bytes):
-            _refuse(f"inputs.image is a {type(data).__name__}; the bytes of a picture are needed")
-        state, reset = self._read_state(request.state)
-        start = time.perf_counter()
-        try:
-            image = decode_image(data, options.max_pixels)
-        except ImageError as error:
-            raise InputError(error.type, error.detail) from error
-        decode_ms = (time.perf_counter() - start) * 1000
+        image, decode_ms = read_picture(request.inputs.get("image"), options.max_pixels)
+        state, reset = resume(self._read_state, request.state)
         return TrackRow(image, options, time_s, state, reset, decode_ms)
 
     def compute(self, items: Sequence[TrackRow]) -> list[Answer]:
@@ -153,19 +138,10 @@ class TrackHandler(Handler[TrackRow]):
             smoothing=OneEuro() if options.smoothing else None,
         )
 
-    def _read_state(self, blob: bytes | None) -> tuple[SessionState | None, str | None]:
-        """The state, or None and why it cannot be gone on from."""
-        if blob is None:
-            return None, None
+    def _read_state(self, blob: bytes) -> SessionState:
         checkpoint = self.parts.checkpoint
-        try:
-            return SessionState.from_tensors(
-                *load_state(blob, checkpoint.name, checkpoint.sha256, SCHEMA)
-            ), None
-        except StateError as error:
-            return None, f"the session starts anew: {error}"
-        except (KeyError, ValueError) as error:
-            return None, f"the session starts anew: its state is damaged ({error!r:.80})"
+        written = load_state(blob, checkpoint.name, checkpoint.sha256, SCHEMA)
+        return SessionState.from_tensors(*written)
 
     def _dump(self, state: SessionState) -> bytes:
         checkpoint = self.parts.checkpoint
@@ -175,7 +151,7 @@ class TrackHandler(Handler[TrackRow]):
     def _outputs(self, row: TrackRow, result: FrameResult) -> dict[str, Any]:
         reset = [] if row.reset is None else [row.reset]
         return {
-            "model": self._model(),
+            "model": name_model(NAME, self.parts.checkpoint),
             "image": {"width": row.image.pixels.shape[1], "height": row.image.pixels.shape[0]},
             "variant": row.options.variant,
             "steady": row.options.steady,
@@ -186,10 +162,6 @@ class TrackHandler(Handler[TrackRow]):
             "notes": [*reset, *row.image.notes],
             "timings_ms": {"decode": row.decode_ms, **result.timings_ms},
         }
-
-    def _model(self) -> dict[str, str]:
-        checkpoint = self.parts.checkpoint
-        return {"name": NAME, "version": checkpoint.version, "sha256": checkpoint.sha256}
 
 
 def load_parts(model_store: Path, device: str) -> TrackParts:
@@ -224,14 +196,5 @@ def _read_time(value: object, needed: bool) -> float | None:
     if value is None and not needed:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        _refuse(f"time_s is {value!r:.40}; a number of seconds is needed")
+        refuse(f"time_s is {value!r:.40}; a number of seconds is needed")
     return float(value)
-
-
-def _check_whole(name: str, value: object, least: int, most: int) -> None:
-    if type(value) is not int or not least <= value <= most:
-        _refuse(f"{name} is {value!r:.40}; a whole number from {least} to {most} is needed")
-
-
-def _refuse(detail: str) -> NoReturn:
-    raise InputError(INVALID_REQUEST, detail)
