@@ -153,7 +153,7 @@ def test_the_recipes_for_recordings_that_come_along_can_be_read() -> None:
     read = [read_affect_recipe(path) for path in sorted(folder.glob("sewa-*.toml"))]
     names = [f"sewa-{one.name}" for one in read]
     assert names == [path.stem for path in sorted(folder.glob("sewa-*.toml"))]
-    assert len(read) == 6
+    assert len(read) == 8
 
 
 @pytest.mark.slow
