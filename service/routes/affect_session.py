@@ -54,9 +54,10 @@ async def affect_chunk(
 ) -> Response:
     """Send a frame as the multipart field `frame` (or as the body itself) and what was heard since
     the last chunk as the field `sound`: 16-bit little-endian mono PCM at 22 050 Hz, 10 s at most.
-    Sound alone is heard and answered without an estimate, unless `time_s` asks for one. A session
-    begins with its first chunk and is forgotten some minutes after its last. With `step`, a request
-    can be repeated safely.
+    Sound alone is heard and answered without an estimate, unless `time_s` asks for one. Who sends a
+    frame up to 1.5 s later, with the sound until then, says so by `delay_s`: the estimate is better
+    for it. A session begins with its first chunk and is forgotten some minutes after its last. With
+    `step`, a request can be repeated safely.
 
     Live video goes through a WebSocket at the same address. A binary message is a kind byte, then
     the time in seconds as little-endian float64, then `F`: an encoded picture, or nothing while the
@@ -66,10 +67,11 @@ async def affect_chunk(
     (`?drop=false` turns that off) and `error` where it could not be used. `S` is answered only
     where it could not be used, `{"type": "error", "of": "sound", ...}`: it may be 2 s behind the
     newest frame or 2 s ahead of the stream. Times of frames increase; what is heard up to 1.5 s
-    after a frame improves its estimate, and an estimate once given is never revised.
-    `{"type": "reset"}` starts anew, with new times. Options are those here, in the address or in a
-    message `{"type": "options", ...}` before the first frame. Web pages send their key as the
-    subprotocol `bearer.KEY` beside `countenance`.
+    after a frame improves its estimate, and an estimate once given is never revised. With
+    `?delay_s=1` a frame is estimated when frames or sound of 1 s later have come, or at the end of
+    what is read: so do not wait for its reply. `{"type": "reset"}` starts anew, with new times.
+    Options are those here, in the address or in a message `{"type": "options", ...}` before the
+    first frame. Web pages send their key as the subprotocol `bearer.KEY` beside `countenance`.
     """
     model = AffectModel(services.inference, services.settings)
     await model.check_loaded()
@@ -94,14 +96,14 @@ async def _read_chunk(request: Request, query: AffectChunkQuery, model: AffectMo
         await check_declared(frame)
     time_s = query.time_s
     if time_s is None and frame is not None:
-        time_s = time.time()
+        time_s = time.time() - query.delay_s
     if time_s is not None:
         check_time(time_s)
     sound = None
     if pcm is not None:
         start_s = query.sound_time_s
         if start_s is None:
-            ends_s = time.time() if time_s is None else time_s
+            ends_s = time.time() if time_s is None else time_s + query.delay_s
             start_s = max(0.0, ends_s - len(pcm) / SAMPLE_BYTES / RATE_HZ)
         sound = read_sound(start_s, pcm)
     data = None if frame is None else frame.data

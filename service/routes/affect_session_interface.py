@@ -10,7 +10,7 @@ from service.routes.bodies import BINARY, PICTURE_TYPES, file_body
 from service.routes.responses import PICTURE, problem_responses
 from service.routes.session_interface import STEP, StepNumber, end_responses
 from service.schemas import Finite
-from service.streams.affect_model import AffectOptions
+from service.streams.affect_model import AffectOptions, Delay
 from service.streams.affect_replies import AffectReply, HeardReply
 
 PATH = "/affect/camera-1"
@@ -21,17 +21,22 @@ class AffectChunkQuery(AffectOptions):
     """How to estimate, when it was, and which step it is."""
 
     step: StepNumber = None
+    delay_s: Delay = Field(
+        default=0.0,
+        description="How much later than its time the frame is sent, in seconds, with the sound "
+        "that was heard until then.",
+    )
     time_s: Finite | None = Field(
         default=None,
         ge=0,
-        description="Time of the frame in seconds, later than that of the last one; that of its "
-        "arrival if not given. Without a frame, the moment to estimate from the sound.",
+        description="Time of the frame in seconds, later than that of the last one; if not given, "
+        "`delay_s` before its arrival. Without a frame, the moment to estimate from the sound.",
     )
     sound_time_s: Finite | None = Field(
         default=None,
         ge=0,
         description="Time of the sound's first sample in seconds; if not given, the sound ends "
-        "with the frame.",
+        "`delay_s` after the frame.",
     )
 
 

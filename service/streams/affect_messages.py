@@ -62,6 +62,7 @@ class StreamClock:
     """
 
     def __init__(self) -> None:
+        self.come_s = -math.inf  # how far the stream has come, by frames or sound
         self._frame_s: float | None = None  # time of the newest frame
         self._mark: tuple[float, float] | None = None  # a time of the stream, when that arrived
 
@@ -78,6 +79,7 @@ class StreamClock:
         """Let the newest frame be this one, which arrived at a time of the process."""
         self._frame_s = time_s
         self._mark = time_s, arrived_s
+        self.come_s = max(self.come_s, time_s)
 
     def check_sound(self, sound: Sound, arrived_s: float) -> None:
         """Raise ServiceError for sound that is too late or too early to be heard."""
@@ -99,7 +101,8 @@ class StreamClock:
                 )
 
     def note_sound(self, sound: Sound, arrived_s: float) -> None:
-        """Let the stream have come as far as this sound, where no frame tells."""
+        """Let it be as late as this sound says, where no frame tells."""
         end_s = sound.end / RATE_HZ
+        self.come_s = max(self.come_s, end_s)
         if self._frame_s is None and (self._mark is None or end_s >= self._mark[0]):
             self._mark = end_s, arrived_s

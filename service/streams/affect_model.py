@@ -1,7 +1,7 @@
 """A run of moments with its sound and a state into the model's answer, live or from a clip."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,9 +15,11 @@ from service.streams.sounds import Sound
 from service.streams.subject import Step
 
 MODEL = "affect"
+MOST_DELAY_S = 1.5  # half of what is heard around a moment
 LOST = "lost"
 VOICE = "voice"
 
+Delay = Annotated[float, Field(ge=0, le=MOST_DELAY_S, allow_inf_nan=False)]
 Frame = bytes | Mapping[str, Any] | None
 
 
@@ -39,6 +41,11 @@ class AffectOptions(BaseModel):
 class AffectSocketOptions(AffectOptions):
     """The options of a socket, in its address or in a text message before the first frame."""
 
+    delay_s: Delay = Field(
+        default=0.0,
+        description="How much later a frame is estimated, in seconds of the stream, with the sound "
+        "that was heard until then. Replies wait for it: they are not to be waited for.",
+    )
     drop: bool = Field(
         default=True,
         description="Whether a newer frame replaces one that still waits; false for files.",

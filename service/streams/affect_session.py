@@ -1,5 +1,6 @@
 """A socket's talk with `affect`: frames have their replies, sound waits for the next step."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,7 @@ from service.streams.sounds import Hearing, Sound, SoundQueue, to_samples
 from service.streams.subject import Place, Step
 
 AHEAD_S = 1.55  # how far beyond its own time a moment hears: half a window, and a little
+ROUNDING_S = 1e-3
 FEED_S = 2 * TOLERANCE_S  # sound that waits for longer is heard without a frame
 
 
@@ -60,6 +62,12 @@ class AffectSubject:
     def drop(self) -> bool:
         """Whether a newer frame replaces one that still waits."""
         return self.options.drop
+
+    @property
+    def due_s(self) -> float:
+        """Frames wait until frames or sound of `delay_s` later have come."""
+        delay_s = self.options.delay_s
+        return self._clock.come_s + ROUNDING_S - delay_s if delay_s else math.inf
 
     def set_options(self, asked: Mapping[str, Any]) -> None:
         """Change the options that are named; raises ServiceError."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from contextlib import suppress
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from service.errors import Problem, ServiceError
 from service.schemas import Body
 from service.settings import Settings
+from service.streams.held import Held
 from service.streams.mailbox import Arrival, Kind, Mailbox
 from service.streams.messages import Options, read_text
 from service.streams.pace import Pace
@@ -40,6 +42,7 @@ class LiveStream:
         self._stepper = stepper
         self._subject = stepper.subject
         self._settings = settings
+        self._held = Held()
         self._mailbox = Mailbox(self._subject.drop)
         self._frames = Pace(settings.max_frames_per_s)
         self._reads = Pace(settings.max_frames_per_s * READS_PER_FRAME)
@@ -96,6 +99,7 @@ class LiveStream:
                     await self._reads.wait()
                 return None
         except TimeoutError:
+            await self._pass_on(math.inf)
             return Problem.STOPPING if self._stopping else Problem.IDLE
         finally:
             self._reading = False
@@ -113,14 +117,22 @@ class LiveStream:
             return
         data = message.get("bytes") or b""
         arrival = self._subject.read(data, time.perf_counter(), time.time())
-        if arrival is None:
-            return
+        if arrival is not None:
+            self._number(arrival)
+            self._held.put(arrival)
+        await self._pass_on(self._subject.due_s)
+
+    def _number(self, arrival: Arrival) -> None:
         if arrival.kind is Kind.FRAME:
             arrival.sequence = self._received
             self._received += 1
         if arrival.error is None:
             arrival.reset, self._reset_asked = self._reset_asked, False
-        await self._mailbox.put(arrival)
+
+    async def _pass_on(self, due_s: float) -> None:
+        """Let what is due be answered."""
+        if due := self._held.take(due_s):
+            await self._mailbox.put(*due)
 
     async def _obey(self, text: str) -> None:
         """Do what a text message asks for; only a mistake is answered."""
@@ -129,6 +141,7 @@ class LiveStream:
             if isinstance(asked, Options):
                 self._set_options(asked)
             else:
+                await self._pass_on(math.inf)
                 self._reset_asked = True
                 self._subject.restart()
         except ServiceError as error:

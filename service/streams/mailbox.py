@@ -48,7 +48,8 @@ class Arrival:
 
 
 class Mailbox:
-    """Arrivals in order. With `drop` at most one frame waits: a newer one takes its place.
+    """Arrivals in order. With `drop` only the latest frames wait, mostly one: newer ones take their
+    place.
 
     Without, two wait and whoever puts a third waits too, which stops the reading of the socket and
     so, in the end, the client.
@@ -57,17 +58,17 @@ class Mailbox:
     def __init__(self, drop: bool) -> None:
         self.drop = drop
         self._arrivals: deque[Arrival] = deque()
-        self._newest: Arrival | None = None
+        self._newest: list[Arrival] = []  # frames put last that still wait
         self._ended = False
         self._changed = asyncio.Condition()
 
-    async def put(self, arrival: Arrival) -> None:
-        """Add one arrival, once there is room."""
+    async def put(self, *arrivals: Arrival) -> None:
+        """Add what came due together, once there is room."""
         async with self._changed:
             await self._changed.wait_for(self._has_room)
-            if self.drop and arrival.is_frame:
-                self._replace_by(arrival)
-            self._arrivals.append(arrival)
+            if self.drop and (frames := [one for one in arrivals if one.is_frame]):
+                self._replace_by(frames)
+            self._arrivals.extend(arrivals)
             self._changed.notify_all()
 
     async def first(self) -> Arrival | None:
@@ -81,8 +82,7 @@ class Mailbox:
         async with self._changed:
             self._changed.notify_all()
             arrival = self._arrivals.popleft()
-            if arrival is self._newest:
-                self._newest = None
+            self._newest = [frame for frame in self._newest if frame is not arrival]
             return arrival
 
     async def end(self) -> None:
@@ -94,8 +94,8 @@ class Mailbox:
     def _has_room(self) -> bool:
         return len(self._arrivals) < (MOST_WAITING if self.drop else MOST_FRAMES)
 
-    def _replace_by(self, newer: Arrival) -> None:
-        if self._newest is not None:
-            newer.reset = newer.reset or self._newest.reset
-            self._newest.drop()
+    def _replace_by(self, newer: list[Arrival]) -> None:
+        for frame in self._newest:
+            newer[0].reset = newer[0].reset or frame.reset
+            frame.drop()
         self._newest = newer

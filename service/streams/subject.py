@@ -45,6 +45,10 @@ class Subject(Protocol[Said]):
     def drop(self) -> bool:
         """Whether a newer frame replaces one that still waits."""
 
+    @property
+    def due_s(self) -> float:
+        """Up to which time of theirs frames may be answered by now."""
+
     def set_options(self, asked: Mapping[str, Any]) -> None:
         """Change the options that are named; raises ServiceError."""
 

@@ -1,5 +1,6 @@
 """A socket's talk with `track`: every binary message is a frame, every frame has its reply."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,11 @@ class TrackSubject:
     def drop(self) -> bool:
         """Whether a newer frame replaces one that still waits."""
         return self.options.drop
+
+    @property
+    def due_s(self) -> float:
+        """Nothing is waited for."""
+        return math.inf
 
     def set_options(self, asked: Mapping[str, Any]) -> None:
         """Change the options that are named; raises ServiceError."""
