@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress, TimeElapsedColumn
 
 from handlers.evaluation.conditions import CLEAN, SWEEP
 from handlers.evaluation.export import write_faces_csv, write_json, write_summary_csv
 from handlers.evaluation.figures import write_figures
 from handlers.evaluation.loading import stored_aligner, stored_detector, stored_models
+from handlers.evaluation.progress import progress_bar
 from handlers.evaluation.published import alignment_tables
 from handlers.evaluation.record import record_figures
 from handlers.evaluation.report import AlignReport, compare, score
@@ -114,9 +114,7 @@ def measure(
 ) -> dict[Case, Errors]:
     """Run the predictors, with a progress bar on standard error."""
     conditions = (CLEAN, *SWEEP) if options.sweep else (CLEAN,)
-    columns = (*Progress.get_default_columns(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("Aligning", total=len(samples) * len(conditions))
+    with progress_bar("Aligning", len(samples) * len(conditions)) as done:
         return run(
             samples,
             models,
@@ -125,7 +123,7 @@ def measure(
             min_face_px=options.min_face_px,
             batch=options.batch,
             seed=options.seed,
-            done=lambda count: progress.advance(task, count),
+            done=done,
         )
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress, TimeElapsedColumn
 
 from handlers.evaluation.loading import stored_detector
+from handlers.evaluation.progress import progress_bar
 from handlers.evaluation.running import Detector
 from handlers.evaluation.track_clips import FULL_FACES, ClipResult, run_clip
 from handlers.evaluation.track_figures import plot_errors, plot_success, write_sheet, write_video
@@ -115,10 +115,8 @@ def find_videos(options: TrackOptions) -> Sequence[TrackedVideo]:
 
 def measure(videos: Sequence[TrackedVideo], rows: Sequence[Stepper]) -> Traces:
     """Run the trackers, with a progress bar on standard error."""
-    columns = (*Progress.get_default_columns(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("Tracking", total=sum(video.frames for video in videos))
-        return run(videos, rows, done=lambda count: progress.advance(task, count))
+    with progress_bar("Tracking", sum(video.frames for video in videos)) as done:
+        return run(videos, rows, done)
 
 
 def publish(

@@ -5,14 +5,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from handlers.evaluation.running import Detector, overlap
-from handlers.evaluation.track_figures import draw_faces, open_writer
+from handlers.evaluation.track_figures import Shown, draw_faces, open_writer
 from handlers.evaluation.track_running import Stepper
 from handlers.training.datasets.video import read_clip
 
@@ -51,17 +51,6 @@ class ClipResult:
     ms: float
 
 
-class Box(Protocol):
-    """A reported face."""
-
-    @property
-    def track_id(self) -> int: ...
-    @property
-    def box(self) -> Floats: ...
-    @property
-    def landmarks(self) -> Floats | None: ...
-
-
 def run_clip(
     path: Path,
     row: Stepper,
@@ -79,7 +68,7 @@ def run_clip(
     writer, state = None, None
     statuses: list[str] = []
     ms: list[float] = []
-    seen: list[Sequence[Box]] = []
+    seen: list[Sequence[Shown]] = []
     tracklets = Tracklets()
     for frame in read_clip(path):
         start = time.perf_counter()
@@ -104,7 +93,7 @@ def summarise(
     clip: str,
     fps: float,
     statuses: Sequence[str],
-    seen: Sequence[Sequence[Box]],
+    seen: Sequence[Sequence[Shown]],
     switches: int | None,
     ms: Sequence[float],
 ) -> ClipResult:
@@ -132,7 +121,7 @@ class Tracklets:
         self.switches = 0
         self._open: list[dict[str, Any]] = []
 
-    def add(self, boxes: Sequence[Floats], faces: Sequence[Box]) -> None:
+    def add(self, boxes: Sequence[Floats], faces: Sequence[Shown]) -> None:
         """One frame: the detector's landmark boxes and the tracker's faces."""
         for tracklet in self._open:
             tracklet["age"] += 1
@@ -149,7 +138,7 @@ class Tracklets:
             self._name(tracklet, faces)
         self._open += free
 
-    def _name(self, tracklet: dict[str, Any], faces: Sequence[Box]) -> None:
+    def _name(self, tracklet: dict[str, Any], faces: Sequence[Shown]) -> None:
         followed = [face for face in faces if face.landmarks is not None]
         shared = [overlap(tracklet["box"], face.box) for face in followed]
         if not shared or max(shared) < SAME:
@@ -169,7 +158,7 @@ def longest_run(values: Sequence[str], wanted: str) -> int:
     return longest
 
 
-def _status(faces: Sequence[Box]) -> str:
+def _status(faces: Sequence[Shown]) -> str:
     if not faces:
         return "searching"
     return "followed" if any(face.landmarks is not None for face in faces) else "lost"
