@@ -23,7 +23,8 @@ DESCRIPTORS = 50
 class AffectConfig:
     """What an affect model is made of; `asdict` of it is what a checkpoint keeps.
 
-    `modalities` are "face", "voice" or both; two are joined by `fusion`, "concatenate" or "gate".
+    `modalities` are "face", "voice" or both; two are joined by `fusion`, "concatenate" or "gate",
+    the gate's planes being `wider` times those of one modality.
     `recurrent` is the LSTM, `states` the number of past states that attention sees (0: none).
     `generator` False leaves G out, `estimator` is "combiner" (chapters 6, 7) or "discriminator"
     (chapter 5), the latter with `conditioned` given Z and sound descriptors. `size` is "thesis",
@@ -32,6 +33,7 @@ class AffectConfig:
 
     modalities: tuple[str, ...] = (FACE,)
     fusion: str | None = None
+    wider: int = 1
     recurrent: bool = False
     states: int = 0
     generator: bool = True
@@ -66,7 +68,7 @@ VARIANTS: dict[str, AffectConfig] = {
     "au-de": replace(_FRAME, modalities=(VOICE,)),
     "au-des": replace(_FACES, modalities=(VOICE,), states=8),
     "avi-cas": replace(_FACES, modalities=_BOTH, states=8, fusion="concatenate"),
-    "avi-gas": replace(_FACES, modalities=_BOTH, states=8, fusion="gate"),
+    "avi-gas": replace(_FACES, modalities=_BOTH, states=8, fusion="gate", wider=2),
 }
 
 
@@ -116,7 +118,7 @@ class AffectNetworks(nn.Module):
             {name: Branch(config.size, config.norm) for name in config.modalities}
         )
         self.planes = latent.SIZES[config.size].latent + len(QUADRANTS)
-        self.fusion = _fusion(config.fusion, self.planes, len(config.modalities))
+        self.fusion = _fusion(config, self.planes)
         planes = self.planes if self.fusion is None else self.fusion.planes
         size = combiner.SIZES[config.size]
         self.combiner = Combiner(size, planes, config.recurrent, config.states)
@@ -202,15 +204,14 @@ def build(config: AffectConfig) -> AffectNetworks | ConditionalNetworks:
     return AffectNetworks(config)
 
 
-def _fusion(name: str | None, planes: int, modalities: int) -> Concatenation | GatedUnit | None:
+def _fusion(config: AffectConfig, planes: int) -> Concatenation | GatedUnit | None:
+    name, modalities = config.fusion, len(config.modalities)
     if (name is None) != (modalities == 1):
         raise ValueError(f"fusion {name!r} does not fit {modalities} modalities")
     if name is None:
         return None
-    kinds: dict[str, type[Concatenation] | type[GatedUnit]] = {
-        "concatenate": Concatenation,
-        "gate": GatedUnit,
-    }
-    if name not in kinds:
-        raise ValueError(f"unknown fusion {name!r}: concatenate or gate")
-    return kinds[name](planes)
+    if name == "concatenate":
+        return Concatenation(planes)
+    if name == "gate":
+        return GatedUnit(planes, config.wider)
+    raise ValueError(f"unknown fusion {name!r}: concatenate or gate")

@@ -28,16 +28,19 @@ class Concatenation(nn.Module):
 class GatedUnit(nn.Module):
     """The gated multimodal unit; all its weights are 1 x 1 convolutions.
 
+    `wider` is how many times more planes come out than one modality has: with 2 the unit can keep
+    both modalities apart, as side by side, and weigh them still.
+
     Where one modality is missing the gate is forced to the other's side, whatever it was given in
     the missing one's place; where both are, the maps are zero.
     """
 
-    def __init__(self, planes: int) -> None:
+    def __init__(self, planes: int, wider: int = 1) -> None:
         super().__init__()
-        self.planes = planes
-        self.face = nn.Conv2d(planes, planes, 1)
-        self.voice = nn.Conv2d(planes, planes, 1)
-        self.gate = nn.Conv2d(2 * planes, planes, 1)
+        self.planes = wider * planes
+        self.face = nn.Conv2d(planes, self.planes, 1)
+        self.voice = nn.Conv2d(planes, self.planes, 1)
+        self.gate = nn.Conv2d(2 * planes, self.planes, 1)
 
     def forward(self, face: Tensor, voice: Tensor, has_face: Tensor, has_voice: Tensor) -> Fused:
         """ZQ of face and voice `(B, planes, 32, 32)`; which are there, `(B,)` bool each."""

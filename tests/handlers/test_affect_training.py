@@ -13,7 +13,8 @@ from torch.testing import assert_close
 
 from handlers.affect_setup import load_affect
 from handlers.networks.affect import AffectNetworks, build, variant
-from handlers.training.affect.gating import GateBank, GateBatches, gate_loss
+from handlers.networks.gate import GatedUnit
+from handlers.training.affect.gating import GateBank, GateBatches, GateLearner
 from handlers.training.affect.recipe import read_affect_recipe
 from handlers.training.affect.sequences import FeatureClip, follow
 from handlers.training.affect.stages import begin_memory, start, take_over
@@ -65,13 +66,33 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_gate_is_taught_to_lean_to_the_healthy_side(rng: np.random.Generator) -> None:
-    maps = [torch.full((5, 2, 1, 1), float(value)) for value in range(4)]
-    batch = GateBatches(GateBank(*maps))(rng, 9)
-    assert batch["face"].flatten(1)[:, 0].tolist() == [0.0] * 3 + [1.0] * 3 + [0.0] * 3
-    assert batch["voice"].flatten(1)[:, 0].tolist() == [2.0] * 6 + [3.0] * 3
-    middle, to_voice, to_face = batch["gate"][::3].tolist()
-    assert to_voice < middle < to_face
-    assert gate_loss(batch["gate"], batch["gate"]) < gate_loss(1 - batch["gate"], batch["gate"])
+    torch.manual_seed(0)
+    networks = start(variant("avi-gas", "tiny"), single_frame_parts())
+    good, worse = torch.rand(2, 20, networks.planes, 8, 8)
+    batches = GateBatches(GateBank(good, worse + 1, good.flip(0), worse + 2))
+    learner = GateLearner(networks)
+    optimizer = torch.optim.Adam([p for p in learner.parameters() if p.requires_grad], 0.05)
+    for _ in range(60):
+        loss = learner(batches(rng, 8), 0.0)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    there = torch.ones(20, dtype=torch.bool)
+    assert networks.fusion is not None
+    faces = networks.fusion(good, good.flip(0), there, there).gate
+    assert (networks.fusion(worse + 1, good.flip(0), there, there).gate < faces - 0.1).all()
+    assert (networks.fusion(good, worse + 2, there, there).gate > faces + 0.1).all()
+
+
+@pytest.mark.parametrize("wider", [1, 2])
+def test_a_gated_unit_begins_by_handing_both_maps_on(wider: int) -> None:
+    networks = start(variant("avi-gas", "tiny", wider=wider), single_frame_parts())
+    face, voice = 0.01 * torch.rand(2, 1, networks.planes, 32, 32)
+    assert isinstance(networks.fusion, GatedUnit)
+    for values in networks.fusion.gate.parameters():
+        torch.nn.init.zeros_(values)
+    halves = [face / 2, voice / 2] if wider == 2 else [(face + voice) / 2]
+    assert_close(networks.join(face, voice).planes, torch.cat(halves, dim=1), atol=1e-5, rtol=0)
 
 
 def single_frame_parts() -> dict[str, AffectNetworks]:

@@ -12,7 +12,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy
 
 from handlers.networks.affect import FACE, VOICE, AffectNetworks
 from handlers.networks.gate import GatedUnit
@@ -25,11 +24,12 @@ from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.faces import to_tensor as faces_to_tensor
 from handlers.training.loop import Batch, Losses
 
-# Where the mean gate should lie when the face, the voice, or neither is degraded.
-VOICE_SIDE, FACE_SIDE, MIDDLE = 0.05, 0.95, 0.5
+# Where the mean gate lies when nothing is degraded, and how far it should move away from a
+# modality that is, against the same face and voice undegraded.
+MIDDLE, FAR = 0.5, 0.3
 
-# The strongest of each, those that are hard to notice more often.
-FACE_HARMS = (("blur", 5.0), ("noise", 0.01), ("blur", 5.0), ("noise", 0.01), ("color", 0.2))
+# The strong ones of each kind, those that are hard to notice more often.
+FACE_HARMS = (("blur", 5.0), ("noise", 0.01), ("blur", 4.0), ("noise", 0.007), ("color", 0.2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,26 +104,21 @@ def _worse_voice(power: Floats, place: int, rng: np.random.Generator) -> Floats:
 
 
 class GateBatches:
-    """Draws `face`, `voice` and `gate`: a third each of neither, face, and voice degraded."""
+    """Draws the same `face` and `voice` good and bad: `bad_face`, `bad_voice`."""
 
     def __init__(self, bank: GateBank) -> None:
         self.bank = bank
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
-        bank, third = self.bank, size // 3
+        bank = self.bank
         face, voice = (
-            torch.from_numpy(rng.integers(len(maps), size=3 * third))
-            for maps in (bank.face, bank.voice)
+            torch.from_numpy(rng.integers(len(maps), size=size)) for maps in (bank.face, bank.voice)
         )
-        good, bad, rest = slice(third), slice(third, 2 * third), slice(2 * third, None)
         return {
-            "face": torch.cat(
-                [bank.face[face[good]], bank.bad_face[face[bad]], bank.face[face[rest]]]
-            ),
-            "voice": torch.cat(
-                [bank.voice[voice[good]], bank.voice[voice[bad]], bank.bad_voice[voice[rest]]]
-            ),
-            "gate": torch.tensor([MIDDLE, VOICE_SIDE, FACE_SIDE]).repeat_interleave(third),
+            "face": bank.face[face],
+            "bad_face": bank.bad_face[face],
+            "voice": bank.voice[voice],
+            "bad_voice": bank.bad_voice[voice],
         }
 
 
@@ -137,13 +132,24 @@ class GateLearner(nn.Module):
         cast(GatedUnit, networks.fusion).gate.requires_grad_(True)
 
     def forward(self, batch: Batch, progress: float) -> Losses:
-        """Maps `(B, planes, 32, 32)` of both modalities and where the gate should be `(B,)`."""
-        gate = self.networks.join(batch["face"].float(), batch["voice"].float()).gate
+        """Maps `(B, planes, 32, 32)` of both modalities, good and bad -> the losses."""
+        good, bad_face, bad_voice = (
+            self._gate(batch[face], batch[voice])
+            for face, voice in (("face", "voice"), ("bad_face", "voice"), ("face", "bad_voice"))
+        )
+        losses = {
+            "rest": (good - MIDDLE).square().mean(),
+            "face": short_of(good - bad_face),
+            "voice": short_of(bad_voice - good),
+        }
+        return {"loss": 2 * losses["rest"] + losses["face"] + losses["voice"], **losses}
+
+    def _gate(self, face: Tensor, voice: Tensor) -> Tensor:
+        gate = self.networks.join(face.float(), voice.float()).gate
         assert gate is not None
-        return {"loss": gate_loss(gate, batch["gate"])}
+        return gate
 
 
-def gate_loss(gate: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of mean gates `(B,)` against where they should be."""
-    with torch.autocast(gate.device.type, enabled=False):
-        return binary_cross_entropy(gate.float().clamp(1e-4, 1 - 1e-4), target)
+def short_of(moves: Tensor) -> Tensor:
+    """The mean square of what moves `(B,)` of the mean gate lack to `FAR`."""
+    return torch.relu(FAR - moves).square().mean()

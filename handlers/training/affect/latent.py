@@ -6,12 +6,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.functional import cross_entropy, l1_loss, softplus
+from torch.nn.functional import binary_cross_entropy, cross_entropy, l1_loss, softplus
 
 from handlers.networks.affect import AffectNetworks, Branch, with_quadrants
 from handlers.training.affect.losses import affect_loss, quadrant_loss
 from handlers.training.datasets.affect.circumplex import PLACES
 from handlers.training.loop import Batch, Losses
+
+FAR = 0.04  # mean difference to the clean input at which its health is 1 / e: five grey levels
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,16 @@ class Weighing:
     `words` is an auxiliary loss that the thesis does not have: the emotion words that the weak
     labels come from, told by a linear layer on C's features that is thrown away afterwards. They
     say more about one sample than correlations over a batch do.
+    `health` is another: how near an input is to the clean one, told from Z as a gate tells it, by
+    a 1 x 1 convolution whose sigmoid is averaged. Without it G cleans so well that Z hides some
+    degradations from the gate that is to lean away from them.
     `contest` is D's loss on true and made images: at 1 it drowned the quadrants in D's trunk.
     `judged` is the share of a batch on which G and D contend, `cycled` that on which G's output
     goes through G once more: both cost time, and neither needs every sample.
     """
 
     words: float = 0.5
+    health: float = 4.0
     quadrant: float = 0.5
     picture: float = 1.0
     contest: float = 0.05
@@ -44,6 +50,7 @@ class LatentLearner(nn.Module):
         self.networks, self.weighing = networks, weighing
         (self.modality,) = networks.config.modalities
         self.words = nn.Linear(networks.combiner.feature_width, len(PLACES))
+        self.health = nn.Conv2d(self.branch.generator.latent_channels, 1, 1)
 
     @property
     def branch(self) -> Branch:
@@ -61,11 +68,13 @@ class LatentLearner(nn.Module):
         losses = {
             "affect": affect_loss(estimate, batch["label"], batch["weight"]),
             "quadrant": quadrant_loss(judgement.quadrants, batch["quadrant"]),
+            "health": self._health(z, batch["seen"], batch["clean"]),
             "picture": l1_loss(cleaned.float(), batch["clean"]),
         }
         rows = max(int(len(z) * weighing.judged), 1)
         losses |= self._contest(batch["clean"][:rows], cleaned[:rows])
         total = losses["affect"] + weighing.quadrant * losses["quadrant"]
+        total = total + weighing.health * losses["health"]
         if "word" in batch:
             losses["words"] = cross_entropy(self.words(features).float(), batch["word"])
             total = total + weighing.words * losses["words"]
@@ -76,6 +85,18 @@ class LatentLearner(nn.Module):
             losses["cycle"] = self._cycle(batch["clean"], cleaned)
             total = total + weighing.cycle * losses["cycle"]
         return {"loss": total, **losses}
+
+    def _health(self, z: Tensor, seen: Tensor, clean: Tensor) -> Tensor:
+        """Cross-entropy of what Z tells of an input's health: 1 as it should be, 0 far from it.
+
+        Brightness or loudness as a whole does not count: nobody can tell what it should be.
+        """
+        change = (seen - clean).float()
+        change = (change - change.mean(dim=(1, 2, 3), keepdim=True)).abs()
+        healthy = torch.exp(-change.mean(dim=(1, 2, 3)) / FAR)
+        told = torch.sigmoid(self.health(z).float()).mean(dim=(1, 2, 3))
+        with torch.autocast(told.device.type, enabled=False):
+            return binary_cross_entropy(told.clamp(1e-4, 1 - 1e-4), healthy)
 
     def _contest(self, real: Tensor, made: Tensor) -> Losses:
         """D's loss on true and made images, and G's for being found out by a D that holds still."""

@@ -21,7 +21,7 @@ from handlers.training.loop import Batch, Run, Schedule
 # How a running mean begins: logits of how much is new (0.4) and how open the output is (0.95), and
 # what makes up for that and for the two hyperbolic tangents on the way.
 NEWS, OPEN, LOUDER = -0.4, 3.0, 1.2
-GATE_STEPS = 400
+GATE_STEPS = 500
 
 
 @dataclass(frozen=True)
@@ -61,18 +61,28 @@ def start(config: AffectConfig, parts: dict[str, AffectNetworks]) -> AffectNetwo
 def begin_alike(networks: AffectNetworks, first: AffectNetworks) -> None:
     """Let either fusion begin as about the mean of both maps in front of `first`'s C.
 
-    The gate passes planes through as they are, half of each; side by side, both halves meet the
-    same kernels, halved.
+    The gate passes planes through as they are: half of each in a unit as wide as one modality; the
+    face's to the first and the voice's to the second half of a wider one. Side by side, both halves
+    meet the same kernels, halved.
     """
-    if isinstance(networks.fusion, GatedUnit):
-        for conv in (networks.fusion.face, networks.fusion.voice):
-            nn.init.dirac_(conv.weight)
-            nn.init.zeros_(cast(Tensor, conv.bias))
-    if isinstance(networks.fusion, Concatenation):
+    fusion = networks.fusion
+    if isinstance(fusion, GatedUnit):
+        apart = fusion.planes // networks.planes - 1
+        for conv, offset in ((fusion.face, 0), (fusion.voice, apart * networks.planes)):
+            _pass_through(conv, offset)
+    if fusion is not None and fusion.planes > networks.planes:
         kernels = cast(nn.Conv2d, first.combiner.encoder[0]).weight
-        cast(nn.Conv2d, networks.combiner.encoder[0]).weight.copy_(
-            torch.cat([kernels, kernels], dim=1) / 2
-        )
+        halved = isinstance(fusion, Concatenation)
+        both = torch.cat([kernels, kernels], dim=1)
+        cast(nn.Conv2d, networks.combiner.encoder[0]).weight.copy_(both / 2 if halved else both)
+
+
+def _pass_through(conv: nn.Conv2d, offset: int) -> None:
+    """Let a 1 x 1 convolution hand its planes on as they are, from an output plane on."""
+    planes = torch.arange(conv.in_channels)
+    nn.init.zeros_(conv.weight)
+    nn.init.zeros_(cast(Tensor, conv.bias))
+    conv.weight[planes + offset, planes] = 1
 
 
 def take_over(network: nn.Module, given: nn.Module) -> None:
