@@ -3,53 +3,61 @@
 import csv
 import io
 import math
+from collections.abc import Iterable, Sequence
 
-from service.schemas import POINTS, AlignReply, Face
+from service.schemas import POINTS, AlignReply, Face, Point
 
-OPENFACE_COLUMNS = (
-    "face",
-    "confidence",
-    "pose_Rx",
-    "pose_Ry",
-    "pose_Rz",
+POSE_COLUMNS = ("pose_Rx", "pose_Ry", "pose_Rz")
+POINT_COLUMNS = (
     *(f"x_{index}" for index in range(POINTS)),
     *(f"y_{index}" for index in range(POINTS)),
 )
-OUR_COLUMNS = (
-    "box_x1",
-    "box_y1",
-    "box_x2",
-    "box_y2",
-    "quality",
-    "degradation",
-    "denoised",
-    "model",
-    "model_version",
-)
+BOX_COLUMNS = ("box_x1", "box_y1", "box_x2", "box_y2")
+OPENFACE_COLUMNS = ("face", "confidence", *POSE_COLUMNS, *POINT_COLUMNS)
+OUR_COLUMNS = (*BOX_COLUMNS, "quality", "degradation", "denoised", "model", "model_version")
 
 
 def faces_to_csv(reply: AlignReply) -> str:
-    """Return a header and one line a face, as OpenFace's FaceLandmarkImg writes them.
+    """Return a header and one line a face, as OpenFace's FaceLandmarkImg writes them."""
+    return write_rows([(*OPENFACE_COLUMNS, *OUR_COLUMNS), *face_rows(reply)])
+
+
+def face_rows(reply: AlignReply) -> list[tuple[object, ...]]:
+    """Return the values of OPENFACE_COLUMNS and OUR_COLUMNS, a row a face.
 
     Coordinates are in pixels, angles in radians; `confidence` is the detector's score, empty for a
     box that the client gave.
     """
+    return [
+        (*_openface_values(index, face), *_our_values(face, reply))
+        for index, face in enumerate(reply.faces)
+    ]
+
+
+def write_rows(rows: Iterable[Sequence[object]]) -> str:
+    """Return rows of a table as comma-separated values; None is left empty."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*OPENFACE_COLUMNS, *OUR_COLUMNS))
-    for index, face in enumerate(reply.faces):
-        writer.writerow((*_openface_values(index, face), *_our_values(face, reply)))
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
+def openface_angles(pitch_deg: float, yaw_deg: float, roll_deg: float) -> list[float]:
+    """Return the values of POSE_COLUMNS, in radians."""
+    return [round(math.radians(angle), 5) for angle in (pitch_deg, yaw_deg, roll_deg)]
+
+
+def openface_points(landmarks: Sequence[Point]) -> list[float]:
+    """Return the values of POINT_COLUMNS."""
+    return [*(x for x, _ in landmarks), *(y for _, y in landmarks)]
+
+
 def _openface_values(index: int, face: Face) -> tuple[object, ...]:
-    angles_deg = (face.pose.pitch_deg, face.pose.yaw_deg, face.pose.roll_deg)
+    pose = face.pose
     return (
         index,
-        "" if face.score is None else face.score,
-        *(round(math.radians(angle), 5) for angle in angles_deg),
-        *(x for x, _ in face.landmarks),
-        *(y for _, y in face.landmarks),
+        face.score,
+        *openface_angles(pose.pitch_deg, pose.yaw_deg, pose.roll_deg),
+        *openface_points(face.landmarks),
     )
 
 

@@ -1,6 +1,5 @@
 """The ways a clip's answer can be written: JSON, lines of JSON, a table, a timeline."""
 
-import csv
 import io
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -22,6 +21,7 @@ from service.clips.run import Look
 from service.clips.timeline import Timeline
 from service.errors import ServiceError
 from service.streams.affect_replies import AffectFrame
+from service.tables import write_rows
 
 JSON, NDJSON, CSV, SVG = (
     "application/json",
@@ -116,13 +116,11 @@ class CsvPage(WholePage):
 
     def __init__(self) -> None:
         self._text = io.StringIO()
-        self._writer = csv.writer(self._text, lineterminator="\n")
-        self._writer.writerow(COLUMNS)
+        self._text.write(write_rows([COLUMNS]))
 
     def add(self, look: Look) -> bytes:
         """Write one frame."""
-        model = self.head.model
-        self._writer.writerow((*_values(look.frame), model.name, model.version))
+        self._text.write(write_rows([table_row(look.frame, self.head)]))
         return b""
 
     def finish(self, clip: ClipInfoBody, summary: Summary, tail: ClipTail) -> bytes:
@@ -163,11 +161,11 @@ def _line(body: ClipLine | FrameLine | SummaryLine | ErrorLine) -> bytes:
     return body.model_dump_json().encode() + b"\n"
 
 
-def _values(frame: AffectFrame) -> tuple[object, ...]:
-    """The columns of one frame; what is not known is left empty."""
+def table_row(frame: AffectFrame, head: ClipHead) -> tuple[object, ...]:
+    """The values of COLUMNS for one frame; None for what is not known."""
     face = frame.face
     seen = (
-        ("",) * 7
+        (None,) * 7
         if face is None
         else (face.track_id, face.status, face.face_probability, *face.box)
     )
@@ -177,4 +175,6 @@ def _values(frame: AffectFrame) -> tuple[object, ...]:
         *(frame.valence, frame.arousal, frame.quadrant, frame.gate),
         *used,
         *seen,
+        head.model.name,
+        head.model.version,
     )

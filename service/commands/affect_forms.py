@@ -1,15 +1,22 @@
 """What was estimated of a clip into text that is printed or kept: a line, a table, a picture."""
 
-import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from service.clips.pages import COLUMNS, CsvPage, JsonPage, LinesPage, Page, TimelinePage, WholePage
+from service.clips.pages import (
+    COLUMNS,
+    JsonPage,
+    LinesPage,
+    Page,
+    TimelinePage,
+    WholePage,
+    table_row,
+)
 from service.clips.replies import ClipHead, ClipInfoBody, ClipTail, Spread, Summary
 from service.clips.run import Look
-from service.commands.reports import write_rows
+from service.tables import write_rows
 
 PLOT = ".svg"
 
@@ -19,18 +26,21 @@ def affect_csv_header() -> str:
     return write_rows([["clip", *COLUMNS]])
 
 
-class NamedCsv(CsvPage):
-    """The rows of the service's table, the clip's name in front."""
+class NamedCsv(WholePage):
+    """The rows of the service's table without their header, the clip's name in front."""
 
     def __init__(self, name: str) -> None:
-        super().__init__()
         self._name = name
+        self._text = io.StringIO()
+
+    def add(self, look: Look) -> bytes:
+        """Write one frame."""
+        self._text.write(write_rows([(self._name, *table_row(look.frame, self.head))]))
+        return b""
 
     def finish(self, clip: ClipInfoBody, summary: Summary, tail: ClipTail) -> bytes:
-        """Return the rows without their header."""
-        text = super().finish(clip, summary, tail).decode()
-        _, *rows = csv.reader(io.StringIO(text))
-        return write_rows([[self._name, *row] for row in rows]).encode()
+        """Return the rows."""
+        return self._text.getvalue().encode()
 
 
 class NamedJson(JsonPage):

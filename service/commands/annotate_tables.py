@@ -8,9 +8,9 @@ from service.commands.followers import Seen
 from service.commands.poses import Poses
 from service.commands.track_reports import OPENFACE_COLUMNS, OUR_COLUMNS, as_rows
 from service.streams.affect_replies import QUADRANTS, AffectFace, AffectFrame
+from service.tables import BOX_COLUMNS
 
 WHOLE = {"frame", "face_id", "success"}
-BOX = ("box_x1", "box_y1", "box_x2", "box_y2")
 TEXT = {"clip", "status", "degradation", "variant", "model_version"}
 
 
@@ -52,7 +52,7 @@ def affect_schema(metadata: dict[str, str]) -> Any:
         "face_id": arrow.int32(),
         "status": text,
         "confidence": number,
-        **dict.fromkeys(BOX, number),
+        **dict.fromkeys(BOX_COLUMNS, number),
         "attention": weights,
         "attention_ages_s": weights,
         "variant": text,
@@ -85,10 +85,10 @@ def affect_row(clip: str, head: ClipHead, frame: AffectFrame) -> dict[str, Any]:
 
 def _face_values(face: AffectFace | None) -> dict[str, Any]:
     if face is None:
-        return dict.fromkeys(("face_id", "status", "confidence", *BOX))
+        return dict.fromkeys(("face_id", "status", "confidence", *BOX_COLUMNS))
     return {
         "face_id": face.track_id,
         "status": face.status,
         "confidence": face.face_probability,
-        **dict(zip(BOX, face.box, strict=True)),
+        **dict(zip(BOX_COLUMNS, face.box, strict=True)),
     }

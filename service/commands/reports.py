@@ -1,12 +1,10 @@
 """Answers about photographs into text: for people, as JSON lines, or as one CSV table."""
 
-import csv
-import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from service.schemas import AlignReply, Face
-from service.tables import OPENFACE_COLUMNS, OUR_COLUMNS, faces_to_csv
+from service.tables import OPENFACE_COLUMNS, OUR_COLUMNS, face_rows, write_rows
 
 # A report is made of the photograph's name and the answer.
 Report = Callable[[str, AlignReply], str]
@@ -25,8 +23,7 @@ def align_csv_header(what: str) -> str:
 
 def as_csv_rows(photo: str, reply: AlignReply) -> str:
     """One row a face, OpenFace's columns behind the photograph's name."""
-    _, *rows = csv.reader(io.StringIO(faces_to_csv(reply)))
-    return write_rows([[photo, *row] for row in rows])
+    return write_rows([photo, *row] for row in face_rows(reply))
 
 
 def as_text(photo: str, reply: AlignReply) -> str:
@@ -49,10 +46,3 @@ def _describe(face: Face) -> str:
         f"{', denoised' if face.denoised else ''}  "
         f"pitch {pose.pitch_deg:+.0f}° yaw {pose.yaw_deg:+.0f}° roll {pose.roll_deg:+.0f}°"
     )
-
-
-def write_rows(rows: Sequence[Sequence[object]]) -> str:
-    """Rows of a table as comma-separated values."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

@@ -1,16 +1,21 @@
 """What was seen in a clip into text: OpenFace's table, JSON lines, or a line for people."""
 
 import json
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from service.commands.followers import Seen
 from service.commands.poses import Poses
-from service.commands.reports import write_rows
-from service.schemas import POINTS
 from service.streams.replies import TrackedFace
+from service.tables import (
+    BOX_COLUMNS,
+    POINT_COLUMNS,
+    POSE_COLUMNS,
+    openface_angles,
+    openface_points,
+    write_rows,
+)
 
 OPENFACE_COLUMNS = (
     "frame",
@@ -18,22 +23,10 @@ OPENFACE_COLUMNS = (
     "timestamp",
     "confidence",
     "success",
-    "pose_Rx",
-    "pose_Ry",
-    "pose_Rz",
-    *(f"x_{index}" for index in range(POINTS)),
-    *(f"y_{index}" for index in range(POINTS)),
+    *POSE_COLUMNS,
+    *POINT_COLUMNS,
 )
-OUR_COLUMNS = (
-    "box_x1",
-    "box_y1",
-    "box_x2",
-    "box_y2",
-    "status",
-    "degradation",
-    "variant",
-    "model_version",
-)
+OUR_COLUMNS = (*BOX_COLUMNS, "status", "degradation", "variant", "model_version")
 NO_FACE = 0
 
 
@@ -57,7 +50,7 @@ def as_rows(seen: Seen, poses: Poses | None) -> list[list[Any]]:
     frame, time_s = seen.shot.number + 1, round(seen.shot.time_s, 6)
     ours = (outputs.variant, outputs.model.version)
     if not outputs.faces:
-        nothing = [None] * (3 + 2 * POINTS + 4)
+        nothing = [None] * len((*POSE_COLUMNS, *POINT_COLUMNS, *BOX_COLUMNS))
         return [[frame, NO_FACE, time_s, 0.0, 0, *nothing, outputs.status, None, *ours]]
     return [
         [frame, face.track_id, time_s, *_face_values(face, seen, poses), *ours]
@@ -66,14 +59,12 @@ def as_rows(seen: Seen, poses: Poses | None) -> list[list[Any]]:
 
 
 def _face_values(face: TrackedFace, seen: Seen, poses: Poses | None) -> list[Any]:
-    points: list[Any] = [None] * (2 * POINTS)
-    if face.landmarks is not None:
-        points = [*(x for x, _ in face.landmarks), *(y for _, y in face.landmarks)]
+    nowhere = [None] * len(POINT_COLUMNS)
     return [
         face.face_probability,
         int(face.landmarks is not None),
         *_angles(face, seen, poses),
-        *points,
+        *(nowhere if face.landmarks is None else openface_points(face.landmarks)),
         *face.box,
         face.status,
         face.degradation,
@@ -83,12 +74,11 @@ def _face_values(face: TrackedFace, seen: Seen, poses: Poses | None) -> list[Any
 def _angles(face: TrackedFace, seen: Seen, poses: Poses | None) -> list[Any]:
     size = seen.outputs.image
     if face.landmarks is None or poses is None:
-        return [None] * 3
+        return [None] * len(POSE_COLUMNS)
     pose = poses.estimate(face.landmarks, size.width, size.height)
     if pose is None:
-        return [None] * 3
-    angles_deg = (pose.pitch_deg, pose.yaw_deg, pose.roll_deg)
-    return [round(math.radians(angle), 5) for angle in angles_deg]
+        return [None] * len(POSE_COLUMNS)
+    return openface_angles(pose.pitch_deg, pose.yaw_deg, pose.roll_deg)
 
 
 def as_json_line(clip: str, seen: Seen) -> str:
