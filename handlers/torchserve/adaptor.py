@@ -1,8 +1,9 @@
-"""TorchServe's way to call a handler -> ours: rows of bodies to packed replies, one a row."""
+"""TorchServe's way to call a handler -> ours: requests of several rows each, and their replies."""
 
 import importlib
 import logging
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,21 +12,19 @@ import cv2
 import torch
 
 from handlers.torchserve.asking import DESCRIBE
+from handlers.torchserve.messages import read_call, write_replies
 from handlers.torchserve.models import MODELS
 from handlers.torchserve.precision import choose_precision, prepare_gpu
 from handlers.torchserve.warming import first_row, sizes_of, warm_up
-from handlers.wire import pack, write_error, write_reply
+from handlers.wire import WireError, pack, write_error, write_reply
 
 CPU = "cpu"
-UNAVAILABLE = "unavailable"
-# Of the batch that a row shared: how many rows it had, and how long it took.
-ROWS_HEADER, TIME_HEADER = "X-Batch-Rows", "X-Batch-Milliseconds"
+UNAVAILABLE, INVALID_REQUEST = "unavailable", "invalid-request"
 ERROR_START = pack({"error": {}})[:-1]
 NOISE = "Backend received inference"
+REMEMBERED_IDS = 1024
 
 logger = logging.getLogger(__name__)
-
-Row = Mapping[str, bytes | bytearray]
 
 
 class Handler(Protocol):
@@ -43,17 +42,13 @@ class Context(Protocol):
     model_yaml_config: dict[str, Any]
     system_properties: dict[str, Any]
 
-    def get_request_header(self, idx: int, key: str) -> str | None: ...
-
-    def set_response_header(self, idx: int, key: str, value: str) -> None: ...
-
 
 class Adaptor:
     """What a worker makes: one model, on the device that TorchServe gives to the worker.
 
-    A model that cannot be loaded answers every row with `unavailable` and the reason, so that the
-    service can tell it; a worker that died of it would be started again and again. Loading is tried
-    anew at a question, when `load_again_s` have passed.
+    A model that cannot be loaded answers every request with `unavailable` and the reason, so that
+    the service can tell it; a worker that died of it would be started again and again. Loading is
+    tried anew at a question, when `load_again_s` have passed.
     """
 
     load_again_s = 30.0
@@ -62,6 +57,7 @@ class Adaptor:
         self._handler: Handler | None = None
         self._failure = "the model is not loaded"
         self._tried_at = 0.0
+        self._logged: deque[str] = deque(maxlen=REMEMBERED_IDS)
 
     def initialize(self, context: Context) -> None:
         """Load the model; the worker calls it once, before any row."""
@@ -69,39 +65,27 @@ class Adaptor:
         self._model = context.model_name
         self._store = Path(options["model_store"])
         self._gpu = context.system_properties.get("gpu_id")
-        self._batch_size = int(context.system_properties["batch_size"])
+        self._workers, self._most_rows = int(options["workers"]), int(options["rows"])
         quieten()
         bound_threads(int(options["threads"]))
         self._load()
 
-    def handle(self, data: Sequence[Row], context: Context) -> list[bytes]:
-        """Answer every row, in order."""
+    def handle(self, data: Sequence[Mapping[str, bytes | bytearray]], _: Context) -> list[bytes]:
+        """Answer every request, in order; the rows of one are a batch."""
         if self._handler is None and time.monotonic() - self._tried_at > self.load_again_s:
             self._load()
-        if self._handler is None:
-            return [write_error(UNAVAILABLE, self._failure) for _ in data]
-        bodies = dict(enumerate(row.get("body", b"") for row in data))
-        asked = {index: body for index, body in bodies.items() if body != DESCRIBE}
-        started = time.perf_counter()
-        answers = self._handler.handle(list(asked.values())) if asked else []
-        milliseconds = (time.perf_counter() - started) * 1000
-        for index in asked:
-            context.set_response_header(index, ROWS_HEADER, str(len(asked)))
-            context.set_response_header(index, TIME_HEADER, f"{milliseconds:.2f}")
-        replies = dict(zip(asked, answers, strict=True))
-        self._log_refused(replies, context)
-        return [replies.get(index) or self._description(self._handler) for index in bodies]
+        return [self._answer(request.get("body", b""), self._handler) for request in data]
 
     def make(self, store: Path, device: str) -> Handler:
         """Make the handler of this worker's model; raises what that raises."""
         served = MODELS[self._model]
         handler = getattr(importlib.import_module(served.module), served.handler)(store, device)
-        sizes = sizes_of(self._batch_size, device != CPU)
+        sizes = sizes_of(self._most_rows, device != CPU)
         warm_up(handler, self._model, sizes)
         if device == CPU:
             return handler  # type: ignore[no-any-return]
         row = first_row(self._model)
-        chosen = choose_precision(handler, [row] * self._batch_size, device)
+        chosen = choose_precision(handler, [row] * self._most_rows, device)
         warm_up(chosen, self._model, sizes)
         return chosen
 
@@ -117,14 +101,32 @@ class Adaptor:
             logger.exception("%s cannot be loaded", self._model)
             self._failure = f"the model cannot be loaded ({type(error).__name__}: {error})"
 
-    def _description(self, handler: Handler) -> bytes:
-        return write_reply({"description": handler.describe(), "device": self._device})
+    def _answer(self, body: bytes | bytearray, handler: Handler | None) -> bytes:
+        if handler is None:
+            return write_error(UNAVAILABLE, self._failure)
+        if body == DESCRIBE:
+            told = {"device": self._device, "workers": self._workers}
+            return write_reply({"description": handler.describe(), **told})
+        try:
+            call = read_call(body)
+        except WireError as error:
+            return write_error(INVALID_REQUEST, str(error))
+        started = time.perf_counter()
+        replies = handler.handle(call.rows)
+        milliseconds = (time.perf_counter() - started) * 1000
+        if len(replies) != len(call.rows):
+            raise RuntimeError(f"{len(replies)} replies came for {len(call.rows)} rows")
+        self._log(call.request_ids, replies)
+        return write_replies(replies, milliseconds)
 
-    def _log_refused(self, replies: Mapping[int, bytes], context: Context) -> None:
-        """Leave the request's id with what a row was refused for: a batch mixes requests."""
-        for index, reply in replies.items():
+    def _log(self, request_ids: Sequence[str | None], replies: Sequence[bytes]) -> None:
+        """Leave a line of each request when it is first seen, and of each row that is refused."""
+        new = {found for found in request_ids if found is not None} - {*self._logged}
+        if new:
+            self._logged.extend(new)
+            logger.info("rows answered: request_ids=%s", ",".join(sorted(new)))
+        for request_id, reply in zip(request_ids, replies, strict=True):
             if reply.startswith(ERROR_START):
-                request_id = context.get_request_header(index, "X-Request-ID")
                 logger.info("row refused: request_id=%s %.200r", request_id, reply)
 
 

@@ -17,7 +17,7 @@ SHIM = "countenance_model.py"
 CONFIG = "model-config.yaml"
 STARTUP_TIMEOUT_S = 180
 RETRY_TIMEOUT_S = 60
-QUEUE_ROWS = 1024
+QUEUE_REQUESTS = 1024
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,18 @@ def model_config(served: Served, placement: Placement) -> dict[str, Any]:
     return {
         "minWorkers": placement.workers,
         "maxWorkers": placement.workers,
-        "batchSize": served.batch_size,
-        "maxBatchDelay": served.max_batch_delay_ms,
+        # The service gathers rows into requests. TorchServe would make a request wait for others,
+        # at least for a millisecond: a delay of 0 it takes for its default, a tenth of a second.
+        "batchSize": 1,
         "responseTimeout": served.response_timeout_s,
         "startupTimeout": STARTUP_TIMEOUT_S,
         "maxRetryTimeoutInSec": RETRY_TIMEOUT_S,
-        "jobQueueSize": QUEUE_ROWS,
+        "jobQueueSize": QUEUE_REQUESTS,
         "deviceType": "gpu" if placement.on_gpu else "cpu",
         "countenance": {
             "model_store": str(placement.store.resolve()),
             "threads": placement.threads,
+            "workers": placement.workers,
+            "rows": served.rows,
         },
     }

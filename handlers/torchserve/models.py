@@ -1,4 +1,4 @@
-"""What is served: each model's handler, the weights it needs, and how its rows are gathered."""
+"""What is served: each model's handler, the weights it needs, and how much comes at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,22 +11,21 @@ WEIGHTS_FILE = "weights.safetensors"
 class Served:
     """One model: where its handler is, and which folders of the store it is built from.
 
-    TorchServe gathers up to `batch_size` rows and waits `max_batch_delay_ms` for them; a batch that
-    takes longer than `response_timeout_s` costs the worker its life.
+    A request has up to `rows` rows; one that takes longer than `response_timeout_s` costs the
+    worker its life.
     """
 
     module: str
     handler: str
     weights: tuple[str, ...]
-    batch_size: int
-    max_batch_delay_ms: int
+    rows: int
     response_timeout_s: int
 
 
 MODELS: Mapping[str, Served] = {
-    "align": Served("handlers.align", "AlignHandler", ("dfa", "face_shape", "mtcnn"), 8, 2, 60),
-    "track": Served("handlers.track", "TrackHandler", ("dcrt", "mtcnn"), 16, 1, 20),
-    "affect": Served("handlers.affect", "AffectHandler", ("avi-gas", "dcrt", "mtcnn"), 8, 2, 60),
+    "align": Served("handlers.align", "AlignHandler", ("dfa", "face_shape", "mtcnn"), 8, 60),
+    "track": Served("handlers.track", "TrackHandler", ("dcrt", "mtcnn"), 16, 20),
+    "affect": Served("handlers.affect", "AffectHandler", ("avi-gas", "dcrt", "mtcnn"), 8, 60),
 }
 
 

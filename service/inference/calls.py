@@ -1,16 +1,17 @@
-"""One question to one host of TorchServe: packed bytes there, packed bytes back, or what failed."""
+"""One message to one host of TorchServe: packed bytes there, packed bytes back, or what failed."""
 
+import asyncio
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from enum import Enum
 
 from aiohttp import ClientConnectorError, ClientError, ClientTimeout, ConnectionTimeoutError
 
 from service.errors import Problem, ServiceError
-from service.inference.base import Batch
+from service.inference.gathering import Reply, Row
 from service.inference.hosts import Host
-from service.logs import REQUEST_ID
+from service.inference.wire import pack_rows, unpack_replies
 
 CONNECT_S = 2.0
 RETRY_AFTER_S = 1
@@ -48,14 +49,6 @@ STATUSES = {
 }
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What a worker sent, and the batch that the question shared, if it says."""
-
-    body: bytes
-    batch: Batch | None
-
-
 class CallError(Exception):
     """A question without a reply: what kind of failure, and what was seen.
 
@@ -82,47 +75,56 @@ class CallError(Exception):
         return error
 
 
-async def call(host: Host, model: str, body: bytes, timeout_s: float) -> Reply:
-    """Return the reply to `body`; raises CallError.
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """Bound the wait for a reply; raises CallError."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise CallError(Failure.SLOW, f"no reply within {seconds:.1f} s") from error
+
+
+async def call_rows(host: Host, model: str, rows: Sequence[Row]) -> list[Reply]:
+    """Return the reply to each row; raises CallError, and ServiceError for a reply that is none.
+
+    The failure of a call is one failure of the model at this host, however many rows it had.
+    """
+    try:
+        reply = await call(host, model, pack_rows(rows))
+    except CallError as error:
+        if error.failure is not Failure.TOO_LARGE:
+            host.health(model).failed(error.told, error.there)
+        raise
+    return unpack_replies(reply, len(rows))
+
+
+async def call(host: Host, model: str, body: bytes) -> bytes:
+    """Return the reply to `body`, which may take any time; raises CallError.
 
     When the caller is cancelled the connection is closed, and the reply, if any, is thrown away.
     """
-    host.in_flight += 1
     try:
-        return await _post(host, model, body, timeout_s)
+        return await _post(host, model, body)
     except (ClientConnectorError, ConnectionTimeoutError) as error:
         raise CallError(Failure.REFUSED, str(error)) from error
-    except TimeoutError as error:
-        raise CallError(Failure.SLOW, f"no reply within {timeout_s:.1f} s") from error
     except (ClientError, OSError) as error:
         raise CallError(Failure.RESET, str(error) or type(error).__name__) from error
-    finally:
-        host.in_flight -= 1
 
 
-async def _post(host: Host, model: str, body: bytes, timeout_s: float) -> Reply:
-    headers = {"Content-Type": "application/msgpack"}
-    if (request_id := REQUEST_ID.get()) is not None:
-        headers["X-Request-ID"] = request_id
+async def _post(host: Host, model: str, body: bytes) -> bytes:
     async with host.session.post(
         f"{host.base}/predictions/{model}",
         data=body if len(body) <= LARGE_BODY_BYTES else io.BytesIO(body),
-        headers=headers,
-        timeout=ClientTimeout(total=timeout_s, sock_connect=min(CONNECT_S, timeout_s)),
+        headers={"Content-Type": "application/msgpack"},
+        timeout=ClientTimeout(total=None, sock_connect=CONNECT_S),
         allow_redirects=False,
     ) as response:
         reply = await response.read()
     if response.status == 200:
-        return Reply(reply, _batch(response.headers))
+        return reply
     text = reply[:MAX_REASON].decode("utf-8", "replace")
     failure = STATUSES.get(response.status, Failure.UNEXPECTED)
     if response.status == 503 and "ServiceUnavailableException" in text:
         failure = Failure.FULL
     raise CallError(failure, f"status {response.status}: {' '.join(text.split())}")
-
-
-def _batch(headers: Mapping[str, str]) -> Batch | None:
-    rows, milliseconds = headers.get("X-Batch-Rows"), headers.get("X-Batch-Milliseconds")
-    if rows is None or milliseconds is None:
-        return None
-    return Batch(int(rows), float(milliseconds) / 1000)

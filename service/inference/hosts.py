@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 
+from service.inference.gathering import Gatherer
 from service.inference.versions import weights_in
 
 FIRST_REST_S = 0.25
@@ -21,7 +22,8 @@ class Health:
 
     After a failure the model rests there: it is asked at another host, if there is one that does
     better. One failure alone may be an accident; `works` turns false with the second in a row.
-    `there` is whether the host has the model at all, None as long as it has not said.
+    `there` is whether the host has the model at all, None as long as it has not said. `workers`
+    are how many calls it answers at a time.
     """
 
     failures: int = 0
@@ -29,6 +31,7 @@ class Health:
     there: bool | None = None
     reason: str | None = "no worker has answered yet"
     device: str = "none"
+    workers: int = 1
     description: Mapping[str, Any] | None = None
     answered_at: float = float("-inf")
 
@@ -70,6 +73,8 @@ class Host:
     """A worker server: `name` for people, `base` and `session` to send to.
 
     `rank` is the place of its address among the settings': the first is the one for new sessions.
+    `in_flight` are the questions that wait for it or are at work, `gatherers` gather those of each
+    model.
     """
 
     name: str
@@ -78,6 +83,7 @@ class Host:
     rank: int = 0
     in_flight: int = 0
     models: dict[str, Health] = field(default_factory=dict)
+    gatherers: dict[str, Gatherer] = field(default_factory=dict)
 
     @property
     def answers(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.inference.base import Answer, Batch, Question, Readiness
+from service.inference.gathering import Gatherer, Reply, Row, most_rows
 from service.inference.versions import weights_in, weights_of
 from service.inference.wire import pack_question, unpack_answer
 from service.logs import fields
@@ -70,8 +71,8 @@ class Loaded:
 class LocalInference:
     """Handlers behind one worker thread, so that the event loop stays free to read and answer.
 
-    A question whose asker has gone is dropped if it still waits; once begun it runs to its end,
-    and its answer is thrown away.
+    Questions that wait for the same handler are answered in one batch. One whose asker has gone is
+    dropped if it still waits; once begun it runs to its end, and its answer is thrown away.
     """
 
     def __init__(self, load: Callable[[], Loaded]) -> None:
@@ -79,6 +80,7 @@ class LocalInference:
         self._load = load
         self._loaded = Loaded("none", {})
         self._executor: ThreadPoolExecutor | None = None
+        self._gatherer = Gatherer(self._answer)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -108,6 +110,7 @@ class LocalInference:
     async def close(self) -> None:
         """Drop what waits, let what runs finish, and forget the handlers."""
         executor, self._executor = self._executor, None
+        self._gatherer.close(_closed())
         if executor is not None:
             await asyncio.to_thread(executor.shutdown, wait=True, cancel_futures=True)
         self._loaded = Loaded(self._loaded.device, {})
@@ -117,7 +120,9 @@ class LocalInference:
         handler = self._loaded.choose(model, weights_of(question.state))
         if handler is None:
             raise ServiceError(Problem.UNAVAILABLE, f"the model {model} is not loaded")
-        return await self._run(lambda: _answer(handler, question))
+        body, most = pack_question(question), most_rows(model, question)
+        reply = await self._gatherer.ask(handler, body, most)
+        return replace(unpack_answer(reply.body), batch=reply.batch)
 
     async def describe(self) -> list[dict[str, Any]]:
         """Return what the handlers say of themselves."""
@@ -130,9 +135,12 @@ class LocalInference:
         reason = None if names else "the models are not loaded"
         return Readiness(bool(names), self._loaded.device, names, reason, self._loaded.absent)
 
+    async def _answer(self, handler: Handler, rows: Sequence[Row]) -> list[Reply]:
+        return await self._run(lambda: _handle(handler, rows))
+
     async def _run(self, work: Callable[[], Result]) -> Result:
         if self._executor is None:
-            raise ServiceError(Problem.UNAVAILABLE, "the models are closed")
+            raise _closed()
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, lambda: context.run(work))
@@ -195,7 +203,12 @@ def resolve_device(device: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _answer(handler: Handler, question: Question) -> Answer:
+def _handle(handler: Handler, rows: Sequence[Row]) -> list[Reply]:
     started = time.perf_counter()
-    (reply,) = handler.handle([pack_question(question)])
-    return replace(unpack_answer(reply), batch=Batch(1, time.perf_counter() - started))
+    replies = handler.handle([row.body for row in rows])
+    batch = Batch(len(rows), time.perf_counter() - started)
+    return [Reply(reply, batch) for reply in replies]
+
+
+def _closed() -> ServiceError:
+    return ServiceError(Problem.UNAVAILABLE, "the models are closed")

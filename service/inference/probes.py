@@ -6,7 +6,7 @@ from typing import Any
 
 from service.errors import ServiceError
 from service.inference.base import Readiness
-from service.inference.calls import CallError, call
+from service.inference.calls import CallError, call, within
 from service.inference.hosts import Health, Host
 from service.inference.pool import HostPool
 from service.inference.wire import DESCRIBE, unpack_answer
@@ -103,8 +103,10 @@ async def _probe(host: Host, model: str) -> None:
     health = host.health(model)
     was_working = health.works
     try:
-        outputs = unpack_answer((await call(host, model, DESCRIBE, TIMEOUT_S)).body).outputs
+        async with within(TIMEOUT_S):
+            outputs = unpack_answer(await call(host, model, DESCRIBE)).outputs
         health.device = str(outputs.get("device"))
+        health.workers = int(outputs.get("workers", 1))
         health.description = outputs.get("description")
         health.succeeded()
     except CallError as error:

@@ -5,11 +5,13 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 
 from service.errors import Problem, ServiceError
 from service.inference.base import Answer, Question, Readiness
-from service.inference.calls import RETRY_AFTER_S, CallError, Failure, call
+from service.inference.calls import RETRY_AFTER_S, CallError, Failure, call_rows, within
+from service.inference.gathering import Gatherer, most_rows
 from service.inference.hosts import Host
 from service.inference.pool import HostPool
 from service.inference.probes import Probes
@@ -22,6 +24,7 @@ LIVE = "track"
 FIRST_TRY_SHARE = {LIVE: 0.25}
 DEFAULT_SHARE = 0.5
 PAUSE_S = 0.05
+FAULTS_OF_A_ROW = (Failure.BROKEN, Failure.RESET)
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +32,11 @@ logger = logging.getLogger(__name__)
 class TorchServeInference:
     """Worker servers behind one protocol; which of them answers makes no difference.
 
-    A question is asked once more where its first try fails: at another host if there is one, else
-    at the same, which answers when its worker is back. A first try has a share of the whole time
-    only. A host that refuses the connection does not count as a try.
+    Questions that wait for the same model at the same host share a call. A question is asked once
+    more where its first try fails: at another host if there is one, else at the same, which answers
+    when its worker is back. Where the call may have failed because of another row, it goes alone
+    then. A first try has a share of the whole time only. A host that refuses the connection does
+    not count as a try.
 
     Versions of a model may be served side by side: a session goes on at the hosts that hold the
     version which wrote its state, a new one begins at the newest.
@@ -62,6 +67,9 @@ class TorchServeInference:
             probing.cancel()
             with suppress(asyncio.CancelledError):
                 await probing
+        for host in self._pool.hosts:
+            for gatherer in host.gatherers.values():
+                gatherer.close(CallError(Failure.RESET, "the client is closed"))
         await self._pool.close()
 
     async def ask(self, model: str, question: Question) -> Answer:
@@ -90,6 +98,7 @@ class TorchServeInference:
 
     async def _deliver(self, model: str, question: Question) -> Answer:
         body, weights = pack_question(question), weights_of(question.state)
+        most = most_rows(model, question)
         total_s, first_s = self._times(model)
         deadline = time.monotonic() + total_s
         refused: set[Host] = set()
@@ -99,10 +108,11 @@ class TorchServeInference:
             if host in failed:
                 await asyncio.sleep(PAUSE_S)
             try:
-                return await self._try(host, model, body, timeout_s)
+                return await _try(host, model, body, most, timeout_s)
             except CallError as error:
                 last = bool(failed) and error.failure is not Failure.REFUSED
                 (refused if error.failure is Failure.REFUSED else failed).add(host)
+                most = 1 if error.failure in FAULTS_OF_A_ROW else most
                 nowhere = refused.issuperset(self._pool.candidates(model, weights))
                 if last or nowhere or not error.failure.repeatable:
                     raise error.as_problem() from error
@@ -110,28 +120,40 @@ class TorchServeInference:
                 logger.warning("question repeated", extra=told)
         raise _unavailable("no worker is known")
 
-    async def _try(self, host: Host, model: str, body: bytes, timeout_s: float) -> Answer:
-        health = host.health(model)
-        try:
-            reply = await call(host, model, body, max(timeout_s, 0.001))
-            answer = replace(unpack_answer(reply.body), batch=reply.batch)
-        except CallError as error:
-            if error.failure is not Failure.TOO_LARGE:
-                health.failed(error.told, error.there)
-            raise
-        except ServiceError as error:
-            if error.problem is not Problem.UNAVAILABLE:
-                health.succeeded()
-                raise
-            health.failed(error.detail, there=True)
-            raise CallError(Failure.BROKEN, error.detail, error.detail) from error
-        health.succeeded()
-        return answer
-
     def _times(self, model: str) -> tuple[float, float]:
         settings = self._settings
         total_s = settings.step_timeout_s if model == LIVE else settings.inference_timeout_s
         return total_s, total_s * FIRST_TRY_SHARE.get(model, DEFAULT_SHARE)
+
+
+async def _try(host: Host, model: str, body: bytes, most: int, timeout_s: float) -> Answer:
+    health = host.health(model)
+    host.in_flight += 1
+    try:
+        async with within(max(timeout_s, 0.001)):
+            reply = await _gatherer(host, model).ask(model, body, most)
+        answer = replace(unpack_answer(reply.body), batch=reply.batch)
+    except CallError as error:
+        if error.failure is Failure.SLOW:
+            health.failed(error.told, error.there)
+        raise
+    except ServiceError as error:
+        if error.problem is not Problem.UNAVAILABLE:
+            health.succeeded()
+            raise
+        health.failed(error.detail, there=True)
+        raise CallError(Failure.BROKEN, error.detail, error.detail) from error
+    finally:
+        host.in_flight -= 1
+    health.succeeded()
+    return answer
+
+
+def _gatherer(host: Host, model: str) -> Gatherer:
+    if model not in host.gatherers:
+        health = host.health(model)
+        host.gatherers[model] = Gatherer(partial(call_rows, host), lambda: health.workers)
+    return host.gatherers[model]
 
 
 def _unavailable(detail: str) -> ServiceError:

@@ -86,10 +86,33 @@ async def test_questions_are_answered_one_at_a_time_in_order_on_one_thread(local
     assert len(echo.threads) == 1
 
 
+async def test_questions_that_wait_are_answered_in_one_batch_and_told_of_it(local, echo):
+    echo.gate.clear()
+    first = asyncio.create_task(local.ask("align", question(bytes([0]))))
+    await asyncio.sleep(0.05)
+    others = [asyncio.create_task(local.ask("align", question(bytes([n])))) for n in range(1, 6)]
+    await asyncio.sleep(0.05)
+    echo.gate.set()
+    answers = await asyncio.gather(first, *others)
+    assert [answer.outputs["image"] for answer in answers] == [bytes([n]) for n in range(6)]
+    shared = [answer.batch.rows for answer in answers]
+    assert shared == [1, *[3] * 3, *[2] * 2]
+    assert all(answer.batch.seconds > 0 for answer in answers)
+
+
+async def test_a_refused_question_spoils_no_other_one_of_its_batch(local):
+    asked = (local.ask("align", question(image)) for image in (b"1", b"bad", b"2"))
+    one, bad, two = await asyncio.gather(*asked, return_exceptions=True)
+    assert (one.outputs, two.outputs) == ({"image": b"1"}, {"image": b"2"})
+    assert (bad.problem, one.batch.rows) == (Problem.TRUNCATED_IMAGE, 3)
+
+
 async def test_a_question_that_is_cancelled_while_it_waits_is_never_worked_on(local, echo):
     echo.gate.clear()
-    first, second, third = (
-        asyncio.create_task(local.ask("align", question(image))) for image in (b"1", b"2", b"3")
+    first = asyncio.create_task(local.ask("align", question(b"1")))
+    await asyncio.sleep(0.05)
+    second, third = (
+        asyncio.create_task(local.ask("align", question(image))) for image in (b"2", b"3")
     )
     await asyncio.sleep(0.05)
     second.cancel()

@@ -1,11 +1,15 @@
 """The adaptor as TorchServe's worker calls it: rows in, rows out, and models that do not load."""
 
+from itertools import zip_longest
+
 import pytest
 
 from handlers.torchserve.adaptor import Adaptor, device_of
 from handlers.torchserve.asking import DESCRIBE
 from handlers.wire import pack, unpack
+from service.inference.gathering import Row
 from service.inference.wire import DESCRIBE as ASKED_BY_THE_SERVICE
+from service.inference.wire import pack_rows, unpack_replies
 
 
 class FakeContext:
@@ -14,21 +18,19 @@ class FakeContext:
     model_name = "track"
 
     def __init__(self, store, gpu_id=None) -> None:
-        self.model_yaml_config = {"countenance": {"model_store": str(store), "threads": 1}}
-        self.system_properties = {"gpu_id": gpu_id, "batch_size": 4}
-        self.headers: dict[tuple[int, str], str] = {}
-
-    def get_request_header(self, idx, key):
-        return f"{key}-{idx}"
-
-    def set_response_header(self, idx, key, value):
-        self.headers[idx, key] = value
+        options = {"model_store": str(store), "threads": 1, "workers": 3, "rows": 4}
+        self.model_yaml_config = {"countenance": options}
+        self.system_properties = {"gpu_id": gpu_id}
 
 
 class Echo:
-    """Answers each row with itself."""
+    """Answers each row with itself; remembers how many came together."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
 
     def handle(self, rows):
+        self.batches.append(len(rows))
         replies = [pack({"outputs": unpack(row)}) for row in rows]
         return [
             pack({"error": {"type": "invalid-request", "detail": "no"}}) if b"bad" in row else reply
@@ -50,8 +52,18 @@ class EchoAdaptor(Adaptor):
         return Echo()
 
 
-def rows(*bodies: bytes) -> list[dict[str, bytes]]:
+def asked(*rows: dict[str, object], ids: tuple[str | None, ...] = ()) -> bytes:
+    """A request of these rows, each with its request's id."""
+    return pack_rows([Row(pack(row), found) for row, found in zip_longest(rows, ids[: len(rows)])])
+
+
+def data(*bodies: bytes) -> list[dict[str, bytes]]:
+    """A batch of requests as TorchServe gives it."""
     return [{"body": body} for body in bodies]
+
+
+def outputs(reply: bytes, rows: int) -> list[object]:
+    return [unpack(each.body)["outputs"] for each in unpack_replies(reply, rows)]
 
 
 @pytest.fixture
@@ -61,50 +73,68 @@ def adaptor(tmp_path):
     return adaptor
 
 
-def test_each_row_is_told_of_the_batch_that_it_shared(adaptor, tmp_path):
-    context = FakeContext(tmp_path)
-    adaptor.handle(rows(pack({"a": 1}), DESCRIBE, pack({"b": 2})), context)
-    assert {key: value for key, value in context.headers.items() if key[1] == "X-Batch-Rows"} == {
-        (0, "X-Batch-Rows"): "2",
-        (2, "X-Batch-Rows"): "2",
-    }
-    assert float(context.headers[0, "X-Batch-Milliseconds"]) >= 0.0
+def test_the_rows_of_a_request_are_one_batch_and_each_is_told_of_it(adaptor):
+    (found,) = adaptor.handle(data(asked({"n": 1}, {"n": 2})), None)
+    assert outputs(found, 2) == [{"n": 1}, {"n": 2}]
+    assert adaptor._handler.batches == [2]
+    for reply in unpack_replies(found, 2):
+        assert reply.batch.rows == 2
+        assert reply.batch.seconds >= 0.0
 
 
-def test_questions_about_the_model_mix_with_rows_in_order(adaptor, tmp_path):
-    one, two = pack({"n": 1}), pack({"n": 2})
-    found = adaptor.handle(rows(one, DESCRIBE, two), FakeContext(tmp_path))
-    about = {"description": {"name": "track"}, "device": "cpu"}
-    assert [unpack(reply)["outputs"] for reply in found] == [{"n": 1}, about, {"n": 2}]
+def test_a_question_about_the_model_is_answered_among_the_others(adaptor):
+    (_, reply, _) = adaptor.handle(data(asked({"n": 1}), DESCRIBE, asked({"n": 2})), None)
+    told = {"description": {"name": "track"}, "device": "cpu", "workers": 3}
+    assert unpack(reply)["outputs"] == told
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\xc1", pack({}), pack({"rows": 1}), pack({"rows": [1], "request_ids": [None]})]
+    + [pack({"rows": [b""], "request_ids": []})],
+)
+def test_a_request_that_is_none_spoils_only_itself(adaptor, body):
+    good, bad = adaptor.handle(data(asked({"n": 1}), body), None)
+    assert outputs(good, 1) == [{"n": 1}]
+    assert unpack(bad)["error"]["type"] == "invalid-request"
 
 
 def test_service_and_workers_ask_about_a_model_in_the_same_bytes():
     assert DESCRIBE == ASKED_BY_THE_SERVICE
 
 
-def test_a_row_without_a_body_is_a_row_all_the_same(adaptor, tmp_path):
-    with pytest.raises(ValueError, match="no msgpack"):
-        adaptor.handle([{}], FakeContext(tmp_path))
-
-
-def test_a_refused_row_is_logged_with_its_request(adaptor, tmp_path, caplog):
+def test_a_row_that_is_refused_is_logged_with_its_request(adaptor, caplog):
     caplog.set_level("INFO")
-    adaptor.handle(rows(pack({"n": 1}), pack({"n": "bad"})), FakeContext(tmp_path))
-    assert "request_id=X-Request-ID-1" in caplog.text
-    assert "X-Request-ID-0" not in caplog.text
+    adaptor.handle(data(asked({"n": 1}, {"n": "bad"}, ids=("a", "b"))), None)
+    (line,) = [line for line in caplog.messages if "refused" in line]
+    assert "request_id=b" in line
+
+
+def test_a_request_is_logged_once_however_many_rows_it_has(adaptor, caplog):
+    caplog.set_level("INFO")
+    for _ in range(3):
+        adaptor.handle(data(asked({"n": 1}, {"n": 2}, ids=("a", None))), None)
+    adaptor.handle(data(asked({"n": 1}, {"n": 2}, ids=("b", "a"))), None)
+    assert caplog.messages == ["rows answered: request_ids=a", "rows answered: request_ids=b"]
+
+
+def test_a_handler_that_loses_a_row_fails_as_a_whole(adaptor):
+    adaptor._handler.handle = lambda rows: [b""] * (len(rows) - 1)
+    with pytest.raises(RuntimeError, match="1 replies came for 2 rows"):
+        adaptor.handle(data(asked({"n": 1}, {"n": 2})), None)
 
 
 def test_a_model_that_does_not_load_says_why_and_is_tried_again(tmp_path):
     (tmp_path / "broken").touch()
     adaptor, context = EchoAdaptor(), FakeContext(tmp_path)
     adaptor.initialize(context)
-    for reply in adaptor.handle(rows(pack({"n": 1}), DESCRIBE), context):
+    for reply in adaptor.handle(data(asked({"n": 1}, {"n": 2}), DESCRIBE), context):
         error = unpack(reply)["error"]
         assert error["type"] == "unavailable"
         assert "the weights do not fit" in error["detail"]
     (tmp_path / "broken").unlink()
-    (reply,) = adaptor.handle(rows(pack({"n": 1})), context)
-    assert unpack(reply)["outputs"] == {"n": 1}
+    (reply,) = adaptor.handle(data(asked({"n": 1})), context)
+    assert outputs(reply, 1) == [{"n": 1}]
 
 
 def test_a_worker_takes_the_gpu_that_it_is_given():
@@ -117,4 +147,4 @@ def test_a_gpu_that_torch_does_not_see_is_no_silent_cpu(tmp_path):
         device_of(0, 0)
     adaptor, context = EchoAdaptor(), FakeContext(tmp_path, gpu_id=99)
     adaptor.initialize(context)
-    assert "GPU 99" in unpack(adaptor.handle(rows(DESCRIBE), context)[0])["error"]["detail"]
+    assert "GPU 99" in unpack(adaptor.handle(data(DESCRIBE), context)[0])["error"]["detail"]

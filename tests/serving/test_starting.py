@@ -14,6 +14,8 @@ from handlers.torchserve.archive import CONFIG, SHIM, Placement, build_models, m
 from handlers.torchserve.models import MODELS, WEIGHTS_FILE, servable
 from handlers.torchserve.starting import Server, StartError, environment, prepare, threads_of
 from handlers.torchserve.watching import Pace, keep_running, stop
+from service.inference import Question
+from service.inference.gathering import most_rows
 from tests.serving.servers import lingers
 
 QUICK = Pace(look_s=0.02, ping_s=0.05, starting_s=0.1, stop_s=5.0, pause_s=0.01)
@@ -41,8 +43,8 @@ def test_a_model_directory_is_what_torchserve_loads_and_is_made_anew(tmp_path):
     manifest = json.loads((folder / "MAR-INF" / "MANIFEST.json").read_text())
     assert (folder / manifest["model"]["handler"]).name == SHIM
     config = json.loads((folder / CONFIG).read_text())
-    assert (config["minWorkers"], config["maxWorkers"], config["batchSize"]) == (3, 3, 8)
-    ours = {"model_store": str(tmp_path / "store"), "threads": 2}
+    assert (config["minWorkers"], config["maxWorkers"]) == (3, 3)
+    ours = {"model_store": str(tmp_path / "store"), "threads": 2, "workers": 3, "rows": 8}
     assert config["countenance"] == ours
 
 
@@ -55,8 +57,15 @@ def test_torchserve_sees_of_the_environment_what_it_needs_and_no_secret(monkeypa
     assert "secret" not in " ".join(found.values())
 
 
-def test_live_steps_wait_little_for_their_neighbours():
-    assert all(served.max_batch_delay_ms <= 2 for served in MODELS.values())
+def test_a_request_waits_for_no_other_one(tmp_path):
+    assert model_config(MODELS["track"], Placement(tmp_path))["batchSize"] == 1
+
+
+def test_workers_are_made_for_as_many_rows_as_the_service_sends():
+    question = Question({}, {})
+    assert {name: served.rows for name, served in MODELS.items()} == {
+        name: most_rows(name, question) for name in MODELS
+    }
 
 
 @pytest.mark.parametrize(("on_gpu", "device"), [(True, "gpu"), (False, "cpu")])

@@ -13,7 +13,7 @@ from PIL import Image
 from handlers.state import dump_state
 from service.errors import Problem, ServiceError
 from service.inference import Question
-from service.inference.local import LocalInference
+from service.inference.local import Loaded, LocalInference
 from service.inference.versions import version_order, weights_of
 from service.settings import Settings
 from tests.service.counting import Service, headed, serving, step
@@ -128,6 +128,33 @@ async def test_a_version_that_stays_away_is_given_up(both, workers, monkeypatch)
 async def test_without_the_new_version_sessions_begin_at_the_old_one(both, workers):
     await workers[1].stop()
     assert await ask(both) == "a"
+
+
+class Version:
+    """A handler of some weights that says who it is and remembers its batches."""
+
+    def __init__(self, weights: str) -> None:
+        self.weights = weights
+        self.batches: list[int] = []
+
+    def handle(self, rows):
+        self.batches.append(len(rows))
+        return [answered({"at": self.weights})] * len(rows)
+
+    def describe(self):
+        return {"name": "track", "version": "1", "sha256": self.weights}
+
+
+async def test_two_embedded_versions_of_a_model_share_no_batch():
+    older, newer = Version(OLD), Version(NEW)
+    local = LocalInference(lambda: Loaded("cpu", {"track": newer}, {}, {"track": older}))
+    await local.open()
+    states = [None, state_of(OLD), state_of(NEW), state_of(OLD), state_of("c" * 64)]
+    asked = (local.ask("track", Question({}, {}, state)) for state in states)
+    answers = await asyncio.gather(*asked)
+    await local.close()
+    assert [answer.outputs["at"] for answer in answers] == [NEW, OLD, NEW, OLD, NEW]
+    assert (newer.batches, older.batches) == ([3], [2])
 
 
 def picture() -> bytes:

@@ -11,18 +11,19 @@ from aiohttp import web
 from service.inference.wire import DESCRIBE
 
 DESCRIPTION = {"name": "track", "version": "1", "sha256": "0" * 64}
-Behaviour = Callable[[web.Request], Awaitable[web.Response]]
+# What a request comes to: a whole response, or the reply to each of its rows.
+Behaviour = Callable[[web.Request], Awaitable[web.Response | bytes]]
 
 
-def answered(outputs: dict[str, Any], state: bytes | None = None) -> web.Response:
-    """The reply of a handler."""
+def answered(outputs: dict[str, Any], state: bytes | None = None) -> bytes:
+    """The reply of a handler to a row."""
     message = {"outputs": outputs} if state is None else {"outputs": outputs, "state": state}
-    return web.Response(body=msgpack.packb(message))
+    return bytes(msgpack.packb(message))
 
 
-def refused(kind: str, detail: str) -> web.Response:
+def refused(kind: str, detail: str) -> bytes:
     """The reply of a handler that takes the blame from itself."""
-    return web.Response(body=msgpack.packb({"error": {"type": kind, "detail": detail}}))
+    return bytes(msgpack.packb({"error": {"type": kind, "detail": detail}}))
 
 
 def status(code: int, kind: str = "InternalServerException") -> Behaviour:
@@ -42,19 +43,27 @@ async def reset(request: web.Request) -> web.Response:
 
 
 class FakeWorker:
-    """Echoes; what is in `next` happens first, one for every question. Knows only `models`."""
+    """Echoes; what is in `next` happens first, one for every call. Knows only `models`.
+
+    `calls` are the numbers of rows that came together, `questions` how many came in all.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.address = f"unix:{path}"
         self.next: list[Behaviour] = []
         self.models = {"track"}
-        self.questions = 0
+        self.workers = 1
+        self.calls: list[int] = []
         self.request_ids: list[str | None] = []
         self.describes: Behaviour | None = None
         self.silence = asyncio.Event()
         self.left = asyncio.Event()
         self._runner: web.AppRunner | None = None
+
+    @property
+    def questions(self) -> int:
+        return sum(self.calls)
 
     async def start(self) -> None:
         app = web.Application(client_max_size=2**30)
@@ -83,12 +92,21 @@ class FakeWorker:
         if request.match_info["model"] not in self.models:
             return await status(404, "ModelNotFoundException")(request)
         if body == DESCRIBE:
-            if self.describes is not None:
-                return await self.describes(request)
-            return answered({"description": DESCRIPTION, "device": "cpu"})
-        self.questions += 1
-        self.request_ids.append(request.headers.get("X-Request-ID"))
-        if self.next:
-            return await self.next.pop(0)(request)
-        question = msgpack.unpackb(body)
+            return await self._describe(request)
+        message = msgpack.unpackb(body)
+        self.calls.append(len(message["rows"]))
+        self.request_ids += message["request_ids"]
+        found = await self.next.pop(0)(request) if self.next else None
+        if isinstance(found, web.Response):
+            return found
+        replies = [self._echo(row) if found is None else found for row in message["rows"]]
+        return web.Response(body=msgpack.packb({"replies": replies, "milliseconds": 1.0}))
+
+    async def _describe(self, request: web.Request) -> web.Response:
+        told = {"description": DESCRIPTION, "device": "cpu", "workers": self.workers}
+        found = await self.describes(request) if self.describes is not None else answered(told)
+        return found if isinstance(found, web.Response) else web.Response(body=found)
+
+    def _echo(self, row: bytes) -> bytes:
+        question = msgpack.unpackb(row)
         return answered({"at": self.path.name, **question["inputs"]}, question.get("state"))
