@@ -1,5 +1,5 @@
 # Every target sets up what it needs in .venv, as a plain user, and installs it only once.
-# The first installation downloads about 1 GB (torch) and takes some minutes.
+# The first installation downloads torch and takes some minutes.
 #
 #   PYTHON=python3.12     another interpreter, 3.11 or newer
 #   TORCH_INDEX=ADDRESS   another package index for torch alone, such as PyTorch's own one of CPU
