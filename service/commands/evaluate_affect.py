@@ -31,6 +31,9 @@ def evaluate_affect(
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most so many clips, spread evenly.")
     ] = None,
+    reference: Annotated[
+        str, typer.Option(help="0 dB of a voice: fixed, as served, or clip, its own maximum.")
+    ] = "fixed",
     harm: Annotated[
         bool, typer.Option(help="Also with one modality destroyed or degraded.")
     ] = True,
@@ -53,6 +56,7 @@ def evaluate_affect(
             layout=layout,
             limit=limit,
             by_fold=by_fold,
+            reference=reference,
             harm=harm,
             out=out,
             plots=plots,

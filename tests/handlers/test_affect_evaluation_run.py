@@ -3,19 +3,16 @@
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from torch import Tensor
 from typer.testing import CliRunner
 
-from handlers.affect_setup import save_affect, serve
+from handlers.affect_setup import save_affect
 from handlers.checkpoint import load_checkpoint
 from handlers.evaluation.affect.agreement import agreement
 from handlers.evaluation.affect.clips import LabelledClip
@@ -29,34 +26,14 @@ from handlers.evaluation.affect.evaluate import (
 from handlers.evaluation.affect.figures import models_shown, write_scatter, write_timeline
 from handlers.evaluation.affect.report import AffectReport
 from handlers.evaluation.affect.rows import PRINTED, Rack, pairs_among, printed
-from handlers.evaluation.affect.running import run, run_all
-from handlers.evaluation.affect.sets import Material
+from handlers.evaluation.affect.running import run
+from handlers.evaluation.affect.sets import OWN_REFERENCE, Material
 from handlers.evaluation.affect.tables import show
-from handlers.evaluation.affect.traces import Trace
 from handlers.evaluation.affect.writing import write_timelines
-from handlers.networks.affect import VARIANTS, Branch, build, variant
-from handlers.predictors.affect_estimator import Estimator, Reading
-from handlers.predictors.affect_inputs import Moment
-from handlers.predictors.affect_latent import LatentEstimator
-from handlers.processing.mel import RATE_HZ
+from handlers.networks.affect import VARIANTS, build, variant
 from service.cli import app
-from tests.handlers.affect_folders import speech, write_faces, write_speech
-
-
-def estimator(name: str, seed: int = 0) -> Estimator:
-    """A variant of tiny, untrained networks."""
-    torch.manual_seed(seed)
-    return serve(build(variant(name, size="tiny")), {"context": 1.25})
-
-
-def clip(name: str, moments: int = 4, actor: str = "21", sound: bool = True) -> LabelledClip:
-    """Noise to look at and to hear, with labels that change."""
-    rng = np.random.default_rng(len(name) + moments)
-    faces = [rng.integers(0, 256, (128, 128, 3), dtype=np.uint8) for _ in range(moments)]
-    labels = rng.uniform(-0.8, 0.8, (moments, 2)).astype(np.float32)
-    times = np.arange(moments) / 5
-    pcm = speech(moments / 5) if sound else None
-    return LabelledClip(name, {"actor": actor}, times, labels, faces, pcm)
+from tests.handlers.affect_clips import clip, estimator
+from tests.handlers.affect_folders import write_faces, write_speech
 
 
 def material(**changes: object) -> Material:
@@ -74,84 +51,6 @@ def text(report: AffectReport) -> str:
     show(report, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
-
-
-def equal(one: Trace, other: Trace) -> bool:
-    fields = ("estimates", "weights", "gate", "face", "voice")
-    return all(
-        np.allclose(getattr(one, name), getattr(other, name), atol=1e-5, equal_nan=True)
-        for name in fields
-    )
-
-
-@pytest.mark.parametrize("name", ["vi-de", "avi-gas"])
-def test_clips_run_together_as_they_run_alone(name: str) -> None:
-    clips, model = [clip("one"), clip("other", 3)], estimator(name)
-    together = run(model, clips)
-    assert all(
-        equal(one, run(model, [alone])[0]) for one, alone in zip(together, clips, strict=True)
-    )
-    assert [trace.clip for trace in together] == ["one", "other"]
-
-
-def test_models_run_together_as_they_run_alone() -> None:
-    clips = [clip("one"), clip("other", 3)]
-    still = replace(clips[0], faces=[clips[0].faces[0]] * 3 + [clips[0].faces[1]])
-    names = ["vi-de", "vi-des", "au-des", "avi-gas", "disc"]
-    together = run_all({name: estimator(name) for name in names}, [still, clips[1]])
-    for name in names:
-        alone = run(estimator(name), [still, clips[1]])
-        assert all(equal(*pair) for pair in zip(together[name], alone, strict=True))
-
-
-def test_what_models_have_in_common_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    models = {"vi-de": estimator("vi-de"), "vi-des": estimator("vi-des"), "vi": estimator("vi", 1)}
-    one, other = (cast(LatentEstimator, models[name]).networks for name in ("vi-de", "vi-des"))
-    other.branches.load_state_dict(one.branches.state_dict())
-    encoded, forward = [], Branch.forward
-
-    def counted(branch: Branch, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        encoded.append(len(inputs))
-        return forward(branch, inputs)
-
-    monkeypatch.setattr(Branch, "forward", counted)
-    still = clip("still", 6, sound=False)
-    run_all(models, [replace(still, faces=[still.faces[0].copy() for _ in range(6)])])
-    assert encoded == [1, 1]
-
-
-def test_a_moment_without_anything_to_use_has_no_estimate() -> None:
-    silent = clip("silent", 3, sound=False)
-    faceless = LabelledClip("x", {}, silent.times_s, silent.labels, [None, silent.faces[1], None])
-    (trace,) = run(estimator("avi-gas"), [faceless])
-    assert np.isfinite(trace.estimates[:, 0]).tolist() == [False, True, False]
-    assert trace.face.tolist() == [False, True, False]
-    assert trace.gate[1] == 1
-    assert not run(estimator("au-de"), [silent])[0].voice.any()
-
-
-def test_a_face_that_stays_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    still = clip("still", 6, sound=False)
-    still = replace(still, faces=[still.faces[0]] * 4 + [still.faces[1]] * 2)
-    model, counts = estimator("vi-des"), []
-    expected, read = run(model, [still])[0], model.read
-
-    def counted(moments: Sequence[Moment]) -> list[Reading | None]:
-        counts.append(len(moments))
-        return read(moments)
-
-    monkeypatch.setattr(model, "read", counted)
-    assert equal(run(model, [still])[0], expected)
-    assert counts == [2]
-    assert not np.allclose(expected.estimates[3], expected.estimates[5])
-
-
-def test_sound_of_more_than_a_minute_is_heard_to_its_end() -> None:
-    pcm = np.zeros(70 * RATE_HZ, np.int16)
-    pcm[66 * RATE_HZ :] = speech(4)
-    times = np.array([1.0, 30.0, 68.0])
-    long = LabelledClip("long", {}, times, np.zeros((3, 2), np.float32), [None] * 3, pcm)
-    assert run(estimator("au-de"), [long])[0].voice.tolist() == [False, False, True]
 
 
 def test_the_report_holds_what_the_traces_say() -> None:
@@ -275,6 +174,13 @@ def test_stores_are_asked_for_what_all_of_them_have(tmp_path: Path) -> None:
         choose_rows((), [()])
 
 
+def test_only_figures_of_what_is_served_are_recorded() -> None:
+    for changes, said in (({"reference": "own"}, "fixed or clip"), ({"record": True}, "served")):
+        options = AffectOptions(Path(), **{"reference": "clip", **changes})  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=said):
+            evaluate_affect(options)
+
+
 def test_figures_are_recorded_where_they_were_measured(tmp_path: Path) -> None:
     write_faces(tmp_path / "data", "FER2013Test", 8)
     for seed, store in enumerate(("a", "b")):
@@ -294,6 +200,7 @@ def test_seeds_of_two_stores_are_compared_over_made_clips(tmp_path: Path) -> Non
     write_faces(tmp_path / "data" / "expressions", "FER2013Test", 14)
     write_speech(tmp_path / "data" / "speech" / "ravdess")
     given = ["--data", str(tmp_path / "data"), "--layout", "made", "--limit", "2", "--no-harm"]
+    given += ["--plots", "0", "--reference", "clip"]
     for seed, store in enumerate(("a", "b")):
         for name in ("vi-de", "vi-des"):
             torch.manual_seed(seed)
@@ -306,6 +213,7 @@ def test_seeds_of_two_stores_are_compared_over_made_clips(tmp_path: Path) -> Non
     assert "counts as a person of its own" in result.stdout
     report = json.loads((out / "report.json").read_text())
     assert report["units"] == ["seed 1", "seed 2"]
+    assert report["note"].endswith(OWN_REFERENCE)
     sides = [row["mean"]["average"]["ccc"] for row in report["rows"]]
     compared = {(one["over"], one["dimension"]): one for one in report["differences"]}
     assert {over for over, _ in compared} == {"person", "actor", "clip"}

@@ -35,6 +35,8 @@ class LabelledClip:
         labels: float32 `(T, 2)`, valence and arousal in [-1, 1].
         faces: crops uint8 RGB `(128, 128, 3)` as the networks see them, None where none is seen.
         pcm: int16 mono at 22 050 Hz from time zero on, None without sound.
+        own_reference: whether 0 dB is the clip's own maximum, as in section 7.3.4, instead of the
+            fixed power that is served.
     """
 
     name: str
@@ -43,6 +45,7 @@ class LabelledClip:
     labels: Floats
     faces: Sequence[Image | None]
     pcm: Pcm | None = None
+    own_reference: bool = False
 
     def thinned(self, every: int) -> "LabelledClip":
         """Every so many moments; the sound stays whole."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from handlers.predictors.affect_estimator import Estimator
 
 ALL = "all"
+FIXED, OF_CLIP = "fixed", "clip"
 WIDTH = 200
 ABSENT = "not in every model store"
 
@@ -41,6 +42,7 @@ class AffectOptions:
         tracker_store: where the tracker is that follows faces in recordings.
         rows: variants by the names of their folders; none stands for all that are in every store.
         limit: at most so many clips, spread evenly over the set.
+        reference: what 0 dB of a voice is: `fixed` as it is served, or each `clip`'s own maximum.
         harm: also with a modality destroyed or degraded, where the data has both.
         out: where JSON, CSV and pictures go, of these `plots` timelines; none writes nothing.
         record: write the figures into the variants' configurations in the stores.
@@ -53,6 +55,7 @@ class AffectOptions:
     layout: str = AUTO
     limit: int | None = None
     by_fold: bool = False
+    reference: str = FIXED
     harm: bool = True
     out: Path | None = None
     plots: int = 3
@@ -67,10 +70,13 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
     Raises:
         ValueError: a row, layout or folder that is not there, or data that cannot be read.
     """
+    check_reference(options)
     racks = [Rack(store, options.device) for store in options.stores]
     names, left_out = choose_rows(options.rows, [rack.rows() for rack in racks])
     following = Following(lambda: one_context(racks[0].contexts(names)), lambda: tracker(options))
     material = read_material(options.data, options.layout, options.limit, following)
+    if options.reference == OF_CLIP:
+        material = material.with_own_reference()
     by_store = dict(zip(options.stores, racks, strict=True))
     report = evaluate(
         options,
@@ -83,6 +89,14 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
     if options.record:
         record_figures(report, options.stores)
     return report
+
+
+def check_reference(options: AffectOptions) -> None:
+    """Raise ValueError for a reference that is none, and for figures of what is not served."""
+    if options.reference not in (FIXED, OF_CLIP):
+        raise ValueError(f"the reference is {options.reference!r}; {FIXED} or {OF_CLIP}")
+    if options.record and options.reference != FIXED:
+        raise ValueError("only figures of the reference that is served are recorded")
 
 
 def one_context(contexts: set[float]) -> float:

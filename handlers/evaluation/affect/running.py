@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from handlers.evaluation.affect.clips import FACE, VOICE, Image, LabelledClip
+from handlers.evaluation.affect.clips import FACE, VOICE, LabelledClip
+from handlers.evaluation.affect.moments import listeners_of, moments_of
 from handlers.evaluation.affect.sharing import share_branches
 from handlers.evaluation.affect.traces import Trace
-from handlers.processing.mel import RATE_HZ
 
 if TYPE_CHECKING:
     from handlers.predictors.affect_estimator import Answer, Estimator, Reading
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 # Moments whose faces, windows and latent maps are held at a time.
 HELD = 1024
-# Sound ahead of a picture that a window may need, and how much is heard at once.
-AHEAD_S, STRIDE_S = 1.6, 1.0
 
 
 def run(estimator: "Estimator", clips: Sequence[LabelledClip]) -> list[Trace]:
@@ -39,7 +37,7 @@ def run_all(
     import torch
 
     branches = share_branches(estimators.values())
-    ears = _ears(estimators)
+    ears = listeners_of(estimators)
     traces: dict[str, list[Trace]] = {name: [] for name in estimators}
     with torch.inference_mode():
         for group in _groups(clips):
@@ -71,18 +69,6 @@ def _groups(clips: Sequence[LabelledClip]) -> Iterator[list[LabelledClip]]:
         yield group
 
 
-def _ears(estimators: "Mapping[str, Estimator]") -> "dict[str, Estimator]":
-    """Who listens for each: those of chapters 6 and 7 all hear the same, if they hear."""
-    from handlers.predictors.affect_latent import LatentEstimator
-
-    latent = [one for one in estimators.values() if isinstance(one, LatentEstimator)]
-    listener = next((one for one in latent if one.hears), None)
-    return {
-        name: listener if listener is not None and isinstance(one, LatentEstimator) else one
-        for name, one in estimators.items()
-    }
-
-
 def _parts(
     estimators: "Mapping[str, Estimator]",
     ears: "Mapping[str, Estimator]",
@@ -91,37 +77,9 @@ def _parts(
     """The moments of some clips as each listener has them, so many at a time."""
     sees = any(one.sees for one in estimators.values())
     listeners = list(dict.fromkeys(ears.values()))
-    moments = chain.from_iterable(_moments(listeners, clip, sees) for clip in clips)
+    moments = chain.from_iterable(moments_of(clip, listeners, sees) for clip in clips)
     while part := list(islice(moments, HELD)):
         yield part
-
-
-def _moments(
-    listeners: "Sequence[Estimator]", clip: LabelledClip, sees: bool
-) -> "Iterator[dict[Estimator, Moment]]":
-    """What a clip shows and lets hear; sound comes a little ahead of the pictures.
-
-    A face that stays is the same object.
-    """
-    from handlers.predictors.affect_inputs import Moment
-
-    sounds, heard = {ear: ear.silence() for ear in listeners}, 0
-    face: Image | None = None
-    for index, time_s in enumerate(clip.times_s.tolist()):
-        if clip.pcm is not None and heard < (time_s + AHEAD_S) * RATE_HZ:
-            upto = round((time_s + AHEAD_S + STRIDE_S) * RATE_HZ)
-            piece = clip.pcm[heard:upto]
-            for ear in listeners:
-                sounds[ear] = sounds[ear].push(piece, heard).forget_before(time_s)
-            heard = upto
-        face = _same(face, clip.faces[index]) if sees else None
-        yield {ear: Moment(face, ear.hear(sounds[ear], time_s)) for ear in listeners}
-
-
-def _same(before: Image | None, now: Image | None) -> Image | None:
-    """The face before, where there is no other now."""
-    same = before is not None and now is not None and np.array_equal(before, now)
-    return before if same else now
 
 
 def _read(estimator: "Estimator", moments: "Sequence[Moment]") -> "list[Reading | None]":

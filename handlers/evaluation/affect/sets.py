@@ -1,7 +1,7 @@
 """Folders of labelled faces, utterances or recordings to the clips that models are measured on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -44,6 +44,7 @@ MADE_CLIPS, HEALTHY_CLIPS = 24, 12
 UTTERANCE_RATE_HZ = 5.0
 
 WEAK = "Labels are weak: places of emotion words on the circumplex, not what anybody annotated."
+OWN_REFERENCE = "0 dB is each clip's own maximum, not the fixed reference that is served."
 NAMELESS = "FER+ does not say who its faces show: each of them counts as a person of its own."
 
 
@@ -68,6 +69,20 @@ class Material:
     whole: bool = False
     sets: tuple[str, ...] = ()
     note: str = WEAK
+
+    def with_own_reference(self) -> "Material":
+        """The same, every clip's decibels counted from its own maximum (section 7.3.4)."""
+
+        def own(clips: Sequence[LabelledClip]) -> list[LabelledClip]:
+            return [replace(clip, own_reference=True) for clip in clips]
+
+        return replace(
+            self,
+            clips=own(self.clips),
+            folds=[own(fold) for fold in self.folds],
+            healthy=own(self.healthy),
+            note=f"{self.note} {OWN_REFERENCE}".strip(),
+        )
 
 
 @dataclass(frozen=True)

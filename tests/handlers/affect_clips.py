@@ -1,0 +1,35 @@
+"""Clips of noise, and estimators of tiny networks that have learned nothing, to evaluate."""
+
+import numpy as np
+import torch
+
+from handlers.affect_setup import serve
+from handlers.evaluation.affect.clips import LabelledClip
+from handlers.evaluation.affect.traces import Trace
+from handlers.networks.affect import build, variant
+from handlers.predictors.affect_estimator import Estimator
+from tests.handlers.affect_folders import speech
+
+
+def estimator(name: str, seed: int = 0) -> Estimator:
+    """A variant of tiny, untrained networks."""
+    torch.manual_seed(seed)
+    return serve(build(variant(name, size="tiny")), {"context": 1.25})
+
+
+def clip(name: str, moments: int = 4, actor: str = "21", sound: bool = True) -> LabelledClip:
+    """Noise to look at and to hear, with labels that change."""
+    rng = np.random.default_rng(len(name) + moments)
+    faces = [rng.integers(0, 256, (128, 128, 3), dtype=np.uint8) for _ in range(moments)]
+    labels = rng.uniform(-0.8, 0.8, (moments, 2)).astype(np.float32)
+    times = np.arange(moments) / 5
+    pcm = speech(moments / 5) if sound else None
+    return LabelledClip(name, {"actor": actor}, times, labels, faces, pcm)
+
+
+def equal(one: Trace, other: Trace) -> bool:
+    fields = ("estimates", "weights", "gate", "face", "voice")
+    return all(
+        np.allclose(getattr(one, name), getattr(other, name), atol=1e-5, equal_nan=True)
+        for name in fields
+    )

@@ -1,0 +1,113 @@
+"""Estimators over clips: together as alone, nothing encoded twice, and the decibels of a clip."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import pytest
+from torch import Tensor
+
+from handlers.evaluation.affect.clips import LabelledClip
+from handlers.evaluation.affect.running import run, run_all
+from handlers.evaluation.affect.sets import OWN_REFERENCE, Material
+from handlers.networks.affect import Branch
+from handlers.predictors.affect_estimator import Reading
+from handlers.predictors.affect_inputs import Moment
+from handlers.predictors.affect_latent import LatentEstimator
+from handlers.processing.mel import RATE_HZ, mel_power, pcm_to_samples
+from tests.handlers.affect_clips import clip, equal, estimator
+from tests.handlers.affect_folders import speech
+
+
+@pytest.mark.parametrize("name", ["vi-de", "avi-gas"])
+def test_clips_run_together_as_they_run_alone(name: str) -> None:
+    clips, model = [clip("one"), clip("other", 3)], estimator(name)
+    together = run(model, clips)
+    assert all(
+        equal(one, run(model, [alone])[0]) for one, alone in zip(together, clips, strict=True)
+    )
+    assert [trace.clip for trace in together] == ["one", "other"]
+
+
+def test_models_run_together_as_they_run_alone() -> None:
+    clips = [clip("one"), clip("other", 3)]
+    still = replace(clips[0], faces=[clips[0].faces[0]] * 3 + [clips[0].faces[1]])
+    names = ["vi-de", "vi-des", "au-des", "avi-gas", "disc"]
+    together = run_all({name: estimator(name) for name in names}, [still, clips[1]])
+    for name in names:
+        alone = run(estimator(name), [still, clips[1]])
+        assert all(equal(*pair) for pair in zip(together[name], alone, strict=True))
+
+
+def test_what_models_have_in_common_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = {"vi-de": estimator("vi-de"), "vi-des": estimator("vi-des"), "vi": estimator("vi", 1)}
+    one, other = (cast(LatentEstimator, models[name]).networks for name in ("vi-de", "vi-des"))
+    other.branches.load_state_dict(one.branches.state_dict())
+    encoded, forward = [], Branch.forward
+
+    def counted(branch: Branch, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        encoded.append(len(inputs))
+        return forward(branch, inputs)
+
+    monkeypatch.setattr(Branch, "forward", counted)
+    still = clip("still", 6, sound=False)
+    run_all(models, [replace(still, faces=[still.faces[0].copy() for _ in range(6)])])
+    assert encoded == [1, 1]
+
+
+def test_a_moment_without_anything_to_use_has_no_estimate() -> None:
+    silent = clip("silent", 3, sound=False)
+    faceless = LabelledClip("x", {}, silent.times_s, silent.labels, [None, silent.faces[1], None])
+    (trace,) = run(estimator("avi-gas"), [faceless])
+    assert np.isfinite(trace.estimates[:, 0]).tolist() == [False, True, False]
+    assert trace.face.tolist() == [False, True, False]
+    assert trace.gate[1] == 1
+    assert not run(estimator("au-de"), [silent])[0].voice.any()
+
+
+def test_a_face_that_stays_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    still = clip("still", 6, sound=False)
+    still = replace(still, faces=[still.faces[0]] * 4 + [still.faces[1]] * 2)
+    model, counts = estimator("vi-des"), []
+    expected, read = run(model, [still])[0], model.read
+
+    def counted(moments: Sequence[Moment]) -> list[Reading | None]:
+        counts.append(len(moments))
+        return read(moments)
+
+    monkeypatch.setattr(model, "read", counted)
+    assert equal(run(model, [still])[0], expected)
+    assert counts == [2]
+    assert not np.allclose(expected.estimates[3], expected.estimates[5])
+
+
+def test_sound_of_more_than_a_minute_is_heard_to_its_end() -> None:
+    pcm = np.zeros(70 * RATE_HZ, np.int16)
+    pcm[66 * RATE_HZ :] = speech(4)
+    times = np.array([1.0, 30.0, 68.0])
+    long = LabelledClip("long", {}, times, np.zeros((3, 2), np.float32), [None] * 3, pcm)
+    assert run(estimator("au-de"), [long])[0].voice.tolist() == [False, False, True]
+
+
+def test_decibels_may_count_from_the_clips_own_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, heard = estimator("au-de"), []
+
+    def read(moments: Sequence[Moment]) -> list[Reading | None]:
+        heard.extend(moment.voice for moment in moments)
+        return [None] * len(moments)
+
+    monkeypatch.setattr(model, "read", read)
+    loud = clip("loud", 8)
+    assert loud.pcm is not None
+    quiet = replace(loud, pcm=(loud.pcm // 8).astype(np.int16))
+    run(model, [loud, quiet])
+    given = Material("noise", [loud, quiet]).with_own_reference()
+    run(model, given.clips)
+    fixed, fixed_quiet, own, own_quiet = np.stack(heard).reshape(4, 8, 128, 128)
+    assert np.abs(fixed - fixed_quiet).max() > 0.4
+    assert np.allclose(own, own_quiet, atol=0.05)
+    power = mel_power(pcm_to_samples(loud.pcm))
+    expected = 1 + np.clip(10 * np.log10(power / power.max()), -80, 0) / 40  # -80 dB is -1
+    assert np.allclose(own[0][:, 64:96], expected[:, :32], atol=1e-3)
+    assert given.note.endswith(OWN_REFERENCE)
