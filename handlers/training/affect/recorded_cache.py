@@ -91,11 +91,15 @@ def write_pictures(pictures: Sequence[AffectPicture], path: Path) -> None:
 def _write(
     path: Path, times_s: NDArray[np.float64], faces: Iterable[Image | None], power: Floats
 ) -> None:
-    packed = [b"" if face is None else _packed(face) for face in faces]
+    packed, ends = bytearray(), [0]
+    for face in faces:
+        if face is not None:
+            packed += _packed(face)
+        ends.append(len(packed))
     tensors = {
         "times_s": times_s,
-        "ends": np.cumsum([0, *map(len, packed)]),
-        "faces": np.frombuffer(b"".join(packed), np.uint8),
+        "ends": np.array(ends),
+        "faces": np.frombuffer(packed, np.uint8),
         "power": np.ascontiguousarray(power.T, np.float16),
         "heard": _heard(times_s, power),
     }
