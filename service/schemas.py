@@ -20,6 +20,7 @@ def png_data_url(value: object) -> object:
 Pixels = Annotated[Finite, AfterValidator(lambda value: round(value, 3))]
 Number = Annotated[Finite, AfterValidator(lambda value: round(value, 5))]
 Share = Annotated[Finite, Field(ge=0, le=1), AfterValidator(lambda value: round(value, 5))]
+TimingsMs = Annotated[dict[str, Finite], Field(description="Time of each stage, in milliseconds.")]
 DataUrl = Annotated[str, BeforeValidator(png_data_url)]
 Box = tuple[Pixels, Pixels, Pixels, Pixels]
 Point = tuple[Pixels, Pixels]
@@ -102,7 +103,7 @@ class AlignReply(Body):
     image: ImageInfo
     notes: list[str] = Field(description="What the client should know, such as skipped frames.")
     faces: list[Face] = Field(description="The faces, best first; empty where there is none.")
-    timings_ms: dict[str, Finite] = Field(description="Time of each stage, in milliseconds.")
+    timings_ms: TimingsMs
 
 
 class ModelInfo(Body):

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from service.schemas import Body, Finite, ModelVersion, Number, Share
-from service.streams.affect_replies import AffectFrame, Quadrant, Signed
+from service.streams.affect_replies import AffectFrame, Quadrant, Signed, Variant
 
 
 class ClipSoundInfo(Body):
@@ -62,7 +62,7 @@ class ClipHead(Body):
     """Who answers, and how the clip is looked at."""
 
     model: ModelVersion
-    variant: str = Field(description="The network that was used, such as `avi-gas`.")
+    variant: Variant
     rate_hz: Finite = Field(description="Working rate: most frames looked at, a second.")
 
 

@@ -10,7 +10,7 @@ from service.inference import Inference
 from service.metrics import Metrics
 from service.settings import Settings
 from service.streams.affect_replies import AffectFrame, AffectOutputs
-from service.streams.model import Model, parse_into
+from service.streams.model import Drop, Model, SmallestFace, VariantName, parse_into
 from service.streams.sounds import Sound
 from service.streams.subject import Step
 
@@ -28,14 +28,11 @@ class AffectOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    variant: str | None = Field(
+    variant: VariantName | None = Field(
         default=None,
-        pattern=r"^[a-z0-9-]{1,40}$",
         description="Another network of the model, such as `vi-des`; its own one if not given.",
     )
-    min_face_px: int = Field(
-        default=40, ge=12, le=4096, description="Smallest face that is looked for, in pixels."
-    )
+    min_face_px: SmallestFace = 40
 
 
 class AffectSocketOptions(AffectOptions):
@@ -46,10 +43,7 @@ class AffectSocketOptions(AffectOptions):
         description="How much later a frame is estimated, in seconds of the stream, with the sound "
         "that was heard until then. Replies wait for it: they are not to be waited for.",
     )
-    drop: bool = Field(
-        default=True,
-        description="Whether a newer frame replaces one that still waits; false for files.",
-    )
+    drop: Drop = True
 
 
 def parse_affect_options(values: Mapping[str, Any]) -> AffectSocketOptions:

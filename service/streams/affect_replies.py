@@ -4,11 +4,24 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from service.schemas import Body, Box, Finite, ModelVersion, Number, Share
-from service.streams.replies import ErrorInfo, FaceStatus
+from service.schemas import Body, Finite, ModelVersion, Number, Share, TimingsMs
+from service.streams.replies import (
+    ErrorInfo,
+    FaceBox,
+    FaceProbability,
+    FaceStatus,
+    Notes,
+    StepCount,
+    Stored,
+)
 
 QUADRANTS = ("positive-active", "negative-active", "negative-passive", "positive-passive")
 Quadrant = Literal["positive-active", "negative-active", "negative-passive", "positive-passive"]
+StepStatus = Annotated[
+    Literal["ok", "reset"],
+    Field(description="`reset` where the session started anew with this step."),
+]
+Variant = Annotated[str, Field(description="The network that was used, such as `avi-gas`.")]
 Signed = Annotated[Finite, Field(ge=-1, le=1), AfterValidator(lambda value: round(value, 5))]
 
 
@@ -16,15 +29,9 @@ class AffectFace(Body):
     """The face that was looked at; the box is in pixels of the upright picture."""
 
     track_id: int = Field(description="Number of the face within its session or clip.")
-    status: FaceStatus = Field(
-        description="`tracking`: followed, or new; `redetected`: found again by the detector; "
-        "`lost`: not seen in this frame, the box is the last valid one."
-    )
-    box: Box = Field(description="Corners x1, y1, x2, y2 of the box around the face, in pixels.")
-    face_probability: Share | None = Field(
-        description="The validator's probability in [0, 1] that this is a face; null where it was "
-        "not asked."
-    )
+    status: FaceStatus
+    box: FaceBox
+    face_probability: FaceProbability
 
 
 class AffectFrame(Body):
@@ -57,12 +64,10 @@ class AffectOutputs(Body):
     """What the model says of a run of moments."""
 
     model: ModelVersion
-    variant: str = Field(description="The network that was used, such as `avi-gas`.")
-    status: Literal["ok", "reset"] = Field(
-        description="`reset` where the session started anew with this step."
-    )
-    notes: list[str] = Field(description="What the client should know, such as why a reset.")
-    timings_ms: dict[str, Finite] = Field(description="Time of each stage, in milliseconds.")
+    variant: Variant
+    status: StepStatus
+    notes: Notes
+    timings_ms: TimingsMs
     frames: list[AffectFrame]
 
 
@@ -70,19 +75,14 @@ class Stepped(Body):
     """What every step of a session says beside the moment itself."""
 
     type: str
-    status: Literal["ok", "reset"] = Field(
-        description="`reset` where the session started anew with this step."
-    )
-    step: int = Field(description="Steps of the session, this one included.")
-    stored: bool = Field(
-        description="Whether the session's state is stored; false while the store is away and the "
-        "session lives in this connection only."
-    )
+    status: StepStatus
+    step: StepCount
+    stored: Stored
     milliseconds: Number = Field(description="Time from the message to its answer, in ms.")
     model: ModelVersion
-    variant: str = Field(description="The network that was used, such as `avi-gas`.")
-    notes: list[str] = Field(description="What the client should know, such as why a reset.")
-    timings_ms: dict[str, Finite] = Field(description="Time of each stage, in milliseconds.")
+    variant: Variant
+    notes: Notes
+    timings_ms: TimingsMs
 
 
 class AffectReply(AffectFrame, Stepped):

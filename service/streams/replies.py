@@ -5,13 +5,38 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from service.errors import ServiceError
-from service.schemas import POINTS, Body, Box, Finite, ModelVersion, Point, Share
+from service.schemas import POINTS, Body, Box, Finite, ModelVersion, Point, Share, TimingsMs
 from service.streams.subject import Place
 
 RESET: Final = "reset"
 DROPPED: Final = "dropped"
 ERROR: Final = "error"
-FaceStatus = Literal["tracking", "redetected", "lost"]
+FaceStatus = Annotated[
+    Literal["tracking", "redetected", "lost"],
+    Field(
+        description="`tracking`: followed, or new; `redetected`: found again by the detector; "
+        "`lost`: not seen in this frame, the box is the last valid one."
+    ),
+]
+FaceBox = Annotated[
+    Box, Field(description="Corners x1, y1, x2, y2 of the box around the face, in pixels.")
+]
+FaceProbability = Annotated[
+    Share | None,
+    Field(
+        description="The validator's probability in [0, 1] that this is a face; null where it was "
+        "not asked."
+    ),
+]
+Notes = Annotated[list[str], Field(description="What the client should know, such as why a reset.")]
+StepCount = Annotated[int, Field(description="Steps of the session, this one included.")]
+Stored = Annotated[
+    bool,
+    Field(
+        description="Whether the session's state is stored; false while the store is away and the "
+        "session lives in this connection only."
+    ),
+]
 Status = Literal["tracking", "redetected", "lost", "searching", "reset"]
 
 
@@ -26,18 +51,12 @@ class TrackedFace(Body):
     """One face of a frame; coordinates are pixels of the upright frame."""
 
     track_id: int = Field(description="Number of the face within its session; it stays with it.")
-    status: FaceStatus = Field(
-        description="`tracking`: followed, or new; `redetected`: found again by the detector; "
-        "`lost`: not seen in this frame, the box is the last valid one."
-    )
-    box: Box = Field(description="Corners x1, y1, x2, y2 of the box around the face, in pixels.")
+    status: FaceStatus
+    box: FaceBox
     landmarks: Annotated[list[Point], Field(min_length=POINTS, max_length=POINTS)] | None = Field(
         description="The 68 landmarks of the iBUG scheme, x and y, in pixels; null while lost."
     )
-    face_probability: Share | None = Field(
-        description="The validator's probability in [0, 1] that this is a face; null where it was "
-        "not asked."
-    )
+    face_probability: FaceProbability
     lost_probability: Share | None = Field(
         None, description="On `redetected`, the probability that lost the face."
     )
@@ -59,8 +78,8 @@ class TrackOutputs(Body):
         "session started anew with this frame."
     )
     faces: list[TrackedFace] = Field(description="The faces, oldest first.")
-    notes: list[str] = Field(description="What the client should know, such as why a reset.")
-    timings_ms: dict[str, Finite] = Field(description="Time of each stage, in milliseconds.")
+    notes: Notes
+    timings_ms: TimingsMs
 
 
 class TrackReply(TrackOutputs):
@@ -70,11 +89,8 @@ class TrackReply(TrackOutputs):
         None, description="Which frame of the socket this answers, from 0; null without a socket."
     )
     time_s: Finite = Field(description="The frame's time in seconds, as sent or of its arrival.")
-    step: int = Field(description="Steps of the session, this one included.")
-    stored: bool = Field(
-        description="Whether the session's state is stored; false while the store is away and the "
-        "session lives in this connection only."
-    )
+    step: StepCount
+    stored: Stored
 
 
 def build_reply(

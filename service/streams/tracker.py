@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.inference import Inference
 from service.settings import Settings
-from service.streams.model import Model, parse_into
+from service.streams.model import Drop, Model, SmallestFace, VariantName, parse_into
 from service.streams.replies import TrackOutputs
 from service.streams.subject import Step
 
@@ -20,9 +20,7 @@ class TrackOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_faces: int = Field(default=1, ge=1, le=8, description="Most faces to follow at once.")
-    min_face: int = Field(
-        default=40, ge=12, le=4096, description="Smallest face that is looked for, in pixels."
-    )
+    min_face: SmallestFace = 40
     steady: bool = Field(
         default=True,
         description="Whether looks at a face that holds still are brought together, which calms "
@@ -32,9 +30,8 @@ class TrackOptions(BaseModel):
         default=False,
         description="Whether to calm the landmarks by a One-Euro filter; it needs frame times.",
     )
-    variant: str | None = Field(
+    variant: VariantName | None = Field(
         default=None,
-        pattern=r"^[a-z0-9-]{1,40}$",
         description="Another tracker of the model, such as `crt`; its own one if not given.",
     )
 
@@ -42,10 +39,7 @@ class TrackOptions(BaseModel):
 class SocketOptions(TrackOptions):
     """The options of a socket, in its address or in a text message before the first frame."""
 
-    drop: bool = Field(
-        default=True,
-        description="Whether a newer frame replaces one that still waits; false for files.",
-    )
+    drop: Drop = True
 
 
 def parse_options(values: Mapping[str, Any]) -> SocketOptions:
