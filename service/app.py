@@ -39,8 +39,8 @@ from service.tracing import make_tracing
 
 DESCRIPTION = """Send a picture, get for every face its box, 68 landmarks, the kind of degradation
 it suffers from, head pose and a quality. Send frames as they come, get the faces followed through
-time. Send a clip, or frames and sound as they come, get valence and arousal over time. Neither
-pictures nor sound are stored.
+time. Send a clip, or frames and sound as they come, get valence and arousal over time. No picture
+is stored; a live session keeps a spectrum of what it heard last, for as long as it is kept itself.
 
 Errors are `application/problem+json`; their `type` is stable."""
 EXPOSED_HEADERS = ("X-Request-ID", "Countenance-Model", "Retry-After")
