@@ -51,6 +51,15 @@ def mistakes_explained() -> Iterator[None]:
         fail(f"{error.name} is not installed: pip install 'countenance[{EXTRAS[error.name]}]'")
 
 
+@contextmanager
+def as_mistakes(*kinds: type[Exception]) -> Iterator[None]:
+    """Raise errors of these kinds, whose texts say what is wrong, as CommandError."""
+    try:
+        yield
+    except kinds as error:
+        raise CommandError(str(error)) from error
+
+
 def fail(message: str, code: int = EXIT_FAILED) -> None:
     """Say why and stop."""
     err.print("[bold red]error:[/] ", end="")

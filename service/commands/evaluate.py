@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.console import CommandError, mistakes_explained
+from service.commands.console import CommandError, as_mistakes, mistakes_explained
 from service.commands.options import (
     Device,
     Figures,
@@ -68,10 +68,8 @@ def evaluate_align(
             record=record,
             worst=worst,
         )
-        try:
+        with as_mistakes(ValueError):
             align.evaluate_align(options)
-        except ValueError as error:
-            raise CommandError(str(error)) from error
 
 
 def split_pair(text: str) -> tuple[str, str]:

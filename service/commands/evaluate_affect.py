@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.console import CommandError, mistakes_explained
+from service.commands.console import as_mistakes, mistakes_explained
 from service.commands.options import Device, Figures, Layout, Record, settings_with
 from service.inference.local import resolve_device
 
@@ -64,7 +64,5 @@ def evaluate_affect(
             device=resolve_device(settings.device),
             seed=seed,
         )
-        try:
+        with as_mistakes(ValueError):
             evaluate.evaluate_affect(options)
-        except ValueError as error:
-            raise CommandError(str(error)) from error

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.console import CommandError, mistakes_explained
+from service.commands.console import as_mistakes, mistakes_explained
 from service.commands.options import Device, Figures, ModelStore, settings_with
 from service.inference.local import resolve_device
 
@@ -55,7 +55,5 @@ def evaluate_track(
             videos=videos,
             device=resolve_device(settings.device),
         )
-        try:
+        with as_mistakes(ValueError):
             track.evaluate_track(options)
-        except ValueError as error:
-            raise CommandError(str(error)) from error

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.console import CommandError, err, mistakes_explained
+from service.commands.console import CommandError, as_mistakes, err, mistakes_explained
 from service.commands.options import LabelledFaces, ModelStore, settings_with
 
 
@@ -30,10 +30,8 @@ def train(
         from handlers.training.recipe import RecipeError
         from handlers.training.train import train as carry_out
 
-        try:
+        with as_mistakes(CheckpointError, RecipeError):
             folder = carry_out(file, data, runs, store, resume)
-        except (CheckpointError, RecipeError) as error:
-            raise CommandError(str(error)) from error
     err.print(f"The weights are in {folder}.", markup=False)
 
 
