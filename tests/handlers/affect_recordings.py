@@ -1,6 +1,7 @@
 """Recordings made up on disk: AFEW-VA with landmarks, SEWA with sound, and what is kept of them."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,7 @@ from numpy.typing import NDArray
 
 from handlers.networks.affect import AffectNetworks, variant
 from handlers.processing.mel import RATE_HZ
-from handlers.training.affect.recorded import (
-    Reel,
-    open_reel,
-)
+from handlers.training.affect.recorded import Reel, open_reel
 from handlers.training.affect.recorded_cache import write_recording
 from handlers.training.affect.recorded_pieces import Cutting, Piece, cut_pieces
 from handlers.training.datasets.affect.afew_va import read_afew_va
@@ -27,6 +25,8 @@ ASSETS = Path(__file__).parents[1] / "assets"
 PEOPLE, RECORDINGS, FRAMES = 6, 12, 10
 HEALTHY = Plot(healthy_clips=1.0)
 
+Paint = Callable[[NDArray[np.uint8], int], tuple[int, int]]
+
 
 def astronaut() -> NDArray[np.uint8]:
     """A picture with a face, in the order of OpenCV's colours."""
@@ -35,8 +35,11 @@ def astronaut() -> NDArray[np.uint8]:
     return np.asarray(found, np.uint8)
 
 
-def write_afew(root: Path) -> None:
-    """AFEW-VA with two clips of each of six people, whose valence tells who they are."""
+def write_afew(root: Path, paint: Paint | None = None) -> None:
+    """AFEW-VA with two clips of each of six people, whose valence tells who they are.
+
+    `paint` changes a frame and gives valence and arousal of its own.
+    """
     small = cv2.resize(astronaut(), (160, 160))
     x, y = np.meshgrid(np.linspace(55, 105, 17), np.linspace(20, 70, 4))
     points = np.stack([x, y], axis=-1).reshape(68, 2)
@@ -46,11 +49,13 @@ def write_afew(root: Path) -> None:
         folder.mkdir(parents=True)
         frames = {}
         for index in range(FRAMES):
-            cv2.imwrite(str(folder / f"{index:05}.png"), np.roll(small, index, axis=1))
+            image = np.roll(small, index, axis=1) if paint is None else small.copy()
+            valence, arousal = (person, index % 5 - 2) if paint is None else paint(image, index)
+            cv2.imwrite(str(folder / f"{index:05}.png"), image)
             frames[f"{index:05}"] = {
-                "landmarks": (points + [index, 0]).tolist(),
-                "valence": person,
-                "arousal": index % 5 - 2,
+                "landmarks": (points + [0 if paint else index, 0]).tolist(),
+                "valence": valence,
+                "arousal": arousal,
             }
         told = json.dumps({"actor": f"actor {person}", "frames": frames})
         (folder / f"{clip:03}.json").write_text(told)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 import torch
+from numpy.typing import NDArray
 from torch.testing import assert_close
 
 from handlers.evaluation.affect.recordings import clip_of
@@ -171,3 +172,37 @@ def test_pictures_with_one_label_each_are_learnt_from(
     assert [round(float(pictures.face(i).mean()), -1) for i in range(3)] == [0, 80, 160]
     batch = RecordedFaceBatches([pictures], FRAMED, None, 0.0)(np.random.default_rng(0), 30)
     assert set(batch["label"][:, 0].tolist()) == {0.0, 0.25, 0.5}
+
+
+@pytest.mark.slow
+def test_what_is_learnt_from_some_people_holds_for_others(tmp_path: Path) -> None:
+    write_afew(tmp_path, painted)
+    source = RecordingSource("afew", "afew-va", fold=1)
+    learnt = read_reels(tmp_path, source, 1.25, tmp_path / "cache")
+    everybody = read_reels(tmp_path, replace(source, fold=None), 1.25, tmp_path / "cache")
+    others = [one for one in everybody if one.person not in {it.person for it in learnt}]
+    batches = RecordedFaceBatches(learnt, FRAMED, None, 0.0)
+    learner = LatentLearner(tiny("vi-de"), Weighing(adversarial=0.0, contest=0.0)).train()
+    optimizer = torch.optim.AdamW(learner.parameters(), 3e-3)
+    for step in range(60):
+        losses = learner(batches(np.random.default_rng(step), 24), 0.0)
+        optimizer.zero_grad()
+        losses["loss"].backward()
+        optimizer.step()
+    shown = RecordedFaceBatches(others, FRAMED, None, 0.0)(np.random.default_rng(0), 48)
+    networks = learner.eval().networks
+    with torch.no_grad():
+        maps, _ = networks.encode(FACE, shown["clean"])
+        said = networks.step(networks.features(maps), {}).estimate
+    for dimension in (0, 1):
+        pair = np.stack([said[:, dimension].numpy(), shown["label"][:, dimension].numpy()])
+        assert np.corrcoef(pair)[0, 1] > 0.5
+
+
+def painted(image: NDArray[np.uint8], index: int) -> tuple[int, int]:
+    """Paint a frame so that valence can be seen by the mouth, arousal by the brows."""
+    valence, arousal = 2 * (index % 5) - 4, 8 * (index // 5) - 4
+    image[70 - 4 * (valence + 4) : 75, 50:110] = 0
+    if arousal > 0:
+        image[15:25, 50:110] = 255
+    return valence, arousal
