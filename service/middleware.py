@@ -53,6 +53,9 @@ class RequestContext:
                 await self._app(scope, exchange.receive, exchange.send)
             except ClientDisconnect:
                 exchange.status = CLIENT_GONE
+            except asyncio.CancelledError:
+                await exchange.fail(ServiceError(Problem.STOPPING, "ask again"))
+                raise
             except Exception:
                 logger.exception("request failed")
                 await exchange.fail()
@@ -136,15 +139,14 @@ class Exchange:
         self.bytes_out += len(message.get("body") or message.get("bytes") or b"")
         await self.inner_send(message)
 
-    async def fail(self) -> None:
-        """Tell the client that the service failed, where no reply has begun."""
+    async def fail(self, error: ServiceError | None = None) -> None:
+        """Tell the client of `error`, else that the service failed, where no reply has begun."""
         if self.answered:
             return
-        problem = Problem.INTERNAL
+        error = error or ServiceError(Problem.INTERNAL, "see the log for this request id")
         if self.scope["type"] == "websocket":
-            await self.send({"type": "websocket.close", "code": problem.close_code})
+            await self.send({"type": "websocket.close", "code": error.problem.close_code})
             return
-        error = ServiceError(problem, "see the log for this request id")
         response = problem_response(error, HTTPConnection(self.scope))
         await response(self.scope, self.receive, self.send)
 

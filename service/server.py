@@ -1,6 +1,7 @@
 """The process: settings in, a listening server until it is told to stop."""
 
 import asyncio
+import math
 import socket
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,8 @@ from service.starting import PlainStart
 
 STARTUP_FAILED = 3
 LINGER_S = 5.0
+RUNNING_SHARE, REFUSING_SHARE = 0.7, 0.2
+LOOK_S = 0.05
 
 
 class Server(uvicorn.Server):
@@ -27,13 +30,31 @@ class Server(uvicorn.Server):
         self._services = services
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen no more, stop the live sessions, then do as uvicorn does."""
+        """Listen no more, stop the live sessions, let requests end; then do as uvicorn does.
+
+        Requests that take most of the time for it are refused: their models are closed.
+        """
         for server in self.servers:
             server.close()
+        whole_s = self._services.settings.graceful_stop_s
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._services.settings.graceful_stop_s):
+            async with asyncio.timeout(whole_s * RUNNING_SHARE):
                 await self._services.sockets.stop()
+                await self._requests_end()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(whole_s * REFUSING_SHARE):
+                await self._services.inference.close()
+                await self._requests_end()
+        self.config.timeout_graceful_shutdown = math.ceil(
+            whole_s * (1 - RUNNING_SHARE - REFUSING_SHARE)
+        )
         await super().shutdown(sockets)
+
+    async def _requests_end(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.tasks:
+            await asyncio.sleep(LOOK_S)
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):

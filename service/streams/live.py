@@ -20,6 +20,7 @@ from service.streams.pace import Pace
 from service.streams.stepper import Stepper
 
 CLOSE_S = 1.0
+READ_ON_S = 0.01
 READS_PER_FRAME = 10  # how many messages are read in the time of one frame that is looked at
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class LiveStream:
         self._patience = asyncio.timeout(None)
         self._received = 0
         self._reset_asked = False
+        self._passing: list[Arrival] = []  # on their way to the mailbox
         self._reading = False
         self._busy = False
         self._stopping = False
@@ -69,6 +71,8 @@ class LiveStream:
                 return
             await answering
             problem = await reading
+            if problem is Problem.STOPPING:
+                await self._answer_rest()
         except ClientLeft:
             return
         except ServiceError as error:
@@ -105,6 +109,16 @@ class LiveStream:
             self._reading = False
             await self._mailbox.end()
 
+    async def _answer_rest(self) -> None:
+        """Answer what has come since the reading stopped: none of it is to go without a reply."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READ_ON_S):
+                while (message := await self._socket.receive())["type"] == "websocket.receive":
+                    await self._sort(message)
+        await self._answer_all()
+        await self._pass_on(math.inf)
+        await self._answer_all()
+
     def _be_patient(self) -> None:
         """Begin anew to wait for a message; a client that waits for us itself has all the time."""
         if self._reading and not self._stopping:
@@ -131,8 +145,10 @@ class LiveStream:
 
     async def _pass_on(self, due_s: float) -> None:
         """Let what is due be answered."""
-        if due := self._held.take(due_s):
-            await self._mailbox.put(*due)
+        self._passing += self._held.take(due_s)
+        if self._passing:
+            await self._mailbox.put(*self._passing)
+            self._passing = []
 
     async def _obey(self, text: str) -> None:
         """Do what a text message asks for; only a mistake is answered."""

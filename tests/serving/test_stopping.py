@@ -1,0 +1,143 @@
+"""A service that is told to stop: sockets get what they are due, clips an answer, nobody waits."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import msgpack
+import pytest
+
+from service.inference import Question
+from service.inference.local import Loaded, LocalInference
+from service.streams.sockets import Sockets
+from tests.service.clip_files import write_clip
+from tests.service.counting import CountingTracker, Service, closed, receive, serving, step
+from tests.service.feeling import CountingAffect
+from tests.serving.crowd import PICTURE
+
+CLIP_S = 2
+
+
+class SlowAffect:
+    """The counting model of affect as a handler that takes its time for a batch."""
+
+    def __init__(self, batch_s: float) -> None:
+        self.batch_s = batch_s
+        self.begun = 0
+        self._model = CountingAffect()
+
+    def handle(self, rows: Sequence[bytes]) -> list[bytes]:
+        self.begun += 1
+        time.sleep(self.batch_s)
+        return [self._answer(msgpack.unpackb(row)) for row in rows]
+
+    def _answer(self, row: dict[str, Any]) -> bytes:
+        answer = self._model._count(Question(row["inputs"], row["options"], row.get("state")))
+        return bytes(msgpack.packb({"outputs": answer.outputs, "state": answer.state}))
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "affect", "version": "1", "sha256": 64 * "0"}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A clip of two seconds, which is six questions to the model and some sound."""
+    path = tmp_path_factory.mktemp("clips") / "a.mp4"
+    return write_clip(path, frames=25 * CLIP_S, sound_s=CLIP_S).read_bytes()
+
+
+async def stop_with_clips(
+    handler: SlowAffect, clip: bytes, accept: str, **options: Any
+) -> tuple[list[httpx.Response], float]:
+    """Stop a service that has four clips at work; their replies, and how long it took."""
+    local = LocalInference(lambda: Loaded("cpu", {"affect": handler}))
+    headers = {"Content-Type": "video/mp4", "Accept": accept}
+    async with asyncio.timeout(60), httpx.AsyncClient(timeout=60) as http:
+        async with serving(local, **options) as service:
+            url = f"http://127.0.0.1:{service.port}/affect"
+            posting = [
+                asyncio.create_task(http.post(url, content=clip, headers=headers)) for _ in range(4)
+            ]
+            while handler.begun < 2:
+                await asyncio.sleep(0.01)
+            started = time.monotonic()
+        seconds = time.monotonic() - started
+        return await asyncio.gather(*posting), seconds
+
+
+async def test_clips_at_work_are_finished_where_there_is_time(clip):
+    replies, _ = await stop_with_clips(SlowAffect(0.05), clip, "application/json")
+    assert [reply.status_code for reply in replies] == [200] * 4
+    assert [len(reply.json()["frames"]) for reply in replies] == [25 * CLIP_S] * 4
+
+
+async def test_clips_that_take_too_long_are_refused_and_the_service_ends_in_time(clip):
+    replies, seconds = await stop_with_clips(
+        SlowAffect(0.7), clip, "application/json", graceful_stop_s=2
+    )
+    assert [reply.status_code for reply in replies] == [503] * 4
+    assert seconds < 4.0
+
+
+async def test_a_reply_that_has_begun_ends_with_the_reason(clip):
+    replies, _ = await stop_with_clips(
+        SlowAffect(0.7), clip, "application/x-ndjson", graceful_stop_s=2
+    )
+    for reply in replies:
+        lines = reply.text.splitlines()
+        assert reply.status_code == 200
+        assert '"type":"error"' in lines[-1].replace(" ", "")
+        assert '"status":503' in lines[-1].replace(" ", "")
+
+
+async def test_a_model_that_never_answers_is_not_waited_for(clip):
+    model = CountingAffect()
+    model.release = asyncio.Event()
+    async with asyncio.timeout(60), httpx.AsyncClient(timeout=60) as http:
+        async with serving(model, graceful_stop_s=1) as service:
+            url = f"http://127.0.0.1:{service.port}/affect"
+            headers = {"Content-Type": "video/mp4"}
+            posting = asyncio.create_task(http.post(url, content=clip, headers=headers))
+            await model.asked.wait()
+            started = time.monotonic()
+        assert time.monotonic() - started < 5.0
+        reply = await posting
+    assert reply.status_code == 503
+    assert reply.json()["type"].endswith(":stopping")
+
+
+def sockets_of(service: Service) -> Sockets:
+    return service.server._services.sockets
+
+
+@pytest.mark.parametrize("query", ["", "?drop=false"])
+async def test_what_was_sent_before_the_stop_is_answered_before_the_close(query):
+    """The frames lie in the connections' buffers: nobody has read them when the stop comes."""
+    async with serving(CountingTracker()) as service:
+        opened = [await service.open(f"s{n}", query) for n in range(5)]
+        for socket in opened:
+            assert (await step(socket, PICTURE))["step"] == 1
+        for socket in opened:
+            socket.protocol.send_binary(PICTURE)
+            socket.transport.writelines(socket.protocol.data_to_send())
+        stopping = asyncio.create_task(sockets_of(service).stop())
+        for socket in opened:
+            assert (await receive(socket))["step"] == 2
+            assert await closed(socket) == (1012, "stopping")
+        await asyncio.wait_for(stopping, 5)
+
+
+async def test_frames_that_wait_for_room_when_the_stop_comes_are_answered_in_order():
+    tracker = CountingTracker(delay_s=0.05)
+    async with serving(tracker) as service:
+        socket = await service.open(query="?drop=false")
+        for _ in range(4):
+            await socket.send(PICTURE)
+        await asyncio.wait_for(tracker.asked.wait(), 5)
+        await asyncio.sleep(0.03)
+        stopping = asyncio.create_task(sockets_of(service).stop())
+        assert [(await receive(socket))["step"] for _ in range(4)] == [1, 2, 3, 4]
+        assert await closed(socket) == (1012, "stopping")
+        await asyncio.wait_for(stopping, 5)
