@@ -174,13 +174,15 @@ async def test_the_newer_socket_wins_and_a_chunk_takes_the_session(redis_server)
         serving(CountingAffect(), redis_url=redis_server.url) as two,
     ):
         one.model = two.model = AFFECT
-        async with one.open() as older, two.open() as newer:
-            await step(newer, headed(CLIP[0][0], 0.0))
-            await older.send(headed(CLIP[1][0], 0.1))
-            assert await closed(older) == (4409, "session-taken")
-            assert (await post(one.http, parts(CLIP[2][0]), time_s=0.2)).json()["step"] == 2
-            await newer.send(headed(CLIP[3][0], 0.3))
-            assert await closed(newer) == (4409, "session-taken")
+        async with one.open() as older:
+            await step(older, headed(CLIP[0][0], 0.0))
+            async with two.open() as newer:
+                await step(newer, headed(CLIP[1][0], 0.1))
+                await older.send(headed(CLIP[2][0], 0.2))
+                assert await closed(older) == (4409, "session-taken")
+                assert (await post(one.http, parts(CLIP[3][0]), time_s=0.3)).json()["step"] == 3
+                await newer.send(headed(CLIP[0][0], 0.4))
+                assert await closed(newer) == (4409, "session-taken")
 
 
 async def test_sessions_belong_to_their_owner(model, tmp_path):
