@@ -21,7 +21,7 @@ from handlers.wire import WireError, pack, write_error, write_reply
 CPU = "cpu"
 UNAVAILABLE, INVALID_REQUEST = "unavailable", "invalid-request"
 ERROR_START = pack({"error": {}})[:-1]
-NOISE = "Backend received inference"
+NOISE = ("Backend received inference", "[METRICS]")
 REMEMBERED_IDS = 1024
 
 logger = logging.getLogger(__name__)
@@ -150,6 +150,6 @@ def bound_threads(threads: int) -> None:
 
 
 def quieten() -> None:
-    """Drop the line that TorchServe's worker logs for every batch."""
+    """Drop the lines that TorchServe's worker logs for every request."""
     for handler in logging.getLogger().handlers:
         handler.addFilter(lambda record: not str(record.msg).startswith(NOISE))

@@ -1,7 +1,6 @@
 """One message to one host of TorchServe: packed bytes there, packed bytes back, or what failed."""
 
 import asyncio
-import io
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
@@ -15,7 +14,7 @@ from service.inference.wire import pack_rows, unpack_replies
 
 CONNECT_S = 2.0
 RETRY_AFTER_S = 1
-LARGE_BODY_BYTES = 2**20
+PIECE_BYTES = 2**18
 MAX_REASON = 200
 
 
@@ -115,8 +114,8 @@ async def call(host: Host, model: str, body: bytes) -> bytes:
 async def _post(host: Host, model: str, body: bytes) -> bytes:
     async with host.session.post(
         f"{host.base}/predictions/{model}",
-        data=body if len(body) <= LARGE_BODY_BYTES else io.BytesIO(body),
-        headers={"Content-Type": "application/msgpack"},
+        data=_pieces(body),
+        headers={"Content-Type": "application/msgpack", "Content-Length": str(len(body))},
         timeout=ClientTimeout(total=None, sock_connect=CONNECT_S),
         allow_redirects=False,
     ) as response:
@@ -128,3 +127,10 @@ async def _post(host: Host, model: str, body: bytes) -> bytes:
     if response.status == 503 and "ServiceUnavailableException" in text:
         failure = Failure.FULL
     raise CallError(failure, f"status {response.status}: {' '.join(text.split())}")
+
+
+async def _pieces(body: bytes) -> AsyncIterator[memoryview]:
+    """Give the event loop a turn between the pieces of a large body."""
+    view = memoryview(body)
+    for start in range(0, len(body), PIECE_BYTES):
+        yield view[start : start + PIECE_BYTES]

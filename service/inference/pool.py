@@ -137,7 +137,11 @@ class HostPool:
 
     def _session(self, connector: BaseConnector) -> ClientSession:
         session = ClientSession(
-            connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False
+            connector=connector,
+            cookie_jar=DummyCookieJar(),
+            auto_decompress=False,
+            # TorchServe hands every header on to its worker.
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
         )
         self._sessions.append(session)
         return session
