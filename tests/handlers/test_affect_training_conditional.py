@@ -39,6 +39,7 @@ from handlers.training.loop import Batch
 from handlers.training.recipe import RecipeError
 from handlers.training.train import train
 from tests.handlers.affect_folders import write_faces, write_speech
+from tests.handlers.affect_recordings import write_afew
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "handlers" / "training" / "recipes"
@@ -305,6 +306,17 @@ def test_what_is_learnt_of_chapter_5_can_be_served(name: str, data: Path, tmp_pa
     (answer,) = estimator.step([reading], [None])
     assert -1 <= answer.valence <= 1
     assert estimator.hears == (name == "aeg-cd-sz")
+
+
+def test_chapter_5_is_learnt_from_recordings_too(tmp_path: Path) -> None:
+    write_afew(tmp_path)
+    source = '[recordings]\nfolder = "afew"\nlayout = "afew-va"\nfold = 2\n'
+    folder = carry_out("aeg-cd", SINGLE + source, tmp_path, tmp_path)
+    assert load_affect(folder)[0].config == variant("aeg-cd", "tiny", norm="batch")
+    with pytest.raises(RecipeError, match="recordings"):
+        carry_out("aeg-cd-sz", SINGLE + source + SPEECH, tmp_path, tmp_path)
+    with pytest.raises(RecipeError, match="faces"):
+        carry_out("disc", SINGLE + source + FACES, tmp_path, tmp_path)
 
 
 @pytest.mark.slow

@@ -14,6 +14,8 @@ from handlers.processing.audio_descriptors import MissingExtra, need_extractor
 from handlers.training.affect.conditional import ConditionalLearner, Contest, PlainLearner
 from handlers.training.affect.descriptions import Hearing, HearingBatches, read_descriptions
 from handlers.training.affect.faces import FaceBatches, Moving
+from handlers.training.affect.recorded import CACHE, RecordingSource, folder_of, read_reels
+from handlers.training.affect.recorded_frames import FRAMED, RecordedFaceBatches
 from handlers.training.affect.sources import FaceSource, SpeechSource, read_face_sets
 from handlers.training.faces import Degrading
 from handlers.training.loop import Run, Schedule
@@ -21,15 +23,16 @@ from handlers.training.recipe import RecipeError
 from handlers.training.run import plot_losses
 
 Learner = PlainLearner | ConditionalLearner
+Batches = FaceBatches | RecordedFaceBatches | HearingBatches
 
 
 @dataclass(frozen=True)
 class ConditionalRecipe:
-    """How D, alone or against G, learns to estimate affect itself, from faces.
+    """How D, alone or against G, learns to estimate affect itself, from faces or recordings.
 
-    `name` is a variant's of chapter 5; the one that hears needs `speech`, and has utterances of the
-    faces' words for sound, heard as `hearing` says. What else there is means what it does in
-    LatentRecipe; `contest` weighs the losses where there is a G.
+    `name` is a variant's of chapter 5. The one that hears learns from `faces` with `speech`: sets
+    of single faces whose sound is an utterance of the same word, heard as `hearing` says. What else
+    there is means what it does in LatentRecipe; `contest` weighs the losses where there is a G.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -39,14 +42,15 @@ class ConditionalRecipe:
     about: str
     licence: str
     schedule: Schedule
-    faces: tuple[FaceSource, ...]
+    faces: tuple[FaceSource, ...] = ()
+    recordings: RecordingSource | None = None
     speech: SpeechSource | None = None
     size: str = "compact"
     norm: str = "batch"
     class_power: float = -0.3
     context: float = 1.25
     contest: Contest = field(default_factory=Contest)
-    moving: Moving = field(default_factory=Moving)
+    moving: Moving | None = None
     degrading: Degrading | None = None
     hearing: Hearing = field(default_factory=Hearing)
 
@@ -61,13 +65,13 @@ def run_conditional_recipe(
 ) -> Path:
     """Learn from what lies under `data`; the model ends in `store / name`.
 
-    Checkpoints, the log of losses and its plot lie in `runs / name`. Raises RecipeError where the
-    recipe makes no sense, and without opensmile where descriptors are needed.
+    Checkpoints, the log of losses and its plot lie where those of a LatentRecipe do. Raises
+    RecipeError where the recipe makes no sense, and where it needs opensmile that is not installed.
     """
     torch.manual_seed(recipe.schedule.seed)
     learner = make_learner(recipe)
-    run = Run(learner, recipe.schedule, runs / recipe.name)
-    batches, scale = make_batches(recipe, data)
+    run = Run(learner, recipe.schedule, folder_of(recipe.name, recipe.recordings, runs))
+    batches, scale = make_batches(recipe, data, runs)
     run.fit(batches, resume)
     if run.fabric.is_global_zero:
         plot_losses(run.folder)
@@ -80,30 +84,44 @@ def make_learner(recipe: ConditionalRecipe) -> Learner:
     """The networks of a recipe in their learner. Raises RecipeError for one of no such variant."""
     if not is_conditional(recipe.name):
         raise RecipeError(f"recipe {recipe.name!r} is called like no variant of chapter 5")
+    if bool(recipe.faces) == (recipe.recordings is not None):
+        raise RecipeError(f"recipe {recipe.name!r}: give [[faces]] or [recordings]")
     networks = build(variant(recipe.name, recipe.size, norm=recipe.norm))
     assert isinstance(networks, ConditionalNetworks)
     if networks.config.conditioned == (recipe.speech is None):
         raise RecipeError(f"recipe {recipe.name!r}: [speech] is for what hears, and for that only")
+    if recipe.speech is not None and recipe.recordings is not None:
+        raise RecipeError(f"{recipe.name!r} learns from [[faces]] with [speech], not [recordings]")
     if networks.generator is None:
         return PlainLearner(networks)
     return ConditionalLearner(networks, recipe.contest)
 
 
 def make_batches(
-    recipe: ConditionalRecipe, data: Path
-) -> tuple[FaceBatches | HearingBatches, DescriptorScale | None]:
+    recipe: ConditionalRecipe, data: Path, runs: Path
+) -> tuple[Batches, DescriptorScale | None]:
     """What a recipe's batches are drawn from, and the scale of the descriptors in them."""
+    power = recipe.class_power
+    if recipe.recordings is not None:
+        reels = read_reels(data, recipe.recordings, recipe.context, runs / CACHE)
+        moving = recipe.moving or FRAMED
+        return RecordedFaceBatches(reels, moving, recipe.degrading, power), None
     if recipe.speech is not None:
-        try:
-            need_extractor()
-        except MissingExtra as error:
-            raise RecipeError(f"recipe {recipe.name!r}: {error}") from error
+        need_extra(recipe.name)
     sets = read_face_sets(data, recipe.faces)
-    faces = FaceBatches(sets, recipe.moving, recipe.degrading, recipe.class_power)
+    faces = FaceBatches(sets, recipe.moving or Moving(), recipe.degrading, power)
     if recipe.speech is None:
         return faces, None
     spoken = read_descriptions(data, recipe.speech, recipe.hearing)
     return HearingBatches(faces, spoken, recipe.hearing.deaf), spoken.scale()
+
+
+def need_extra(name: str) -> None:
+    """Raise RecipeError, which says what to install, unless descriptors can be computed."""
+    try:
+        need_extractor()
+    except MissingExtra as error:
+        raise RecipeError(f"recipe {name!r}: {error}") from error
 
 
 def export(run: Run, recipe: ConditionalRecipe, scale: DescriptorScale | None, store: Path) -> None:
