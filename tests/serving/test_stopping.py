@@ -1,6 +1,7 @@
 """A service that is told to stop: sockets get what they are due, clips an answer, nobody waits."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +17,11 @@ from tests.service.clip_files import write_clip
 from tests.service.counting import CountingTracker, Service, closed, receive, serving, step
 from tests.service.feeling import CountingAffect
 from tests.serving.crowd import PICTURE
+from tests.serving.deployment import ROOT, ServiceProcess
+from tests.serving.slowness import slowness
 
 CLIP_S = 2
+STORE = ROOT / "model_store"
 
 
 class SlowAffect:
@@ -106,6 +110,32 @@ async def test_a_model_that_never_answers_is_not_waited_for(clip):
         reply = await posting
     assert reply.status_code == 503
     assert reply.json()["type"].endswith(":stopping")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (STORE / "avi-gas").is_dir(), reason="no weights are shipped yet")
+async def test_a_stop_signal_with_clips_at_work_ends_the_real_service_within_twenty_seconds(clip):
+    slow = await asyncio.to_thread(slowness)
+    service = ServiceProcess({"COUNTENANCE_MODEL_STORE": str(STORE), "COUNTENANCE_DEVICE": "cpu"})
+    try:
+        await asyncio.to_thread(service.wait_until_ready)
+        async with httpx.AsyncClient(timeout=120) as http:
+            headers = {"Content-Type": "video/mp4"}
+            url = f"{service.base}/affect"
+            posting = [
+                asyncio.create_task(http.post(url, content=clip, headers=headers)) for _ in range(4)
+            ]
+            await asyncio.sleep(2.0)
+            started = time.monotonic()
+            status = await asyncio.to_thread(service.kill, signal.SIGTERM)
+            seconds = time.monotonic() - started
+            replies = await asyncio.gather(*posting)
+    finally:
+        service.process.kill()
+    print(f"stopped in {seconds:.1f} s with {[reply.status_code for reply in replies]}")
+    assert status in (0, -signal.SIGTERM)
+    assert seconds < 20 * slow
+    assert {reply.status_code for reply in replies} <= {200, 503}
 
 
 def sockets_of(service: Service) -> Sockets:
