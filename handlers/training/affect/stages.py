@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from handlers.networks.affect import AffectConfig, AffectNetworks
 from handlers.networks.combiner import Combiner
-from handlers.networks.gate import Concatenation, GatedUnit
+from handlers.networks.gate import GatedUnit
 from handlers.training.affect.fusion import FusionBatches, FusionLearner
 from handlers.training.affect.gating import GateBatches, GateLearner
 from handlers.training.affect.sequences import FeatureClip, SequenceBatches, SequenceLearner
@@ -22,6 +22,8 @@ from handlers.training.loop import Batch, Run, Schedule
 # what makes up for that and for the two hyperbolic tangents on the way.
 NEWS, OPEN, LOUDER = -0.4, 3.0, 1.2
 GATE_STEPS = 500
+# How small a gated unit's planes begin: what is far below 1 a hyperbolic tangent leaves alone.
+SMALL = 0.2
 
 
 @dataclass(frozen=True)
@@ -61,28 +63,29 @@ def start(config: AffectConfig, parts: dict[str, AffectNetworks]) -> AffectNetwo
 def begin_alike(networks: AffectNetworks, first: AffectNetworks) -> None:
     """Let either fusion begin as about the mean of both maps in front of `first`'s C.
 
-    The gate passes planes through as they are: half of each in a unit as wide as one modality; the
-    face's to the first and the voice's to the second half of a wider one. Side by side, both halves
-    meet the same kernels, halved.
+    The gate hands planes on so small that its hyperbolic tangent leaves them as they are, and
+    kernels make up for it: half of each in a unit as wide as one modality; the face's to the first
+    and the voice's to the second half of a wider one. Side by side, both halves meet the same
+    kernels, halved.
     """
-    fusion = networks.fusion
+    fusion, planes = networks.fusion, networks.planes
+    if fusion is None:
+        return
+    kernels = cast(nn.Conv2d, first.combiner.encoder[0]).weight / 2
     if isinstance(fusion, GatedUnit):
-        apart = fusion.planes // networks.planes - 1
-        for conv, offset in ((fusion.face, 0), (fusion.voice, apart * networks.planes)):
-            _pass_through(conv, offset)
-    if fusion is not None and fusion.planes > networks.planes:
-        kernels = cast(nn.Conv2d, first.combiner.encoder[0]).weight
-        halved = isinstance(fusion, Concatenation)
-        both = torch.cat([kernels, kernels], dim=1)
-        cast(nn.Conv2d, networks.combiner.encoder[0]).weight.copy_(both / 2 if halved else both)
+        _hand_on(fusion.face, 0)
+        _hand_on(fusion.voice, fusion.planes - planes)
+        kernels = 2 * kernels / SMALL
+    wide = kernels.repeat(1, fusion.planes // planes, 1, 1)
+    cast(nn.Conv2d, networks.combiner.encoder[0]).weight.copy_(wide)
 
 
-def _pass_through(conv: nn.Conv2d, offset: int) -> None:
-    """Let a 1 x 1 convolution hand its planes on as they are, from an output plane on."""
+def _hand_on(conv: nn.Conv2d, first: int) -> None:
+    """Let a 1 x 1 convolution hand its planes on, `SMALL`, from an output plane on."""
     planes = torch.arange(conv.in_channels)
     nn.init.zeros_(conv.weight)
     nn.init.zeros_(cast(Tensor, conv.bias))
-    conv.weight[planes + offset, planes] = 1
+    conv.weight[first + planes, planes] = SMALL
 
 
 def take_over(network: nn.Module, given: nn.Module) -> None:
