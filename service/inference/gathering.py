@@ -56,14 +56,20 @@ def most_rows(model: str, question: Question) -> int:
 class Gatherer:
     """At most `lanes()` calls are at work; a lane that is free takes what waits, at once.
 
-    The first that waits chooses the key, others of that key go along. One whose asker leaves is
-    dropped while it waits; in a call its reply is thrown away, and a call that all have left is
-    cancelled.
+    The first that waits chooses the key, others of that key go along. With `ahead` as many calls
+    again may be sent that are full and gain nothing by waiting here, so that the worker need not
+    wait for them.
+
+    One whose asker leaves is dropped while it waits; in a call its reply is thrown away, and a call
+    that all have left is cancelled.
     """
 
-    def __init__(self, work: Work, lanes: Callable[[], int] = lambda: 1) -> None:
+    def __init__(
+        self, work: Work, lanes: Callable[[], int] = lambda: 1, ahead: bool = False
+    ) -> None:
         self._work = work
         self._lanes = lanes
+        self._ahead = ahead
         self._waiting: list[_Waiting] = []
         self._calls: dict[asyncio.Task[None], list[_Waiting]] = {}
 
@@ -88,8 +94,11 @@ class Gatherer:
                 waiting.reply.set_exception(error)
 
     def _fill(self, ended: Sequence[_Waiting] = ()) -> None:
-        while self._waiting and len(self._calls) < max(1, self._lanes()):
+        lanes = max(1, self._lanes())
+        while self._waiting and len(self._calls) < lanes * (1 + self._ahead):
             taken = self._take(self._share(ended))
+            if len(self._calls) >= lanes and len(taken) < taken[0].most:
+                return
             self._waiting = [waiting for waiting in self._waiting if waiting not in taken]
             task = asyncio.get_running_loop().create_task(self._run(taken), context=Context())
             self._calls[task] = taken
@@ -143,6 +152,8 @@ class Gatherer:
             waiting.reply.cancel()  # of a call that was cancelled itself
         self._fill(taken)
 
-    def _leave(self, task: "asyncio.Task[None]", _: "asyncio.Future[Reply]") -> None:
+    def _leave(self, task: "asyncio.Task[None]", reply: "asyncio.Future[Reply]") -> None:
+        if not reply.cancelled():
+            reply.exception()  # seen, also where its asker has just left
         if all(waiting.reply.done() for waiting in self._calls.get(task, ())):
             task.cancel()

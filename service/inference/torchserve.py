@@ -152,7 +152,9 @@ async def _try(host: Host, model: str, body: bytes, most: int, timeout_s: float)
 def _gatherer(host: Host, model: str) -> Gatherer:
     if model not in host.gatherers:
         health = host.health(model)
-        host.gatherers[model] = Gatherer(partial(call_rows, host), lambda: health.workers)
+        host.gatherers[model] = Gatherer(
+            partial(call_rows, host), lambda: health.workers, ahead=True
+        )
     return host.gatherers[model]
 
 

@@ -135,6 +135,22 @@ async def test_as_many_calls_are_at_work_as_there_are_lanes(worker, lanes):
     assert worker.most_at_work == lanes
 
 
+async def test_only_full_calls_are_sent_ahead_and_as_many_as_there_are_lanes(worker):
+    worker.gate.clear()
+    gatherer = Gatherer(worker, ahead=True)
+    asked = ask(gatherer, b"first", most=4)
+    await a_moment()
+    asked += ask(gatherer, *numbered(3), most=4)
+    await a_moment()
+    assert worker.sizes == [1]
+    asked += ask(gatherer, *numbered(6), most=4)
+    await a_moment()
+    assert worker.sizes == [1, 4]
+    worker.gate.set()
+    await asyncio.gather(*asked)
+    assert sum(worker.sizes) == 10
+
+
 async def test_sessions_that_ask_again_and_again_settle_in_even_groups(worker):
     """As many wait as are at work, so that nobody's way back leaves the worker idle."""
     worker.row_s = 0.001
