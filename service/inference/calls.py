@@ -87,10 +87,12 @@ async def within(seconds: float) -> AsyncIterator[None]:
 async def call_rows(host: Host, model: str, rows: Sequence[Row]) -> list[Reply]:
     """Return the reply to each row; raises CallError, and ServiceError for a reply that is none.
 
-    The failure of a call is one failure of the model at this host, however many rows it had.
+    It may take as long as the most patient row allows. The failure of a call is one failure of the
+    model at this host, however many rows it had.
     """
     try:
-        reply = await call(host, model, pack_rows(rows))
+        async with within(max(row.limit_s for row in rows)):
+            reply = await call(host, model, pack_rows(rows))
     except CallError as error:
         if error.failure is not Failure.TOO_LARGE:
             host.health(model).failed(error.told, error.there)

@@ -17,10 +17,11 @@ MOST_BYTES = 8 * 2**20
 
 @dataclass(frozen=True)
 class Row:
-    """A packed question, and the id of the request that it came with."""
+    """A packed question, the id of its request, and for how long its call may be at work."""
 
     body: bytes
     request_id: str | None
+    limit_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,11 @@ class Gatherer:
         self._waiting: list[_Waiting] = []
         self._calls: dict[asyncio.Task[None], list[_Waiting]] = {}
 
-    async def ask(self, key: object, body: bytes, most: int) -> Reply:
+    async def ask(self, key: object, body: bytes, most: int, limit_s: float = 0.0) -> Reply:
         """Return the reply to one row; raises what its call raised."""
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(key, Row(body, REQUEST_ID.get()), most, loop.create_future())
+        row = Row(body, REQUEST_ID.get(), limit_s)
+        waiting = _Waiting(key, row, most, loop.create_future())
         self._waiting.append(waiting)
         # Not yet: whoever asks in the same turn of the loop comes along.
         loop.call_soon(self._fill)

@@ -35,8 +35,8 @@ class TorchServeInference:
     Questions that wait for the same model at the same host share a call. A question is asked once
     more where its first try fails: at another host if there is one, else at the same, which answers
     when its worker is back. Where the call may have failed because of another row, it goes alone
-    then. A first try has a share of the whole time only. A host that refuses the connection does
-    not count as a try.
+    then. The call of a first try has a share of the whole time only, which begins when the call
+    does. A host that refuses the connection does not count as a try.
 
     Versions of a model may be served side by side: a session goes on at the hosts that hold the
     version which wrote its state, a new one begins at the newest.
@@ -104,11 +104,12 @@ class TorchServeInference:
         refused: set[Host] = set()
         failed: set[Host] = set()
         while (host := self._pool.choose(model, refused, failed, weights)) is not None:
-            timeout_s = deadline - time.monotonic() if failed else first_s
             if host in failed:
                 await asyncio.sleep(PAUSE_S)
+            left_s = max(deadline - time.monotonic(), 0.001)
             try:
-                return await _try(host, model, body, most, timeout_s)
+                async with within(left_s):
+                    return await _try(host, model, body, most, left_s if failed else first_s)
             except CallError as error:
                 last = bool(failed) and error.failure is not Failure.REFUSED
                 (refused if error.failure is Failure.REFUSED else failed).add(host)
@@ -126,17 +127,12 @@ class TorchServeInference:
         return total_s, total_s * FIRST_TRY_SHARE.get(model, DEFAULT_SHARE)
 
 
-async def _try(host: Host, model: str, body: bytes, most: int, timeout_s: float) -> Answer:
+async def _try(host: Host, model: str, body: bytes, most: int, limit_s: float) -> Answer:
     health = host.health(model)
     host.in_flight += 1
     try:
-        async with within(max(timeout_s, 0.001)):
-            reply = await _gatherer(host, model).ask(model, body, most)
+        reply = await _gatherer(host, model).ask(model, body, most, limit_s)
         answer = replace(unpack_answer(reply.body), batch=reply.batch)
-    except CallError as error:
-        if error.failure is Failure.SLOW:
-            health.failed(error.told, error.there)
-        raise
     except ServiceError as error:
         if error.problem is not Problem.UNAVAILABLE:
             health.succeeded()

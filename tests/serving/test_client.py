@@ -283,6 +283,23 @@ async def test_silence_that_was_no_row_s_fault_is_followed_by_another_shared_cal
     assert max(workers[0].calls[1:]) > 1
 
 
+async def test_who_waits_for_a_busy_worker_is_not_asked_twice(workers, connect):
+    """The wait for the call before and the own call are each shorter than a first try may be."""
+
+    async def slowly(_):
+        await asyncio.sleep(0.7)
+        return answered({"echo": "slow"})
+
+    workers[0].next = [slowly] * 2
+    client = await connect(workers[0].address, step_timeout_s=4.0)
+    first = asyncio.create_task(client.ask("track", question()))
+    await asyncio.sleep(0.05)
+    second = asyncio.create_task(client.ask("track", question()))
+    answers = await asyncio.gather(first, second)
+    assert [answer.outputs["echo"] for answer in answers] == ["slow"] * 2
+    assert workers[0].calls == [1, 1]
+
+
 async def test_a_host_with_several_workers_gets_as_many_calls_at_once(workers, connect):
     worker = workers[0]
     worker.workers = 3
