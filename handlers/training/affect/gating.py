@@ -26,7 +26,10 @@ from handlers.training.loop import Batch, Losses
 
 # Where the mean gate lies when nothing is degraded, and how far it should move away from a
 # modality that is, against the same face and voice undegraded.
-MIDDLE, FAR = 0.5, 0.3
+MIDDLE, FAR = 0.5, 0.25
+# How much more counts that the gate stays while all is well, for straying costs C, and that it
+# moves for a voice: loud and faint ones are both natural.
+REST, VOICES = 6.0, 3.0
 
 # The strong ones of each kind, those that are hard to notice more often.
 FACE_HARMS = (("blur", 5.0), ("noise", 0.01), ("blur", 4.0), ("noise", 0.007), ("color", 0.2))
@@ -142,7 +145,8 @@ class GateLearner(nn.Module):
             "face": short_of(good - bad_face),
             "voice": short_of(bad_voice - good),
         }
-        return {"loss": 2 * losses["rest"] + losses["face"] + losses["voice"], **losses}
+        total = REST * losses["rest"] + losses["face"] + VOICES * losses["voice"]
+        return {"loss": total, **losses}
 
     def _gate(self, face: Tensor, voice: Tensor) -> Tensor:
         gate = self.networks.join(face.float(), voice.float()).gate
