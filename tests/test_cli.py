@@ -142,6 +142,11 @@ def test_a_reader_that_has_enough_ends_the_work_quietly(tmp_path: Path) -> None:
     assert process.returncode == 1
 
 
+def hear_interrupts() -> None:
+    """Heed SIGINT, which whatever was started in the background has learnt to ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_the_work_with_its_own_code(tmp_path: Path) -> None:
     for number in range(50):
@@ -152,6 +157,7 @@ def test_ctrl_c_ends_the_work_with_its_own_code(tmp_path: Path) -> None:
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=hear_interrupts,
     )
     assert process.stdout is not None
     process.stdout.readline()
