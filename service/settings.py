@@ -33,6 +33,12 @@ class Settings(BaseSettings):
     device: str = Field(
         "auto", description="Device of the models: auto (CUDA where there is one), cpu, cuda:0..."
     )
+    threads: int = Field(
+        1,
+        ge=1,
+        description="Threads of each computation of models in this process; small networks are "
+        "slower with several.",
+    )
     model_store: Path = Field(Path("model_store"), description="Folder of the weights.")
     previous_model_store: Path | None = Field(
         None, description="Folder of the weights before these: sessions begun on them go on there."

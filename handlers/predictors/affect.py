@@ -1,6 +1,7 @@
 """Runs of frames with their sound, and the states of their sessions, to affect and next states."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 
@@ -8,6 +9,9 @@ from handlers.predictors.affect_estimator import Estimator, Reading
 from handlers.predictors.affect_run import AffectResult, AffectRow, Run
 from handlers.predictors.tracking import TrackingPredictor
 from handlers.predictors.tracking_stages import Stopwatch
+
+# Of a clip's run so many frames are encoded while the next ones are tracked.
+GROUP = 3
 
 
 class AffectPredictor:
@@ -19,28 +23,35 @@ class AffectPredictor:
 
     def __init__(self, estimators: Mapping[str, Estimator], tracker: TrackingPredictor) -> None:
         self.estimators, self.tracker = dict(estimators), tracker
+        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="affect-encoder")
 
     @torch.inference_mode()
     def step(self, rows: Sequence[AffectRow]) -> list[AffectResult]:
         """Take every row to its end.
 
-        Faces are followed frame by frame; what needs no time, of all frames of all rows, shares
-        batches; memories then step in lockstep. Raises KeyError for an unknown variant.
+        Faces are followed frame by frame. What needs no time, of some frames of all rows, shares
+        batches, on a thread beside the tracker's; memories then step in lockstep. Raises KeyError
+        for an unknown variant.
         """
         clock = Stopwatch()
         runs = [Run(row, self.estimators[row.variant]) for row in rows]
         clock.lap("hear")
-        for moment in range(max((len(row.frames) for row in rows), default=0)):
-            self._follow([run for run in runs if run.looks_at(moment)], moment)
-        clock.lap("track")
-        for estimator, group in _by_estimator(runs):
-            moments = [moment for run in group for moment in run.moments()]
-            readings = iter(estimator.read(moments))
-            for run in group:
-                run.readings = [next(readings) for _ in run.row.frames]
-        clock.lap("read")
-        for estimator, group in _by_estimator(runs):
-            _remember(estimator, group)
+        longest = max((len(row.frames) for row in rows), default=0)
+        encoding: list[Future[None]] = []
+        for begin in range(0, longest, GROUP):
+            group = range(begin, min(begin + GROUP, longest))
+            for moment in group:
+                self._follow([run for run in runs if run.looks_at(moment)], moment)
+            if group.stop < longest:
+                encoding.append(self._encoder.submit(_encode, runs, group))
+            else:
+                clock.lap("track")
+                _encode(runs, group)
+        for future in encoding:
+            future.result()
+        clock.lap("encode")
+        for estimator, members in _by_estimator(runs):
+            _remember(estimator, members)
         clock.lap("estimate")
         return [run.conclude(clock.laps_ms) for run in runs]
 
@@ -56,6 +67,18 @@ class AffectPredictor:
         for run, (result, state) in zip(runs, results, strict=True):
             run.tracker = state
             run.faces[moment] = result.faces[0] if result.faces else None
+
+
+@torch.inference_mode()
+def _encode(runs: Sequence[Run], group: range) -> None:
+    """Read some moments of every run, those of a model in shared batches."""
+    for estimator, members in _by_estimator(runs):
+        places = [
+            (run, moment) for run in members for moment in group if moment < len(run.row.times_s)
+        ]
+        readings = estimator.read([run.moment(moment) for run, moment in places])
+        for (run, moment), reading in zip(places, readings, strict=True):
+            run.readings[moment] = reading
 
 
 def _by_estimator(runs: Sequence[Run]) -> list[tuple[Estimator, list[Run]]]:

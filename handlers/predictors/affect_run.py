@@ -66,7 +66,7 @@ class Run:
         self.tracker, self.memory = self.state.tracker, self.state.memory
         self.times_s = list(self.state.times_s)
         self.faces: list[TrackedFace | None] = [None] * len(row.frames)
-        self.readings: list[Reading | None] = []
+        self.readings: list[Reading | None] = [None] * len(row.frames)
         self.results: list[FrameAffect] = []
 
     def looks_at(self, moment: int) -> bool:
@@ -86,12 +86,10 @@ class Run:
         every = min(max(pictures, 1), MOST_SKIPPED)
         return TrackingOptions(min_face_px=self.row.min_face_px, search_every=every)
 
-    def moments(self) -> list[Moment]:
-        """What each of the run's moments gives to use."""
-        return [
-            Moment(self._crop(moment), self.estimator.hear(self.sound, time_s))
-            for moment, time_s in enumerate(self.row.times_s)
-        ]
+    def moment(self, moment: int) -> Moment:
+        """What one of the run's moments gives to use."""
+        heard = self.estimator.hear(self.sound, self.row.times_s[moment])
+        return Moment(self._crop(moment), heard)
 
     def _crop(self, moment: int) -> Image | None:
         face = self.faces[moment]

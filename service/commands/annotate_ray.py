@@ -9,7 +9,8 @@ from typing import Any
 
 from service.commands.console import CommandError
 from service.commands.sources import Source
-from service.commands.work import Done, Job, attempt, use_one_thread
+from service.commands.work import Done, Job, attempt
+from service.inference.threads import bound_threads
 from service.settings import silence_libraries
 
 # A block is what is repeated when a worker is lost: one clip, where there are not too many.
@@ -33,8 +34,8 @@ class Annotator:
     """
 
     def __init__(self, job: Job) -> None:
-        use_one_thread()
         self._worker = job.hire().__enter__()
+        bound_threads(1)  # the other cores are for the other workers
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         done = attempt(self._worker, Source(row["path"], row["name"]), _ignore, _ignore)

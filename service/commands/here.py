@@ -11,6 +11,7 @@ from service.commands.console import CommandError
 from service.commands.options import settings_with
 from service.inference import Answer, Inference, Question
 from service.inference.local import HANDLERS, Loaded, LocalInference, resolve_device
+from service.inference.threads import bound_threads
 from service.logs import configure_logging
 from service.settings import Settings
 
@@ -48,6 +49,7 @@ def local_inference(settings: Settings, names: tuple[str, ...]) -> LocalInferenc
 
 
 def _load(settings: Settings, names: tuple[str, ...]) -> Loaded:
+    bound_threads(settings.threads)
     device = resolve_device(settings.device)
     handlers = {}
     for name in names:

@@ -1,7 +1,5 @@
 """Many sources through one worker here, or through processes of one thread each, in order."""
 
-import importlib
-import importlib.util
 import multiprocessing
 import signal
 from collections import deque
@@ -15,6 +13,7 @@ from service.client import CallError
 from service.commands.console import CommandError
 from service.commands.sources import Source
 from service.errors import ServiceError
+from service.inference.threads import bound_threads
 
 # How many sources a process has at hand: memory is bounded by what so many need.
 AT_HAND = 2
@@ -130,18 +129,11 @@ def _work(source: Source) -> Done:
     global _worker
     if _worker is None:
         assert _job is not None
-        use_one_thread()
         _worker = _job.hire().__enter__()
+        bound_threads(1)  # the other cores are for the other processes
     texts: list[str] = []
     done = attempt(_worker, source, texts.append, _ignore)
     return replace(done, text="".join(texts))
-
-
-def use_one_thread() -> None:
-    """Leave the other cores to the other processes; where there are no networks, do nothing."""
-    for library, setting in (("torch", "set_num_threads"), ("cv2", "setNumThreads")):
-        if importlib.util.find_spec(library) is not None:
-            getattr(importlib.import_module(library), setting)(1)
 
 
 def _ignore(done: float, total: float | None) -> None:

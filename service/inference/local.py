@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self, TypeVar
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.inference.base import Answer, Batch, Question, Readiness
 from service.inference.gathering import Gatherer, Reply, Row, most_rows
+from service.inference.threads import bound_threads
 from service.inference.versions import weights_in, weights_of
 from service.inference.wire import pack_question, unpack_answer
 from service.logs import fields
@@ -96,7 +97,12 @@ class LocalInference:
                 "COUNTENANCE_MODEL_STORE names the right one"
             )
         stores = settings.model_store, settings.previous_model_store
-        return cls(lambda: load_handlers(stores[0], settings.device, stores[1]))
+
+        def load() -> Loaded:
+            bound_threads(settings.threads)
+            return load_handlers(stores[0], settings.device, stores[1])
+
+        return cls(load)
 
     async def open(self) -> None:
         """Load every handler on the worker thread; raises what loading raises."""

@@ -66,7 +66,16 @@ HEAD: dict[str, Any] = {"model": MODEL, "variant": "avi-gas", "rate_hz": 25.0}
 TAIL: dict[str, Any] = {
     "status": "ok",
     "notes": [],
-    "timings_ms": {"read": 412.0, "face": 2411.5, "affect": 1603.2, "total": 4590.1},
+    "timings_ms": {
+        "open": 204.5,
+        "read": 412.0,
+        "hear": 41.9,
+        "track": 6145.6,
+        "encode": 804.3,
+        "estimate": 167.6,
+        "ask": 7508.5,
+        "total": 8047.4,
+    },
 }
 CLIP_REPLY: dict[str, Any] = {**HEAD, **TAIL, "clip": CLIP, "frames": [FRAME], "summary": SUMMARY}
 _NOT_YET = {"decoded_frames": None, "used_frames": None, "complete": None}

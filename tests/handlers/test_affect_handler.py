@@ -71,7 +71,7 @@ def test_a_run_is_answered_with_its_frames_and_the_next_state(served: AffectHand
     assert outputs["model"]["name"] == "affect"
     assert outputs["model"]["sha256"] == served.parts.checkpoints["avi-gas"].sha256
     assert (outputs["variant"], outputs["status"], outputs["notes"]) == ("avi-gas", "ok", [])
-    assert set(outputs["timings_ms"]) == {"decode", "hear", "track", "read", "estimate"}
+    assert set(outputs["timings_ms"]) == {"decode", "hear", "track", "encode", "estimate"}
     assert [told["time_s"] for told in outputs["frames"]] == [0.0, 0.04, 0.08]
     told = outputs["frames"][2]
     assert -1 <= told["valence"] <= 1

@@ -1,7 +1,9 @@
 """The embedded models: one thread of their own, in order, and cancelled while they wait."""
 
 import asyncio
+import importlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import msgpack
@@ -10,6 +12,7 @@ import pytest
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.inference import Question
 from service.inference.local import Loaded, LocalInference, resolve_device
+from service.inference.threads import bound_threads
 from service.inference.wire import pack_question, unpack_answer
 from service.logs import REQUEST_ID
 from service.settings import Settings
@@ -177,6 +180,20 @@ async def test_what_loading_raises_reaches_whoever_opens():
 def test_a_missing_model_store_stops_the_start(tmp_path):
     with pytest.raises(ConfigurationError, match="MODEL_STORE"):
         LocalInference.from_settings(Settings(model_store=tmp_path / "none"))
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="needs torch")
+def test_models_compute_with_the_threads_of_the_settings(tmp_path):
+    torch = importlib.import_module("torch")
+    before = torch.get_num_threads()
+    local = LocalInference.from_settings(Settings(model_store=tmp_path, threads=3))
+    try:
+        with pytest.raises(ValueError, match="cannot read"):
+            asyncio.run(local.open())  # the store is empty, but threads come first
+        with ThreadPoolExecutor(1) as begun_later:
+            assert begun_later.submit(torch.get_num_threads).result() == 3
+    finally:
+        bound_threads(before)
 
 
 def test_a_named_device_is_taken_at_its_word():
