@@ -57,12 +57,12 @@ COPY --from=code /opt/countenance /opt/countenance
 RUN install --directory --owner=10001 --group=10001 --mode=0700 /run/countenance
 USER 10001:10001
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
-EXPOSE 8080
+EXPOSE 8080 8082
 # Asks every model what it is, through the queue that all questions take.
 HEALTHCHECK --interval=15s --timeout=40s --start-period=120s --retries=3 \
     CMD ["python", "-m", "handlers.torchserve", "check"]
 CMD ["python", "-m", "handlers.torchserve", "serve", "--address", "http://0.0.0.0:8080", \
-     "--run", "/run/countenance", "--model-store", "/opt/model_store"]
+     "--metrics", "http://0.0.0.0:8082", "--run", "/run/countenance", "--model-store", "/opt/model_store"]
 
 FROM runtime AS service
 COPY --from=service-needs /opt/venv /opt/venv

@@ -56,6 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
     checking = commands.add_parser("check", help="ask every model whether it works")
     for command in (serving, checking):
         command.add_argument("--address", default=ADDRESS, help="http://ip:port or unix:/path")
+    serving.add_argument("--metrics", help="address of TorchServe's metrics; default in --run")
     serving.add_argument("--run", type=Path, help="directory for sockets and configuration")
     building.set_defaults(run_command=build)
     serving.set_defaults(run_command=serve)
@@ -80,7 +81,8 @@ def serve(given: argparse.Namespace) -> int:
     names, gpus = _models_of(given.model_store), _gpus(given)
     with tempfile.TemporaryDirectory(prefix="countenance-") as own:
         run = (given.run or Path(own)).resolve()
-        server = Server(given.address, run, tuple(names), _placement(given, names, gpus), gpus)
+        placement = _placement(given, names, gpus)
+        server = Server(given.address, run, tuple(names), placement, gpus, given.metrics)
         prepare(server)
         keep_running(partial(start, server), partial(ping, given.address, PING_S), stopping)
         clear(server)

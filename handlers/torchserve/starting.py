@@ -45,7 +45,8 @@ class Server:
     """A TorchServe to be started: where it listens, which models it has, where its files lie.
 
     `address` is `unix:/path` or `http://ip:port`; `run` is a directory of its own, only for this
-    user. Workers see `gpus` GPUs.
+    user. Workers see `gpus` GPUs. TorchServe's own metrics are at `metrics`, an address like the
+    first and another one, or in `run`.
     """
 
     address: str
@@ -53,6 +54,7 @@ class Server:
     models: tuple[str, ...]
     placement: Placement
     gpus: int = 0
+    metrics: str | None = None
 
 
 def prepare(server: Server) -> None:
@@ -72,6 +74,7 @@ def prepare(server: Server) -> None:
         run=server.run,
         models=",".join(server.models),
         gpus=server.gpus,
+        metrics=server.metrics or f"unix:{server.run}/metrics.sock",
         max_message_bytes=MAX_MESSAGE_BYTES,
     )
     (server.run / "config.properties").write_text(config, encoding="utf-8")

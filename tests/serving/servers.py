@@ -69,6 +69,12 @@ class ProbeServer:
             workers = json.loads(connection.getresponse().read())[0]["workers"]
         return [worker["pid"] for worker in workers if worker["status"] == "READY"]
 
+    def metrics(self) -> str:
+        """TorchServe's own page for Prometheus."""
+        with closing(UnixConnection(f"{self.server.run}/metrics.sock", 10.0)) as connection:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+
     def wait_for_workers(self, count: int = 1) -> list[int]:
         """Return the ids of the workers once so many are ready."""
         wait_until(lambda: len(self.worker_pids()) >= count, self.process)

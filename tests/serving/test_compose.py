@@ -50,13 +50,13 @@ def test_only_the_service_is_published_and_only_here(compose):
     assert published == {"service": ["127.0.0.1:8000:8000"], "grafana": ["127.0.0.1:3000:3000"]}
 
 
-def test_models_and_redis_reach_only_the_service(compose):
+def test_models_and_redis_reach_only_the_service_and_who_measures(compose):
     services, networks = compose["services"], compose["networks"]
-    for names in (MODELS, ("redis",)):
+    for names, others in ((MODELS, ["prometheus", "service"]), (("redis",), ["service"])):
         (network,) = {network for name in names for network in services[name]["networks"]}
         assert networks[network] == {"internal": True}
         users = [other for other in services if network in services[other].get("networks", [])]
-        assert sorted(users) == sorted([*names, "service"])
+        assert sorted(users) == sorted([*names, *others])
 
 
 def test_the_version_before_starts_only_when_it_is_asked_for_and_is_otherwise_the_same(compose):

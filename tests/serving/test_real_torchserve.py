@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -16,6 +17,8 @@ from service.inference import Question
 from service.inference.torchserve import TorchServeInference
 from service.settings import Settings
 from tests.serving.servers import ProbeServer, lingers
+
+DASHBOARD = Path(__file__).parents[2] / "service" / "monitoring" / "dashboard.json"
 
 pytestmark = [
     pytest.mark.slow,
@@ -57,6 +60,15 @@ async def test_bytes_and_state_come_back_as_they_went(client):
     state = bytes(range(256)) * 200
     answer = await client.ask("track", question(state, echo=b"\x00\xff" * 1000))
     assert (answer.outputs["echo"], answer.state) == (b"\x00\xff" * 1000, state)
+
+
+async def test_the_dashboard_asks_for_metrics_that_torchserve_has(server, client):
+    await client.ask("track", question(echo=1))
+    page = await asyncio.to_thread(server.metrics)
+    asked = set(re.findall(r"\bts_[a-z_]+", DASHBOARD.read_text()))
+    assert len(asked) >= 3
+    for name in asked:
+        assert re.search(rf'^{name}{{model_name="track".*}} [1-9]', page, re.MULTILINE)
 
 
 async def test_a_question_of_twelve_megabytes_goes_through(client):

@@ -89,6 +89,14 @@ def test_the_configuration_listens_in_one_place_and_lets_nobody_manage(short):
     assert (config["load_models"], config["number_of_gpu"]) == ("align", "2")
 
 
+def test_metrics_are_where_they_are_asked_for(short):
+    metrics = "http://10.0.0.1:8082"
+    placement = Placement(short)
+    prepare(Server("http://10.0.0.1:8080", short / "run", ("align",), placement, metrics=metrics))
+    lines = (short / "run" / "config.properties").read_text().splitlines()
+    assert f"metrics_address={metrics}" in lines
+
+
 @pytest.mark.parametrize("name", ["a" * 100, "with space"])
 def test_a_directory_that_torchserve_cannot_use_is_named(short, name):
     with pytest.raises(StartError, match=name):
