@@ -67,9 +67,9 @@ class Tally:
 async def closed_track(address: str, image: bytes, until_s: float, tally: Tally) -> None:
     """One session that sends its next frame when it has the reply to the last."""
     async with connect(address, proxy=None, compression=None, ping_interval=None) as socket:
-        for number in range(1_000_000):
-            message = HEADER.pack(b"F", number / 25) + image
+        while True:
             started_s = time.perf_counter()
+            message = HEADER.pack(b"F", started_s) + image
             await socket.send(message)
             await _take(socket, tally, len(message), started_s)
             if time.perf_counter() > until_s:
@@ -95,7 +95,7 @@ async def open_track(
         begun_s, number = time.perf_counter(), 0
         while time.perf_counter() < until_s:
             sent.append(time.perf_counter())
-            await socket.send(HEADER.pack(b"F", number / rate_hz) + image)
+            await socket.send(HEADER.pack(b"F", sent[-1]) + image)
             number += 1
             await asyncio.sleep(max(0.0, begun_s + number / rate_hz - time.perf_counter()))
         await reading

@@ -1,57 +1,35 @@
 """Recipes of chapter 5, and how to carry one out: Disc, AEG-CD, AEG-CD-SZ."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from pydantic import ConfigDict
-
-from handlers.affect_setup import save_affect
 from handlers.networks.affect import VARIANTS, ConditionalNetworks, build, variant
 from handlers.predictors.affect_inputs import DescriptorScale
 from handlers.processing.audio_descriptors import MissingExtra, need_extractor
 from handlers.training.affect.conditional import ConditionalLearner, Contest, PlainLearner
 from handlers.training.affect.descriptions import Hearing, HearingBatches, read_descriptions
 from handlers.training.affect.faces import FaceBatches, Moving
-from handlers.training.affect.recorded import CACHE, RecordingSource, folder_of, read_reels
+from handlers.training.affect.recorded import CACHE, read_reels
 from handlers.training.affect.recorded_frames import FRAMED, RecordedFaceBatches
-from handlers.training.affect.sources import FaceSource, SpeechSource, read_face_sets
-from handlers.training.faces import Degrading
-from handlers.training.loop import Run, Schedule
+from handlers.training.affect.single_recipe import SingleRecipe, begin, finish
+from handlers.training.affect.sources import read_face_sets
 from handlers.training.recipe import RecipeError
-from handlers.training.run import plot_losses
 
 Learner = PlainLearner | ConditionalLearner
 Batches = FaceBatches | RecordedFaceBatches | HearingBatches
 
 
 @dataclass(frozen=True)
-class ConditionalRecipe:
+class ConditionalRecipe(SingleRecipe):
     """How D, alone or against G, learns to estimate affect itself, from faces or recordings.
 
-    `name` is a variant's of chapter 5. The one that hears learns from `faces` with `speech`: sets
-    of single faces whose sound is an utterance of the same word, heard as `hearing` says. What else
-    there is means what it does in LatentRecipe; `contest` weighs the losses where there is a G.
+    The one that hears learns from `faces` with `speech`: sets of single faces whose sound is an
+    utterance of the same word, heard as `hearing` says. `contest` weighs the losses where there is
+    a G.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    name: str
-    version: str
-    about: str
-    licence: str
-    schedule: Schedule
-    faces: tuple[FaceSource, ...] = ()
-    recordings: RecordingSource | None = None
-    speech: SpeechSource | None = None
-    size: str = "compact"
-    norm: str = "batch"
-    class_power: float = -0.3
-    context: float = 1.25
     contest: Contest = field(default_factory=Contest)
-    moving: Moving | None = None
-    degrading: Degrading | None = None
     hearing: Hearing = field(default_factory=Hearing)
 
 
@@ -65,19 +43,16 @@ def run_conditional_recipe(
 ) -> Path:
     """Learn from what lies under `data`; the model ends in `store / name`.
 
-    Checkpoints, the log of losses and its plot lie where those of a LatentRecipe do. Raises
-    RecipeError where the recipe makes no sense, and where it needs opensmile that is not installed.
+    Raises RecipeError where the recipe makes no sense, and where it needs opensmile that is not
+    installed.
     """
-    torch.manual_seed(recipe.schedule.seed)
-    learner = make_learner(recipe)
-    run = Run(learner, recipe.schedule, folder_of(recipe.name, recipe.recordings, runs))
+    run = begin(recipe, make_learner, runs)
     batches, scale = make_batches(recipe, data, runs)
     run.fit(batches, resume)
-    if run.fabric.is_global_zero:
-        plot_losses(run.folder)
-        export(run, recipe, scale, store)
-    run.fabric.barrier()
-    return store / recipe.name
+    described: dict[str, Any] = {}
+    if scale is not None:
+        described["descriptors"] = {"mean": scale.mean.tolist(), "std": scale.std.tolist()}
+    return finish(run, recipe, make_learner, store, described)
 
 
 def make_learner(recipe: ConditionalRecipe) -> Learner:
@@ -122,18 +97,3 @@ def need_extra(name: str) -> None:
         need_extractor()
     except MissingExtra as error:
         raise RecipeError(f"recipe {name!r}: {error}") from error
-
-
-def export(run: Run, recipe: ConditionalRecipe, scale: DescriptorScale | None, store: Path) -> None:
-    """Write the averaged weights and what rebuilds the networks to the store."""
-    learner = make_learner(recipe)
-    learner.load_state_dict(run.averaged().state_dict())
-    config: dict[str, Any] = {
-        "about": recipe.about,
-        "licence": recipe.licence,
-        "context": recipe.context,
-        "recipe": asdict(recipe),
-    }
-    if scale is not None:
-        config["descriptors"] = {"mean": scale.mean.tolist(), "std": scale.std.tolist()}
-    save_affect(learner.networks, store / recipe.name, config, recipe.version)
