@@ -1,5 +1,6 @@
 """Small clips of any kind, made on the spot: every frame's grey tells its number."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,13 @@ def write_clip(
     turn: tuple[int, ...] | None = None,
     options: dict[str, str] | None = None,
     sounds: int = 1,
+    draw: Callable[[int, tuple[int, int]], np.ndarray] | None = None,
 ) -> Path:
-    """Write a clip whose kind is the path's suffix; `times` are frames' times in milliseconds."""
+    """Write a clip whose kind is the path's suffix; `times` are frames' times in milliseconds.
+
+    A frame is what `draw` makes of its number and the size, by default `drawn`.
+    """
+    draw = draw or drawn
     kind = path.suffix[1:]
     picture_codec, sound_codec, rate_hz = CODECS[kind]
     with av.open(str(path), "w", format=FORMATS.get(kind), options=options or {}) as container:
@@ -77,7 +83,7 @@ def write_clip(
         if picture_codec and frames:
             unit = Fraction(1, 1000) if times else Fraction(1, rate)
             for number in range(frames):
-                frame = av.VideoFrame.from_ndarray(drawn(number, size), format="rgb24")
+                frame = av.VideoFrame.from_ndarray(draw(number, size), format="rgb24")
                 frame.pts, frame.time_base = times[number] if times else number, unit
                 container.mux(pictures.encode(frame))
             container.mux(pictures.encode(None))

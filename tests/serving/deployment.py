@@ -13,6 +13,8 @@ import urllib.request
 from functools import partial
 from pathlib import Path
 
+import psutil
+
 from handlers.torchserve.asking import ping
 from handlers.torchserve.starting import Server, start
 from handlers.torchserve.watching import Pace, keep_running
@@ -76,6 +78,15 @@ class ModelsProcess:
         command += ["--model-store", str(store), "--address", self.address, "--device", "cpu"]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
 
+    @property
+    def java(self) -> int:
+        """The process id of the Java that runs now."""
+        (java,) = psutil.Process(self.process.pid).children()
+        return java.pid
+
+    def wait_until_up(self) -> None:
+        wait_until(lambda: ping(self.address, 5.0), self.process)
+
     def close(self) -> None:
         self.process.terminate()
         self.process.wait(60)
@@ -131,12 +142,15 @@ class ServiceProcess:
 
 
 class Deployment:
-    """All of it; `mend` brings back what a test has killed."""
+    """All of it; `mend` brings back what a test has killed.
 
-    def __init__(self) -> None:
+    The models are those of a `store`, or without one the counting model.
+    """
+
+    def __init__(self, store: Path | None = None) -> None:
         self.run = Path(tempfile.mkdtemp(prefix="cnt-"))
         self.redis = RedisServer()
-        self.models = WatchedModels(self.run)
+        self.models = WatchedModels(self.run) if store is None else ModelsProcess(self.run, store)
         environment = {
             "COUNTENANCE_INFERENCE": self.models.address,
             "COUNTENANCE_REDIS_URL": self.redis.url,

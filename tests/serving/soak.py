@@ -2,33 +2,41 @@
 
     python -m tests.serving.soak [--minutes 30]
 
-Sessions come, live a while and go; photographs and single frames are posted; some clients leave in
-the middle. Memory, descriptors, processes and Redis' keys are looked at after every round. All
-traffic stays on the loopback interface.
+Sessions come, live a while and go, some of them without a word; photographs, clips and single
+frames are posted. Memory, descriptors, processes and Redis' keys are looked at after every round.
+All traffic stays on the loopback interface.
 """
 
 import argparse
 import asyncio
+import io
 import json
 import random
 import statistics
+import struct
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
+from PIL import Image
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.service.clip_files import write_clip
 from tests.serving.crowd import PICTURE
-from tests.serving.deployment import Deployment
+from tests.serving.deployment import ROOT, Deployment
+from tests.serving.stores import SHIPPED
 
 CLIENTS, NAMES = 12, 40
 FRAMES, PAUSE_S = 20, 0.05
+HEADER = struct.Struct("<cd")
+PORTRAIT, SIDE_PX = ROOT / "tests" / "assets" / "astronaut.jpg", 160
 MEMORY_SHARE, MEMORY_MB = 0.05, 12.0
 SPARE_DESCRIPTORS, SPARE_PROCESSES = 12, 1
 
@@ -45,38 +53,66 @@ class Look:
     keys: int
 
 
-async def mixed(deployment: Deployment, until_s: float, chance: random.Random) -> int:
+@dataclass(frozen=True)
+class Sent:
+    """What clients send: a picture, and where photographs and affect are served, a clip."""
+
+    picture: bytes
+    clip: bytes | None = None
+
+
+COUNTED = Sent(PICTURE)
+
+
+async def mixed(deployment: Deployment, sent: Sent, until_s: float, chance: random.Random) -> int:
     """One client that does this and that; returns how many answers it got."""
     answers = 0
-    async with httpx.AsyncClient(timeout=60) as http:
+    async with httpx.AsyncClient(timeout=120) as http:
         while time.monotonic() < until_s:
             service = chance.choice(deployment.services)
-            name = f"k{chance.randrange(NAMES)}"
-            if chance.random() < 0.3:
-                reply = await http.post(f"{service.base}/track/{name}", content=PICTURE)
-                answers += reply.status_code in (200, 409)
-            elif chance.random() < 0.1:
-                await http.delete(f"{service.base}/track/{name}")
+            model = "track" if sent.clip is None else chance.choice(("track", "affect"))
+            name, kind = f"k{chance.randrange(NAMES)}", chance.random()
+            if kind < 0.2:
+                answers += await step(http, f"{service.base}/track/{name}", sent)
+            elif kind < 0.3:
+                await http.delete(f"{service.base}/{model}/{name}")
+            elif sent.clip is not None and kind < 0.4:
+                answers += await step(http, f"{service.base}/align", sent)
+            elif sent.clip is not None and kind < 0.45:
+                answers += await whole(http, f"{service.base}/affect", sent.clip)
             else:
-                answers += await live(f"{service.live}/{name}", chance.random() < 0.2)
+                address = f"{service.live.removesuffix('track')}{model}/{name}"
+                answers += await live(address, sent, chance.random() < 0.2)
     return answers
 
 
-async def live(address: str, leaves: bool) -> int:
+async def step(http: httpx.AsyncClient, address: str, sent: Sent) -> bool:
+    """Post a picture; of two at once in a session one may be too late."""
+    reply = await http.post(address, content=sent.picture)
+    return reply.status_code in (200, 409)
+
+
+async def whole(http: httpx.AsyncClient, address: str, clip: bytes) -> bool:
+    """Post a clip; there may be too many at work."""
+    reply = await http.post(address, content=clip, headers={"Content-Type": "video/mp4"})
+    return reply.status_code in (200, 503)
+
+
+async def live(address: str, sent: Sent, leaves: bool) -> int:
     """A session for some frames; who leaves does so with a frame unanswered.
 
     Another client may take the session over, which closes the socket.
     """
     with suppress(ConnectionClosed):
-        return await _frames(address, leaves)
+        return await _frames(address, sent.picture, leaves)
     return 0
 
 
-async def _frames(address: str, leaves: bool) -> int:
+async def _frames(address: str, picture: bytes, leaves: bool) -> int:
     answers = 0
     async with connect(address, proxy=None, compression=None, ping_interval=None) as socket:
         for _ in range(FRAMES):
-            await socket.send(PICTURE)
+            await socket.send(HEADER.pack(b"F", time.monotonic()) + picture)
             if leaves and answers > FRAMES // 2:
                 return answers
             reply = json.loads(await asyncio.wait_for(socket.recv(), 60))
@@ -102,13 +138,15 @@ def look(deployment: Deployment, began_s: float) -> Look:
     )
 
 
-async def soak(deployment: Deployment, seconds: float, rounds: int = 6) -> list[Look]:
+async def soak(
+    deployment: Deployment, seconds: float, rounds: int = 6, sent: Sent = COUNTED
+) -> list[Look]:
     """Load in rounds, with a look after each; at least one answer comes in each."""
     looks, began_s, chance = [], time.monotonic(), random.Random(0)
     for _ in range(rounds):
         until_s = time.monotonic() + seconds / rounds
         clients = (
-            mixed(deployment, until_s, random.Random(chance.random())) for _ in range(CLIENTS)
+            mixed(deployment, sent, until_s, random.Random(chance.random())) for _ in range(CLIENTS)
         )
         answers = await asyncio.gather(*clients)
         assert all(answers), "a client got no answer in a whole round"
@@ -118,7 +156,7 @@ async def soak(deployment: Deployment, seconds: float, rounds: int = 6) -> list[
     return looks
 
 
-def grown(looks: Sequence[Look]) -> list[str]:
+def grown(looks: Sequence[Look], most_keys: int = NAMES) -> list[str]:
     """What is more at the end than after the second round, by more than chance."""
     early, late = looks[1], looks[-1]
     found = []
@@ -130,9 +168,20 @@ def grown(looks: Sequence[Look]) -> list[str]:
         found.append(f"descriptors: {early.descriptors} -> {late.descriptors}")
     if late.processes > early.processes + SPARE_PROCESSES:
         found.append(f"processes: {early.processes} -> {late.processes}")
-    if late.keys > NAMES:
-        found.append(f"keys: {late.keys} for {NAMES} names")
+    if late.keys > most_keys:
+        found.append(f"keys: {late.keys} for {most_keys} names")
     return found
+
+
+def portrait(folder: Path) -> Sent:
+    """A face as a picture, and as a clip of a second with a tone."""
+    with Image.open(PORTRAIT) as opened:
+        face = opened.convert("RGB").resize((SIDE_PX, SIDE_PX))
+    data = io.BytesIO()
+    face.save(data, "JPEG")
+    pixels, size = np.asarray(face), (SIDE_PX, SIDE_PX)
+    clip = write_clip(folder / "soak.mp4", size=size, draw=lambda number, _: pixels)
+    return Sent(data.getvalue(), clip.read_bytes())
 
 
 def _of(looks: Sequence[Look], name: str) -> list[float]:
@@ -143,15 +192,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     options = parser.parse_args()
-    deployment = Deployment()
+    deployment = Deployment(SHIPPED)
     try:
         deployment.mend()
-        looks = asyncio.run(soak(deployment, options.minutes * 60, rounds=12))
+        looks = asyncio.run(soak(deployment, options.minutes * 60, 12, portrait(deployment.run)))
     finally:
         deployment.close()
-    result: dict[str, Any] = {"looks": [asdict(one) for one in looks], "grown": grown(looks)}
-    print(json.dumps(result, indent=2))
-    return 1 if result["grown"] else 0
+    more = grown(looks, most_keys=2 * NAMES)  # of track and of affect
+    print(json.dumps({"looks": [asdict(one) for one in looks], "grown": more}, indent=2))
+    return 1 if more else 0
 
 
 if __name__ == "__main__":
