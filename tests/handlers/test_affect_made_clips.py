@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from torch.testing import assert_close
 
-from handlers.processing.mel import WINDOW, Floats
+from handlers.processing.mel import RATE_HZ as SAMPLES_A_SECOND
+from handlers.processing.mel import WINDOW, Floats, level_db, mel_power
 from handlers.training.affect.bank import show
 from handlers.training.affect.sequences import FeatureClip, SequenceBatches
-from handlers.training.affect.spectrograms import DEGRADATIONS, degrade_power
+from handlers.training.affect.spectrograms import DEGRADATIONS, degrade_power, noise_alone, white
 from handlers.training.affect.speech import Recording, SpeechBatches, Voices, window_at
 from handlers.training.datasets.affect.circumplex import WORDS
 from handlers.training.datasets.affect.clips import RATE_HZ, Cast, Health, Plot, make_clip
@@ -41,6 +42,22 @@ def test_every_degradation_of_sound_changes_it_and_leaves_power(
     assert worse.shape == power.shape
     assert worse.min() >= 0
     assert np.abs(worse - power).max() > 0.1
+
+
+def test_made_noise_has_the_power_and_the_flicker_of_real_noise(rng: np.random.Generator) -> None:
+    real = mel_power(rng.standard_normal(20 * SAMPLES_A_SECOND, dtype=np.float32))[:, 2:-2]
+    made = white(real.shape[1], rng)
+    assert made.shape == real.shape
+    assert_close(made.mean(axis=1), np.ones(128, np.float32), atol=0.15, rtol=0)
+    flicker = real.std(axis=1) / real.mean(axis=1)
+    assert_close(made.std(axis=1), flicker, atol=0.1, rtol=0.2)
+    assert flicker[:20].mean() > 2 * flicker[-20:].mean()
+
+
+def test_noise_in_place_of_a_voice_is_as_loud_as_any(rng: np.random.Generator) -> None:
+    levels = np.array([level_db(noise_alone(WINDOW, rng)).mean() for _ in range(200)])
+    assert -47 < levels.min() < -40
+    assert -22 < levels.max() < -15
 
 
 def test_a_window_beyond_the_utterance_is_not_heard() -> None:

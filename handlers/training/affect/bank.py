@@ -3,7 +3,7 @@
 Sequences and fusion learn from these instead of pictures and sound (6.3.4, 7.3.4). A face comes in
 five forms, each moved and lit a little differently: two good ones, two degraded ones, and noise
 alone. So does the window around a time of an utterance; its second good form is heard up to that
-time only, as in a live stream.
+time only, as in a live stream, and so are some of the degraded ones.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from torch import Tensor
 from handlers.networks.affect import FACE, VOICE, AffectNetworks
 from handlers.processing.mel import HOP, RATE_HZ, WINDOW, Floats
 from handlers.training.affect.faces import CROP_PX, Image, Moving, moved, tinted
-from handlers.training.affect.spectrograms import degrade_power, noise_like
+from handlers.training.affect.spectrograms import degrade_power, noise_alone
 from handlers.training.affect.speech import Voices, to_tensor, window_at
 from handlers.training.datasets.affect.clips import Clip, Health, Ints
 from handlers.training.datasets.affect.records import AffectFaces
@@ -28,6 +28,7 @@ from handlers.training.loop import make_fabric
 GOOD_FORMS, FORMS = 2, 5
 COLUMN_STEP = 16  # between the windows of an utterance that differ: 0.37 s
 BATCH = 64
+HALF_HEARD = 0.3  # the share of degraded windows that are heard up to their time only
 AMONG_OTHERS = 0.7  # the share of windows with other utterances of the actor before and after
 
 # Faces in a clip are framed and turned nearly alike.
@@ -106,11 +107,13 @@ def _window(voices: Voices, place: int, column: int, form: int) -> Floats:
         column += before.shape[1]
         power = np.concatenate([before, power, after], axis=1)
     window = window_at(power, column)
-    if form == GOOD_FORMS - 1:
-        window[:, WINDOW // 2 :] = 0
     if form == FORMS - 1:
-        return noise_like(window, rng)
-    return degrade_power(window, rng) if form >= GOOD_FORMS else window
+        window = noise_alone(WINDOW, rng)
+    elif form >= GOOD_FORMS:
+        window = degrade_power(window, rng)
+    if form == GOOD_FORMS - 1 or (form >= GOOD_FORMS and rng.random() < HALF_HEARD):
+        window[:, WINDOW // 2 :] = 0
+    return window
 
 
 def encode(

@@ -169,6 +169,7 @@ def learn(
     networks = start(config, parts)
     if recipe.fusion is not None:
         studio = material.studio()
-        networks = learn_fusion(networks, studio, recipe.fusion, folder / "fusion", resume)
+        run = folder / "fusion"
+        networks = learn_fusion(networks, parts[FACE], studio, recipe.fusion, run, resume)
     clips = material.clips(networks)
     return learn_over_time(networks, config, clips, recipe.stages, recipe.seed, folder, resume)

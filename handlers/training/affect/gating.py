@@ -19,6 +19,7 @@ from handlers.processing.degradations import degrade
 from handlers.processing.mel import BANDS, Floats
 from handlers.training.affect.bank import STEADY, encode
 from handlers.training.affect.faces import CROP_PX, Image, moved, tinted
+from handlers.training.affect.spectrograms import white
 from handlers.training.affect.speech import Voices, to_tensor, window_at
 from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.faces import to_tensor as faces_to_tensor
@@ -103,7 +104,7 @@ def _worse_voice(power: Floats, place: int, rng: np.random.Generator) -> Floats:
     if place % 3:
         return np.asarray(power * 0.01, np.float32)
     loud = 1.5 * float(np.percentile(power.sum(axis=0), 90)) / BANDS
-    return np.asarray(power + loud * rng.exponential(1.0, power.shape), np.float32)
+    return np.asarray(power + loud * white(power.shape[1], rng), np.float32)
 
 
 class GateBatches:

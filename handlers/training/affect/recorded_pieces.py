@@ -13,7 +13,7 @@ from handlers.training.affect.bank import BAD, FORMS, GOOD_FORMS
 from handlers.training.affect.faces import CROP_PX, Image
 from handlers.training.affect.recorded import Reel
 from handlers.training.affect.recorded_cache import STORED_PX
-from handlers.training.affect.spectrograms import degrade_power, noise_like
+from handlers.training.affect.spectrograms import degrade_power, noise_alone
 from handlers.training.datasets.affect.clips import Health, Ints, Plot, healths
 from handlers.training.recipe import RecipeError
 
@@ -79,7 +79,9 @@ class Piece:
         if self.voice_health[index] != Health.DEGRADED:
             return window
         rng = np.random.default_rng([self.first, self.form[1]])
-        return (noise_like if self.form[1] == FORMS - 1 else degrade_power)(window, rng)
+        if self.form[1] == FORMS - 1:
+            return noise_alone(WINDOW, rng)
+        return degrade_power(window, rng)
 
     def key(self) -> bytes:
         """Tells it from every other one."""

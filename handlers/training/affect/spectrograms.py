@@ -1,13 +1,17 @@
 """Degradations of Mel spectrograms: noise, masked bands and times, and a low level (7.3.4)."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
-from handlers.processing.mel import BANDS, Floats
+from handlers.processing.mel import BANDS, RATE_HZ, REFERENCE, Floats, mel_power
 
 # Power of a band in which a quiet room lies.
 ROOM = 1e-4
+WHITE_S = 60
+# Level over all bands of white noise that reaches as high as a voice of RAVDESS does.
+LOUD_DB = -45.0, -17.0
 
 
 def degrade_power(power: Floats, rng: np.random.Generator, name: str | None = None) -> Floats:
@@ -19,11 +23,30 @@ def degrade_power(power: Floats, rng: np.random.Generator, name: str | None = No
     return DEGRADATIONS[chosen](power, rng)
 
 
-def noise_like(power: Floats, rng: np.random.Generator) -> Floats:
-    """White noise about as loud as the loud parts of Mel power `(128, T)`, and nothing else."""
-    loud = max(float(np.percentile(power.sum(axis=0), 90)), ROOM) / BANDS
-    level = loud * 10 ** (rng.uniform(-5, 5) / 10)
-    return np.asarray(level * rng.exponential(1.0, power.shape), np.float32)
+def noise_alone(columns: int, rng: np.random.Generator) -> Floats:
+    """Mel power `(128, columns)` of white noise and nothing else, as loud as some voice.
+
+    Not as the one it takes the place of: its loudness would tell of arousal.
+    """
+    level = 10 ** (rng.uniform(*LOUD_DB) / 10) * REFERENCE / BANDS
+    return np.float32(level) * white(columns, rng)
+
+
+def white(columns: int, rng: np.random.Generator) -> Floats:
+    """Mel power `(128, columns)` of white noise, 1 in the mean of every band.
+
+    Its bands waver as those of real noise do: high ones, which are wide, the least.
+    """
+    noise = _white()
+    begin = int(rng.integers(noise.shape[1]))
+    return np.asarray(noise.take(np.arange(begin, begin + columns), axis=1, mode="wrap"))
+
+
+@cache
+def _white() -> Floats:
+    samples = np.random.default_rng(0).standard_normal(WHITE_S * RATE_HZ, dtype=np.float32)
+    power = mel_power(samples)[:, 2:-2]
+    return np.asarray(power / power.mean(axis=1, keepdims=True))
 
 
 def _noise(power: Floats, rng: np.random.Generator) -> Floats:
@@ -32,8 +55,7 @@ def _noise(power: Floats, rng: np.random.Generator) -> Floats:
     tilt = np.linspace(0, rng.uniform(-3, 1), BANDS)[:, None]
     shape = 10**tilt / (10**tilt).sum()
     level = loudest * 10 ** (rng.uniform(-20, 10) / 10)
-    flicker = rng.exponential(1.0, power.shape)
-    return np.asarray(power + level * shape * flicker, np.float32)
+    return np.asarray(power + level * shape * white(power.shape[1], rng), np.float32)
 
 
 def _bands(power: Floats, rng: np.random.Generator) -> Floats:
@@ -58,7 +80,7 @@ def _times(power: Floats, rng: np.random.Generator) -> Floats:
 
 def _level(power: Floats, rng: np.random.Generator) -> Floats:
     """10 to 30 dB lower, above the noise of the microphone."""
-    noise = 1e-8 * rng.exponential(1.0, power.shape)
+    noise = 1e-8 * white(power.shape[1], rng)
     return np.asarray(power * 10 ** (rng.uniform(-30, -10) / 10) + noise, np.float32)
 
 

@@ -124,13 +124,19 @@ def begin_memory(grown: Combiner, single: Combiner) -> None:
 
 
 def learn_fusion(
-    networks: AffectNetworks, studio: Studio, schedule: Schedule, folder: Path, resume: bool
+    networks: AffectNetworks,
+    face: AffectNetworks,
+    studio: Studio,
+    schedule: Schedule,
+    folder: Path,
+    resume: bool,
 ) -> AffectNetworks:
-    """Learn a gate, then fusion and C's convolutions, on single frames."""
+    """Learn a gate, then fusion and C's convolutions, on single frames; `face` is the face's
+    single-frame network."""
     if isinstance(networks.fusion, GatedUnit):
         gate = replace(schedule, steps=GATE_STEPS, rate=1e-2, weight_decay=1e-3, average=0.98)
         keep_going(GateLearner(networks), gate, GateBatches(studio.gate), folder / "gate", resume)
-    keep_going(FusionLearner(networks), schedule, FusionBatches(studio), folder, resume)
+    keep_going(FusionLearner(networks, face), schedule, FusionBatches(studio), folder, resume)
     return networks
 
 
