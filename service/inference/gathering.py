@@ -104,7 +104,7 @@ class Gatherer:
             self._waiting = [waiting for waiting in self._waiting if waiting not in taken]
             task = asyncio.get_running_loop().create_task(self._run(taken), context=Context())
             self._calls[task] = taken
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._dropped)
             for waiting in taken:
                 waiting.reply.add_done_callback(partial(self._leave, task))
 
@@ -135,27 +135,39 @@ class Gatherer:
     async def _run(self, taken: Sequence[_Waiting]) -> None:
         rows = [waiting.row for waiting in taken]
         REQUEST_ID.set(",".join(row.request_id for row in rows if row.request_id) or None)
+        replies: Sequence[Reply | Exception]
         try:
             replies = await self._work(taken[0].key, rows)
             if len(replies) != len(rows):
                 raise RuntimeError(f"{len(replies)} replies came for {len(rows)} rows")
         except Exception as error:
-            for waiting in taken:
-                if not waiting.reply.done():
-                    waiting.reply.set_exception(error)
-            return
+            replies = [error] * len(rows)
+        # The next call leaves before anybody is busy with what this one has brought.
+        if (task := asyncio.current_task()) in self._calls:
+            self._ended(task)
         for waiting, reply in zip(taken, replies, strict=True):
             if not waiting.reply.done():
-                waiting.reply.set_result(reply)
+                _answer(waiting.reply, reply)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        taken = self._calls.pop(task)
-        for waiting in taken:
-            waiting.reply.cancel()  # of a call that was cancelled itself
-        self._fill(taken)
+        self._fill(self._calls.pop(task))
+
+    def _dropped(self, task: "asyncio.Task[None]") -> None:
+        """The end of a call that was cancelled: nobody waits for it, or something stops."""
+        if task in self._calls:
+            for waiting in self._calls[task]:
+                waiting.reply.cancel()
+            self._ended(task)
 
     def _leave(self, task: "asyncio.Task[None]", reply: "asyncio.Future[Reply]") -> None:
         if not reply.cancelled():
             reply.exception()  # seen, also where its asker has just left
         if all(waiting.reply.done() for waiting in self._calls.get(task, ())):
             task.cancel()
+
+
+def _answer(future: "asyncio.Future[Reply]", reply: Reply | Exception) -> None:
+    if isinstance(reply, Exception):
+        future.set_exception(reply)
+    else:
+        future.set_result(reply)

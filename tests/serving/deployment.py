@@ -82,7 +82,7 @@ class ModelsProcess:
     def java(self) -> int:
         """The process id of the Java that runs now."""
         (java,) = psutil.Process(self.process.pid).children()
-        return java.pid
+        return int(java.pid)
 
     def wait_until_up(self) -> None:
         wait_until(lambda: ping(self.address, 5.0), self.process)
