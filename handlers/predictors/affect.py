@@ -1,7 +1,7 @@
 """Runs of frames with their sound, and the states of their sessions, to affect and next states."""
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import torch
 
@@ -30,23 +30,21 @@ class AffectPredictor:
         """Take every row to its end.
 
         Faces are followed frame by frame. What needs no time, of some frames of all rows, shares
-        batches, on a thread beside the tracker's; memories then step in lockstep. Raises KeyError
-        for an unknown variant.
+        batches, on a thread of its own beside the tracker's; memories then step in lockstep. Raises
+        KeyError for an unknown variant.
         """
         clock = Stopwatch()
         runs = [Run(row, self.estimators[row.variant]) for row in rows]
         clock.lap("hear")
-        longest = max((len(row.frames) for row in rows), default=0)
         encoding: list[Future[None]] = []
-        for begin in range(0, longest, GROUP):
-            group = range(begin, min(begin + GROUP, longest))
-            for moment in group:
-                self._follow([run for run in runs if run.looks_at(moment)], moment)
-            if group.stop < longest:
+        try:
+            for group in _groups(runs):
+                for moment in group:
+                    self._follow([run for run in runs if run.looks_at(moment)], moment)
                 encoding.append(self._encoder.submit(_encode, runs, group))
-            else:
-                clock.lap("track")
-                _encode(runs, group)
+            clock.lap("track")
+        finally:
+            wait(encoding)
         for future in encoding:
             future.result()
         clock.lap("encode")
@@ -67,6 +65,12 @@ class AffectPredictor:
         for run, (result, state) in zip(runs, results, strict=True):
             run.tracker = state
             run.faces[moment] = result.faces[0] if result.faces else None
+
+
+def _groups(runs: Sequence[Run]) -> Iterator[range]:
+    """The moments of the longest run, in their order."""
+    longest = max((len(run.row.frames) for run in runs), default=0)
+    return (range(begin, min(begin + GROUP, longest)) for begin in range(0, longest, GROUP))
 
 
 @torch.inference_mode()

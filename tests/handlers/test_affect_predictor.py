@@ -103,6 +103,19 @@ def test_eight_frames_in_one_row_equal_eight_rows_of_one(
     assert [one.time_s for one in joined] == [n / RATE for n in range(8)]
 
 
+def test_what_fails_beside_the_tracker_fails_the_step_and_no_later_one(
+    predictor: AffectPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("no memory left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(predictor.estimators["avi-gas"], "read", fail)
+        with pytest.raises(RuntimeError, match="no memory left"):
+            predictor.step([row(range(8))])
+    assert len(alone(predictor, row(range(8))).frames) == 8
+
+
 def test_a_sequence_in_two_runs_equals_it_in_four(predictor: AffectPredictor) -> None:
     sound = row(range(16)).sound
     halves = [row(range(8)), row(range(8, 16))]

@@ -15,6 +15,7 @@ from handlers.training.affect.recipe import read_affect_recipe
 from handlers.training.recipe import RecipeError
 from handlers.training.train import train
 from tests.handlers.affect_folders import write_faces, write_speech
+from tests.handlers.affect_recipes import SINGLE
 from tests.handlers.affect_recordings import write_afew
 
 ROOT = Path(__file__).parents[2]
@@ -29,16 +30,6 @@ name = "{name}"
 version = "1"
 about = "a test"
 licence = "none"
-"""
-SINGLE = """
-size = "tiny"
-[schedule]
-steps = 2
-batch = 4
-rate = 1e-3
-seed = 1
-warmup = 1
-precision = "32-true"
 """
 FACES = '[[faces]]\nfolder = "expressions"\npart = "PrivateTest"\n'
 SPEECH = '[speech]\nfolder = "speech"\nactors = ["20", "21"]\n'

@@ -23,6 +23,7 @@ from handlers.training.datasets.affect.clips import Plot
 from handlers.training.datasets.affect.sewa import read_sewa
 from handlers.training.recipe import RecipeError
 from handlers.training.train import train
+from tests.handlers.affect_recipes import SINGLE
 from tests.handlers.affect_recordings import (
     HEALTHY,
     pieces_of,
@@ -35,15 +36,6 @@ from tests.handlers.affect_recordings import (
 STORE = Path(__file__).parents[2] / "model_store"
 SOURCE = '[recordings]\nfolder = "afew"\nlayout = "afew-va"\n'
 HEAD = 'version = "1"\nabout = "a test"\nlicence = "none"\n'
-SINGLE = """size = "tiny"
-[schedule]
-steps = 2
-batch = 4
-rate = 1e-3
-seed = 1
-warmup = 1
-precision = "32-true"
-"""
 OVER_TIME = """[[stages]]
 frames = 2
 steps = 2
