@@ -28,6 +28,8 @@ from PIL import Image
 
 from handlers.predictors.alignment import LOOKS_AT_DETECTED
 from handlers.store import load_aligner, load_detector
+from service.inference.threads import bound_threads
+from service.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 PORT = 8973
@@ -100,6 +102,7 @@ def bare_predictor(store: Path) -> Callable[[np.ndarray], object]:
 
 def run(requests: int, pairs: int, store: Path) -> dict[str, Any]:
     """Time request and bare predictor in turn, then send the rest and watch the memory."""
+    bound_threads(load_settings().threads)  # as the service does
     jpeg, pixels = picture()
     predict = bare_predictor(store)
     matrix = torch.rand(1024, 1024)
