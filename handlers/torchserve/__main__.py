@@ -18,9 +18,9 @@ from handlers.torchserve.starting import (
     clear,
     count_gpus,
     find_java,
+    place,
     prepare,
     start,
-    threads_of,
 )
 from handlers.torchserve.watching import keep_running
 
@@ -51,7 +51,9 @@ def make_parser() -> argparse.ArgumentParser:
     for command in (building, serving):
         command.add_argument("--model-store", type=Path, default=Path("model_store"))
         command.add_argument("--device", choices=("auto", "cpu"), default="auto")
-        command.add_argument("--workers", type=int, help="of each model; default one a GPU")
+        command.add_argument(
+            "--workers", type=int, help="of each model; default one a GPU, else cores"
+        )
         command.add_argument("--threads", type=int, help="of each worker; default its share")
     checking = commands.add_parser("check", help="ask every model whether it works")
     for command in (serving, checking):
@@ -117,9 +119,7 @@ def _gpus(given: argparse.Namespace) -> int:
 
 
 def _placement(given: argparse.Namespace, names: list[str], gpus: int) -> Placement:
-    workers = given.workers or max(1, gpus)
-    threads = given.threads or threads_of(workers * len(names))
-    return Placement(given.model_store, workers, threads, on_gpu=gpus > 0)
+    return place(given.model_store, names, gpus, given.workers, given.threads)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ A directory holds no weights, only where they are: a shim, a manifest and a conf
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ QUEUE_REQUESTS = 1024
 class Placement:
     """Where the models of a store run: workers of each model, threads of a worker, on which device.
 
-    Workers on GPUs are dealt out to them in turn.
+    A model that `workers` does not name has one. Workers on GPUs are dealt out to them in turn.
     """
 
     store: Path
-    workers: int = 1
+    workers: Mapping[str, int] = field(default_factory=dict)
     threads: int = 1
     on_gpu: bool = False
 
@@ -44,7 +44,7 @@ def build_models(
         shutil.rmtree(out / name, ignore_errors=True)
         (out / name / "MAR-INF").mkdir(parents=True)
         # JSON is YAML too, and needs no writer of its own.
-        config = json.dumps(model_config(models[name], placement), indent=2)
+        config = json.dumps(model_config(name, models[name], placement), indent=2)
         (out / name / CONFIG).write_text(config + "\n", encoding="utf-8")
         manifest = json.dumps(manifest_of(name), indent=2)
         (out / name / "MAR-INF" / "MANIFEST.json").write_text(manifest + "\n", encoding="utf-8")
@@ -57,11 +57,12 @@ def manifest_of(name: str) -> dict[str, Any]:
     return {"runtime": "python", "archiverVersion": "0.12.0", "model": model}
 
 
-def model_config(served: Served, placement: Placement) -> dict[str, Any]:
+def model_config(name: str, served: Served, placement: Placement) -> dict[str, Any]:
     """TorchServe's settings of one model, and below `countenance` ours for the adaptor."""
+    workers = placement.workers.get(name, 1)
     return {
-        "minWorkers": placement.workers,
-        "maxWorkers": placement.workers,
+        "minWorkers": workers,
+        "maxWorkers": workers,
         # The service gathers rows into requests. TorchServe would make a request wait for others,
         # at least for a millisecond: a delay of 0 it takes for its default, a tenth of a second.
         "batchSize": 1,
@@ -73,7 +74,7 @@ def model_config(served: Served, placement: Placement) -> dict[str, Any]:
         "countenance": {
             "model_store": str(placement.store.resolve()),
             "threads": placement.threads,
-            "workers": placement.workers,
+            "workers": workers,
             "rows": served.rows,
         },
     }

@@ -12,7 +12,7 @@ class Served:
     """One model: where its handler is, and which folders of the store it is built from.
 
     A request has up to `rows` rows; one that takes longer than `response_timeout_s` costs the
-    worker its life.
+    worker its life. Without a GPU there is a worker for each core, `cpu_workers` at most.
     """
 
     module: str
@@ -20,11 +20,12 @@ class Served:
     weights: tuple[str, ...]
     rows: int
     response_timeout_s: int
+    cpu_workers: int = 1
 
 
 MODELS: Mapping[str, Served] = {
     "align": Served("handlers.align", "AlignHandler", ("dfa", "face_shape", "mtcnn"), 8, 60),
-    "track": Served("handlers.track", "TrackHandler", ("dcrt", "mtcnn"), 16, 20),
+    "track": Served("handlers.track", "TrackHandler", ("dcrt", "mtcnn"), 16, 20, cpu_workers=4),
     "affect": Served("handlers.affect", "AffectHandler", ("avi-gas", "dcrt", "mtcnn"), 8, 60),
 }
 

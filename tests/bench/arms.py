@@ -39,13 +39,13 @@ def embedded(store: Path, threads: int) -> Iterator[Arm]:
 
 
 @contextmanager
-def torchserve(store: Path, threads: int, workers: int) -> Iterator[Arm]:
+def torchserve(store: Path, threads: int, workers: int | None = None) -> Iterator[Arm]:
     """As compose has it, but for the containers: one service before one TorchServe."""
     run = Path(tempfile.mkdtemp(prefix="cnt-"))
     address = f"unix:{run}/inference.sock"
     command = [sys.executable, "-m", "handlers.torchserve", "serve", "--run", str(run)]
-    command += ["--model-store", str(store), "--address", address, "--workers", str(workers)]
-    command += ["--threads", str(threads)]
+    command += ["--model-store", str(store), "--address", address, "--threads", str(threads)]
+    command += [] if workers is None else ["--workers", str(workers)]
     with _redis() as redis:
         started = time.monotonic()
         models = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)

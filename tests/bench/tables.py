@@ -21,7 +21,8 @@ def bars(result: dict[str, Any]) -> dict[str, Any]:
 
 def render(result: dict[str, Any]) -> str:
     """Markdown: the machine, the loads of both arms, the bars."""
-    about = ", ".join(f"{name} {value}" for name, value in result["machine"].items() if value)
+    facts = {**result["machine"], "workers": _counts(result["workers"])}
+    about = ", ".join(f"{name} {value}" for name, value in facts.items() if value)
     lines = [f"`{result['command']}`", "", about, ""]
     heads = ("arm", "load", "sessions", *COLUMNS)
     lines += [_row(heads), _row(["---"] * len(heads))]
@@ -38,6 +39,10 @@ def render(result: dict[str, Any]) -> str:
     for name, bar in result["bars"].items():
         lines.append(_row((name, bar["measured"], bar["bar"], bar["met"])))
     return "\n".join(lines) + "\n"
+
+
+def _counts(workers: dict[str, int]) -> str:
+    return ", ".join(f"{count} of {model}" for model, count in workers.items())
 
 
 def _figures(figures: dict[str, Any]) -> list[Any]:

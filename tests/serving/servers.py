@@ -39,7 +39,7 @@ class ProbeServer:
         """Write all that is needed; a worker that is silent for some seconds is killed."""
         store = run / "store"
         store.mkdir()
-        placement = Placement(store, workers)
+        placement = Placement(store, {"track": workers})
         server = Server(f"unix:{run}/inference.sock", run, ("track",), placement)
         prepare(server)
         (run / "models" / "track" / SHIM).write_text(shim)

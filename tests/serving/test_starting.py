@@ -12,7 +12,7 @@ from handlers import align, track
 from handlers.torchserve.__main__ import make_parser
 from handlers.torchserve.archive import CONFIG, SHIM, Placement, build_models, model_config
 from handlers.torchserve.models import MODELS, WEIGHTS_FILE, servable
-from handlers.torchserve.starting import Server, StartError, environment, prepare, threads_of
+from handlers.torchserve.starting import Server, StartError, environment, place, prepare
 from handlers.torchserve.watching import Pace, keep_running, stop
 from service.inference import Question
 from service.inference.gathering import most_rows
@@ -37,7 +37,7 @@ def test_the_table_of_weights_is_what_the_handlers_load():
 def test_a_model_directory_is_what_torchserve_loads_and_is_made_anew(tmp_path):
     (tmp_path / "align").mkdir()
     (tmp_path / "align" / "old").touch()
-    build_models(tmp_path, ["align"], Placement(tmp_path / "store", workers=3, threads=2))
+    build_models(tmp_path, ["align"], Placement(tmp_path / "store", {"align": 3}, threads=2))
     folder = tmp_path / "align"
     assert not (folder / "old").exists()
     manifest = json.loads((folder / "MAR-INF" / "MANIFEST.json").read_text())
@@ -58,7 +58,7 @@ def test_torchserve_sees_of_the_environment_what_it_needs_and_no_secret(monkeypa
 
 
 def test_a_request_waits_for_no_other_one(tmp_path):
-    assert model_config(MODELS["track"], Placement(tmp_path))["batchSize"] == 1
+    assert model_config("track", MODELS["track"], Placement(tmp_path))["batchSize"] == 1
 
 
 def test_workers_are_made_for_as_many_rows_as_the_service_sends():
@@ -70,7 +70,7 @@ def test_workers_are_made_for_as_many_rows_as_the_service_sends():
 
 @pytest.mark.parametrize(("on_gpu", "device"), [(True, "gpu"), (False, "cpu")])
 def test_the_device_is_said_to_torchserve(tmp_path, on_gpu, device):
-    config = model_config(MODELS["track"], Placement(tmp_path, on_gpu=on_gpu))
+    config = model_config("track", MODELS["track"], Placement(tmp_path, on_gpu=on_gpu))
     assert config["deviceType"] == device
 
 
@@ -103,10 +103,30 @@ def test_a_directory_that_torchserve_cannot_use_is_named(short, name):
         prepare(Server("unix:/x", short / name, ("align",), Placement(short)))
 
 
-def test_workers_share_the_cores():
-    cores = len(os.sched_getaffinity(0))
-    assert threads_of(1) == cores
-    assert threads_of(100 * cores) == 1
+@pytest.mark.parametrize(
+    ("cores", "workers", "threads"),
+    [
+        (1, {"align": 1, "track": 1}, 1),
+        (2, {"align": 1, "track": 2}, 1),
+        (16, {"align": 1, "track": 4}, 3),
+    ],
+)
+def test_without_a_gpu_live_sessions_get_a_worker_a_core(
+    tmp_path, monkeypatch, cores, workers, threads
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    placement = place(tmp_path, ["align", "track"], gpus=0)
+    assert placement == Placement(tmp_path, workers, threads, on_gpu=False)
+
+
+def test_every_gpu_has_a_worker_of_each_model(tmp_path):
+    placement = place(tmp_path, ["align", "track"], gpus=2)
+    assert (placement.workers, placement.on_gpu) == ({"align": 2, "track": 2}, True)
+
+
+def test_workers_and_threads_are_as_many_as_asked_for(tmp_path):
+    placement = place(tmp_path, ["align", "track"], gpus=1, workers=3, threads=5)
+    assert (placement.workers, placement.threads) == ({"align": 3, "track": 3}, 5)
 
 
 def test_every_command_is_explained():
