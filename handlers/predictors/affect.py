@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -41,7 +42,8 @@ class AffectPredictor:
             for group in _groups(runs):
                 for moment in group:
                     self._follow([run for run in runs if run.looks_at(moment)], moment)
-                encoding.append(self._encoder.submit(_encode, runs, group))
+                precision = _precision(runs)
+                encoding.append(self._encoder.submit(_encode, runs, group, precision))
             clock.lap("track")
         finally:
             wait(encoding)
@@ -73,16 +75,29 @@ def _groups(runs: Sequence[Run]) -> Iterator[range]:
     return (range(begin, min(begin + GROUP, longest)) for begin in range(0, longest, GROUP))
 
 
+def _precision(runs: Sequence[Run]) -> AbstractContextManager[object]:
+    """This thread's autocast, for another one to enter: threads do not share it."""
+    kind = runs[0].estimator.device.type
+    if not torch.amp.is_autocast_available(kind):
+        return nullcontext()
+    dtype, enabled = torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, dtype, enabled)
+
+
 @torch.inference_mode()
-def _encode(runs: Sequence[Run], group: range) -> None:
+def _encode(runs: Sequence[Run], group: range, precision: AbstractContextManager[object]) -> None:
     """Read some moments of every run, those of a model in shared batches."""
-    for estimator, members in _by_estimator(runs):
-        places = [
-            (run, moment) for run in members for moment in group if moment < len(run.row.times_s)
-        ]
-        readings = estimator.read([run.moment(moment) for run, moment in places])
-        for (run, moment), reading in zip(places, readings, strict=True):
-            run.readings[moment] = reading
+    with precision:
+        for estimator, members in _by_estimator(runs):
+            places = [
+                (run, moment)
+                for run in members
+                for moment in group
+                if moment < len(run.row.times_s)
+            ]
+            readings = estimator.read([run.moment(moment) for run, moment in places])
+            for (run, moment), reading in zip(places, readings, strict=True):
+                run.readings[moment] = reading
 
 
 def _by_estimator(runs: Sequence[Run]) -> list[tuple[Estimator, list[Run]]]:

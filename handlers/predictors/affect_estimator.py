@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -43,6 +44,7 @@ class Estimator(ABC):
     """
 
     context: float
+    device: torch.device
     sees: bool
     hears: bool
 

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from handlers.torchserve.asking import DESCRIBE
 from handlers.torchserve.messages import read_call, write_replies
 from handlers.torchserve.models import MODELS
 from handlers.torchserve.precision import choose_precision, prepare_gpu
-from handlers.torchserve.warming import first_row, sizes_of, warm_up
+from handlers.torchserve.warming import face_row, sizes_of, warm_up
 from handlers.wire import WireError, pack, write_error, write_reply
 
 CPU = "cpu"
@@ -84,8 +85,8 @@ class Adaptor:
         warm_up(handler, self._model, sizes)
         if device == CPU:
             return handler  # type: ignore[no-any-return]
-        row = first_row(self._model)
-        chosen = choose_precision(handler, [row] * self._most_rows, device)
+        row = partial(face_row, self._model)
+        chosen = choose_precision(handler, row, self._most_rows, device)
         warm_up(chosen, self._model, sizes)
         return chosen
 

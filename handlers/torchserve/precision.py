@@ -5,7 +5,7 @@ None of this has run on a GPU yet: the choice is tested on a CPU, in float16 as 
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -14,7 +14,11 @@ from handlers.wire import unpack
 
 # Pixels for what is measured in pixels, as landmarks and boxes are; all else is smaller anyway.
 LARGEST_ERROR = 0.25
+STEPS = 3
 UNCOMPARED = frozenset({"timings_ms", "state"})
+
+# What a session sends: the request of a step, with the state that the step before has left.
+Row = Callable[[int, bytes | None], bytes]
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +57,15 @@ def prepare_gpu() -> None:
     torch.backends.cudnn.allow_tf32 = True
 
 
-def choose_precision(handler: Handler, rows: Sequence[bytes], device: str) -> Handler:
-    """Return the handler in half precision if that answers these rows as well and faster."""
+def choose_precision(handler: Handler, row: Row, sessions: int, device: str) -> Handler:
+    """Return the handler in half precision if it serves as well so, and faster.
+
+    So many sessions share batches for some steps; each kind of precision goes on from its own
+    states.
+    """
     half = HalfPrecision(handler, device)
-    exact, exact_s = _timed(handler, rows)
-    rough, rough_s = _timed(half, rows)
+    exact, exact_s = _timed(handler, row, sessions)
+    rough, rough_s = _timed(half, row, sessions)
     error = max(largest_difference(one, other) for one, other in zip(exact, rough, strict=True))
     chosen = half if error <= LARGEST_ERROR and rough_s < exact_s else handler
     logger.info(
@@ -91,9 +99,20 @@ def largest_difference(one: Any, other: Any) -> float:
     return 0.0 if type(one) is type(other) else float("inf")
 
 
-def _timed(handler: Handler, rows: Sequence[bytes]) -> tuple[list[Any], float]:
-    """Replies and seconds; the first call, which plans, does not count."""
-    handler.handle(rows)
+def _timed(handler: Handler, row: Row, sessions: int) -> tuple[list[Any], float]:
+    """Replies and seconds; the first time, which plans, does not count."""
+    _run(handler, row, sessions)
     started = time.perf_counter()
-    replies = handler.handle(rows)
-    return [unpack(reply) for reply in replies], time.perf_counter() - started
+    replies = _run(handler, row, sessions)
+    return replies, time.perf_counter() - started
+
+
+def _run(handler: Handler, row: Row, sessions: int) -> list[Any]:
+    """The replies to some steps of sessions that are new."""
+    states: list[bytes | None] = [None] * sessions
+    told: list[Any] = []
+    for step in range(STEPS):
+        replies = [unpack(one) for one in handler.handle([row(step, state) for state in states])]
+        states = [reply.get("state") for reply in replies]
+        told += replies
+    return told

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 SOUND_SAMPLES = 22_050
 LOUD = 3000
+RATE_HZ = 25.0
 
 
 class Handler(Protocol):
@@ -28,7 +29,7 @@ class Handler(Protocol):
 def warm_up(handler: Handler, model: str, sizes: Iterable[int]) -> None:
     """Answer a face in a batch of each size; raises RuntimeError for a refusal."""
     started = time.monotonic()
-    row = first_row(model)
+    row = face_row(model)
     for rows in sizes:
         for reply in handler.handle([row] * rows):
             if (error := unpack(reply).get("error")) is not None:
@@ -44,11 +45,16 @@ def sizes_of(batch_size: int, on_gpu: bool) -> list[int]:
     return [*doubled, batch_size]
 
 
-def first_row(model: str) -> bytes:
-    """A request of one face; for `affect` with a second of noise, so that it hears too."""
+def face_row(model: str, step: int = 0, state: bytes | None = None) -> bytes:
+    """A request of one face, the first of a session or a later one with the state before it.
+
+    For `affect` the first has a second of noise, so that it hears too.
+    """
     image = FACE.read_bytes()
     inputs: dict[str, Any] = {"image": image}
     if model == "affect":
         noise = np.random.default_rng(0).integers(-LOUD, LOUD, SOUND_SAMPLES).astype(np.int16)
-        inputs = {"frames": [image], "times_s": [0.0], "sound": {"start": 0, "pcm": noise}}
-    return pack({"inputs": inputs, "options": {}})
+        sound = None if step else {"start": 0, "pcm": noise}
+        inputs = {"frames": [image], "times_s": [step / RATE_HZ], "sound": sound}
+    row: dict[str, Any] = {"inputs": inputs, "options": {}}
+    return pack(row if state is None else {**row, "state": state})

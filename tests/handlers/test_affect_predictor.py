@@ -10,6 +10,8 @@ import torch
 from torch.testing import assert_close
 
 from handlers.predictors.affect import AffectPredictor
+from handlers.predictors.affect_estimator import Reading
+from handlers.predictors.affect_inputs import Moment
 from handlers.predictors.affect_results import FrameAffect, quadrant_of
 from handlers.predictors.affect_run import AffectResult, AffectRow, Heard
 from handlers.predictors.affect_state import AffectState
@@ -101,6 +103,23 @@ def test_eight_frames_in_one_row_equal_eight_rows_of_one(
     split = [replace(row([n], variant), sound=heard if n == 0 else None) for n in range(8)]
     assert_same(joined, run(predictor, split), ROUNDING)
     assert [one.time_s for one in joined] == [n / RATE for n in range(8)]
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_half_precision_reaches_what_computes_beside_the_tracker(
+    predictor: AffectPredictor, monkeypatch: pytest.MonkeyPatch, half: bool
+) -> None:
+    estimator, seen = predictor.estimators["avi-gas"], []
+    read = estimator.read
+
+    def look(moments: Sequence[Moment]) -> list[Reading | None]:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return read(moments)
+
+    monkeypatch.setattr(estimator, "read", look)
+    with torch.autocast("cpu", dtype=torch.float16, enabled=half):
+        predictor.step([row(range(4))])
+    assert seen == [half, half]
 
 
 def test_what_fails_beside_the_tracker_fails_the_step_and_no_later_one(

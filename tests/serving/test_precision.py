@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from handlers.affect import AffectHandler
+from handlers.align import AlignHandler
 from handlers.torchserve.precision import HalfPrecision, choose_precision, largest_difference
-from handlers.torchserve.warming import first_row, sizes_of, warm_up
+from handlers.torchserve.warming import face_row, sizes_of, warm_up
 from handlers.track import TrackHandler
 from handlers.wire import pack, unpack
 
 STORE = Path(__file__).parents[2] / "model_store"
+HANDLERS = {"align": AlignHandler, "track": TrackHandler, "affect": AffectHandler}
 
 
 class Rounding:
@@ -41,9 +44,27 @@ class Rounding:
     ],
 )
 def test_half_precision_must_err_little_and_be_faster(handler, used):
-    chosen = choose_precision(handler, [b"row"], "cpu")
+    chosen = choose_precision(handler, lambda step, state: b"row", 1, "cpu")
     assert isinstance(chosen, HalfPrecision) is used
     assert chosen.describe().get("precision") == ("float16" if used else None)
+
+
+class Drifting:
+    """Answers with its state, which autocast makes wronger at every step."""
+
+    def handle(self, rows):
+        states = [unpack(row)["state"] or 0.0 for row in rows]
+        error = 0.1 if torch.is_autocast_enabled("cpu") else 0.0
+        time.sleep(0.0 if error else 0.02)
+        return [pack({"outputs": {"box": [x + error]}, "state": x + error}) for x in states]
+
+    def describe(self):
+        return {"name": "track"}
+
+
+def test_errors_that_add_up_over_the_steps_of_a_session_count():
+    exact = choose_precision(Drifting(), lambda step, state: pack({"state": state}), 2, "cpu")
+    assert isinstance(exact, Drifting)
 
 
 @pytest.mark.parametrize(
@@ -68,14 +89,14 @@ def test_a_gpu_is_warmed_up_for_every_doubling_and_a_processor_for_the_ends():
 
 
 @pytest.mark.slow
-def test_the_tracker_in_half_precision_errs_little_and_its_states_fit_both_ways():
-    exact = TrackHandler(STORE)
+@pytest.mark.parametrize("model", HANDLERS)
+def test_every_model_in_half_precision_errs_little_and_its_states_fit_both_ways(model):
+    exact = HANDLERS[model](STORE)
     half = HalfPrecision(exact, "cpu")
-    warm_up(half, "track", [1])
-    row = unpack(first_row("track"))
-    replies = [unpack(handler.handle([pack(row)])[0]) for handler in (exact, half)]
-    assert [reply["outputs"]["status"] for reply in replies] == ["tracking", "tracking"]
-    assert largest_difference(*replies) < 0.25
-    for handler, reply in zip((half, exact), replies, strict=True):
-        (answer,) = handler.handle([pack({**row, "state": reply["state"]})])
-        assert unpack(answer)["outputs"]["status"] == "tracking"
+    warm_up(half, model, [1])
+    first = [unpack(handler.handle([face_row(model)])[0]) for handler in (exact, half)]
+    assert largest_difference(*first) < 0.25
+    swapped = zip((half, exact), first, strict=True)
+    rows = [(handler, face_row(model, 1, reply.get("state"))) for handler, reply in swapped]
+    second = [unpack(handler.handle([row])[0]) for handler, row in rows]
+    assert largest_difference(*second) < 0.25
