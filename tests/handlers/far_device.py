@@ -1,0 +1,116 @@
+"""A device that is none: its tensors compute on the CPU, but none may meet the CPU's own.
+
+Networks for a GPU are tested with it where there is no GPU. What torch refuses there is refused
+here: an operation on tensors of both sides, and NumPy's reading of a tensor that was not fetched
+with `.cpu()`. Its name is `meta`, the one device besides the CPU that every torch knows.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+FAR = "meta"
+# Indices may lie on the CPU, and a copy is a copy.
+CROSSING = (
+    *("aten::copy_", "aten::_to_copy", "aten::to"),
+    *("aten::index", "aten::index_put_", "aten::index_put"),
+)
+
+
+class FarTensor(torch.Tensor):
+    """A tensor on the far device; `near` holds its values."""
+
+    near: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, near: torch.Tensor) -> "FarTensor":
+        made = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+            cls,
+            near.shape,
+            strides=near.stride(),
+            storage_offset=near.storage_offset(),
+            dtype=near.dtype,
+            device=FAR,
+        )
+        made.near = near
+        return made  # type: ignore[no-any-return]
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _compute(func, args, kwargs or {})
+
+    def tolist(self) -> Any:
+        """The values, fetched, as a GPU's tensor gives them too."""
+        return self.near.tolist()
+
+    def __repr__(self, **_: Any) -> str:
+        return f"far {self.near!r}"
+
+
+class _Watch(TorchDispatchMode):
+    """Sees what no far tensor takes part in: tensors that are made or sent there."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _compute(func, args, kwargs or {})
+
+
+class _Makers(TorchFunctionMode):
+    """Makes with values what torch would make without for its own `meta`: tensors from lists."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.tensor and torch.device(kwargs.pop("device", None) or "cpu").type == FAR:
+            return func(*args, **kwargs).to(FAR)
+        indexes = func in (torch.Tensor.__getitem__, torch.Tensor.__setitem__)
+        if indexes and isinstance(args[1], list):
+            args = (args[0], torch.tensor(args[1]), *args[2:])
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def far_device() -> Iterator[str]:
+    """The device's name, while it is there; for this thread."""
+    with _Watch(), _Makers():
+        yield FAR
+
+
+def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    values = tree_flatten((args, kwargs))[0]
+    tensors = [value for value in values if isinstance(value, torch.Tensor)]
+    far = [tensor for tensor in tensors if isinstance(tensor, FarTensor)]
+    asked = [value.type == FAR for value in values if isinstance(value, torch.device)]
+    _refuse_mixture(func, tensors)
+    found = func(*tree_map(_near, args), **tree_map(_near, kwargs))
+    if func._schema.name == "aten::copy_":
+        goes_far = isinstance(args[0], FarTensor)
+    else:
+        goes_far = asked[0] if asked else bool(far)
+    return tree_map(_returning({id(one.near): one for one in far}), found) if goes_far else found
+
+
+def _refuse_mixture(func: Any, tensors: list[torch.Tensor]) -> None:
+    if any(one.device.type == FAR and not isinstance(one, FarTensor) for one in tensors):
+        raise RuntimeError(f"{func} is given a tensor without values")
+    sides = {isinstance(one, FarTensor) for one in tensors if one.dim() > 0}
+    if len(sides) > 1 and func._schema.name not in CROSSING:
+        raise RuntimeError(f"{func} is given tensors of two devices")
+
+
+def _near(value: Any) -> Any:
+    if isinstance(value, torch.device):
+        return torch.device("cpu")
+    return value.near if isinstance(value, FarTensor) else value
+
+
+def _returning(known: dict[int, FarTensor]) -> Callable[[Any], Any]:
+    def far(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        return known[id(value)] if id(value) in known else FarTensor(value)
+
+    return far

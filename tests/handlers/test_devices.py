@@ -1,0 +1,138 @@
+"""Handlers away from the CPU: on a stand-in that keeps apart what a GPU would, and on a real one.
+
+What needs a GPU is skipped without one: same faces, and the same points within half a pixel.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from handlers.affect import AffectHandler
+from handlers.affect_setup import load_estimator
+from handlers.align import AlignHandler
+from handlers.base import Handler
+from handlers.networks.affect import VARIANTS
+from handlers.predictors.affect import AffectPredictor
+from handlers.predictors.affect_run import AffectRow, Heard
+from handlers.store import load_aligner
+from handlers.torchserve.precision import largest_difference
+from handlers.torchserve.warming import face_row
+from handlers.track import TrackHandler
+from handlers.wire import pack, unpack
+from tests.handlers.affect_fakes import RATE, frame, parts, save, voice
+from tests.handlers.far_device import FarTensor, far_device
+
+ROOT = Path(__file__).parents[2]
+STORE, FACES = ROOT / "model_store", ROOT / "tests/assets/astronaut.jpg"
+HANDLERS: dict[str, Any] = {"align": AlignHandler, "track": TrackHandler, "affect": AffectHandler}
+ALIGNERS = ("dfa", "fadenn-d", "fadenn-m", "fadenn-s", "fle", "fll")
+# The kinds of opensmile's descriptors need an extra, and nothing else on a device.
+AFFECT = sorted(VARIANTS.keys() - {"aeg-cd-sz"})
+STEPS, SESSIONS = 3, 2
+SAME, HALF_A_PIXEL = 1e-3, 0.5
+
+
+class Here(Executor):
+    """Computes at once and on this thread, the only one that sees the stand-in."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        future.set_result(work(*args, **kwargs))
+        return future
+
+
+def told(handler: Handler[Any], model: str, **options: Any) -> list[dict[str, Any]]:
+    """What a handler says of some steps of sessions that share batches."""
+    states: list[bytes | None] = [None] * SESSIONS
+    outputs = []
+    for step in range(STEPS):
+        rows = [unpack(face_row(model, step, state)) for state in states]
+        asked = [pack({**row, "options": options}) for row in rows]
+        replies = [unpack(reply) for reply in handler.handle(asked)]
+        assert [reply.get("error") for reply in replies] == [None] * SESSIONS
+        states = [reply.get("state") for reply in replies]
+        outputs += [reply["outputs"] for reply in replies]
+    return outputs
+
+
+def difference(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> float:
+    return max(largest_difference(*pair) for pair in zip(one, other, strict=True))
+
+
+def test_the_stand_in_refuses_what_a_gpu_refuses() -> None:
+    with far_device() as device:
+        far = torch.ones(2, device=device)
+        assert isinstance(far, FarTensor)
+        assert (far + far).cpu().tolist() == [2.0, 2.0]
+        with pytest.raises(RuntimeError, match="two devices"):
+            far + torch.ones(2)
+        with pytest.raises((TypeError, RuntimeError)):
+            far.numpy()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", HANDLERS)
+def test_a_handler_keeps_all_that_it_computes_with_on_its_device(model: str) -> None:
+    with far_device() as device:
+        handler = HANDLERS[model](STORE, device)
+        if model == "affect":
+            handler.parts.predictor._encoder = Here()
+        far = told(handler, model)
+    assert difference(far, told(HANDLERS[model](STORE), model)) < SAME
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["dcrt", "crt", "bt", "dfa-det", "dfa-prev"])
+def test_every_tracker_does(variant: str) -> None:
+    with far_device() as device:
+        far = told(TrackHandler(STORE, device), "track", variant=variant, max_faces=2)
+    near = told(TrackHandler(STORE), "track", variant=variant, max_faces=2)
+    assert difference(far, near) < SAME
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALIGNERS)
+def test_every_aligner_does(name: str) -> None:
+    pixels = np.asarray(Image.open(FACES).convert("RGB"))
+    boxes = np.array([[170, 60, 280, 190], [160, 50, 290, 200]], np.float32)
+
+    def found(device: str) -> torch.Tensor:
+        (faces,) = load_aligner(STORE, name, device).predictor.align([pixels], [boxes], looks=2)
+        return torch.tensor(np.stack([face.landmarks for face in faces]))
+
+    with far_device() as device:
+        far = found(device)
+    torch.testing.assert_close(far, found("cpu"), atol=SAME, rtol=0)
+
+
+@pytest.mark.parametrize("name", AFFECT)
+def test_every_affect_model_does(tmp_path: Path, name: str) -> None:
+    save(tmp_path / name)
+    tracker = parts(tmp_path, name).predictor.tracker
+    frames = [frame(number) for number in range(3)]
+    row = AffectRow(frames, [n / RATE for n in range(3)], Heard(0, voice(1.0)), None, name)
+
+    def found(device: str) -> list[list[float | None]]:
+        predictor = AffectPredictor({name: load_estimator(tmp_path / name, device)[0]}, tracker)
+        predictor._encoder = Here()  # type: ignore[assignment]
+        first, second = predictor.step([row, row])
+        assert first.frames[-1].valence == pytest.approx(second.frames[-1].valence, abs=SAME)
+        return [[one.valence, one.arousal, one.gate] for one in first.frames]
+
+    with far_device() as device:
+        far = found(device)
+    assert largest_difference(far, found("cpu")) < SAME
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("model", HANDLERS)
+def test_a_gpu_finds_the_same_faces_and_points_as_the_processor(model: str) -> None:
+    gpu, processor = HANDLERS[model](STORE, "cuda"), HANDLERS[model](STORE)
+    assert difference(told(gpu, model), told(processor, model)) < HALF_A_PIXEL
