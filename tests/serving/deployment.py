@@ -70,12 +70,16 @@ class WatchedModels:
 
 
 class ModelsProcess:
-    """`python -m handlers.torchserve serve` with a store of its own, on a unix socket."""
+    """`python -m handlers.torchserve serve` with a store of its own, on a unix socket.
 
-    def __init__(self, run: Path, store: Path) -> None:
+    Its own metrics are at `metrics`, like `http://127.0.0.1:9000`, where that is given.
+    """
+
+    def __init__(self, run: Path, store: Path, metrics: str | None = None) -> None:
         self.address = f"unix:{run}/inference.sock"
         command = [sys.executable, "-m", "handlers.torchserve", "serve", "--run", str(run)]
         command += ["--model-store", str(store), "--address", self.address, "--device", "cpu"]
+        command += [] if metrics is None else ["--metrics", metrics]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
 
     @property
@@ -144,13 +148,16 @@ class ServiceProcess:
 class Deployment:
     """All of it; `mend` brings back what a test has killed.
 
-    The models are those of a `store`, or without one the counting model.
+    The models are those of a `store`, with TorchServe's `metrics` at an address of theirs, or
+    without one the counting model.
     """
 
-    def __init__(self, store: Path | None = None) -> None:
+    def __init__(self, store: Path | None = None, metrics: str | None = None) -> None:
         self.run = Path(tempfile.mkdtemp(prefix="cnt-"))
         self.redis = RedisServer()
-        self.models = WatchedModels(self.run) if store is None else ModelsProcess(self.run, store)
+        self.models: WatchedModels | ModelsProcess = (
+            WatchedModels(self.run) if store is None else ModelsProcess(self.run, store, metrics)
+        )
         environment = {
             "COUNTENANCE_INFERENCE": self.models.address,
             "COUNTENANCE_REDIS_URL": self.redis.url,
