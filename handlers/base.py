@@ -3,6 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -50,18 +51,29 @@ class Handler(ABC, Generic[Item]):
 
     def handle(self, rows: Sequence[bytes | bytearray]) -> list[bytes]:
         """Answer every row with a packed reply or a packed error, in order; never raises."""
-        replies: dict[int, bytes] = {}
-        items: dict[int, Item] = {}
-        for index, row in enumerate(rows):
-            try:
-                items[index] = self.decode(read_request(row))
-            except WireError as error:
-                replies[index] = write_error(INVALID_REQUEST, str(error))
-            except Exception as error:
-                replies[index] = _refuse(error)
-        answers = self._compute_guarded(list(items.values()))
-        replies.update(zip(items, answers, strict=True))
-        return [replies[index] for index in range(len(rows))]
+        found = self._decode_all(rows)
+        items = [one for one in found if not isinstance(one, bytes)]
+        answers = iter(self._compute_guarded(items))
+        return [one if isinstance(one, bytes) else next(answers) for one in found]
+
+    def _decode_all(self, rows: Sequence[bytes | bytearray]) -> list[Item | bytes]:
+        """The items of rows that can be read, and replies to the others.
+
+        Pictures are decoded side by side, by as many threads as torch computes with.
+        """
+        threads = min(torch.get_num_threads(), len(rows))
+        if threads < 2:
+            return [self._decode_guarded(row) for row in rows]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(self._decode_guarded, rows))
+
+    def _decode_guarded(self, row: bytes | bytearray) -> Item | bytes:
+        try:
+            return self.decode(read_request(row))
+        except WireError as error:
+            return write_error(INVALID_REQUEST, str(error))
+        except Exception as error:
+            return _refuse(error)
 
     def _compute_guarded(self, items: Sequence[Item]) -> list[bytes]:
         if not items:

@@ -1,7 +1,7 @@
 """The guard of every handler: whatever one row holds, its neighbours get their answers."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -9,6 +9,15 @@ import torch
 
 from handlers.base import Answer, Handler, InputError
 from handlers.wire import Request, pack, unpack
+
+
+@pytest.fixture(autouse=True, params=[1, 2], ids=["one thread", "two threads"])
+def threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Rows are read by as many threads as torch computes with."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
 
 
 class Halver(Handler[int]):
