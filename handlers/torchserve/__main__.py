@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from handlers.torchserve.starting import (
 )
 from handlers.torchserve.watching import keep_running
 
+WORKERS, THREADS = "COUNTENANCE_MODEL_WORKERS", "COUNTENANCE_MODEL_THREADS"
 ADDRESS = "http://127.0.0.1:8080"
 PING_S = 5.0
 DESCRIBE_S = 10.0
@@ -52,9 +54,17 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument("--model-store", type=Path, default=Path("model_store"))
         command.add_argument("--device", choices=("auto", "cpu"), default="auto")
         command.add_argument(
-            "--workers", type=int, help="of each model; default one a GPU, else cores"
+            "--workers",
+            type=_count,
+            default=os.environ.get(WORKERS) or None,
+            help=f"of each model; default {WORKERS}, else one a GPU, or more trackers without one",
         )
-        command.add_argument("--threads", type=int, help="of each worker; default its share")
+        command.add_argument(
+            "--threads",
+            type=_count,
+            default=os.environ.get(THREADS) or None,
+            help=f"of each worker; default {THREADS}, else its share of the cores",
+        )
     checking = commands.add_parser("check", help="ask every model whether it works")
     for command in (serving, checking):
         command.add_argument("--address", default=ADDRESS, help="http://ip:port or unix:/path")
@@ -106,6 +116,12 @@ def check(given: argparse.Namespace) -> int:
                 found.append((False, f"{name}: {error}"))
     sys.stdout.write("\n".join(line for _, line in found) + "\n")
     return 0 if found and all(works for works, _ in found) else 1
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
+    return number
 
 
 def _models_of(store: Path) -> list[str]:

@@ -129,6 +129,20 @@ def test_workers_and_threads_are_as_many_as_asked_for(tmp_path):
     assert (placement.workers, placement.threads) == ({"align": 3, "track": 3}, 5)
 
 
+def test_workers_and_threads_come_from_the_environment_where_the_command_names_none(monkeypatch):
+    for name, given, workers in [("3", [], 3), ("", [], None), ("3", ["--workers", "2"], 2)]:
+        monkeypatch.setenv("COUNTENANCE_MODEL_WORKERS", name)
+        assert make_parser().parse_args(["serve", *given]).workers == workers
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "many"])
+def test_a_number_of_workers_that_is_none_is_refused(monkeypatch, capsys, wrong):
+    monkeypatch.setenv("COUNTENANCE_MODEL_WORKERS", wrong)
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["serve"])
+    assert f"{wrong!r} is no number of at least 1" in capsys.readouterr().err
+
+
 def test_every_command_is_explained():
     for command in ("build", "serve", "check"):
         assert make_parser().parse_args([command]).run_command.__name__ == command
