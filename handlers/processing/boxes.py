@@ -1,5 +1,6 @@
 """Square crops around a box: cut out of a picture, and points carried into them and back."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -38,10 +39,14 @@ class Crop:
 
     def matrix(self) -> NDArray[np.float64]:
         """The 2 x 3 affine map from picture pixels to crop pixels."""
-        cosine, sine = np.cos(self.angle_rad), np.sin(self.angle_rad)
-        linear = self.scale * np.array([[cosine, sine], [-sine, cosine]])
-        offset = (self.size - 1) / 2 - linear @ np.asarray(self.centre)
-        return np.hstack([linear, offset[:, None]])
+        cosine, sine = self.scale * math.cos(self.angle_rad), self.scale * math.sin(self.angle_rad)
+        (x, y), middle = self.centre, (self.size - 1) / 2
+        return np.array(
+            [
+                [cosine, sine, middle - cosine * x - sine * y],
+                [-sine, cosine, middle + sine * x - cosine * y],
+            ]
+        )
 
     def to_crop(self, points: Floats) -> Floats:
         """Points `(..., 2)` in picture pixels, in crop pixels."""
@@ -51,8 +56,9 @@ class Crop:
     def from_crop(self, points: Floats) -> Floats:
         """Points `(..., 2)` in crop pixels, in picture pixels."""
         matrix = self.matrix()
-        inverse = np.linalg.inv(matrix[:, :2])
-        return np.asarray((points - matrix[:, 2]) @ inverse.T, dtype=np.float32)
+        # A rotation's inverse is its transpose; the scale goes in twice.
+        linear = matrix[:, :2] / self.scale**2
+        return np.asarray((points - matrix[:, 2]) @ linear, dtype=np.float32)
 
     def extract(self, image: Image) -> Image:
         """Cut the crop `(size, size, 3)` uint8 out of a picture; black beyond its border.

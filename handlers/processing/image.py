@@ -159,7 +159,7 @@ def _to_rgb(picture: ImageFile) -> tuple[Image, tuple[str, ...]]:
         # Pillow takes every CMYK JPEG as Adobe's, which is inverted; without its mark it is not.
         inks = picture if "adobe" in picture.info else invert(picture)
         return np.asarray(inks.convert("RGB")), ("CMYK converted to RGB without a colour profile",)
-    return np.asarray(picture.convert("RGB")), ()
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB")), ()
 
 
 def _over_white(picture: Pillow.Image) -> tuple[Image, tuple[str, ...]]:
