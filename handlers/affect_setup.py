@@ -67,9 +67,12 @@ def load_affect(folder: Path) -> tuple[Networks, Checkpoint]:
 
 
 def load_estimator(folder: Path, device: str = "cpu") -> tuple[Estimator, Checkpoint]:
-    """A variant as it is served; raises CheckpointError, and MissingExtra without opensmile."""
+    """A variant as it is served, and its checkpoint, emptied.
+
+    Raises CheckpointError, and MissingExtra without opensmile.
+    """
     networks, checkpoint = load_affect(folder)
-    return serve(networks, checkpoint.config, device), checkpoint
+    return serve(networks, checkpoint.config, device), checkpoint.emptied()
 
 
 def serve(networks: Networks, config: Mapping[str, Any], device: str = "cpu") -> Estimator:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,10 @@ class Checkpoint:
     config: dict[str, Any]
     tensors: dict[str, Tensor]
     sha256: str
+
+    def emptied(self) -> "Checkpoint":
+        """The same without its tensors, for who has built a network of them and needs the rest."""
+        return replace(self, tensors={})
 
 
 def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:

@@ -16,7 +16,7 @@ from handlers.predictors.detection import FaceDetector
 
 @dataclass(frozen=True)
 class StoredAligner:
-    """An alignment predictor and the checkpoint that it was built from."""
+    """An alignment predictor, and the checkpoint that it was built from, emptied."""
 
     predictor: AlignmentPredictor
     checkpoint: Checkpoint
@@ -35,7 +35,7 @@ def load_aligner(store: Path, name: str, device: str = "cpu") -> StoredAligner:
     _fill(network, checkpoint)
     fuse(network.eval()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     options = AlignmentOptions(config["context"], config["crop_px"])
-    return StoredAligner(AlignmentPredictor(network, options, device), checkpoint)
+    return StoredAligner(AlignmentPredictor(network, options, device), checkpoint.emptied())
 
 
 def load_detector(store: Path, device: str = "cpu") -> FaceDetector:

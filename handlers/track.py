@@ -177,7 +177,7 @@ def load_parts(model_store: Path, device: str) -> TrackParts:
         AlignmentPredictor(aligner.network, replace(aligner.options, flip=False), device),
         read_settings(checkpoint.config),
     )
-    return TrackParts(predictor, checkpoint, read_variants(checkpoint.config))
+    return TrackParts(predictor, checkpoint.emptied(), read_variants(checkpoint.config))
 
 
 def _face(face: TrackedFace) -> dict[str, Any]:
