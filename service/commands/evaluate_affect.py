@@ -34,6 +34,9 @@ def evaluate_affect(
     reference: Annotated[
         str, typer.Option(help="0 dB of a voice: fixed, as served, or clip, its own maximum.")
     ] = "fixed",
+    degraded: Annotated[
+        str | None, typer.Option(help="Degrade all: by blur, darkness, noise or low level.")
+    ] = None,
     harm: Annotated[
         bool, typer.Option(help="Also with one modality destroyed or degraded.")
     ] = True,
@@ -57,6 +60,7 @@ def evaluate_affect(
             limit=limit,
             by_fold=by_fold,
             reference=reference,
+            degraded=degraded,
             harm=harm,
             out=out,
             plots=plots,

@@ -181,6 +181,11 @@ def test_only_figures_of_what_is_served_are_recorded() -> None:
             evaluate_affect(options)
 
 
+def test_figures_of_degraded_data_are_not_recorded() -> None:
+    with pytest.raises(ValueError, match="as it is"):
+        evaluate_affect(AffectOptions(Path(), degraded="blur", record=True))
+
+
 def test_figures_are_recorded_where_they_were_measured(tmp_path: Path) -> None:
     write_faces(tmp_path / "data", "FER2013Test", 8)
     for seed, store in enumerate(("a", "b")):

@@ -90,6 +90,25 @@ def test_sound_of_more_than_a_minute_is_heard_to_its_end() -> None:
     assert run(estimator("au-de"), [long])[0].voice.tolist() == [False, False, True]
 
 
+def test_all_of_the_data_may_be_degraded_the_same_way_each_time() -> None:
+    given = Material("clips", [clip("a", 4), clip("b", 4)], folds=[[clip("a", 4)]])
+    worse, again = given.degraded("noise"), given.degraded("noise")
+    for before, after, repeated in zip(given.clips, worse.clips, again.clips, strict=True):
+        assert before.pcm is not None
+        assert after.pcm is not None
+        assert not np.array_equal(before.pcm, after.pcm)
+        assert np.array_equal(after.pcm, repeated.pcm)
+        assert not np.array_equal(before.faces[0], after.faces[0])
+        assert np.array_equal(after.faces[0], repeated.faces[0])
+    assert np.array_equal(worse.folds[0][0].faces[0], worse.clips[0].faces[0])
+    assert "All degraded by noise (face: variance" in worse.note
+    dark = given.degraded("darkness").clips[0]
+    assert dark.pcm is given.clips[0].pcm
+    assert np.mean(dark.faces[0]) < np.mean(given.clips[0].faces[0]) / 2
+    with pytest.raises(ValueError, match="known are blur, darkness, noise, low level"):
+        given.degraded("rain")
+
+
 def test_decibels_may_count_from_the_clips_own_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
     model, heard = estimator("au-de"), []
 

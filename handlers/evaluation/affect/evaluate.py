@@ -43,6 +43,7 @@ class AffectOptions:
         rows: variants by the names of their folders; none stands for all that are in every store.
         limit: at most so many clips, spread evenly over the set.
         reference: what 0 dB of a voice is: `fixed` as it is served, or each `clip`'s own maximum.
+        degraded: `blur`, `darkness`, `noise` or `low level`, which all of the data goes through.
         harm: also with a modality destroyed or degraded, where the data has both.
         out: where JSON, CSV and pictures go, of these `plots` timelines; none writes nothing.
         record: write the figures into the variants' configurations in the stores.
@@ -56,6 +57,7 @@ class AffectOptions:
     limit: int | None = None
     by_fold: bool = False
     reference: str = FIXED
+    degraded: str | None = None
     harm: bool = True
     out: Path | None = None
     plots: int = 3
@@ -77,6 +79,8 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
     material = read_material(options.data, options.layout, options.limit, following)
     if options.reference == OF_CLIP:
         material = material.with_own_reference()
+    if options.degraded is not None:
+        material = material.degraded(options.degraded)
     by_store = dict(zip(options.stores, racks, strict=True))
     report = evaluate(
         options,
@@ -92,11 +96,13 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
 
 
 def check_reference(options: AffectOptions) -> None:
-    """Raise ValueError for a reference that is none, and for figures of what is not served."""
+    """Raise ValueError for a reference that is none, and for figures that are not to be kept."""
     if options.reference not in (FIXED, OF_CLIP):
         raise ValueError(f"the reference is {options.reference!r}; {FIXED} or {OF_CLIP}")
     if options.record and options.reference != FIXED:
         raise ValueError("only figures of the reference that is served are recorded")
+    if options.record and options.degraded is not None:
+        raise ValueError("only figures of data as it is are recorded, not of degraded data")
 
 
 def one_context(contexts: set[float]) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from handlers.evaluation.affect.clips import LabelledClip
+from handlers.evaluation.affect.clips import HARMS, LabelledClip
 from handlers.evaluation.affect.made import (
     FACES,
     HEALTHY,
@@ -82,6 +82,31 @@ class Material:
             folds=[own(fold) for fold in self.folds],
             healthy=own(self.healthy),
             note=f"{self.note} {OWN_REFERENCE}".strip(),
+        )
+
+    def degraded(self, kind: str) -> "Material":
+        """The same, all faces and voices degraded: `blur`, `darkness`, `noise` or `low level`.
+
+        Raises ValueError for another kind.
+        """
+        harms = [harm for harm in HARMS if harm.name == kind]
+        if not harms:
+            known = ", ".join(dict.fromkeys(harm.name for harm in HARMS))
+            raise ValueError(f"{kind!r} is no degradation; known are {known}")
+
+        def worse(clips: Sequence[LabelledClip]) -> list[LabelledClip]:
+            found = list(clips)
+            for harm in harms:
+                found = [harm(clip, seed) for seed, clip in enumerate(found)]
+            return found
+
+        said = "; ".join(f"{harm.modality}: {harm.strength}" for harm in harms)
+        return replace(
+            self,
+            clips=worse(self.clips),
+            folds=[worse(fold) for fold in self.folds],
+            healthy=(),
+            note=f"{self.note} All degraded by {kind} ({said}).".strip(),
         )
 
 
