@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -102,19 +103,19 @@ def descriptors(pcm: Pcm) -> Floats:
 
 
 def need_extractor() -> None:
-    """Raise MissingExtra unless descriptors can be computed."""
-    _extractor()
+    """Raise MissingExtra unless descriptors can be computed; loads nothing, opensmile is large."""
+    if find_spec("opensmile") is None:
+        raise MissingExtra(
+            "eGeMAPS descriptors need opensmile, which is free for research only: "
+            f"pip install 'countenance[{EXTRA}]'"
+        )
 
 
 @cache
 def _extractor() -> Any:
-    try:
-        import opensmile
-    except ImportError as error:
-        raise MissingExtra(
-            "eGeMAPS descriptors need opensmile, which is free for research only: "
-            f"pip install 'countenance[{EXTRA}]'"
-        ) from error
+    need_extractor()
+    import opensmile
+
     return opensmile.Smile(
         feature_set=opensmile.FeatureSet.eGeMAPSv02,
         feature_level=opensmile.FeatureLevel.LowLevelDescriptors,
