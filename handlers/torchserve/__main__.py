@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import signal
 import sys
 import tempfile
@@ -14,6 +13,8 @@ from handlers.torchserve.archive import Placement, build_models
 from handlers.torchserve.asking import AskError, describe, ping
 from handlers.torchserve.models import MODELS, servable
 from handlers.torchserve.starting import (
+    THREADS,
+    WORKERS,
     Server,
     StartError,
     clear,
@@ -22,10 +23,10 @@ from handlers.torchserve.starting import (
     place,
     prepare,
     start,
+    told,
 )
 from handlers.torchserve.watching import keep_running
 
-WORKERS, THREADS = "COUNTENANCE_MODEL_WORKERS", "COUNTENANCE_MODEL_THREADS"
 ADDRESS = "http://127.0.0.1:8080"
 PING_S = 5.0
 DESCRIBE_S = 10.0
@@ -56,13 +57,13 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--workers",
             type=_count,
-            default=os.environ.get(WORKERS) or None,
+            default=told(WORKERS),
             help=f"of each model; default {WORKERS}, else one a GPU, or more trackers without one",
         )
         command.add_argument(
             "--threads",
             type=_count,
-            default=os.environ.get(THREADS) or None,
+            default=told(THREADS),
             help=f"of each worker; default {THREADS}, else its share of the cores",
         )
     checking = commands.add_parser("check", help="ask every model whether it works")

@@ -33,6 +33,7 @@ KEPT = (
     *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES"),
     "NVIDIA_DRIVER_CAPABILITIES",
 )
+WORKERS, THREADS = "COUNTENANCE_MODEL_WORKERS", "COUNTENANCE_MODEL_THREADS"
 COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
 
 logger = logging.getLogger(__name__)
@@ -152,6 +153,11 @@ def count_gpus() -> int:
     if (gpus := int(run.stdout)) == 0:
         logger.warning("there is nvidia-smi, but torch sees no GPU: the models run on the CPU")
     return gpus
+
+
+def told(name: str) -> str | None:
+    """What the environment says of `WORKERS` or `THREADS`; None where it says nothing."""
+    return os.environ.get(name) or None
 
 
 def place(
