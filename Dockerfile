@@ -54,7 +54,7 @@ FROM runtime AS models
 COPY --from=models-needs /opt/venv /opt/venv
 COPY model_store /opt/model_store
 COPY --from=code /opt/countenance /opt/countenance
-RUN install --directory --owner=10001 --group=10001 --mode=0700 /run/countenance
+RUN install --directory --mode=1777 /var/lib/countenance
 USER 10001:10001
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
 EXPOSE 8080 8082
@@ -62,7 +62,7 @@ EXPOSE 8080 8082
 HEALTHCHECK --interval=15s --timeout=40s --start-period=120s --retries=3 \
     CMD ["python", "-m", "handlers.torchserve", "check"]
 CMD ["python", "-m", "handlers.torchserve", "serve", "--address", "http://0.0.0.0:8080", \
-     "--metrics", "http://0.0.0.0:8082", "--run", "/run/countenance", "--model-store", "/opt/model_store"]
+     "--metrics", "http://0.0.0.0:8082", "--run", "/var/lib/countenance/torchserve", "--model-store", "/opt/model_store"]
 
 FROM runtime AS service
 COPY --from=service-needs /opt/venv /opt/venv

@@ -35,7 +35,7 @@ SOURCES := service handlers tests
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast test-browser lint format models serve-models train-align \
-	train-track train-affect evaluate bench soak prove-images audit lock clean
+	train-track train-affect evaluate bench soak prove-compose audit lock clean
 
 help: ## Show this list
 	@echo "Countenance: face alignment as a service. Targets:"
@@ -94,9 +94,10 @@ bench: $(VENV)/.all ## Measure requests and live sessions, embedded and behind T
 soak: $(VENV)/.all ## Half an hour of mixed load on a real deployment: nothing may grow
 	$(BIN)/python -m tests.serving.soak $(ARGS)
 
-prove-images: $(VENV)/.all ## Build and start the images without an engine: as root, on Debian
-	@command -v debootstrap ip > /dev/null || { echo "Needed: debootstrap, iproute2"; exit 2; }
-	$(BIN)/python -m tests.serving.prove_images $(ARGS)
+prove-compose: $(VENV)/.all $(VENV)/.compose ## Build and start all of compose by podman: as root, on Debian
+	@command -v podman debootstrap > /dev/null || { echo "Needed: apt-get install --no-install-recommends \
+		podman netavark aardvark-dns iptables runc catatonit debootstrap"; exit 2; }
+	$(BIN)/python -m tests.serving.prove_compose --compose $(VENV)/compose/bin/podman-compose $(ARGS)
 
 audit: $(VENV)/.audit ## Look every locked version up among known weaknesses (needs the internet)
 	@$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement $(LOCK) $(ARGS) \
@@ -144,7 +145,13 @@ $(VENV)/.browser: $(VENV)/.all
 		|| { echo "A browser is needed: install chromium (apt-get install chromium)"; exit 2; }
 	@touch $@
 
-# In an environment of its own: what it needs has no place in the lock file.
+# In environments of their own: what they need has no place in the lock file.
+$(VENV)/.compose:
+	mkdir -p $(VENV)
+	$(PYTHON) -m venv $(VENV)/compose
+	$(VENV)/compose/bin/python -m pip --disable-pip-version-check install podman-compose==1.6.0
+	@touch $@
+
 $(VENV)/.audit:
 	mkdir -p $(VENV)
 	$(PYTHON) -m venv $(VENV)/audit

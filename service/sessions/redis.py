@@ -44,6 +44,8 @@ class RedisStore:
                 timeout=timeout_s,
                 socket_timeout=timeout_s,
                 socket_connect_timeout=timeout_s,
+                # Its name is of no use to Redis, which would have to let it say so.
+                driver_info=None,
                 # A connection that Redis has closed meanwhile is replaced by one try; writes may
                 # be repeated, see SessionStore.commit.
                 retry=Retry(NoBackoff(), 1, (NoConnection,)),

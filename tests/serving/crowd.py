@@ -5,11 +5,12 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from PIL import Image
 from websockets.asyncio.client import connect
@@ -52,6 +53,7 @@ class Client:
     name: str
     addresses: Sequence[str]
     pause_s: float
+    headers: Mapping[str, str] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     closes: list[int | None] = field(default_factory=list)
 
@@ -65,7 +67,11 @@ class Client:
             await asyncio.sleep(0.1)
 
     async def _connected(self, address: str) -> None:
-        async with connect(address, proxy=None, compression=None, ping_interval=None) as socket:
+        # By whatever number it is reached, the service is called by a name that it knows.
+        parts = urlsplit(address)
+        name, place = f"ws://localhost{parts.path}", {"host": parts.hostname, "port": parts.port}
+        quiet = {"proxy": None, "compression": None, "ping_interval": None}
+        async with connect(name, additional_headers=self.headers, **place, **quiet) as socket:
             try:
                 for number in range(1_000_000):
                     await self._one(socket, number)
@@ -103,9 +109,17 @@ class Client:
 class Crowd:
     """So many clients, spread over the addresses, each `rate_hz` frames a second at most."""
 
-    def __init__(self, addresses: Sequence[str], count: int = 50, rate_hz: float = 1.0) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        count: int = 50,
+        rate_hz: float = 1.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.clients = [
-            Client(f"s{n}", [*addresses[n % len(addresses) :], *addresses], 1 / rate_hz)
+            Client(
+                f"s{n}", [*addresses[n % len(addresses) :], *addresses], 1 / rate_hz, headers or {}
+            )
             for n in range(count)
         ]
         self._living: list[asyncio.Task[None]] = []

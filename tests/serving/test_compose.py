@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +20,7 @@ from service.security import hash_key, load_keys
 from service.sessions.base import Address, Outcome, Session
 from service.sessions.redis import RedisStore
 from service.settings import Settings
-from tests.service.redis_server import find_executable
+from tests.service.redis_server import RedisServer, find_executable
 from tests.serving.composing import lay_over, load, script_of, variables_of
 
 ROOT = Path(__file__).parents[2]
@@ -174,6 +176,28 @@ async def test_redis_lets_the_service_in_and_only_to_its_own_keys(compose, made)
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.mark.slow
+async def test_the_service_asks_redis_for_nothing_that_is_not_allowed(compose):
+    allowed = re.findall(r"\+(\w+)", compose["services"]["redis"]["environment"]["ACL"])
+    server = RedisServer()
+    try:
+        ask_plainly(server, b"CONFIG RESETSTAT")
+        await use_sessions(server.url)
+        asked = set(re.findall(r"cmdstat_(\w+)", ask_plainly(server, b"INFO commandstats")))
+    finally:
+        server.close()
+    assert "evalsha" in asked
+    assert asked - {"config"} <= {*allowed}
+
+
+def ask_plainly(server: RedisServer, command: bytes) -> str:
+    """Send one command and nothing around it, as client libraries do; return what comes."""
+    with socket.socket(socket.AF_UNIX) as plain:
+        plain.connect(server.socket)
+        plain.sendall(command + b"\r\n")
+        return plain.recv(2**16).decode()
 
 
 async def use_sessions(url: str) -> None:
