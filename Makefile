@@ -35,7 +35,7 @@ SOURCES := service handlers tests
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast test-browser lint format models serve-models train-align \
-	train-track train-affect evaluate bench soak prove-compose audit lock clean
+	train-track train-affect evaluate bench bench-peers soak prove-compose audit lock clean
 
 help: ## Show this list
 	@echo "Countenance: face alignment as a service. Targets:"
@@ -90,6 +90,11 @@ evaluate: $(VENV)/.all ## Measure the served predictor on labelled faces: DATA=f
 bench: $(VENV)/.all ## Measure requests and live sessions, embedded and behind TorchServe (an hour)
 	$(BIN)/python -m tests.bench.align
 	$(BIN)/python -m tests.bench.live $(ARGS)
+
+bench-peers: $(VENV)/.all $(VENV)/.peers ## Measure MediaPipe and dlib beside ours: DATA=folder with helen/test and /train
+	@test -n "$(DATA)" || { echo "Which faces? make bench-peers DATA=folder"; exit 2; }
+	$(BIN)/python -m tests.bench.peers --python $(VENV)/peers/bin/python \
+		--data $(DATA)/helen/test --fit $(DATA)/helen/train $(ARGS)
 
 soak: $(VENV)/.all ## Half an hour of mixed load on a real deployment: nothing may grow
 	$(BIN)/python -m tests.serving.soak $(ARGS)
@@ -150,6 +155,16 @@ $(VENV)/.compose:
 	mkdir -p $(VENV)
 	$(PYTHON) -m venv $(VENV)/compose
 	$(VENV)/compose/bin/python -m pip --disable-pip-version-check install podman-compose==1.6.0
+	@touch $@
+
+# Of all that MediaPipe names it needs these alone for faces.
+$(VENV)/.peers:
+	mkdir -p $(VENV)
+	$(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip --disable-pip-version-check install absl-py attrs flatbuffers \
+		matplotlib "numpy<2" opencv-contrib-python-headless==4.11.0.86 "protobuf<5" dlib-bin==20.0.1.post1
+	$(VENV)/peers/bin/python -m pip --disable-pip-version-check install --no-deps mediapipe==0.10.21 \
+		face_recognition_models==0.3.0
 	@touch $@
 
 $(VENV)/.audit:
