@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from tests.serving.container_rights import Promise
-from tests.serving.containers import Engine
+from tests.serving.containers import PROJECT, Engine
 from tests.serving.crowd import Crowd, Damage
 from tests.serving.servers import wait_until
 
@@ -76,4 +76,4 @@ def kill(engine: Engine, container: str) -> None:
 def address_of(engine: Engine, container: str) -> str:
     """The address of a container in the network that is not closed."""
     networks = engine.look(container)["NetworkSettings"]["Networks"]
-    return str(networks["countenance_front"]["IPAddress"])
+    return str(networks[f"{PROJECT}_front"]["IPAddress"])

@@ -23,13 +23,15 @@ from tests.serving.debian import (
 
 ROOT = Path(__file__).parents[2]
 FILES = ("docker-compose.yml", "docker-compose.cpu.yml")
-PROJECT = "countenance"
+# Apart from a deployment that may be there: of other names, and images of another tag.
+PROJECT, TAG = "countenance-proof", "proof"
 
 
 class Engine:
     """podman and podman-compose; `shared` are folders of this machine that a build's pip reads.
 
-    What is only for this machine lies in `folder`.
+    What is only for this machine lies in `folder`; images that were made in the place of others are
+    removed by `close`.
     """
 
     def __init__(self, folder: Path, compose: Path, shared: Sequence[Path]) -> None:
@@ -38,7 +40,13 @@ class Engine:
         mounts[write_pip_conf(folder / "pip.conf")] = Path("/etc/pip.conf")
         self._mounts = [f"--volume={path.resolve()}:{place}:ro" for path, place in mounts.items()]
         conf = write_engine_conf(folder / "containers.conf")
-        self._environment = {**os.environ, "CONTAINERS_CONF": str(conf)}
+        tags = {"COUNTENANCE_TAG": TAG, "COUNTENANCE_PREVIOUS_TAG": TAG}
+        self._environment = {**os.environ, **tags, "CONTAINERS_CONF": str(conf)}
+        self._made: list[str] = []
+
+    def close(self) -> None:
+        """Remove every image that was made."""
+        self.does("rmi", "--force", *self._made)
 
     def podman(self, *words: str) -> str:
         """Run podman; returns what it prints, raises CalledProcessError."""
@@ -58,7 +66,7 @@ class Engine:
         """Build an image of the Dockerfile under compose's name; returns its size in bytes."""
         index = os.environ.get("TORCH_INDEX")
         arguments = [f"--build-arg=TORCH_INDEX={index}"] if index else []
-        return self._build(f"{PROJECT}-{target}:latest", f"--target={target}", *arguments, ROOT)
+        return self._build(f"countenance-{target}:{TAG}", f"--target={target}", *arguments, ROOT)
 
     def provide(self) -> None:
         """Get the images that the Dockerfile and compose name: pulled, or else made."""
@@ -76,7 +84,9 @@ class Engine:
     def names(self, service: str) -> list[str]:
         """The containers of one service that run, in order."""
         label = f"label=com.docker.compose.service={service}"
-        return sorted(self.podman("ps", "--filter", label, "--format={{.Names}}").split())
+        ours = f"label=io.podman.compose.project={PROJECT}"
+        words = ("ps", "--filter", label, "--filter", ours, "--format={{.Names}}")
+        return sorted(self.podman(*words).split())
 
     def look(self, container: str) -> dict[str, Any]:
         """What podman knows of a container."""
@@ -87,12 +97,14 @@ class Engine:
 
     def _build(self, image: str, *arguments: str | Path) -> int:
         print(f"building {image}", flush=True)
-        common = ["--format=docker", "--network=host", "--pull=never", *self._mounts]
-        self.podman("build", *common, f"--tag={image}", *map(str, arguments))
+        self._made.append(image)
+        common = ["--format=docker", "--layers=false", "--network=host", "--pull=never"]
+        self.podman("build", *common, *self._mounts, f"--tag={image}", *map(str, arguments))
         return int(self.podman("image", "inspect", "--format={{.Size}}", image))
 
     def _import_debian(self, image: str) -> None:
         print(f"making {image} of Debian's packages", flush=True)
+        self._made.append(image)
         root = self._folder / "debian"
         make_root(root)
         archive = self._folder / "debian.tar"

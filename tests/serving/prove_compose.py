@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import httpx
 from tests.service.clip_files import write_clip
 from tests.serving.container_faults import try_faults
 from tests.serving.container_rights import Promise, try_reach, try_rights
-from tests.serving.containers import ROOT, Engine
+from tests.serving.containers import PROJECT, ROOT, Engine
 from tests.serving.servers import wait_until
 
 BASE = "http://localhost:8000"
@@ -92,7 +92,7 @@ def are_sound(engine: Engine, service: str, count: int) -> bool:
 
 def first_key(engine: Engine) -> dict[str, str]:
     """The header with the key that the first start has told, empty without one."""
-    _, told = engine.does("logs", "countenance_setup_1")
+    _, told = engine.does("logs", f"{PROJECT}_setup_1")
     key = KEY.search(told)
     return {"Authorization": f"Bearer {key[0]}"} if key else {}
 
@@ -164,11 +164,10 @@ def main() -> int:
     broken = 0
     with tempfile.TemporaryDirectory(prefix="cnt-") as folder:
         engine = Engine(Path(folder), given.compose, given.share)
-        for promise, kept, found in prove(engine, Path(folder)):
-            print(
-                "kept  " if kept else "BROKEN", promise, "" if found is None else found, flush=True
-            )
-            broken += not kept
+        with closing(engine):
+            for promise, kept, found in prove(engine, Path(folder)):
+                print("kept  " if kept else "BROKEN", promise, found or "", flush=True)
+                broken += not kept
     return 1 if broken else 0
 
 
