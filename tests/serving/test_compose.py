@@ -79,6 +79,15 @@ def test_every_container_is_bounded_and_has_no_rights(compose):
             assert {"memory", "pids"} <= service["deploy"]["resources"]["limits"].keys()
 
 
+def test_torchserve_runs_where_it_may_write_and_java_may_load_a_library(compose):
+    run = re.search(r'"--run", "([^"]+)"', (ROOT / "Dockerfile").read_text())
+    assert run is not None
+    for name in MODELS:
+        options = dict(entry.split(":", 1) for entry in compose["services"][name]["tmpfs"])
+        (place,) = (place for place in options if run[1].startswith(f"{place}/"))
+        assert {"exec", "mode=1777"} <= {*options[place].split(",")}
+
+
 def test_no_secret_is_in_the_environment_or_shown_to_the_models(compose):
     for name in MODELS:
         numbers = {"COUNTENANCE_MODEL_WORKERS", "COUNTENANCE_MODEL_THREADS"}
