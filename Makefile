@@ -48,7 +48,7 @@ run: $(VENV)/.models ## Start the service on http://localhost:8000 (PORT=... for
 test: $(VENV)/.all ## Run every test, the slow ones too (minutes)
 	$(BIN)/python -m pytest $(ARGS)
 
-test-fast: $(VENV)/.all ## Run the tests that are not marked slow (about a minute)
+test-fast: $(VENV)/.all ## Run the tests that are not marked slow (some minutes)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 test-browser: $(VENV)/.browser ## Try the page in a real browser; screenshots in build/screenshots
