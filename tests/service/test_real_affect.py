@@ -3,6 +3,8 @@
 import io
 import json
 import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -62,14 +64,21 @@ def settings() -> Settings:
     return Settings(model_store=STORE, device="cpu", inference_timeout_s=120)
 
 
-@pytest.mark.parametrize("variant", NEEDING)
-async def test_a_variant_that_needs_an_extra_is_refused_with_how_to_get_it(variant, clip, settings):
+@asynccontextmanager
+async def asking(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a service that runs as long."""
     app = create_app(settings)
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=300) as http,
     ):
+        yield http
+
+
+@pytest.mark.parametrize("variant", NEEDING)
+async def test_a_variant_that_needs_an_extra_is_refused_with_how_to_get_it(variant, clip, settings):
+    async with asking(settings) as http:
         reply = await http.post("/affect", content=clip, params={"variant": variant})
         variants = (await http.get("/models")).json()["models"][-1]["variants"]
     assert reply.status_code == 422
@@ -79,12 +88,7 @@ async def test_a_variant_that_needs_an_extra_is_refused_with_how_to_get_it(varia
 
 @pytest.mark.parametrize("variant", [name for name in SHIPPED if name not in NEEDING])
 async def test_every_shipped_variant_estimates_a_clip(variant, clip, settings):
-    app = create_app(settings)
-    transport = httpx.ASGITransport(app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=300) as http,
-    ):
+    async with asking(settings) as http:
         reply = await http.post("/affect", content=clip, params={"variant": variant})
         lines = await http.post(
             "/affect",
