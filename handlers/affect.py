@@ -30,11 +30,11 @@ from handlers.checkpoint import CONFIG_FILE, Checkpoint, CheckpointError
 from handlers.identity import describe_model, name_model
 from handlers.networks.affect import VARIANTS
 from handlers.networks.discriminator import QUADRANTS
-from handlers.predictors.affect import AffectPredictor
-from handlers.predictors.affect_results import FrameAffect
-from handlers.predictors.affect_run import AffectResult, AffectRow
-from handlers.predictors.affect_state import SCHEMA, AffectState
-from handlers.predictors.tracking_results import TrackedFace
+from handlers.predictors.affect.predictor import AffectPredictor
+from handlers.predictors.affect.results import FrameAffect
+from handlers.predictors.affect.run import AffectResult, AffectRow
+from handlers.predictors.affect.state import SCHEMA, AffectState
+from handlers.predictors.tracking.results import TrackedFace
 from handlers.processing.audio_descriptors import MissingExtra
 from handlers.state import dump_state, load_state, resume
 from handlers.track import load_parts as load_tracker

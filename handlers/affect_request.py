@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.base import InputError
-from handlers.predictors.affect_run import Heard
+from handlers.predictors.affect.run import Heard
 from handlers.processing.image import INVALID_IMAGE, TOO_MANY_PIXELS, ImageError, decode_image
 from handlers.processing.mel import RATE_HZ
 from handlers.row_checks import check_names, check_pixels, refuse

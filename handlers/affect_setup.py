@@ -19,10 +19,10 @@ from handlers.networks.affect import (
     build,
 )
 from handlers.networks.fuse import fuse
-from handlers.predictors.affect_conditional import ConditionalEstimator
-from handlers.predictors.affect_estimator import Estimator
-from handlers.predictors.affect_inputs import DescriptorScale
-from handlers.predictors.affect_latent import LatentEstimator
+from handlers.predictors.affect.conditional import ConditionalEstimator
+from handlers.predictors.affect.estimator import Estimator
+from handlers.predictors.affect.inputs import DescriptorScale
+from handlers.predictors.affect.latent import LatentEstimator
 from handlers.processing.audio_descriptors import need_extractor
 
 Networks = AffectNetworks | ConditionalNetworks

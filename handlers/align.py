@@ -20,7 +20,7 @@ from handlers.base import Answer, Handler, InputError
 from handlers.checkpoint import Checkpoint, load_checkpoint
 from handlers.identity import describe_model, name_model
 from handlers.predictors.alignment import CLEAN, LOOKS_AT_DETECTED, Alignment
-from handlers.predictors.detection import Detection
+from handlers.predictors.detection.detector import Detection
 from handlers.processing.box_checks import box_fault
 from handlers.processing.drawing import DrawnFace, draw_faces
 from handlers.processing.image import DecodedImage, encode_png
@@ -40,7 +40,7 @@ NAME, ALIGNER, FACE_SHAPE = "align", "dfa", "face_shape"
 
 
 class Detector(Protocol):
-    """Finds faces: handlers.predictors.detection.FaceDetector."""
+    """Finds faces: handlers.predictors.detection.detector.FaceDetector."""
 
     def detect(
         self, images: Sequence[Image], min_face_px: int, max_faces: int

@@ -11,7 +11,7 @@ from handlers.networks.align import AlignmentNetwork
 from handlers.networks.fuse import fuse
 from handlers.networks.mtcnn import MTCNN
 from handlers.predictors.alignment import AlignmentOptions, AlignmentPredictor
-from handlers.predictors.detection import FaceDetector
+from handlers.predictors.detection.detector import FaceDetector
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, load_checkpoint
 from handlers.identity import describe_model, name_model
 from handlers.predictors.alignment import AlignmentPredictor
-from handlers.predictors.smoothing import OneEuro
-from handlers.predictors.tracking import TrackingPredictor
-from handlers.predictors.tracking_options import TrackingOptions, Variant
-from handlers.predictors.tracking_results import FrameResult, TrackedFace
-from handlers.predictors.tracking_state import SCHEMA, SessionState
+from handlers.predictors.tracking.options import TrackingOptions, Variant
+from handlers.predictors.tracking.predictor import TrackingPredictor
+from handlers.predictors.tracking.results import FrameResult, TrackedFace
+from handlers.predictors.tracking.smoothing import OneEuro
+from handlers.predictors.tracking.state import SCHEMA, SessionState
 from handlers.processing.image import DecodedImage
 from handlers.row_checks import check_names, check_pixels, check_whole, read_picture, refuse
 from handlers.state import dump_state, load_state, resume

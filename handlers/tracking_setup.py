@@ -10,8 +10,8 @@ from torch import Tensor
 from handlers.networks.box_tracker import BoxTracker
 from handlers.networks.face_validator import FaceValidator
 from handlers.networks.fuse import fuse
-from handlers.predictors.tracking_networks import TrackingNetworks
-from handlers.predictors.tracking_options import VARIANTS, TrackingSettings, Variant
+from handlers.predictors.tracking.networks import TrackingNetworks
+from handlers.predictors.tracking.options import VARIANTS, TrackingSettings, Variant
 
 NO_ALIGNMENT = ""
 

@@ -8,34 +8,26 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from service.gate import Gate
+from service.affect import clip_route as affect
+from service.affect import live_route as affect_session
+from service.align import route as align
+from service.http.gate import Gate
+from service.http.limits import InFlight
+from service.http.middleware import RequestContext
+from service.http.openapi import install_openapi
+from service.http.problems import install_error_handlers
+from service.http.sockets import Sockets
 from service.inference import Inference
 from service.inference.choice import make_inference
-from service.inference.measured import MeasuredInference
-from service.limits import InFlight
-from service.metrics import Metrics
-from service.middleware import RequestContext
-from service.openapi import install_openapi
-from service.problems import install_error_handlers
-from service.routes import (
-    affect,
-    affect_session,
-    align,
-    asyncapi,
-    docs,
-    health,
-    metrics,
-    models,
-    page,
-    sessions,
-    track,
-)
+from service.live.measured import MeasuredInference
+from service.operations import asyncapi, docs, health, metrics, models, page, sessions
 from service.security import Authenticator
 from service.services import Services
 from service.sessions.choice import make_store
 from service.settings import Settings
-from service.streams.sockets import Sockets
-from service.tracing import make_tracing
+from service.telemetry.metrics import Metrics
+from service.telemetry.tracing import make_tracing
+from service.track import route as track
 
 DESCRIPTION = """Send a picture, get for every face its box, 68 landmarks, the kind of degradation
 it suffers from, head pose and a quality. Send frames as they come, get the faces followed through

@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from starlette.requests import HTTPConnection
 
 from service.errors import ConfigurationError, Problem, ServiceError
-from service.limits import Meter, RateLimiter
-from service.logs import fields
+from service.http.limits import Meter, RateLimiter
 from service.settings import Settings
+from service.telemetry.logs import fields
 
 KEY_PREFIX = "cnt_"
 SUBPROTOCOL = "countenance"

@@ -11,10 +11,10 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from service.app import create_app
 from service.inference import Inference
-from service.logs import configure_logging
 from service.services import Services
 from service.settings import Settings
 from service.starting import PlainStart
+from service.telemetry.logs import configure_logging
 
 STARTUP_FAILED = 3
 LINGER_S = 5.0

@@ -7,14 +7,14 @@ from fastapi import Depends
 from fastapi.security import HTTPBearer
 from starlette.requests import HTTPConnection
 
+from service.http.limits import InFlight
+from service.http.sockets import Sockets
 from service.inference import Inference
-from service.limits import InFlight
-from service.metrics import Metrics
 from service.security import Authenticator, Principal
 from service.sessions import SessionStore
 from service.settings import Settings
-from service.streams.sockets import Sockets
-from service.tracing import Tracing
+from service.telemetry.metrics import Metrics
+from service.telemetry.tracing import Tracing
 
 BEARER = HTTPBearer(
     auto_error=False,

@@ -7,11 +7,12 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.streams.affect_model import AffectSocketOptions
-from service.streams.affect_replies import AffectReply, DroppedFrame, FrameError, MessageError
-from service.streams.messages import Options, Reset
-from service.streams.replies import DroppedReply, ErrorReply, TrackReply
-from service.streams.tracker import SocketOptions
+from service.affect.model import AffectSocketOptions
+from service.affect.replies import AffectReply, DroppedFrame, FrameError, MessageError
+from service.live.messages import Options, Reset
+from service.live.replies import DroppedReply, ErrorReply
+from service.track.replies import TrackReply
+from service.track.tracker import SocketOptions
 
 FILE = Path(__file__).parent.parent / "service" / "asyncapi.yaml"
 HEAD = "components:\n"

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from service.align.examples import ALIGN_REPLY, MODEL
 from service.cli import app
 from service.client import ProblemError
 from service.commands.aligners import AlignOptions, LocalAligner
@@ -22,7 +23,6 @@ from service.commands.doctor import PORTRAIT
 from service.commands.here import Models
 from service.commands.reports import align_csv_header, as_csv_rows
 from service.commands.there import patiently
-from service.examples import ALIGN_REPLY, MODEL
 from service.inference import Answer, Question, Readiness
 from service.schemas import AlignReply
 from service.security import new_key

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from service.align.examples import ALIGN_REPLY, FACE, MODEL
 from service.cli import app
 from service.commands.doctor import compare, examine_store
-from service.examples import ALIGN_REPLY, FACE, MODEL
 from service.schemas import AlignReply
 
 

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.evaluation.conditions import CLEAN, Condition, View, apply, read_view
-from handlers.evaluation.loading import stored_detector
-from handlers.evaluation.running import Detector
+from handlers.evaluation.align.conditions import CLEAN, Condition, View, apply, read_view
+from handlers.evaluation.align.loading import stored_detector
+from handlers.evaluation.align.running import Detector
 from handlers.processing.landmarks import bounding_box
 from handlers.processing.nms import overlaps
 from handlers.training.datasets.layouts import read_layout

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from handlers.training.affect.recipe import run_affect_recipe
-from handlers.training.recipe import RecipeError
-from handlers.training.run import run_recipe
-from handlers.training.track_recipe import run_track_recipe
+from handlers.training.align.recipe import RecipeError
+from handlers.training.align.run import run_recipe
+from handlers.training.track.recipe import run_track_recipe
 
 
 def train(path: Path, data: Path, runs: Path, store: Path, resume: bool = True) -> Path:

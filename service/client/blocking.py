@@ -10,12 +10,12 @@ from typing import Any, BinaryIO, Generic, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from service.affect.clip_replies import AffectClipReply
 from service.client.calls import AsyncCountenance
 from service.client.live import AffectSession, Frame, LiveSession
 from service.client.replies import AffectAnswer, AffectLine, TrackAnswer
-from service.clips.replies import AffectClipReply
+from service.live.replies import ErrorInfo
 from service.schemas import AlignReply, Models, SessionInfo
-from service.streams.replies import ErrorInfo
 
 Reply = TypeVar("Reply")
 Result = TypeVar("Result")

@@ -9,6 +9,7 @@ import httpx
 from pydantic import BaseModel
 from pydantic import ValidationError as InvalidReply
 
+from service.affect.clip_replies import AffectClipReply
 from service.client.dialing import Dial, given
 from service.client.errors import UnreachableError, refusal
 from service.client.live import AffectSession, LiveSession
@@ -20,7 +21,6 @@ from service.client.replies import (
     read_line,
     read_track,
 )
-from service.clips.replies import AffectClipReply
 from service.schemas import AlignReply, Models, SessionInfo
 
 Corners = tuple[float, float, float, float]

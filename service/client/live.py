@@ -9,11 +9,11 @@ from typing import Generic, Self, TypeVar
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from service.affect.messages import SOUND
 from service.client.errors import close_refusal
 from service.client.retries import Retries
-from service.streams.affect_messages import SOUND
-from service.streams.messages import FRAME, HEADER
-from service.streams.replies import ErrorInfo
+from service.live.messages import FRAME, HEADER
+from service.live.replies import ErrorInfo
 
 Reply = TypeVar("Reply")
 Part = bytes | str

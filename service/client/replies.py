@@ -2,10 +2,11 @@
 
 from pydantic import TypeAdapter
 
+from service.affect.clip_replies import ClipLine, ErrorLine, FrameLine, SummaryLine
+from service.affect.replies import AffectReply, DroppedFrame, FrameError, MessageError
 from service.client.errors import ProblemError
-from service.clips.replies import ClipLine, ErrorLine, FrameLine, SummaryLine
-from service.streams.affect_replies import AffectReply, DroppedFrame, FrameError, MessageError
-from service.streams.replies import DroppedReply, ErrorInfo, ErrorReply, TrackReply
+from service.live.replies import DroppedReply, ErrorInfo, ErrorReply
+from service.track.replies import TrackReply
 
 TrackAnswer = TrackReply | DroppedReply | ErrorReply
 AffectAnswer = AffectReply | DroppedFrame | FrameError

@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
+from service.affect.model import AffectOptions
 from service.commands.affect_forms import PLOT, affect_csv_header
 from service.commands.affect_work import AffectJob
-from service.commands.batch import Batch, emit
+from service.commands.batch.batch import Batch, emit
+from service.commands.batch.results import plan_with
+from service.commands.batch.sources import CLIPS, SOUNDS, find_sources
 from service.commands.console import mistakes_explained
 from service.commands.estimators import EstimateOptions
 from service.commands.options import (
@@ -24,10 +27,7 @@ from service.commands.options import (
     rate_option,
     result_option,
 )
-from service.commands.results import plan_with
-from service.commands.sources import CLIPS, SOUNDS, find_sources
 from service.commands.there import choose_where
-from service.streams.affect_model import AffectOptions
 
 
 def affect(

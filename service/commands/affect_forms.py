@@ -5,7 +5,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from service.clips.pages import (
+from service.affect.clip import Look
+from service.affect.clip_replies import ClipHead, ClipInfoBody, ClipTail, Spread, Summary
+from service.affect.pages import (
     COLUMNS,
     JsonPage,
     LinesPage,
@@ -14,9 +16,7 @@ from service.clips.pages import (
     WholePage,
     table_row,
 )
-from service.clips.replies import ClipHead, ClipInfoBody, ClipTail, Spread, Summary
-from service.clips.run import Look
-from service.tables import write_rows
+from service.openface import write_rows
 
 PLOT = ".svg"
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Self
 
 from service.commands.affect_forms import FORMS, PLOT, Output, Outputs, affect_csv_header
+from service.commands.batch.pool import Emit, Tick
+from service.commands.batch.results import Plan, whole_file
+from service.commands.batch.sources import Source
 from service.commands.clips import open_file
 from service.commands.estimators import EstimateOptions, choose_estimator
 from service.commands.here import Here
 from service.commands.loops import Loop
-from service.commands.results import Plan, whole_file
-from service.commands.sources import Source
 from service.commands.there import There
-from service.commands.work import Emit, Tick
 
 MODEL = "affect"
 

@@ -7,7 +7,10 @@ from typing import Annotated, Literal, Self
 import typer
 
 from service.commands.aligners import AlignOptions, choose_aligner
-from service.commands.batch import Batch
+from service.commands.batch.batch import Batch
+from service.commands.batch.pool import Emit, Tick
+from service.commands.batch.results import Plan, draft_of, plan_results, whole_file
+from service.commands.batch.sources import PHOTOS, Source, find_sources, read_source
 from service.commands.console import mistakes_explained
 from service.commands.here import Here
 from service.commands.options import (
@@ -23,10 +26,7 @@ from service.commands.options import (
     result_option,
 )
 from service.commands.reports import FORMATS, align_csv_header
-from service.commands.results import Plan, draft_of, plan_results, whole_file
-from service.commands.sources import PHOTOS, Source, find_sources, read_source
 from service.commands.there import There, choose_where
-from service.commands.work import Emit, Tick
 
 DRAWN = ".png"
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from service.commands.batch.sources import Source
 from service.commands.clips import Film, Shot
 from service.commands.console import CommandError
-from service.commands.sources import Source
 from service.media.clips.contents import Picture
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from service.commands.sources import STDIN, Source
+from service.commands.batch.sources import STDIN, Source
 from service.errors import Problem, ServiceError
 from service.media.clips.contents import ClipInfo, Picture, Sampling
 from service.media.clips.limits import ClipLimits

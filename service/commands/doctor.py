@@ -16,9 +16,9 @@ from service.commands.options import Device, ModelStore, settings_with
 from service.commands.store import read_store
 from service.errors import ServiceError
 from service.inference.local import resolve_device
-from service.logs import configure_logging
 from service.schemas import AlignReply
 from service.settings import Settings
+from service.telemetry.logs import configure_logging
 
 SAMPLE = Path(__file__).parent / "sample"
 PORTRAIT = SAMPLE / "portrait.jpg"

@@ -6,21 +6,28 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TypeVar
 
+from service.affect.clip import ClipRun, Look
+from service.affect.clip_replies import (
+    ClipHead,
+    ClipInfoBody,
+    ClipLine,
+    ClipTail,
+    Summary,
+    SummaryLine,
+)
+from service.affect.model import AffectModel, AffectOptions
+from service.affect.replies import AffectFrame
+from service.affect.summary import Summarizer
 from service.client import AsyncCountenance, ProblemError
 from service.client.replies import AffectLine
-from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail, Summary, SummaryLine
-from service.clips.run import ClipRun, Look
-from service.clips.summary import Summarizer
+from service.commands.batch.pool import Tick
 from service.commands.clips import LIMITS
 from service.commands.here import Here
 from service.commands.there import LONGEST_WAIT_S, TRIES, There
-from service.commands.work import Tick
 from service.inference import Inference
 from service.media.clips.contents import Sampling
 from service.media.clips.opening import open_clip
 from service.settings import Settings
-from service.streams.affect_model import AffectModel, AffectOptions
-from service.streams.affect_replies import AffectFrame
 
 Part = TypeVar("Part", AffectFrame, ClipHead, ClipInfoBody, ClipTail, Summary)
 

@@ -48,7 +48,7 @@ def evaluate_align(
 ) -> None:
     """Measure normalised mean error, AUC and failure rate; published rows stand beside."""
     with mistakes_explained():
-        from handlers.evaluation import align
+        from handlers.evaluation.align import command as align
 
         settings = settings_with(model_store=model_store, device=device)
         options = align.AlignOptions(

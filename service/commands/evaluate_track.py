@@ -39,7 +39,7 @@ def evaluate_track(
 ) -> None:
     """Measure accuracy, overlap, jitter, recovery and identities; published rows beside."""
     with mistakes_explained():
-        from handlers.evaluation import track
+        from handlers.evaluation.track import command as track
 
         settings = settings_with(model_store=model_store, device=device)
         options = track.TrackOptions(

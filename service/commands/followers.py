@@ -13,7 +13,8 @@ from service.commands.clips import MOST_SIDE, Shot, encode_small, encode_whole
 from service.commands.here import Here
 from service.commands.there import There
 from service.inference import Inference, Question
-from service.streams.replies import ErrorReply, TrackedFace, TrackOutputs, TrackReply
+from service.live.replies import ErrorReply
+from service.track.replies import TrackedFace, TrackOutputs, TrackReply
 
 MODEL = "track"
 MOST_SENT_SIDE = 1920

@@ -12,8 +12,8 @@ from service.commands.options import settings_with
 from service.inference import Answer, Inference, Question
 from service.inference.local import HANDLERS, Loaded, LocalInference, resolve_device
 from service.inference.threads import bound_threads
-from service.logs import configure_logging
 from service.settings import Settings
+from service.telemetry.logs import configure_logging
 
 Result = TypeVar("Result")
 

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Callable, Mapping
 
+from service.openface import OPENFACE_COLUMNS, OUR_COLUMNS, face_rows, write_rows
 from service.schemas import AlignReply, Face
-from service.tables import OPENFACE_COLUMNS, OUR_COLUMNS, face_rows, write_rows
 
 # A report is made of the photograph's name and the answer.
 Report = Callable[[str, AlignReply], str]

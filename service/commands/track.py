@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from service.commands.batch import Batch, emit
+from service.commands.batch.batch import Batch, emit
+from service.commands.batch.results import plan_with
+from service.commands.batch.sources import CLIPS, Source, find_sources
 from service.commands.cameras import is_camera
 from service.commands.console import CommandError, mistakes_explained
 from service.commands.followers import FollowOptions
@@ -24,8 +26,6 @@ from service.commands.options import (
     result_option,
     smoothing_option,
 )
-from service.commands.results import plan_with
-from service.commands.sources import CLIPS, Source, find_sources
 from service.commands.there import choose_where
 from service.commands.track_reports import track_csv_header
 from service.commands.track_work import DRAWN, TrackJob

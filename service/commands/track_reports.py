@@ -7,8 +7,7 @@ from typing import Any
 
 from service.commands.followers import Seen
 from service.commands.poses import Poses
-from service.streams.replies import TrackedFace
-from service.tables import (
+from service.openface import (
     BOX_COLUMNS,
     POINT_COLUMNS,
     POSE_COLUMNS,
@@ -16,6 +15,7 @@ from service.tables import (
     openface_points,
     write_rows,
 )
+from service.track.replies import TrackedFace
 
 OPENFACE_COLUMNS = (
     "frame",

@@ -9,6 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+from service.commands.batch.pool import Emit, Tick
+from service.commands.batch.results import Plan, draft_of, whole_file
+from service.commands.batch.sources import Source
 from service.commands.cameras import open_camera
 from service.commands.clips import Film, Shot, film_of
 from service.commands.console import CommandError
@@ -18,11 +21,8 @@ from service.commands.loops import Loop
 from service.commands.options import settings_with
 from service.commands.overlays import OverlayVideo
 from service.commands.poses import Poses, find_poses
-from service.commands.results import Plan, draft_of, whole_file
-from service.commands.sources import Source
 from service.commands.there import There
 from service.commands.track_reports import Tally, as_csv_rows, as_json_line, track_csv_header
-from service.commands.work import Emit, Tick
 
 DRAWN = ".mp4"
 Note = Callable[[Seen], object]

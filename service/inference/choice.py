@@ -2,7 +2,7 @@
 
 from service.inference.base import Inference
 from service.inference.local import LocalInference
-from service.inference.torchserve import TorchServeInference
+from service.inference.remote.torchserve import TorchServeInference
 from service.settings import Settings
 
 

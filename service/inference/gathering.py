@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from service.inference.base import Batch, Question
-from service.logs import REQUEST_ID
+from service.telemetry.logs import REQUEST_ID
 
 MOST_ROWS = {"track": 16}
 USUAL_ROWS = 8

@@ -18,8 +18,8 @@ from service.inference.gathering import Gatherer, Reply, Row, most_rows
 from service.inference.threads import bound_threads
 from service.inference.versions import weights_in, weights_of
 from service.inference.wire import pack_question, unpack_answer
-from service.logs import fields
 from service.settings import Settings
+from service.telemetry.logs import fields
 
 HANDLERS: Mapping[str, tuple[str, str]] = {
     "align": ("handlers.align", "AlignHandler"),

@@ -1,11 +1,11 @@
 """Settings into the session store that they name."""
 
-from service.metrics import Metrics
 from service.sessions.base import SessionStore
 from service.sessions.measured import MeasuredStore
 from service.sessions.memory import MemoryStore
 from service.sessions.redis import RedisStore
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 
 
 def make_store(settings: Settings, metrics: Metrics) -> SessionStore:

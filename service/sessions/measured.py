@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.logs import fields
-from service.metrics import Metrics
 from service.sessions.base import Address, Outcome, Session, SessionStore, StoreUnavailable
+from service.telemetry.logs import fields
+from service.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 

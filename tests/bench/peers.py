@@ -22,9 +22,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.evaluation.align import AlignOptions, evaluate
-from handlers.evaluation.conditions import View, read_view
-from handlers.evaluation.loading import stored_aligner
+from handlers.evaluation.align.command import AlignOptions, evaluate
+from handlers.evaluation.align.conditions import View, read_view
+from handlers.evaluation.align.loading import stored_aligner
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.layouts import AUTO, read_layout
 from tests.bench.peer_worker import receive, send

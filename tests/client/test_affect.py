@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from service.affect.clip_replies import ClipLine, FrameLine, SummaryLine
+from service.affect.replies import AffectReply
+from service.affect.sounds import RATE_HZ
 from service.client import AsyncCountenance, Countenance, ProblemError, UnreachableError
-from service.clips.replies import ClipLine, FrameLine, SummaryLine
 from service.errors import Problem
-from service.streams.affect_replies import AffectReply
-from service.streams.sounds import RATE_HZ
 from tests.client.conftest import RunningService
 from tests.client.wire import Wire
 from tests.made_clips import make_clip

@@ -2,10 +2,10 @@
 
 import asyncio
 
+from service.align.examples import ALIGN_REPLY
 from service.client import AsyncCountenance
-from service.examples import ALIGN_REPLY
+from service.live.replies import DroppedReply
 from service.schemas import AlignReply
-from service.streams.replies import DroppedReply
 from tests.client.conftest import RunningService
 from tests.service.counting import expected_boxes, frames
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 import service.client as service_client
+from service.align.examples import ALIGN_REPLY
 from service.client import Countenance, ProblemError, UnreachableError
 from service.errors import Problem
-from service.examples import ALIGN_REPLY
+from service.live.replies import ErrorReply
 from service.schemas import AlignReply
 from service.security import new_key
-from service.streams.replies import ErrorReply, TrackReply
+from service.track.replies import TrackReply
 from tests.client.conftest import RunningService
 from tests.client.wire import Wire
 from tests.service.counting import expected_boxes, frames

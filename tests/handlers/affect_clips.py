@@ -7,7 +7,7 @@ from handlers.affect_setup import serve
 from handlers.evaluation.affect.clips import LabelledClip
 from handlers.evaluation.affect.traces import Trace
 from handlers.networks.affect import build, variant
-from handlers.predictors.affect_estimator import Estimator
+from handlers.predictors.affect.estimator import Estimator
 from tests.handlers.affect_folders import speech
 
 

@@ -12,9 +12,9 @@ from handlers.affect import AffectParts
 from handlers.affect_setup import Networks, load_estimator, save_affect
 from handlers.checkpoint import Checkpoint
 from handlers.networks.affect import build, variant
-from handlers.predictors.affect import AffectPredictor
-from handlers.predictors.tracking import TrackingPredictor
-from handlers.predictors.tracking_options import TrackingSettings
+from handlers.predictors.affect.predictor import AffectPredictor
+from handlers.predictors.tracking.options import TrackingSettings
+from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.processing.mel import RATE_HZ
 from tests.handlers.tracking_fakes import (
     Faces,

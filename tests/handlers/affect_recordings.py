@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from handlers.networks.affect import AffectNetworks, variant
 from handlers.processing.mel import RATE_HZ
-from handlers.training.affect.recorded import Reel, open_reel
-from handlers.training.affect.recorded_cache import write_recording
-from handlers.training.affect.recorded_pieces import Cutting, Piece, cut_pieces
+from handlers.training.affect.made.clips import Plot
+from handlers.training.affect.recorded.cache import write_recording
+from handlers.training.affect.recorded.pieces import Cutting, Piece, cut_pieces
+from handlers.training.affect.recorded.reels import Reel, open_reel
 from handlers.training.datasets.affect.afew_va import read_afew_va
-from handlers.training.datasets.affect.clips import Plot
 from handlers.training.datasets.affect.records import Recording
 from handlers.training.datasets.affect.watching import labels_at
 

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from handlers.align import AlignHandler, AlignParts
 from handlers.checkpoint import Checkpoint, load_checkpoint
 from handlers.predictors.alignment import Alignment
-from handlers.predictors.detection import Detection
+from handlers.predictors.detection.detector import Detection
 from handlers.processing.pose import PoseEstimator
 from handlers.wire import pack, unpack
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from handlers.evaluation.align import AlignOptions, evaluate
-from handlers.evaluation.report import AlignReport
+from handlers.evaluation.align.command import AlignOptions, evaluate
+from handlers.evaluation.align.report import AlignReport
 from handlers.training.datasets.pts import write_pts
 
 Image = NDArray[np.uint8]

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from handlers.evaluation.affect.evaluate import one_context
 from handlers.evaluation.affect.recordings import clip_of, picture_clip
 from handlers.evaluation.affect.sets import Following, read_material
-from handlers.predictors.tracking_options import TrackingOptions
-from handlers.predictors.tracking_results import FrameResult, Status, TrackedFace
-from handlers.predictors.tracking_state import SessionState
+from handlers.predictors.tracking.options import TrackingOptions
+from handlers.predictors.tracking.results import FrameResult, Status, TrackedFace
+from handlers.predictors.tracking.state import SessionState
 from handlers.processing.mel import RATE_HZ
 from handlers.training.datasets.affect.records import AffectPicture, Recording
 from handlers.training.datasets.affect.sound import sound_in

@@ -9,7 +9,7 @@ from handlers.evaluation.affect.clips import LabelledClip
 from handlers.evaluation.affect.made import HEALTHY, Studio
 from handlers.evaluation.affect.sets import find_layout, read_material
 from handlers.processing.mel import RATE_HZ
-from handlers.training.datasets.affect.clips import Plot
+from handlers.training.affect.made.clips import Plot
 from tests.handlers.affect_folders import write_faces, write_speech
 
 

@@ -14,7 +14,7 @@ from handlers.affect import AffectHandler, AffectParts
 from handlers.affect_setup import load_affect, load_estimator, save_affect
 from handlers.checkpoint import CheckpointError
 from handlers.networks.discriminator import QUADRANTS
-from handlers.predictors.affect_results import quadrant_of
+from handlers.predictors.affect.results import quadrant_of
 from handlers.processing import audio_descriptors
 from handlers.processing.audio_descriptors import MissingExtra
 from handlers.processing.mel import RATE_HZ

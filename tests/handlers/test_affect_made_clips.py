@@ -6,12 +6,17 @@ from torch.testing import assert_close
 
 from handlers.processing.mel import RATE_HZ as SAMPLES_A_SECOND
 from handlers.processing.mel import WINDOW, Floats, level_db, mel_power
-from handlers.training.affect.bank import show
+from handlers.training.affect.made.bank import show
+from handlers.training.affect.made.clips import RATE_HZ, Cast, Health, Plot, make_clip
+from handlers.training.affect.made.spectrograms import (
+    DEGRADATIONS,
+    degrade_power,
+    noise_alone,
+    white,
+)
+from handlers.training.affect.made.speech import Recording, SpeechBatches, Voices, window_at
 from handlers.training.affect.sequences import FeatureClip, SequenceBatches
-from handlers.training.affect.spectrograms import DEGRADATIONS, degrade_power, noise_alone, white
-from handlers.training.affect.speech import Recording, SpeechBatches, Voices, window_at
 from handlers.training.datasets.affect.circumplex import WORDS
-from handlers.training.datasets.affect.clips import RATE_HZ, Cast, Health, Plot, make_clip
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from handlers.predictors.affect import AffectPredictor
-from handlers.predictors.affect_estimator import Reading
-from handlers.predictors.affect_inputs import Moment
-from handlers.predictors.affect_results import FrameAffect, quadrant_of
-from handlers.predictors.affect_run import AffectResult, AffectRow, Heard
-from handlers.predictors.affect_state import AffectState
-from handlers.predictors.tracking_results import Status
+from handlers.predictors.affect.estimator import Reading
+from handlers.predictors.affect.inputs import Moment
+from handlers.predictors.affect.predictor import AffectPredictor
+from handlers.predictors.affect.results import FrameAffect, quadrant_of
+from handlers.predictors.affect.run import AffectResult, AffectRow, Heard
+from handlers.predictors.affect.state import AffectState
+from handlers.predictors.tracking.results import Status
 from handlers.processing.mel import RATE_HZ
 from tests.handlers.affect_fakes import RATE, frame, parts, save, voice
 from tests.handlers.tracking_fakes import ScriptedDetector

@@ -9,10 +9,10 @@ import pytest
 
 from handlers.affect_setup import load_affect, load_estimator
 from handlers.networks.affect import VARIANTS, variant
-from handlers.predictors.affect_inputs import Moment
+from handlers.predictors.affect.inputs import Moment
 from handlers.processing import audio_descriptors
 from handlers.training.affect.recipe import read_affect_recipe
-from handlers.training.recipe import RecipeError
+from handlers.training.align.recipe import RecipeError
 from handlers.training.train import train
 from tests.handlers.affect_folders import write_faces, write_speech
 from tests.handlers.affect_recipes import SINGLE

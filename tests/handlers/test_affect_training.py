@@ -18,9 +18,9 @@ from handlers.training.affect.gating import GateBank, GateBatches, GateLearner
 from handlers.training.affect.recipe import read_affect_recipe
 from handlers.training.affect.sequences import FeatureClip, follow
 from handlers.training.affect.stages import begin_memory, start, take_over
+from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.affect.ferplus import NO_WORDS
 from handlers.training.datasets.affect.ferplus import WORDS as FACE_WORDS
-from handlers.training.recipe import RecipeError
 from handlers.training.train import train
 
 SHORT = """

@@ -26,8 +26,8 @@ from handlers.training.affect.descriptions import (
     describe,
     windows_of,
 )
-from handlers.training.affect.faces import FaceBatches, FaceSet, Moving
 from handlers.training.affect.losses import affect_loss, agreement
+from handlers.training.affect.made.faces import FaceBatches, FaceSet, Moving
 from handlers.training.datasets.affect.circumplex import WORDS
 from handlers.training.datasets.affect.records import AffectFaces, Utterance
 from handlers.training.loop import Batch

@@ -16,24 +16,19 @@ from handlers.evaluation.affect.sets import Following, read_material
 from handlers.networks.affect import FACE
 from handlers.processing.mel import WINDOW
 from handlers.processing.mel_stream import MelStream
-from handlers.training.affect.faces import Moving
 from handlers.training.affect.latent import LatentLearner, Weighing
-from handlers.training.affect.recorded import (
-    RecordingSource,
-    Reel,
-    learnt_from,
-    read_reels,
-)
-from handlers.training.affect.recorded_cache import CROP_PX, STORED_PX
-from handlers.training.affect.recorded_frames import (
+from handlers.training.affect.made.faces import Moving
+from handlers.training.affect.made.speech import Recording as Microphone
+from handlers.training.affect.recorded.cache import CROP_PX, STORED_PX
+from handlers.training.affect.recorded.frames import (
     FRAMED,
     RecordedFaceBatches,
     RecordedVoiceBatches,
 )
-from handlers.training.affect.speech import Recording as Microphone
+from handlers.training.affect.recorded.reels import RecordingSource, Reel, learnt_from, read_reels
+from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.affect.afew_va import read_afew_va
 from handlers.training.datasets.affect.sound import to_pcm
-from handlers.training.recipe import RecipeError
 from tests.handlers.affect_recordings import FRAMES, PEOPLE, pieces_of, tiny, with_sound, write_afew
 
 

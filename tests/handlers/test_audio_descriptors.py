@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from handlers.predictors.affect_inputs import DescriptorScale, hear_descriptors
-from handlers.predictors.affect_run import AffectRow, Heard
+from handlers.predictors.affect.inputs import DescriptorScale, hear_descriptors
+from handlers.predictors.affect.run import AffectRow, Heard
 from handlers.processing.audio_descriptors import KEPT, REACH, PcmStream, descriptors, is_silent
 from handlers.processing.mel import RATE_HZ
 from tests.handlers.affect_fakes import frame, parts, save, voice

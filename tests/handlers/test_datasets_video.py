@@ -17,7 +17,7 @@ from handlers.training.datasets.video import (
     read_clip,
     read_frames,
 )
-from handlers.training.recordings import Recordings
+from handlers.training.track.recordings import Recordings
 
 FRAMES = 6
 POINTS = np.random.default_rng(0).uniform(10, 80, (68, 2)).astype(np.float32)

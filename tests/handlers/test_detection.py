@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from handlers.checkpoint import load_checkpoint
 from handlers.networks.mtcnn import MTCNN
-from handlers.predictors.detection import Detection, FaceDetector
+from handlers.predictors.detection.detector import Detection, FaceDetector
 from handlers.store import load_detector
 
 Image = NDArray[np.uint8]

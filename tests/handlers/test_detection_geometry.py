@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from handlers.processing import proposals
-from handlers.processing.detection_input import brighten, prepare
-from handlers.processing.landmark_box import LandmarkBoxMap
-from handlers.processing.nms import overlaps, suppress
-from handlers.processing.proposals import (
+from handlers.predictors.detection import proposals
+from handlers.predictors.detection.input import brighten, prepare
+from handlers.predictors.detection.landmark_box import LandmarkBoxMap
+from handlers.predictors.detection.proposals import (
     cell_boxes,
     pyramid,
     pyramid_scales,
@@ -21,6 +20,7 @@ from handlers.processing.proposals import (
     to_square,
     working_scale,
 )
+from handlers.processing.nms import overlaps, suppress
 
 Floats = NDArray[np.float32]
 

@@ -18,8 +18,8 @@ from handlers.affect_setup import load_estimator
 from handlers.align import AlignHandler
 from handlers.base import Handler
 from handlers.networks.affect import VARIANTS
-from handlers.predictors.affect import AffectPredictor
-from handlers.predictors.affect_run import AffectRow, Heard
+from handlers.predictors.affect.predictor import AffectPredictor
+from handlers.predictors.affect.run import AffectRow, Heard
 from handlers.store import load_aligner
 from handlers.torchserve.precision import largest_difference
 from handlers.torchserve.warming import face_row

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from handlers.checkpoint import CheckpointError, save_checkpoint
-from handlers.evaluation.align import AlignOptions, choose_pairs, evaluate_align, spread
-from handlers.evaluation.conditions import CLEAN, RESIZED, SWEEP, Condition
-from handlers.evaluation.loading import stored_models
-from handlers.evaluation.running import Boxes, Case, best_match, overlap, run
+from handlers.evaluation.align.command import AlignOptions, choose_pairs, evaluate_align, spread
+from handlers.evaluation.align.conditions import CLEAN, RESIZED, SWEEP, Condition
+from handlers.evaluation.align.loading import stored_models
+from handlers.evaluation.align.running import Boxes, Case, best_match, overlap, run
 from handlers.networks.align import AlignmentNetwork
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.folders import read_folder

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from handlers.checkpoint import load_checkpoint, save_checkpoint
-from handlers.evaluation.align import AlignOptions
-from handlers.evaluation.conditions import SWEEP
-from handlers.evaluation.record import record_figures
+from handlers.evaluation.align.command import AlignOptions
+from handlers.evaluation.align.conditions import SWEEP
+from handlers.evaluation.align.record import record_figures
 from tests.handlers.evaluation_fakes import (
     FACES,
     BrightFaceDetector,

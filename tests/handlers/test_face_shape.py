@@ -7,7 +7,7 @@ import pytest
 
 from handlers.checkpoint import load_checkpoint
 from handlers.processing.pose import HeadPose
-from handlers.training.fit_face_shape import fit_plane, fit_space, read_faces
+from handlers.training.align.fit_face_shape import fit_plane, fit_space, read_faces
 
 STORE = Path(__file__).parents[2] / "model_store"
 HEAD = load_checkpoint(STORE / "face_shape").tensors["mean_shape_3d"].numpy().astype(np.float64)

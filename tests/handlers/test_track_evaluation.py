@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from handlers.evaluation.track import TrackOptions, evaluate
-from handlers.evaluation.track_clips import Tracklets, longest_run, run_clip
-from handlers.evaluation.track_metrics import (
+from handlers.evaluation.track.clips import Tracklets, longest_run, run_clip
+from handlers.evaluation.track.command import TrackOptions, evaluate
+from handlers.evaluation.track.metrics import (
     accuracy,
     jitter,
     lag,
@@ -24,16 +24,16 @@ from handlers.evaluation.track_metrics import (
     success,
     success_auc,
 )
+from handlers.evaluation.track.report import usual_pairs
+from handlers.evaluation.track.rows import ROWS, split_row
+from handlers.evaluation.track.running import Trace, run
+from handlers.evaluation.track.sequences import TrackedFrame, first_box, read_plan
 from handlers.evaluation.track_published import tracking_tables
-from handlers.evaluation.track_report import usual_pairs
-from handlers.evaluation.track_rows import ROWS, split_row
-from handlers.evaluation.track_running import Trace, run
-from handlers.evaluation.track_sequences import TrackedFrame, first_box, read_plan
-from handlers.predictors.tracking_options import VARIANTS, TrackingOptions
-from handlers.predictors.tracking_results import FrameResult, Status, TrackedFace
-from handlers.predictors.tracking_state import SessionState
+from handlers.predictors.tracking.options import VARIANTS, TrackingOptions
+from handlers.predictors.tracking.results import FrameResult, Status, TrackedFace
+from handlers.predictors.tracking.state import SessionState
 from handlers.processing.landmarks import bounding_box
-from handlers.training.datasets.sequences.style import Style
+from handlers.training.synthetic.style import Style
 from tests.handlers.test_sequences import face_shape
 
 Floats = NDArray[np.float32]
@@ -212,7 +212,7 @@ def test_the_pairs_compared_are_those_of_the_claims() -> None:
 def test_a_report_has_tables_files_and_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import handlers.evaluation.track as track
+    import handlers.evaluation.track.command as track
 
     videos = [Walk(), Walk(name="dark-0", group="dark", category="2")]
     monkeypatch.setattr(track, "find_videos", lambda options: videos)

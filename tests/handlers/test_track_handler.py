@@ -10,8 +10,8 @@ from PIL import Image as Pillow
 from safetensors.torch import load as load_safetensors
 
 from handlers.checkpoint import Checkpoint
-from handlers.predictors.tracking import TrackingPredictor
-from handlers.predictors.tracking_options import TrackingSettings
+from handlers.predictors.tracking.options import TrackingSettings
+from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.track import TrackHandler, TrackParts
 from handlers.tracking_setup import read_variants
 from handlers.wire import pack, unpack

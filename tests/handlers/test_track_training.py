@@ -15,19 +15,13 @@ from handlers.networks.box_tracker import BoxTracker, from_pixels
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
 from handlers.tracking_setup import build_networks, read_settings
+from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.pts import write_pts
-from handlers.training.datasets.sequences.scene import Truth
-from handlers.training.datasets.sequences.stills import Stills
-from handlers.training.datasets.sequences.style import Style
 from handlers.training.faces import Source
-from handlers.training.recipe import RecipeError
-from handlers.training.track_recipe import (
-    AssemblyRecipe,
-    TrackRecipe,
-    read_track_recipe,
-    run_track_recipe,
-)
-from handlers.training.tracking import (
+from handlers.training.synthetic.scene import Truth
+from handlers.training.synthetic.stills import Stills
+from handlers.training.synthetic.style import Style
+from handlers.training.track.box_tracker import (
     TrackerBatches,
     TrackerLearner,
     TrackerModel,
@@ -35,9 +29,15 @@ from handlers.training.tracking import (
     has_the_face,
     true_boxes,
 )
-from handlers.training.validating import KINDS, ValidatorBatches, place
-from handlers.training.validator_figures import roc
-from handlers.training.videos import read_stills
+from handlers.training.track.face_validator import KINDS, ValidatorBatches, place
+from handlers.training.track.recipe import (
+    AssemblyRecipe,
+    TrackRecipe,
+    read_track_recipe,
+    run_track_recipe,
+)
+from handlers.training.track.validator_figures import roc
+from handlers.training.track.videos import read_stills
 from tests.handlers.test_sequences import SIZE, face_shape
 
 HEAD = """
@@ -244,7 +244,7 @@ def test_candidates_are_right_and_wrong_in_equal_parts_and_of_every_kind(stills:
 
 
 def test_what_is_called_a_face_lies_on_it_and_what_is_not_does_not(stills: Stills) -> None:
-    from handlers.training.datasets.sequences.style import draw_scene
+    from handlers.training.synthetic.style import draw_scene
 
     rng = np.random.default_rng(4)
     for _ in range(30):

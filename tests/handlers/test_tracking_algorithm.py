@@ -1,7 +1,7 @@
 """Algorithm 2, line by line, with a scripted detector, BT, FV and landmark network."""
 
-from handlers.predictors.tracking_options import TrackingOptions
-from handlers.predictors.tracking_results import Status
+from handlers.predictors.tracking.options import TrackingOptions
+from handlers.predictors.tracking.results import Status
 from tests.handlers.tracking_fakes import Faces, box
 from tests.handlers.tracking_run import FACES, STILL, Run
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from handlers.predictors.tracking import TrackingPredictor
-from handlers.predictors.tracking_identity import (
+from handlers.predictors.tracking.identity import (
     distance_ratio,
     duplicates,
     has_size,
@@ -16,8 +15,9 @@ from handlers.predictors.tracking_identity import (
     overlap,
     plan,
 )
-from handlers.predictors.tracking_options import TrackingOptions, TrackingSettings
-from handlers.predictors.tracking_state import FaceState, SessionState
+from handlers.predictors.tracking.options import TrackingOptions, TrackingSettings
+from handlers.predictors.tracking.predictor import TrackingPredictor
+from handlers.predictors.tracking.state import FaceState, SessionState
 from tests.handlers.tracking_fakes import (
     Faces,
     ScriptedAligner,

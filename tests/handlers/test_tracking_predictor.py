@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from handlers.networks.box_tracker import REGION_POINTS, BoxTracker
 from handlers.networks.face_validator import FaceValidator
-from handlers.predictors.smoothing import OneEuro
-from handlers.predictors.tracking import TrackingPredictor
-from handlers.predictors.tracking_networks import TrackingNetworks, View
-from handlers.predictors.tracking_options import TrackingOptions, TrackingSettings
-from handlers.predictors.tracking_results import FrameResult
-from handlers.predictors.tracking_state import SCHEMA, SessionState
+from handlers.predictors.tracking.networks import TrackingNetworks, View
+from handlers.predictors.tracking.options import TrackingOptions, TrackingSettings
+from handlers.predictors.tracking.predictor import TrackingPredictor
+from handlers.predictors.tracking.results import FrameResult
+from handlers.predictors.tracking.smoothing import OneEuro
+from handlers.predictors.tracking.state import SCHEMA, SessionState
 from handlers.state import dump_state, load_state
 from handlers.tracking_setup import build_networks
 from tests.handlers.tracking_fakes import (

@@ -1,8 +1,8 @@
 """How a face is found: new ones, lost ones, false alarms, and how far away it may be."""
 
-from handlers.predictors.tracking_identity import distance_ratio
-from handlers.predictors.tracking_options import TrackingOptions
-from handlers.predictors.tracking_results import Status
+from handlers.predictors.tracking.identity import distance_ratio
+from handlers.predictors.tracking.options import TrackingOptions
+from handlers.predictors.tracking.results import Status
 from tests.handlers.tracking_fakes import Faces, box
 from tests.handlers.tracking_run import FACES, STILL, Run
 

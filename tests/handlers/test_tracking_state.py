@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from handlers.networks.box_tracker import SIZES
-from handlers.predictors.smoothing import SmoothingState
-from handlers.predictors.tracking_state import SCHEMA, FaceState, Memory, SessionState
+from handlers.predictors.tracking.smoothing import SmoothingState
+from handlers.predictors.tracking.state import SCHEMA, FaceState, Memory, SessionState
 from handlers.state import dump_state, load_state
 from tests.handlers.tracking_fakes import box, points_in
 

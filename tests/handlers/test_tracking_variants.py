@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.predictors.tracking_options import VARIANTS, BoxSource, TrackingOptions, Variant
+from handlers.predictors.tracking.options import VARIANTS, BoxSource, TrackingOptions, Variant
 from tests.handlers.tracking_fakes import box
 from tests.handlers.tracking_run import STILL, Run
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from handlers.predictors.tracking_view import (
+from handlers.predictors.tracking.view import (
     KEEP,
     LOOK_AGAIN,
     anchor,

@@ -13,11 +13,11 @@ import torch
 from torch.testing import assert_close
 
 from handlers.checkpoint import load_checkpoint
+from handlers.training.align.recipe import RecipeError, read_recipe
+from handlers.training.align.run import run_recipe
 from handlers.training.datasets.pts import write_pts
 from handlers.training.faces import Degrading, FaceBank, Source
 from handlers.training.loop import Run, Schedule
-from handlers.training.recipe import RecipeError, read_recipe
-from handlers.training.run import run_recipe
 
 HEAD = """
 name = "small"
@@ -202,7 +202,7 @@ def test_true_landmarks_reach_the_learner_unrounded_in_mixed_precision(tmp_path:
 def test_two_processes_under_torchrun_train_one_model(tmp_path: Path, data: Path) -> None:
     path = recipe(tmp_path, LANDMARKS.format(head="heatmap"), DENOISER)
     call = (
-        "from pathlib import Path; from handlers.training.run import run_recipe; "
+        "from pathlib import Path; from handlers.training.align.run import run_recipe; "
         f"run_recipe(Path({str(path)!r}), Path({str(data)!r}), "
         f"Path({str(tmp_path / 'runs')!r}), Path({str(tmp_path / 'store')!r}))"
     )

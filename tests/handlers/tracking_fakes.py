@@ -14,9 +14,9 @@ from torch import Tensor
 from handlers.networks.box_tracker import BoxTracker
 from handlers.networks.face_validator import FaceValidator
 from handlers.predictors.alignment import Alignment
-from handlers.predictors.detection import Detection
-from handlers.predictors.tracking_identity import distance_ratio
-from handlers.predictors.tracking_networks import Estimate, Recall, TrackingNetworks, View
+from handlers.predictors.detection.detector import Detection
+from handlers.predictors.tracking.identity import distance_ratio
+from handlers.predictors.tracking.networks import Estimate, Recall, TrackingNetworks, View
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
 

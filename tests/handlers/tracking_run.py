@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.predictors.tracking import TrackingPredictor
-from handlers.predictors.tracking_options import TrackingOptions, TrackingSettings
-from handlers.predictors.tracking_results import FrameResult
-from handlers.predictors.tracking_state import SessionState
+from handlers.predictors.tracking.options import TrackingOptions, TrackingSettings
+from handlers.predictors.tracking.predictor import TrackingPredictor
+from handlers.predictors.tracking.results import FrameResult
+from handlers.predictors.tracking.state import SessionState
 from tests.handlers.tracking_fakes import (
     Faces,
     ScriptedAligner,

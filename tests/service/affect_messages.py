@@ -2,7 +2,7 @@
 
 import struct
 
-from service.streams.sounds import RATE_HZ
+from service.affect.sounds import RATE_HZ
 
 
 def sound(time_s: float, seconds: float = 0.1, value: int = 7) -> bytes:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from service.examples import ALIGN_REPLY, MODEL
+from service.align.examples import ALIGN_REPLY, MODEL
 from service.inference import Answer, Question, Readiness
 
 

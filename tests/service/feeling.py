@@ -5,9 +5,9 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
+from service.affect.sounds import RATE_HZ, to_samples
 from service.errors import refusal
 from service.inference import Answer, Question, Readiness
-from service.streams.sounds import RATE_HZ, to_samples
 from tests.service.fake_inference import FakeInference
 
 STATE = struct.Struct("<4sIIqd")

@@ -7,11 +7,11 @@ import time
 import httpx
 import pytest
 
+from service.affect.sounds import RATE_HZ, to_samples
 from service.app import create_app
 from service.errors import URN
 from service.security import new_key
 from service.settings import Settings
-from service.streams.sounds import RATE_HZ, to_samples
 from tests.service.counting import closed, frames, headed, serving, step
 from tests.service.feeling import AFFECT, CountingAffect
 

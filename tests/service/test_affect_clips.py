@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 
+from service.affect.clip_replies import AffectClipReply
+from service.affect.sounds import RATE_HZ, to_samples
 from service.app import create_app
-from service.clips.replies import AffectClipReply
 from service.errors import URN
 from service.settings import Settings
-from service.streams.sounds import RATE_HZ, to_samples
 from tests.service.clip_files import write_clip
 from tests.service.feeling import CountingAffect
 

@@ -8,11 +8,11 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection
 
+from service.affect.sounds import RATE_HZ, to_samples
 from service.app import create_app
+from service.live.held import MOST_BYTES, MOST_HELD, Held
+from service.live.mailbox import Arrival, Mailbox
 from service.settings import Settings
-from service.streams.held import MOST_BYTES, MOST_HELD, Held
-from service.streams.mailbox import Arrival, Mailbox
-from service.streams.sounds import RATE_HZ, to_samples
 from tests.service.counting import closed, frames, headed, receive, serving
 from tests.service.feeling import AFFECT, CountingAffect
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from service.clips.run import ClipRun
-from service.clips.summary import Summarizer
+from service.affect.clip import ClipRun
+from service.affect.model import AffectModel, AffectOptions
+from service.affect.sounds import RATE_HZ, to_samples
+from service.affect.summary import Summarizer
 from service.inference.local import OPTIONAL, Loaded, LocalInference
 from service.media.clips.contents import ClipChunk, ClipFrame, ClipInfo, ClipSound, Picture
 from service.settings import Settings
-from service.streams.affect_model import AffectModel, AffectOptions
-from service.streams.sounds import RATE_HZ, to_samples
 from tests.service.counting import Service, receive, serving, step
 
 pytest.importorskip("handlers.affect")

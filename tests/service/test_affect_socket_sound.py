@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
+from service.affect.sounds import to_samples
 from service.errors import URN
-from service.streams.sounds import to_samples
 from tests.service.affect_messages import sound
 from tests.service.counting import frames, headed, receive, serving, step
 from tests.service.feeling import AFFECT

@@ -8,7 +8,7 @@ import math
 import httpx
 import pytest
 
-from service.examples import FACE
+from service.align.examples import FACE
 from service.schemas import POINTS
 
 JPEG = {"Content-Type": "image/jpeg"}

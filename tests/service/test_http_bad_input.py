@@ -2,8 +2,8 @@
 
 import pytest
 
+from service.align.examples import ALIGN_REPLY
 from service.errors import BY_SLUG, URN, Problem, ServiceError, refusal
-from service.examples import ALIGN_REPLY
 from tests.made_pictures import bmp_header, gif_header, png_header, webp_header
 
 JPEG = {"Content-Type": "image/jpeg"}

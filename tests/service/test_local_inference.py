@@ -14,8 +14,8 @@ from service.inference import Question
 from service.inference.local import Loaded, LocalInference, resolve_device
 from service.inference.threads import bound_threads
 from service.inference.wire import pack_question, unpack_answer
-from service.logs import REQUEST_ID
 from service.settings import Settings
+from service.telemetry.logs import REQUEST_ID
 
 
 class Echo:

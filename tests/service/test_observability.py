@@ -7,10 +7,10 @@ import pytest
 from service.app import create_app
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.inference import Answer, Batch, Question
-from service.inference.measured import MeasuredInference
-from service.metrics import Metrics
+from service.live.measured import MeasuredInference
 from service.settings import Settings
-from service.tracing import NoTracing, OtlpTracing, make_tracing
+from service.telemetry.metrics import Metrics
+from service.telemetry.tracing import NoTracing, OtlpTracing, make_tracing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 sdk = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")

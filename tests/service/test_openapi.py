@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from service.affect.clip_replies import AffectClipReply
+from service.affect.interface import CLIP_TYPES
+from service.affect.replies import AffectReply
 from service.app import create_app
-from service.clips.replies import AffectClipReply
+from service.http.bodies import PICTURE_TYPES
 from service.inference import Answer, Question, Readiness
-from service.routes.affect_interface import CLIP_TYPES
-from service.routes.bodies import PICTURE_TYPES
 from service.schemas import AlignReply, Models, ProblemBody, Ready, SessionInfo
 from service.settings import Settings
-from service.streams.affect_replies import AffectReply
-from service.streams.replies import TrackReply
+from service.track.replies import TrackReply
 from tests.service.counting import CountingTracker
 from tests.service.feeling import AFFECT, CountingAffect
 

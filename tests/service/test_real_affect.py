@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.affect.clip_replies import AffectClipReply
 from service.app import create_app
-from service.clips.replies import AffectClipReply
 from service.inference.local import OPTIONAL, LocalInference
 from service.settings import Settings
 from tests.service.clip_files import tone, write_sound

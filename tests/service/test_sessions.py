@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from service.errors import ConfigurationError, Problem, ServiceError
-from service.metrics import Metrics
 from service.sessions import Address, Outcome, Session, SessionStore, new_epoch
 from service.sessions.choice import make_store
 from service.sessions.memory import MemoryStore
 from service.sessions.redis import RedisStore
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 
 ADDRESS = Address("track", "alice", "camera-1")
 TTL_S, MAX_BYTES = 60.0, 4096

@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import Problem, ServiceError
-from service.streams.affect_messages import StreamClock, kind_of, split_message
-from service.streams.mailbox import Kind
-from service.streams.sounds import (
+from service.affect.messages import StreamClock, kind_of, split_message
+from service.affect.sounds import (
     JITTER,
     MOST_HELD_S,
     MOST_PIECES,
@@ -20,6 +18,8 @@ from service.streams.sounds import (
     SoundQueue,
     to_samples,
 )
+from service.errors import Problem, ServiceError
+from service.live.mailbox import Kind
 
 ALL = 2**40
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import Problem, ServiceError
-from service.metrics import Metrics
-from service.streams.mailbox import MOST_WAITING, Arrival, Mailbox
-from service.streams.messages import HEADER, MAX_TEXT, Options, Reset, read_text, split_frame
-from service.streams.pace import BURST_S, Pace
-from service.streams.sockets import Sockets
-from service.streams.tracker import parse_options
+from service.http.sockets import Sockets
+from service.live.mailbox import MOST_WAITING, Arrival, Mailbox
+from service.live.messages import HEADER, MAX_TEXT, Options, Reset, read_text, split_frame
+from service.live.pace import BURST_S, Pace
+from service.telemetry.metrics import Metrics
+from service.track.tracker import parse_options
 
 NOW = 1700000000.25
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.clips.drawing import draw_timeline
-from service.clips.faces import MOST, SIDE, FaceStrip
-from service.clips.run import Look
-from service.clips.timeline import COLUMNS, MOST_POINTS, Face, Timeline, columns, thin, ticks
+from service.affect.clip import Look
+from service.affect.clip_faces import MOST, SIDE, FaceStrip
+from service.affect.clip_timeline import COLUMNS, MOST_POINTS, Face, Timeline, columns, thin, ticks
+from service.affect.replies import AffectFrame
+from service.affect.timeline import draw_timeline
 from service.media.clips.contents import Picture
-from service.streams.affect_replies import AffectFrame
 from tests.sources import ROOT
 
 PUBLISHED = ROOT / "service" / "web" / "screenshots"

@@ -16,8 +16,8 @@ from service.settings import Settings
 pytest.importorskip("handlers.track")
 
 from handlers.checkpoint import Checkpoint
-from handlers.predictors.tracking import TrackingPredictor
-from handlers.predictors.tracking_options import TrackingSettings
+from handlers.predictors.tracking.options import TrackingSettings
+from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.track import TrackHandler, TrackParts
 from handlers.tracking_setup import read_variants
 from tests.handlers.tracking_fakes import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.inference.torchserve import TorchServeInference
+from service.inference.remote.torchserve import TorchServeInference
 from service.settings import Settings
 from tests.service.redis_server import RedisServer
 from tests.serving.deployment import Deployment

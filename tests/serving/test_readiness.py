@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from service.errors import Problem, ServiceError
-from service.inference.pool import HostPool
-from service.inference.probes import Probes
+from service.inference.remote.pool import HostPool
+from service.inference.remote.probes import Probes
 from tests.serving.workers import DESCRIPTION, answered, refused, status
 
 

@@ -24,7 +24,7 @@ from handlers.networks.align import AlignmentNetwork
 from handlers.torchserve.asking import ping
 from service.inference import Question
 from service.inference.local import Loaded, LocalInference
-from service.inference.torchserve import TorchServeInference
+from service.inference.remote.torchserve import TorchServeInference
 from service.settings import Settings
 from tests.serving.servers import PATIENCE_S, lingers, wait_until
 

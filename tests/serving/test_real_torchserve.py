@@ -14,7 +14,7 @@ import pytest
 
 from service.errors import Problem, ServiceError
 from service.inference import Question
-from service.inference.torchserve import TorchServeInference
+from service.inference.remote.torchserve import TorchServeInference
 from service.settings import Settings
 from tests.serving.servers import ProbeServer, lingers
 

@@ -10,9 +10,9 @@ import httpx
 import msgpack
 import pytest
 
+from service.http.sockets import Sockets
 from service.inference import Question
 from service.inference.local import Loaded, LocalInference
-from service.streams.sockets import Sockets
 from tests.service.clip_files import write_clip
 from tests.service.counting import CountingTracker, Service, closed, receive, serving, step
 from tests.service.feeling import CountingAffect

@@ -120,7 +120,7 @@ async def test_a_version_that_is_away_for_a_moment_is_waited_for(both, workers):
 
 
 async def test_a_version_that_stays_away_is_given_up(both, workers, monkeypatch):
-    monkeypatch.setattr("service.inference.hosts.GIVEN_UP_S", 0.0)
+    monkeypatch.setattr("service.inference.remote.hosts.GIVEN_UP_S", 0.0)
     await workers[0].stop()
     assert await ask(both, state_of(OLD)) == "b"
 

@@ -20,10 +20,10 @@ from handlers.evaluation.affect.report import (
 from handlers.evaluation.affect.rows import PRINTED, Rack, is_row
 from handlers.evaluation.affect.sets import AUTO, Following, Material, read_material
 from handlers.evaluation.affect.writing import publish
-from handlers.evaluation.track_rows import Follower, Shelf
+from handlers.evaluation.track.rows import Follower, Shelf
 
 if TYPE_CHECKING:
-    from handlers.predictors.affect_estimator import Estimator
+    from handlers.predictors.affect.estimator import Estimator
 
 ALL = "all"
 FIXED, OF_CLIP = "fixed", "clip"

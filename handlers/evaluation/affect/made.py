@@ -16,9 +16,9 @@ from handlers.evaluation.affect.clips import (
     to_samples,
 )
 from handlers.processing.mel import RATE_HZ
+from handlers.training.affect.made.clips import RATE_HZ as FRAMES_A_SECOND
+from handlers.training.affect.made.clips import Cast, Clip, Health, Plot, make_clip
 from handlers.training.datasets.affect.citizen import read_citizen_faces, split_people
-from handlers.training.datasets.affect.clips import RATE_HZ as FRAMES_A_SECOND
-from handlers.training.datasets.affect.clips import Cast, Clip, Health, Plot, make_clip
 from handlers.training.datasets.affect.ferplus import read_ferplus
 from handlers.training.datasets.affect.ravdess import read_ravdess
 from handlers.training.datasets.affect.records import Utterance

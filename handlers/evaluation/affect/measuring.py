@@ -14,7 +14,7 @@ from handlers.evaluation.affect.running import run, run_all
 from handlers.evaluation.affect.traces import Trace, Units, over_clip
 
 if TYPE_CHECKING:
-    from handlers.predictors.affect_estimator import Estimator
+    from handlers.predictors.affect.estimator import Estimator
 
 GATE_EVERY = 5  # the gate knows no time: every fifth moment of a harmed clip tells as much
 Rows = Mapping[str, Sequence[Trace]]

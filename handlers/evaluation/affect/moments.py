@@ -11,8 +11,8 @@ from handlers.processing.mel import RATE_HZ, REFERENCE, TINY, mel_power, pcm_to_
 from handlers.processing.mel_stream import MelStream
 
 if TYPE_CHECKING:
-    from handlers.predictors.affect_estimator import Estimator
-    from handlers.predictors.affect_inputs import Moment, Sound
+    from handlers.predictors.affect.estimator import Estimator
+    from handlers.predictors.affect.inputs import Moment, Sound
 
 # Sound ahead of a picture that a window may need, and how much is heard at once.
 AHEAD_S, STRIDE_S = 1.6, 1.0
@@ -20,7 +20,7 @@ AHEAD_S, STRIDE_S = 1.6, 1.0
 
 def listeners_of(estimators: "Mapping[str, Estimator]") -> "dict[str, Estimator]":
     """Who listens for each: those of chapters 6 and 7 all hear the same, if they hear."""
-    from handlers.predictors.affect_latent import LatentEstimator
+    from handlers.predictors.affect.latent import LatentEstimator
 
     latent = [one for one in estimators.values() if isinstance(one, LatentEstimator)]
     listener = next((one for one in latent if one.hears), None)
@@ -37,7 +37,7 @@ def moments_of(
 
     A face that stays is the same object.
     """
-    from handlers.predictors.affect_inputs import Moment
+    from handlers.predictors.affect.inputs import Moment
 
     sounds, heard, gain = {ear: ear.silence() for ear in listeners}, 0, gain_of(clip)
     face: Image | None = None

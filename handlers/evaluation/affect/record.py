@@ -6,7 +6,7 @@ from typing import Any
 from handlers.checkpoint import annotate, load_checkpoint
 from handlers.evaluation.affect.agreement import MEASURES, Agreement, Score
 from handlers.evaluation.affect.report import AffectReport
-from handlers.evaluation.record import FIGURES, number
+from handlers.evaluation.align.record import FIGURES, number
 
 
 def record_figures(report: AffectReport, stores: tuple[Path, ...]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from handlers.predictors.affect_estimator import Estimator
+    from handlers.predictors.affect.estimator import Estimator
 
 PRINTED = {
     "disc": "Disc",

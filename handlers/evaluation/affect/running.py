@@ -12,9 +12,9 @@ from handlers.evaluation.affect.sharing import share_branches
 from handlers.evaluation.affect.traces import Trace
 
 if TYPE_CHECKING:
-    from handlers.predictors.affect_estimator import Answer, Estimator, Reading
-    from handlers.predictors.affect_inputs import Moment
-    from handlers.predictors.tracking_state import Memory
+    from handlers.predictors.affect.estimator import Answer, Estimator, Reading
+    from handlers.predictors.affect.inputs import Moment
+    from handlers.predictors.tracking.state import Memory
 
 # Moments whose faces, windows and latent maps are held at a time.
 HELD = 1024

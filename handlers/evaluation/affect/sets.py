@@ -20,15 +20,15 @@ from handlers.evaluation.affect.made import (
 )
 from handlers.evaluation.affect.recordings import clip_of, picture_clip
 from handlers.processing.mel import RATE_HZ
+from handlers.training.affect.made.clips import Plot
 from handlers.training.datasets.affect.affectnet import read_affectnet
-from handlers.training.datasets.affect.clips import Plot
 from handlers.training.datasets.affect.ferplus import read_ferplus
 from handlers.training.datasets.affect.layouts import AFFECTNET, FOLDS, MEASURED, folds_of
 from handlers.training.datasets.affect.ravdess import NAME
 from handlers.training.datasets.affect.sound import read_mono, to_pcm
 
 if TYPE_CHECKING:
-    from handlers.evaluation.track_rows import Follower
+    from handlers.evaluation.track.rows import Follower
 
 Thing = TypeVar("Thing")
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from handlers.predictors.affect_estimator import Estimator
+    from handlers.predictors.affect.estimator import Estimator
 
 
 class RememberingBranch(nn.Module):
@@ -39,7 +39,7 @@ def share_branches(estimators: "Iterable[Estimator]") -> list[RememberingBranch]
 
     Networks are changed in place; returned is whoever has to be told to forget.
     """
-    from handlers.predictors.affect_latent import LatentEstimator
+    from handlers.predictors.affect.latent import LatentEstimator
 
     shared: dict[str, RememberingBranch] = {}
     for estimator in estimators:

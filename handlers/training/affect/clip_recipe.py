@@ -11,18 +11,18 @@ from pydantic import ConfigDict
 from handlers.affect_setup import load_affect, save_affect
 from handlers.checkpoint import Checkpoint
 from handlers.networks.affect import FACE, VARIANTS, VOICE, AffectNetworks
-from handlers.training.affect.recorded import CACHE, RecordingSource, folder_of, read_reels
-from handlers.training.affect.recorded_features import feature_clips as recorded_clips
-from handlers.training.affect.recorded_features import fusion_studio
-from handlers.training.affect.recorded_pieces import Cutting, cut_pieces
+from handlers.training.affect.made.clips import Plot
+from handlers.training.affect.made.sources import FaceSource, SpeechSource, read_voices
+from handlers.training.affect.made.studio import Studio, make_studio, pool
+from handlers.training.affect.recorded.features import feature_clips as recorded_clips
+from handlers.training.affect.recorded.features import fusion_studio
+from handlers.training.affect.recorded.pieces import Cutting, cut_pieces
+from handlers.training.affect.recorded.reels import CACHE, RecordingSource, folder_of, read_reels
 from handlers.training.affect.sequences import FeatureClip, feature_clips
-from handlers.training.affect.sources import FaceSource, SpeechSource, read_voices
 from handlers.training.affect.stages import Stage, learn_fusion, learn_over_time, start
-from handlers.training.affect.studio import Studio, make_studio, pool
-from handlers.training.datasets.affect.clips import Plot
+from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.affect.layouts import AFFECTNET
 from handlers.training.loop import Schedule
-from handlers.training.recipe import RecipeError
 
 Parts = dict[str, AffectNetworks]
 

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from handlers.networks.affect import VARIANTS, ConditionalNetworks, build, variant
-from handlers.predictors.affect_inputs import DescriptorScale
+from handlers.predictors.affect.inputs import DescriptorScale
 from handlers.processing.audio_descriptors import MissingExtra, need_extractor
 from handlers.training.affect.conditional import ConditionalLearner, Contest, PlainLearner
 from handlers.training.affect.descriptions import Hearing, HearingBatches, read_descriptions
-from handlers.training.affect.faces import FaceBatches, Moving
-from handlers.training.affect.recorded import CACHE, read_reels
-from handlers.training.affect.recorded_frames import FRAMED, RecordedFaceBatches
+from handlers.training.affect.made.faces import FaceBatches, Moving
+from handlers.training.affect.made.sources import read_face_sets
+from handlers.training.affect.recorded.frames import FRAMED, RecordedFaceBatches
+from handlers.training.affect.recorded.reels import CACHE, read_reels
 from handlers.training.affect.single_recipe import SingleRecipe, begin, finish
-from handlers.training.affect.sources import read_face_sets
-from handlers.training.recipe import RecipeError
+from handlers.training.align.recipe import RecipeError
 
 Learner = PlainLearner | ConditionalLearner
 Batches = FaceBatches | RecordedFaceBatches | HearingBatches

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from handlers.predictors.affect_inputs import DescriptorScale
+from handlers.predictors.affect.inputs import DescriptorScale
 from handlers.processing.audio_descriptors import (
     DESCRIPTORS,
     PICTURE_S,
@@ -18,10 +18,10 @@ from handlers.processing.audio_descriptors import (
     is_silent,
 )
 from handlers.processing.mel import RATE_HZ
-from handlers.training.affect.faces import FaceBatches
-from handlers.training.affect.sources import SpeechSource, spoken_by
+from handlers.training.affect.made.clips import FACE_WORDS
+from handlers.training.affect.made.faces import FaceBatches
+from handlers.training.affect.made.sources import SpeechSource, spoken_by
 from handlers.training.datasets.affect.circumplex import WORDS
-from handlers.training.datasets.affect.clips import FACE_WORDS
 from handlers.training.datasets.affect.records import Utterance
 from handlers.training.datasets.affect.sound import read_mono
 from handlers.training.loop import Batch

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from handlers.networks.affect import AffectNetworks
 from handlers.networks.gate import GatedUnit
 from handlers.training.affect.losses import affect_loss
-from handlers.training.affect.studio import Studio
+from handlers.training.affect.made.studio import Studio
 from handlers.training.loop import Batch, Losses
 
 # How much it counts that C keeps what it knows of faces alone.

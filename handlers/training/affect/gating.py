@@ -17,10 +17,10 @@ from handlers.networks.affect import FACE, VOICE, AffectNetworks
 from handlers.networks.gate import GatedUnit
 from handlers.processing.degradations import degrade
 from handlers.processing.mel import BANDS, Floats
-from handlers.training.affect.bank import STEADY, encode
-from handlers.training.affect.faces import CROP_PX, Image, moved, tinted
-from handlers.training.affect.spectrograms import white
-from handlers.training.affect.speech import Voices, to_tensor, window_at
+from handlers.training.affect.made.bank import STEADY, encode
+from handlers.training.affect.made.faces import CROP_PX, Image, moved, tinted
+from handlers.training.affect.made.spectrograms import white
+from handlers.training.affect.made.speech import Voices, to_tensor, window_at
 from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.faces import to_tensor as faces_to_tensor
 from handlers.training.loop import Batch, Losses

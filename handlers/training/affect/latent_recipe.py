@@ -4,18 +4,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from handlers.networks.affect import FACE, VARIANTS, AffectNetworks, build, variant
-from handlers.training.affect.faces import FaceBatches, Moving
 from handlers.training.affect.latent import LatentLearner, Weighing
-from handlers.training.affect.recorded import CACHE, RecordingSource, read_reels
-from handlers.training.affect.recorded_frames import (
+from handlers.training.affect.made.faces import FaceBatches, Moving
+from handlers.training.affect.made.sources import read_face_sets, read_voices
+from handlers.training.affect.made.speech import Recording, SpeechBatches
+from handlers.training.affect.recorded.frames import (
     FRAMED,
     RecordedFaceBatches,
     RecordedVoiceBatches,
 )
+from handlers.training.affect.recorded.reels import CACHE, RecordingSource, read_reels
 from handlers.training.affect.single_recipe import SingleRecipe, begin, finish
-from handlers.training.affect.sources import read_face_sets, read_voices
-from handlers.training.affect.speech import Recording, SpeechBatches
-from handlers.training.recipe import RecipeError
+from handlers.training.align.recipe import RecipeError
 
 LatentBatches = FaceBatches | SpeechBatches | RecordedFaceBatches | RecordedVoiceBatches
 

@@ -12,7 +12,7 @@ from handlers.training.affect.conditional_recipe import (
     run_conditional_recipe,
 )
 from handlers.training.affect.latent_recipe import LatentRecipe, run_latent_recipe
-from handlers.training.recipe import RecipeError
+from handlers.training.align.recipe import RecipeError
 
 AffectRecipe = LatentRecipe | ConditionalRecipe | ClipRecipe
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from handlers.networks.affect import FACE, VOICE, AffectNetworks
 from handlers.training.affect.losses import affect_loss
-from handlers.training.affect.studio import Staged, Studio
+from handlers.training.affect.made.studio import Staged, Studio
 from handlers.training.loop import Batch, Losses, make_fabric
 
 Floats = NDArray[np.float32]

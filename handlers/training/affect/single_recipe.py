@@ -10,13 +10,13 @@ from pydantic import ConfigDict
 
 from handlers.affect_setup import save_affect
 from handlers.training.affect.conditional import ConditionalLearner, PlainLearner
-from handlers.training.affect.faces import Moving
 from handlers.training.affect.latent import LatentLearner
-from handlers.training.affect.recorded import RecordingSource, folder_of
-from handlers.training.affect.sources import FaceSource, SpeechSource
+from handlers.training.affect.made.faces import Moving
+from handlers.training.affect.made.sources import FaceSource, SpeechSource
+from handlers.training.affect.recorded.reels import RecordingSource, folder_of
+from handlers.training.align.run import plot_losses
 from handlers.training.faces import Degrading
 from handlers.training.loop import Run, Schedule
-from handlers.training.run import plot_losses
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from handlers.networks.combiner import Combiner
 from handlers.networks.gate import GatedUnit
 from handlers.training.affect.fusion import FusionBatches, FusionLearner
 from handlers.training.affect.gating import GateBatches, GateLearner
+from handlers.training.affect.made.studio import Studio
 from handlers.training.affect.sequences import FeatureClip, SequenceBatches, SequenceLearner
-from handlers.training.affect.studio import Studio
 from handlers.training.loop import Batch, Run, Schedule
 
 # How a running mean begins: logits of how much is new (0.4) and how open the output is (0.95), and

@@ -15,8 +15,8 @@ from handlers.training.datasets.affect.records import AffectPicture, Recording
 from handlers.training.datasets.video import Video, VideoFrame
 
 if TYPE_CHECKING:
-    from handlers.predictors.tracking import TrackingPredictor
-    from handlers.predictors.tracking_options import TrackingOptions
+    from handlers.predictors.tracking.options import TrackingOptions
+    from handlers.predictors.tracking.predictor import TrackingPredictor
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -1,0 +1,1 @@
+"""Evaluation of single-picture alignment: its figures, tables and report."""

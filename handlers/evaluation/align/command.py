@@ -1,0 +1,170 @@
+"""`countenance evaluate align`: the served predictors over annotated faces, to a report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from handlers.evaluation.align.conditions import CLEAN, SWEEP
+from handlers.evaluation.align.export import write_faces_csv, write_json, write_summary_csv
+from handlers.evaluation.align.figures import write_figures
+from handlers.evaluation.align.loading import stored_aligner, stored_detector, stored_models
+from handlers.evaluation.align.record import record_figures
+from handlers.evaluation.align.report import AlignReport, compare, score
+from handlers.evaluation.align.running import Aligner, Case, Detector, Errors, run
+from handlers.evaluation.align.tables import show
+from handlers.evaluation.progress import progress_bar
+from handlers.evaluation.published import alignment_tables
+from handlers.training.datasets.layouts import AUTO, read_layout
+from handlers.training.datasets.records import FaceSample
+
+# A denoiser against its own landmark network, plain and trained on the same degradations.
+PAIRS = (
+    ("dfa", "fle"),
+    ("dfa", "fle-augmented"),
+    ("fadenn-m", "fll"),
+    ("fadenn-m", "fll-augmented"),
+    ("fadenn-s", "fll"),
+    ("fadenn-d", "fll"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AlignOptions:
+    """What to measure on what.
+
+    Attributes:
+        data: a folder in one of the layouts that `training.datasets.layouts` reads.
+        models: folders of `model_store`; none stands for all of `loading.MODELS` that are there.
+        pairs: models to compare; none stands for `PAIRS` as far as both are run, or the first
+            model against each other one.
+        out: where JSON, CSV and pictures go; none writes nothing.
+        detector, sweep: also from detected boxes, also under every degradation.
+        limit: at most so many faces, spread evenly over the set.
+        record: write the figures into the models' configurations in the store.
+        worst: how many faces a sheet of the worst shows.
+    """
+
+    data: Path
+    model_store: Path = Path("model_store")
+    models: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+    layout: str = AUTO
+    out: Path | None = None
+    detector: bool = False
+    sweep: bool = False
+    device: str = "cpu"
+    limit: int | None = None
+    min_face_px: int = 40
+    batch: int = 32
+    seed: int = 0
+    record: bool = False
+    worst: int = 24
+
+
+def evaluate_align(options: AlignOptions) -> AlignReport:
+    """Load the models from the store, measure them, print the tables, write the files.
+
+    Raises:
+        ValueError: a model, layout, pair or folder that is not there, or an unreadable picture.
+    """
+    names = options.models or stored_models(options.model_store)
+    loaded = {name: stored_aligner(options.model_store, name, options.device) for name in names}
+    models = {name: aligner for name, (aligner, _) in loaded.items()}
+    weights = {name: sha256 for name, (_, sha256) in loaded.items()}
+    detector = stored_detector(options.model_store, options.device) if options.detector else None
+    report = evaluate(options, models, detector, weights)
+    if options.record:
+        record_figures(report, options.model_store)
+    return report
+
+
+def evaluate(
+    options: AlignOptions,
+    models: Mapping[str, Aligner],
+    detector: Detector | None,
+    weights: Mapping[str, str],
+    console: Console | None = None,
+) -> AlignReport:
+    """Measure predictors that are already loaded; `weights` names each model's SHA-256."""
+    pairs = choose_pairs(options.pairs, list(models))
+    faces = read_layout(options.data, options.layout)
+    samples = spread(faces.samples, options.limit)
+    errors = measure(options, models, detector, samples)
+    report = AlignReport(
+        data=data_name(options.data),
+        layout=options.layout,
+        faces=len(samples),
+        skipped=faces.skipped,
+        weights=weights,
+        rows=score(errors),
+        comparisons=compare(errors, pairs, samples, options.seed),
+        published=alignment_tables(),
+    )
+    publish(report, errors, samples, options, console or Console())
+    return report
+
+
+def measure(
+    options: AlignOptions,
+    models: Mapping[str, Aligner],
+    detector: Detector | None,
+    samples: Sequence[FaceSample],
+) -> dict[Case, Errors]:
+    """Run the predictors, with a progress bar on standard error."""
+    conditions = (CLEAN, *SWEEP) if options.sweep else (CLEAN,)
+    with progress_bar("Aligning", len(samples) * len(conditions)) as done:
+        return run(
+            samples,
+            models,
+            detector,
+            conditions,
+            min_face_px=options.min_face_px,
+            batch=options.batch,
+            seed=options.seed,
+            done=done,
+        )
+
+
+def publish(
+    report: AlignReport,
+    errors: Mapping[Case, Errors],
+    samples: Sequence[FaceSample],
+    options: AlignOptions,
+    console: Console,
+) -> None:
+    """Tables on the console; with an output folder also `report.json`, CSVs and PNGs there."""
+    show(report, console)
+    if options.out is None:
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_json(report, options.out / "report.json")
+    write_summary_csv(report, options.out / "summary.csv")
+    write_faces_csv(errors, samples, options.data, options.out / "faces.csv")
+    write_figures(errors, samples, options.out, options.worst)
+    with (options.out / "report.txt").open("w", encoding="utf-8") as file:
+        show(report, Console(file=file, width=160))
+    console.print(f"Written to {options.out}")
+
+
+def choose_pairs(
+    wanted: Sequence[tuple[str, str]], models: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """The pairs to compare; raises ValueError for a wanted one that is not run."""
+    for name in {name for pair in wanted for name in pair} - set(models):
+        raise ValueError(f"cannot compare {name!r}: the models run are {', '.join(models)}")
+    usual = tuple(pair for pair in PAIRS if set(pair) <= set(models))
+    return tuple(wanted) or usual or tuple((models[0], other) for other in models[1:])
+
+
+def spread(samples: Sequence[FaceSample], limit: int | None) -> Sequence[FaceSample]:
+    """All samples, or `limit` of them at even distances."""
+    if limit is None or limit >= len(samples):
+        return samples
+    return [samples[i * len(samples) // limit] for i in range(limit)]
+
+
+def data_name(data: Path) -> str:
+    """The last two parts of the data's folder, such as `helen/test`."""
+    return "/".join(data.resolve().parts[-2:])

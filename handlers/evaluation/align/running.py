@@ -1,0 +1,186 @@
+"""Annotated faces and predictors to errors: one pass over the pictures, every model on each."""
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.evaluation.align.conditions import CLEAN, Condition, View, apply, read_view
+from handlers.evaluation.metrics import nme_box, nme_eyes
+from handlers.predictors.alignment import LOOKS_AT_DETECTED
+from handlers.processing.landmarks import bounding_box
+from handlers.training.datasets.records import FaceSample
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+LEAST_OVERLAP = 0.3  # a detection that covers less of the face's box has found something else
+
+
+class Aligned(Protocol):
+    """A predicted face: landmarks float32 `(68, 2)` in picture pixels."""
+
+    @property
+    def landmarks(self) -> Floats: ...
+
+
+class Aligner(Protocol):
+    """The served predictor: pictures and boxes `(N, 4)` in them to one result a box."""
+
+    def align(
+        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool = True, looks: int = 1
+    ) -> Sequence[Sequence[Aligned]]: ...
+
+
+class Found(Protocol):
+    """A detected face: where its landmark box should lie, `(4,)` in picture pixels."""
+
+    @property
+    def landmark_box(self) -> Floats: ...
+
+
+class Detector(Protocol):
+    """The served detector."""
+
+    def detect(
+        self, images: Sequence[Image], min_face_px: int = 40, max_faces: int = 64
+    ) -> Sequence[Sequence[Found]]: ...
+
+
+class Boxes(StrEnum):
+    """Where the box that a predictor starts from comes from."""
+
+    TRUTH = "truth"
+    DETECTOR = "detector"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One column of results: a model, what was done to the pictures, whose boxes it got."""
+
+    model: str
+    condition: Condition
+    boxes: Boxes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Errors:
+    """Errors `(N,)` over all faces, infinite where the face was missed.
+
+    `landmarks` `(N, 68, 2)` in picture pixels are kept for clean pictures only (not a number
+    where missed).
+    """
+
+    box: Doubles
+    eyes: Doubles
+    landmarks: Floats | None = field(repr=False)
+
+    @classmethod
+    def none_found(cls, faces: int, condition: Condition) -> "Errors":
+        """Every face missed, to be filled in."""
+        kept = np.full((faces, 68, 2), np.nan, np.float32) if condition == CLEAN else None
+        return cls(np.full(faces, np.inf), np.full(faces, np.inf), kept)
+
+    def enter(self, index: int, predicted: Floats, truth: Floats) -> None:
+        """Note one prediction; landmarks `(68, 2)` that are not finite count as missed."""
+        if not np.isfinite(predicted).all():
+            return
+        self.box[index] = nme_box(predicted, truth)
+        self.eyes[index] = nme_eyes(predicted, truth)
+        if self.landmarks is not None:
+            self.landmarks[index] = predicted
+
+
+def run(
+    samples: Sequence[FaceSample],
+    models: Mapping[str, Aligner],
+    detector: Detector | None,
+    conditions: Sequence[Condition],
+    *,
+    min_face_px: int = 40,
+    batch: int = 32,
+    seed: int = 0,
+    done: Callable[[int], None] = lambda _: None,
+) -> dict[Case, Errors]:
+    """Errors of every model under every condition, from true boxes and, if given, detected ones.
+
+    The same degraded pixels go to every model. `done` hears how many pictures are through.
+    """
+    sources = [Boxes.TRUTH] if detector is None else [Boxes.TRUTH, Boxes.DETECTOR]
+    errors = {
+        Case(model, condition, source): Errors.none_found(len(samples), condition)
+        for condition in conditions
+        for source in sources
+        for model in models
+    }
+    for start in range(0, len(samples), batch):
+        part = samples[start : start + batch]
+        originals = [read_view(sample.image_path, sample.landmarks) for sample in part]
+        for condition in conditions:
+            views = {
+                start + i: apply(view, condition, _generator(seed, start + i, condition))
+                for i, view in enumerate(originals)
+            }
+            for source in sources:
+                boxes = _boxes(views, detector if source == Boxes.DETECTOR else None, min_face_px)
+                looks = LOOKS_AT_DETECTED if source == Boxes.DETECTOR else 1
+                for name, model in models.items():
+                    _align(model, views, boxes, looks, errors[Case(name, condition, source)])
+            done(len(part))
+    return errors
+
+
+def _generator(seed: int, index: int, condition: Condition) -> np.random.Generator:
+    """Noise that depends on the face and the condition, not on what else is run."""
+    return np.random.default_rng([seed, index, zlib.crc32(str(condition).encode())])
+
+
+def _boxes(
+    views: dict[int, View], detector: Detector | None, min_face_px: int
+) -> dict[int, Floats]:
+    """One box `(4,)` for each face that has one."""
+    truths = {index: bounding_box(view.landmarks) for index, view in views.items()}
+    if detector is None:
+        return truths
+    found = detector.detect([view.image for view in views.values()], min_face_px=min_face_px)
+    matched = {
+        index: best_match([face.landmark_box for face in faces], truths[index])
+        for index, faces in zip(views, found, strict=True)
+    }
+    return {index: box for index, box in matched.items() if box is not None}
+
+
+def best_match(boxes: Sequence[Floats], truth: Floats) -> Floats | None:
+    """The box `(4,)` that overlaps the true one most (intersection over union), if any does."""
+    overlaps = [overlap(box, truth) for box in boxes]
+    if not overlaps or max(overlaps) < LEAST_OVERLAP:
+        return None
+    return boxes[int(np.argmax(overlaps))]
+
+
+def overlap(first: Floats, second: Floats) -> float:
+    """Intersection over union of two boxes `(x1, y1, x2, y2)`."""
+    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:], second[2:])
+    shared = float(np.prod(np.maximum(high - low, 0)))
+    areas = float(np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2]))
+    return shared / (areas - shared) if shared > 0 else 0.0
+
+
+def _align(
+    model: Aligner,
+    views: dict[int, View],
+    boxes: dict[int, Floats],
+    looks: int,
+    errors: Errors,
+) -> None:
+    if not boxes:
+        return
+    images = [views[index].image for index in boxes]
+    results = model.align(images, [box[None] for box in boxes.values()], looks=looks)
+    for index, (face,) in zip(boxes, results, strict=True):
+        errors.enter(index, np.asarray(face.landmarks, np.float32), views[index].landmarks)

@@ -1,0 +1,1 @@
+"""Evaluation of the tracker over clips: its figures, tables and report."""

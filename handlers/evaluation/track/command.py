@@ -1,0 +1,167 @@
+"""`countenance evaluate track`: the served trackers over videos with and without landmarks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from handlers.evaluation.align.loading import stored_detector
+from handlers.evaluation.align.running import Detector
+from handlers.evaluation.progress import progress_bar
+from handlers.evaluation.track.clips import FULL_FACES, ClipResult, run_clip
+from handlers.evaluation.track.figures import plot_errors, plot_success, write_sheet, write_video
+from handlers.evaluation.track.report import (
+    Traces,
+    TrackReport,
+    compare,
+    figures,
+    write_frames_csv,
+    write_json,
+)
+from handlers.evaluation.track.rows import Shelf
+from handlers.evaluation.track.running import Stepper, run
+from handlers.evaluation.track.sequences import (
+    TrackedVideo,
+    made_videos,
+    read_plan,
+    recorded_videos,
+)
+from handlers.evaluation.track.tables import show
+from handlers.evaluation.track_published import tracking_tables
+
+
+@dataclass(frozen=True, slots=True)
+class TrackOptions:
+    """What to measure on what.
+
+    Attributes:
+        data: with `made`, the folder of faces that the fixed list of made videos names (it holds
+            `helen/test` and `youtube_faces/test`); else 300-VW's folder, or one of frames with
+            landmarks. None measures clips alone.
+        rows: trackers by the names of `track_rows.ROWS`; none stands for all the store allows.
+        groups: kinds of made videos, none for all; `limit` takes the first few of each kind.
+        plan: another list of made videos than the fixed one.
+        clips: video files without landmarks; up to `faces` are followed in each, and with
+            `switches` their identities are checked against the detector's.
+        out: where JSON, CSV and pictures go; `videos` also renders every video of the first row.
+    """
+
+    data: Path | None
+    model_store: Path = Path("model_store")
+    rows: tuple[str, ...] = ()
+    made: bool = True
+    groups: tuple[str, ...] = ()
+    limit: int | None = None
+    plan: Path | None = None
+    clips: tuple[Path, ...] = ()
+    faces: int = FULL_FACES
+    switches: bool = True
+    out: Path | None = None
+    videos: bool = False
+    device: str = "cpu"
+    seed: int = 0
+
+
+def evaluate_track(options: TrackOptions) -> TrackReport:
+    """Load the trackers from the store, measure them, print the tables, write the files.
+
+    Raises:
+        ValueError: a row, part, folder or video that is not there or cannot be read.
+    """
+    shelf = Shelf(options.model_store, options.device)
+    names = options.rows or shelf.rows()
+    if not names:
+        raise ValueError(f"{options.model_store}: holds no tracker (dcrt, or bt-2 and fv)")
+    rows = [shelf.follower(name) for name in names]
+    detector = None
+    if options.clips and options.switches:
+        detector = stored_detector(options.model_store, options.device)
+    return evaluate(options, rows, detector, shelf.weights())
+
+
+def evaluate(
+    options: TrackOptions,
+    rows: Sequence[Stepper],
+    detector: Detector | None,
+    weights: Mapping[str, str],
+    console: Console | None = None,
+) -> TrackReport:
+    """Measure trackers that are already loaded; `weights` names the SHA-256 of their parts."""
+    videos = find_videos(options)
+    traces = measure(videos, rows)
+    report = TrackReport(
+        data=data_name(options),
+        videos=len(videos),
+        frames=sum(video.frames for video in videos),
+        weights=weights,
+        rows=tuple(figures(name, part) for name, part in traces.items() if part),
+        comparisons=compare(traces, options.seed) if videos else (),
+        clips=tuple(_clips(options, rows, detector)),
+        published=tracking_tables(),
+    )
+    publish(report, traces, videos, options, console or Console())
+    return report
+
+
+def find_videos(options: TrackOptions) -> Sequence[TrackedVideo]:
+    """The videos that the options name."""
+    if options.data is None:
+        return []
+    if options.made:
+        return made_videos(read_plan(options.plan), options.data, options.groups, options.limit)
+    return recorded_videos(options.data, options.limit)
+
+
+def measure(videos: Sequence[TrackedVideo], rows: Sequence[Stepper]) -> Traces:
+    """Run the trackers, with a progress bar on standard error."""
+    with progress_bar("Tracking", sum(video.frames for video in videos)) as done:
+        return run(videos, rows, done)
+
+
+def publish(
+    report: TrackReport,
+    traces: Traces,
+    videos: Sequence[TrackedVideo],
+    options: TrackOptions,
+    console: Console,
+) -> None:
+    """Tables on the console; with an output folder also `report.json`, CSV, curves and sheets."""
+    show(report, console)
+    if options.out is None:
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_json(report, options.out / "report.json")
+    with (options.out / "report.txt").open("w", encoding="utf-8") as file:
+        show(report, Console(file=file, width=180))
+    if videos:
+        write_frames_csv(traces, options.out / "frames.csv")
+        plot_errors(traces, options.out / "errors.png")
+        plot_success(traces, options.out / "success.png")
+        shown = next(iter(traces.values()))
+        for video, trace in zip(videos, shown, strict=True):
+            write_sheet(video, trace, options.out / f"{video.name}.png")
+            if options.videos:
+                write_video(video, trace, options.out / f"{video.name}.mp4")
+    console.print(f"Written to {options.out}")
+
+
+def data_name(options: TrackOptions) -> str:
+    """What the tables call the data."""
+    if options.data is None:
+        return "clips"
+    return "made videos" if options.made else options.data.resolve().name
+
+
+def _clips(
+    options: TrackOptions, rows: Sequence[Stepper], detector: Detector | None
+) -> list[ClipResult]:
+    """Every clip with every tracker; with an output folder each is rendered there."""
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+    results = []
+    for path in options.clips:
+        for row in rows:
+            video = None if options.out is None else options.out / f"{path.stem}-{row.name}.mp4"
+            results.append(run_clip(path, row, options.faces, detector, video))
+    return results

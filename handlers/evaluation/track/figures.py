@@ -1,0 +1,145 @@
+"""Traces to pictures: error and success curves, sheets and videos with landmarks to look at."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.evaluation.metrics import THRESHOLD, auc, cumulative_errors
+from handlers.evaluation.track.metrics import joined, success, success_auc
+from handlers.evaluation.track.running import Trace
+from handlers.evaluation.track.sequences import FPS, TrackedVideo
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+GREEN, RED, GREY = (0, 220, 0), (230, 30, 30), (150, 150, 150)
+COLORS = (GREEN, (255, 170, 0), (0, 170, 255), (255, 80, 200), (160, 255, 60), (120, 120, 255))
+SHEET_FRAMES, SHEET_PX = 8, 320
+
+
+class Shown(Protocol):
+    """A reported face."""
+
+    @property
+    def track_id(self) -> int: ...
+    @property
+    def box(self) -> Floats: ...
+    @property
+    def landmarks(self) -> Floats | None: ...
+
+
+def plot_errors(traces: Mapping[str, Sequence[Trace]], path: Path) -> None:
+    """Cumulative error curves, a panel a category and one for all (Figures 2.4, 4.7, 4.9)."""
+    _panels(traces, path, _error_curve, (0, THRESHOLD), "error over the box size")
+
+
+def plot_success(traces: Mapping[str, Sequence[Trace]], path: Path) -> None:
+    """Success curves of the boxes, a panel a category and one for all (Figure 2.3)."""
+    _panels(traces, path, _success_curve, (0, 1), "overlap with the true box")
+
+
+def _error_curve(axes: Any, name: str, traces: Sequence[Trace]) -> None:
+    errors = joined(traces, lambda trace: trace.errors[trace.counts])
+    axes.step(*cumulative_errors(errors), where="post", label=f"{name}  {auc(errors):.3f}")
+
+
+def _success_curve(axes: Any, name: str, traces: Sequence[Trace]) -> None:
+    axes.plot(*success(traces), label=f"{name}  {success_auc(traces):.3f}")
+
+
+def _panels(
+    traces: Mapping[str, Sequence[Trace]],
+    path: Path,
+    curve: Callable[[Any, str, Sequence[Trace]], None],
+    limits: tuple[float, float],
+    label: str,
+) -> None:
+    from matplotlib.figure import Figure
+
+    categories = sorted({trace.category for part in traces.values() for trace in part})
+    figure = Figure(figsize=(5 * (len(categories) + 1), 4.6), layout="constrained")
+    panels = figure.subplots(1, len(categories) + 1, squeeze=False)[0]
+    for axes, category in zip(panels, [*categories, None], strict=True):
+        for name, part in traces.items():
+            wanted = [trace for trace in part if category in (None, trace.category)]
+            if any(trace.counts.any() for trace in wanted):
+                curve(axes, name, wanted)
+        axes.set(title=f"category {category}" if category else "all", xlim=limits, ylim=(0, 1))
+        axes.set(xlabel=label, ylabel="fraction of the frames")
+        axes.grid(alpha=0.3)
+        axes.legend(title="AUC", fontsize="x-small")
+    figure.savefig(path, dpi=100)
+
+
+def write_sheet(video: TrackedVideo, trace: Trace, path: Path) -> None:
+    """Frames at even distances with truth (red) and landmarks (green) as one PNG."""
+    wanted = set(np.linspace(0, len(trace.errors) - 1, SHEET_FRAMES).astype(int).tolist())
+    tiles = []
+    for index, frame in enumerate(video):
+        if index in wanted:
+            image = draw_truth(frame.image, trace, index)
+            height = round(SHEET_PX * image.shape[0] / image.shape[1])
+            tiles.append(cv2.resize(image, (SHEET_PX, height), interpolation=cv2.INTER_AREA))
+    rows = [np.hstack(tiles[i : i + 4]) for i in range(0, len(tiles) - len(tiles) % 4, 4)]
+    cv2.imwrite(str(path), np.vstack(rows or [np.hstack(tiles)])[..., ::-1])
+
+
+def write_video(video: TrackedVideo, trace: Trace, path: Path) -> None:
+    """The whole video with truth (red) and landmarks (green) as an MP4."""
+    writer = None
+    for index, frame in enumerate(video):
+        writer = writer or open_writer(path, frame.image.shape, FPS)
+        writer.write(draw_truth(frame.image, trace, index)[..., ::-1])
+    if writer is not None:
+        writer.release()
+
+
+def draw_truth(image: Image, trace: Trace, index: int) -> Image:
+    """A copy of a frame with the true landmarks, those found, and the error in words."""
+    image = image.copy()
+    dots(image, trace.truth[index], RED)
+    dots(image, trace.points[index], GREEN)
+    error = trace.errors[index]
+    said = "does not count" if np.isnan(error) else f"{error:.3f}"
+    caption(image, f"{trace.video} {index}: {'lost' if np.isinf(error) else said}", (6, 18))
+    return image
+
+
+def draw_faces(image: Image, faces: Iterable[Shown]) -> Image:
+    """A copy of a frame with every face's box, number and landmarks; lost ones in grey."""
+    image = image.copy()
+    for face in faces:
+        color = GREY if face.landmarks is None else COLORS[face.track_id % len(COLORS)]
+        x1, y1, x2, y2 = (round(float(value)) for value in face.box)
+        cv2.rectangle(image, (x1, y1), (x2, y2), color, 1)
+        caption(image, str(face.track_id), (x1, y1 - 4))
+        if face.landmarks is not None:
+            dots(image, face.landmarks, color)
+    return image
+
+
+def dots(image: Image, points: Floats, color: tuple[int, int, int]) -> None:
+    """Dots at sub-pixel places, in place; points that are not finite are left out."""
+    for x, y in points[np.isfinite(points).all(axis=1)]:
+        if abs(x) < 1e4 and abs(y) < 1e4:
+            centre = (round(float(x) * 16), round(float(y) * 16))
+            cv2.circle(image, centre, 24, color, cv2.FILLED, cv2.LINE_AA, shift=4)
+
+
+def caption(image: Image, text: str, at: tuple[int, int]) -> None:
+    """White words with a dark edge, in place."""
+    for color, width in ((0, 0, 0), 3), ((255, 255, 255), 1):
+        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, width)
+
+
+def open_writer(path: Path, shape: Sequence[int], fps: float) -> cv2.VideoWriter:
+    """An MP4 for frames `(H, W, 3)` BGR. Raises ValueError where none can be written."""
+    fourcc = cv2.VideoWriter.fourcc(*"mp4v")
+    writer = cv2.VideoWriter(str(path), fourcc, fps, (shape[1], shape[0]))
+    if not writer.isOpened():
+        raise ValueError(f"{path}: no video can be written there")
+    return writer

@@ -1,0 +1,147 @@
+"""Traces to figures: accuracy, rigid overlap, jitter, lag, recovery, what was lost and made up."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.evaluation.metrics import THRESHOLD, auc, failure_rate
+from handlers.evaluation.track.running import Trace
+
+Doubles = NDArray[np.float64]
+
+FAST = 0.02  # of the face a frame: from here on, motion tells a lag
+ABSENT, HIDDEN = 0.2, 0.5  # shares of the landmarks: inside below, covered above
+BACK, BARE = 0.95, 0.2  # and when it is over: inside above, covered below
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """AUC and FR at 0.08 over `frames` frames that count, mean error of those found, and the
+    share where no landmarks were reported. Not a number without frames."""
+
+    frames: int
+    nme: float
+    auc: float
+    fr: float
+    missed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What users notice.
+
+    Attributes:
+        jitter: mean motion of a landmark a frame that is not the truth's, in thousandths of the
+            box size, over videos of a face that holds still.
+        lag: by how many frames the landmarks trail the truth where it moves fast.
+        recovery: median number of frames from the end of an occlusion or absence to an error
+            below 0.08; `recovered` is the share of them where that came before the video's end.
+        false_faces: share of frames without the face where landmarks are reported.
+        ms: median time of a step.
+    """
+
+    jitter: float
+    lag: float
+    recovery: float
+    recovered: float
+    occlusions: int
+    false_faces: float
+    ms: float
+
+
+def accuracy(traces: Sequence[Trace]) -> Accuracy:
+    """Accuracy over all frames of some traces that count."""
+    errors = joined(traces, lambda trace: trace.errors[trace.counts])
+    if not len(errors):
+        return Accuracy(0, math.nan, math.nan, math.nan, math.nan)
+    found = errors[np.isfinite(errors)]
+    nme = float(found.mean()) if len(found) else math.nan
+    missed = 1 - len(found) / len(errors)
+    return Accuracy(len(errors), nme, auc(errors), failure_rate(errors), missed)
+
+
+def success(traces: Sequence[Trace]) -> tuple[Doubles, Doubles]:
+    """One-pass evaluation (section 2.4.2): thresholds of overlap, share of frames above each."""
+    overlaps = joined(traces, lambda trace: trace.overlaps[trace.counts])
+    thresholds = np.linspace(0, 1, 101)
+    return thresholds, np.array([(overlaps > t).mean() for t in thresholds])
+
+
+def success_auc(traces: Sequence[Trace]) -> float:
+    """The area under the success curve, exactly: the mean overlap."""
+    overlaps = joined(traces, lambda trace: trace.overlaps[trace.counts])
+    return float(overlaps.mean()) if len(overlaps) else math.nan
+
+
+def behaviour(traces: Sequence[Trace], still_group: str = "still") -> Behaviour:
+    """Jitter over the videos of `still_group`, everything else over all."""
+    episodes = [episode for trace in traces for episode in recoveries(trace)]
+    over = [frames for frames in episodes if frames is not None]
+    absent = joined(traces, lambda trace: trace.found[trace.inside < ABSENT].astype(np.float64))
+    return Behaviour(
+        jitter=jitter([trace for trace in traces if trace.group == still_group]),
+        lag=lag(traces),
+        recovery=float(np.median(over)) if over else math.nan,
+        recovered=len(over) / len(episodes) if episodes else math.nan,
+        occlusions=len(episodes),
+        false_faces=float(absent.mean()) if len(absent) else math.nan,
+        ms=float(np.median(joined(traces, lambda trace: trace.ms))),
+    )
+
+
+def jitter(traces: Sequence[Trace]) -> float:
+    """Mean motion a frame beyond the truth's, in thousandths of the box size."""
+
+    def beyond(trace: Trace) -> Doubles:
+        off = (trace.points - trace.truth) / trace.sizes[:, None, None]
+        return np.asarray(np.linalg.norm(np.diff(off, axis=0), axis=-1).ravel(), np.float64)
+
+    values = joined(traces, beyond)
+    values = values[np.isfinite(values)]
+    return float(values.mean() * 1000) if len(values) else math.nan
+
+
+def lag(traces: Sequence[Trace]) -> float:
+    """Frames that the landmarks' middle trails the truth's, where that moves fast.
+
+    The offset along the motion, over the motion of a frame: least squares over all such frames.
+    """
+    behind, travelled = 0.0, 0.0
+    for trace in traces:
+        motion = np.diff(trace.truth.mean(axis=1), axis=0)
+        off = (trace.truth - trace.points).mean(axis=1)[1:]
+        fast = np.linalg.norm(motion, axis=1) > FAST * trace.sizes[1:]
+        fast &= np.isfinite(off).all(axis=1) & trace.counts[1:]
+        fast &= trace.errors[1:] < THRESHOLD
+        behind += float((off[fast] * motion[fast]).sum())
+        travelled += float((motion[fast] ** 2).sum())
+    return behind / travelled if travelled else math.nan
+
+
+def recoveries(trace: Trace) -> list[int | None]:
+    """For every occlusion or absence that ends, the frames until the face is tracked again.
+
+    None where the video ends, or the next one begins, before that.
+    """
+    found: list[int | None] = []
+    hidden, since = False, None
+    for frame in range(len(trace.errors)):
+        if trace.covered[frame] > HIDDEN or trace.inside[frame] < ABSENT:
+            if since is not None:
+                found.append(None)
+            hidden, since = True, None
+        elif hidden and trace.covered[frame] < BARE and trace.inside[frame] > BACK:
+            hidden, since = False, frame
+        if since is not None and trace.errors[frame] < THRESHOLD:
+            found.append(frame - since)
+            since = None
+    return found + ([None] if since is not None else [])
+
+
+def joined(traces: Sequence[Trace], part: Callable[[Trace], NDArray[np.floating]]) -> Doubles:
+    """One array of a part of every trace."""
+    parts = [np.asarray(part(trace), np.float64) for trace in traces]
+    return np.concatenate(parts) if parts else np.empty(0)

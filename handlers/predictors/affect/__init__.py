@@ -1,0 +1,1 @@
+"""Prediction of valence and arousal, one window after another."""

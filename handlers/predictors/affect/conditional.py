@@ -1,0 +1,72 @@
+"""The networks of chapter 5 on a device: a face, with descriptors of its sound, to an answer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handlers.networks.affect import FACE, VOICE, ConditionalNetworks
+from handlers.predictors.affect.estimator import MAX_BATCH, Answer, Estimator, Reading
+from handlers.predictors.affect.inputs import (
+    DescriptorScale,
+    Moment,
+    Sound,
+    faces_to_tensor,
+    hear_descriptors,
+)
+from handlers.predictors.tracking.state import Memory
+from handlers.processing.audio_descriptors import PcmStream
+
+Floats = NDArray[np.float32]
+
+
+class ConditionalEstimator(Estimator):
+    """One moment's face, with the descriptors of its sound where the networks hear."""
+
+    sees = True
+
+    def __init__(
+        self,
+        networks: ConditionalNetworks,
+        context: float,
+        scale: DescriptorScale | None,
+        device: str = "cpu",
+    ) -> None:
+        self.networks = networks.to(device).eval()
+        self.context, self.scale, self.device = context, scale, torch.device(device)
+        self.hears = scale is not None
+
+    def silence(self) -> PcmStream:
+        return PcmStream()
+
+    def hear(self, sound: Sound, time_s: float) -> Floats | None:
+        if self.scale is None or not isinstance(sound, PcmStream):
+            return None
+        return hear_descriptors(sound, time_s, self.scale)
+
+    def read(self, moments: Sequence[Moment]) -> list[Reading | None]:
+        readings: list[Reading | None] = [None] * len(moments)
+        rows = [row for row, moment in enumerate(moments) if moment.face is not None]
+        for begin in range(0, len(rows), MAX_BATCH):
+            batch = rows[begin : begin + MAX_BATCH]
+            estimates = self._estimate([moments[row] for row in batch])
+            for row, estimate in zip(batch, estimates, strict=True):
+                heard = moments[row].voice is not None
+                readings[row] = Reading(estimate, None, None, (FACE, VOICE) if heard else (FACE,))
+        return readings
+
+    def step(self, readings: Sequence[Reading], memories: Sequence[Memory | None]) -> list[Answer]:
+        estimates = [reading.features.tolist() for reading in readings]
+        return [Answer(valence, arousal, (), {}) for valence, arousal in estimates]
+
+    def _estimate(self, moments: Sequence[Moment]) -> Tensor:
+        """Faces `(B,)`, with the mean descriptors where nothing is heard, -> `(B, 2)`."""
+        faces = faces_to_tensor([m.face for m in moments if m.face is not None], self.device)
+        if self.scale is None:
+            return self.networks(faces).estimate.cpu()  # type: ignore[no-any-return]
+        mean = np.zeros_like(self.scale.mean)
+        voices = np.stack([mean if m.voice is None else m.voice for m in moments])
+        heard = torch.from_numpy(voices).to(self.device)
+        return self.networks(faces, heard).estimate.cpu()  # type: ignore[no-any-return]

@@ -1,0 +1,65 @@
+"""What an affect model does with moments, whatever it is made of."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handlers.predictors.affect.inputs import Moment, Sound
+from handlers.predictors.tracking.state import Memory
+
+Floats = NDArray[np.float32]
+
+MAX_BATCH = 32
+
+
+class Reading(NamedTuple):
+    """One moment as C reads it, by itself: `features` `(F,)`, the mean gate, D's quadrants `(4,)`
+    as probabilities, and which modalities it was read from."""
+
+    features: Tensor
+    gate: float | None
+    quadrants: Floats | None
+    used: tuple[str, ...]
+
+
+class Answer(NamedTuple):
+    """Valence and arousal in [-1, 1], weights of the states held, the memory after the moment."""
+
+    valence: float
+    arousal: float
+    attention: tuple[float, ...]
+    memory: Memory
+
+
+class Estimator(ABC):
+    """The networks of one variant on a device; holds nothing of any session.
+
+    `context` widens a landmark box to the crop of a face; `sees` and `hears` say whether faces and
+    sound are of any use to them.
+    """
+
+    context: float
+    device: torch.device
+    sees: bool
+    hears: bool
+
+    @abstractmethod
+    def silence(self) -> Sound:
+        """What a session has heard at its start."""
+
+    @abstractmethod
+    def hear(self, sound: Sound, time_s: float) -> Floats | None:
+        """What the network hears around a time, None where nothing can be used."""
+
+    @abstractmethod
+    def read(self, moments: Sequence[Moment]) -> list[Reading | None]:
+        """Everything that does not depend on time; None where a moment gives nothing to use."""
+
+    @abstractmethod
+    def step(self, readings: Sequence[Reading], memories: Sequence[Memory | None]) -> list[Answer]:
+        """One moment of as many sessions; a memory of None is that of a session's start."""

@@ -1,0 +1,124 @@
+"""Runs of frames with their sound, and the states of their sessions, to affect and next states."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from handlers.predictors.affect.estimator import Estimator, Reading
+from handlers.predictors.affect.run import AffectResult, AffectRow, Run
+from handlers.predictors.tracking.predictor import TrackingPredictor
+from handlers.predictors.tracking.stages import Stopwatch
+
+# Of a clip's run so many frames are encoded while the next ones are tracked.
+GROUP = 3
+
+
+class AffectPredictor:
+    """Every affect model of the thesis, for many sessions at once; keeps nothing of any.
+
+    Sound is heard before the first moment is looked at: a window may reach ahead of its frame as
+    far as sound has come.
+    """
+
+    def __init__(self, estimators: Mapping[str, Estimator], tracker: TrackingPredictor) -> None:
+        self.estimators, self.tracker = dict(estimators), tracker
+        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="affect-encoder")
+
+    @torch.inference_mode()
+    def step(self, rows: Sequence[AffectRow]) -> list[AffectResult]:
+        """Take every row to its end.
+
+        Faces are followed frame by frame. What needs no time, of some frames of all rows, shares
+        batches, on a thread of its own beside the tracker's; memories then step in lockstep. Raises
+        KeyError for an unknown variant.
+        """
+        clock = Stopwatch()
+        runs = [Run(row, self.estimators[row.variant]) for row in rows]
+        clock.lap("hear")
+        encoding: list[Future[None]] = []
+        try:
+            for group in _groups(runs):
+                for moment in group:
+                    self._follow([run for run in runs if run.looks_at(moment)], moment)
+                precision = _precision(runs)
+                encoding.append(self._encoder.submit(_encode, runs, group, precision))
+            clock.lap("track")
+        finally:
+            wait(encoding)
+        for future in encoding:
+            future.result()
+        clock.lap("encode")
+        for estimator, members in _by_estimator(runs):
+            _remember(estimator, members)
+        clock.lap("estimate")
+        return [run.conclude(clock.laps_ms) for run in runs]
+
+    def _follow(self, runs: Sequence[Run], moment: int) -> None:
+        """The tracker's step of one frame of every run."""
+        if not runs:
+            return
+        results = self.tracker.step(
+            [run.frame(moment) for run in runs],
+            [run.tracker for run in runs],
+            [run.tracking(moment) for run in runs],
+        )
+        for run, (result, state) in zip(runs, results, strict=True):
+            run.tracker = state
+            run.faces[moment] = result.faces[0] if result.faces else None
+
+
+def _groups(runs: Sequence[Run]) -> Iterator[range]:
+    """The moments of the longest run, in their order."""
+    longest = max((len(run.row.frames) for run in runs), default=0)
+    return (range(begin, min(begin + GROUP, longest)) for begin in range(0, longest, GROUP))
+
+
+def _precision(runs: Sequence[Run]) -> AbstractContextManager[object]:
+    """This thread's autocast, for another one to enter: threads do not share it."""
+    kind = runs[0].estimator.device.type
+    if not torch.amp.is_autocast_available(kind):
+        return nullcontext()
+    dtype, enabled = torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, dtype, enabled)
+
+
+@torch.inference_mode()
+def _encode(runs: Sequence[Run], group: range, precision: AbstractContextManager[object]) -> None:
+    """Read some moments of every run, those of a model in shared batches."""
+    with precision:
+        for estimator, members in _by_estimator(runs):
+            places = [
+                (run, moment)
+                for run in members
+                for moment in group
+                if moment < len(run.row.times_s)
+            ]
+            readings = estimator.read([run.moment(moment) for run, moment in places])
+            for (run, moment), reading in zip(places, readings, strict=True):
+                run.readings[moment] = reading
+
+
+def _by_estimator(runs: Sequence[Run]) -> list[tuple[Estimator, list[Run]]]:
+    groups: dict[int, tuple[Estimator, list[Run]]] = {}
+    for run in runs:
+        groups.setdefault(id(run.estimator), (run.estimator, []))[1].append(run)
+    return list(groups.values())
+
+
+def _remember(estimator: Estimator, runs: Sequence[Run]) -> None:
+    """Step the memories of runs in lockstep, moment by moment."""
+    for moment in range(max(len(run.readings) for run in runs)):
+        read: list[tuple[Run, Reading]] = []
+        for run in runs:
+            if moment < len(run.readings):
+                reading = run.readings[moment]
+                if reading is None:
+                    run.pass_by(moment)
+                else:
+                    read.append((run, reading))
+        if read:
+            answers = estimator.step([one for _, one in read], [run.memory for run, _ in read])
+            for (run, reading), answer in zip(read, answers, strict=True):
+                run.take(moment, reading, answer)

@@ -1,0 +1,1 @@
+"""Detection of faces: the MTCNN cascade and the geometry around it."""

@@ -1,0 +1,187 @@
+"""MTCNN's cascade: proposals from an image pyramid, looked at twice more (Zhang et al. 2016)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from handlers.predictors.detection.proposals import (
+    cell_boxes,
+    move,
+    points_in,
+    pyramid,
+    pyramid_scales,
+    sample_crops,
+    to_square,
+)
+from handlers.processing.nms import Measure, suppress
+
+Floats = NDArray[np.float32]
+
+REFINE_PX = 24
+OUTPUT_PX = 48
+
+
+@dataclass(frozen=True)
+class CascadeSettings:
+    """Thresholds and bounds of the cascade, as the checkpoint's configuration keeps them.
+
+    A threshold on the face score, and an overlap above which the weaker of two boxes goes, for
+    each network; `level_overlap` acts within one level of the pyramid. `max_level_candidates`
+    and `max_candidates` bound the boxes kept of a level and of a picture, `max_batch` the crops
+    that a network sees at once.
+    """
+
+    proposal_threshold: float
+    refine_threshold: float
+    output_threshold: float
+    level_overlap: float
+    proposal_overlap: float
+    refine_overlap: float
+    output_overlap: float
+    pyramid_factor: float
+    max_level_candidates: int
+    max_candidates: int
+    max_batch: int
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Possible faces of one picture: boxes `(N, 4)`, scores `(N,)`, points `(N, 5, 2)`.
+
+    The points are zero until the last network has placed them.
+    """
+
+    boxes: Floats
+    scores: Floats
+    points: Floats
+
+    @classmethod
+    def boxed(cls, boxes: Floats, scores: Floats) -> "Candidates":
+        return cls(boxes, scores, np.zeros((len(scores), 5, 2), np.float32))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Candidates"]) -> "Candidates":
+        return cls(
+            np.concatenate([part.boxes for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.points for part in parts]),
+        )
+
+    def above(self, threshold: float) -> "Candidates":
+        return self.take(self.scores > threshold)
+
+    def best(self, count: int) -> "Candidates":
+        return self if len(self.scores) <= count else self.take(np.argsort(-self.scores)[:count])
+
+    def suppressed(self, limit: float, measure: Measure = "union") -> "Candidates":
+        return self.take(suppress(self.boxes, self.scores, limit, measure))
+
+    def squared(self) -> "Candidates":
+        return Candidates(to_square(self.boxes), self.scores, self.points)
+
+    def take(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> "Candidates":
+        return Candidates(self.boxes[index], self.scores[index], self.points[index])
+
+
+class Cascade:
+    """The three networks in turn; holds nothing between calls."""
+
+    def __init__(self, network: nn.Module, settings: CascadeSettings, device: str) -> None:
+        """`network` is a `networks.mtcnn.MTCNN`; it is moved to `device` and frozen."""
+        network = network.to(device, torch.float32).eval().requires_grad_(False)
+        # Three times as fast on a CPU; a keyword that PyTorch's own types lack.
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._proposal = network.get_submodule("proposal")
+        self._refine = network.get_submodule("refine")
+        self._output = network.get_submodule("output")
+        self._settings = settings
+        self._device = device
+
+    @torch.inference_mode()
+    def run(self, images: Sequence[Floats], min_face_px: float) -> list[Candidates]:
+        """Faces of pictures `(H, W, 3)` float32 RGB on [0, 255], all of one size, best first."""
+        found = self._propose(images, min_face_px)
+        return self._finish(images, self._narrow(images, found))
+
+    def _propose(self, images: Sequence[Floats], min_face_px: float) -> list[Candidates]:
+        """P-Net over the pyramid."""
+        settings = self._settings
+        height, width = images[0].shape[:2]
+        scales = pyramid_scales(height, width, min_face_px, settings.pyramid_factor)
+        stacks = zip(*(pyramid(image, scales) for image in images), strict=True)
+        levels = [
+            self._propose_level(np.stack(stack), scale)
+            for stack, scale in zip(stacks, scales, strict=True)
+        ]
+        nothing = Candidates.boxed(np.empty((0, 4), np.float32), np.empty(0, np.float32))
+        found = [Candidates.joined([nothing, *parts]) for parts in zip(*levels, strict=True)]
+        return [
+            one.suppressed(settings.proposal_overlap).best(settings.max_candidates).squared()
+            for one in found or [nothing for _ in images]
+        ]
+
+    def _propose_level(self, level: Floats, scale: float) -> list[Candidates]:
+        scores, offsets = (maps.cpu().numpy() for maps in self._proposal(self._to_tensor(level)))
+        return [self._read_maps(*maps, scale) for maps in zip(scores, offsets, strict=True)]
+
+    def _read_maps(self, scores: Floats, offsets: Floats, scale: float) -> Candidates:
+        """Candidates from P-Net's scores `(h, w)` and offsets `(4, h, w)` of one picture."""
+        rows, columns = np.nonzero(scores > self._settings.proposal_threshold)
+        boxes = cell_boxes(rows, columns, offsets[:, rows, columns].T, scale)
+        found = Candidates.boxed(boxes, scores[rows, columns])
+        found = found.best(self._settings.max_level_candidates)
+        return found.suppressed(self._settings.level_overlap)
+
+    def _narrow(self, images: Sequence[Floats], found: list[Candidates]) -> list[Candidates]:
+        """R-Net on every proposal: fewer and better boxes."""
+        settings = self._settings
+
+        def read(seen: Candidates, scores: Floats, offsets: Floats) -> Candidates:
+            kept = Candidates.boxed(move(seen.boxes, offsets), scores)
+            return kept.above(settings.refine_threshold).suppressed(settings.refine_overlap)
+
+        return [kept.squared() for kept in self._look(self._refine, REFINE_PX, images, found, read)]
+
+    def _finish(self, images: Sequence[Floats], found: list[Candidates]) -> list[Candidates]:
+        """O-Net on what is left: the final boxes and five points."""
+        settings = self._settings
+
+        def read(
+            seen: Candidates, scores: Floats, offsets: Floats, fractions: Floats
+        ) -> Candidates:
+            points = points_in(seen.boxes, fractions)
+            kept = Candidates(move(seen.boxes, offsets), scores, points)
+            kept = kept.above(settings.output_threshold)
+            return kept.suppressed(settings.output_overlap, "smaller")
+
+        return self._look(self._output, OUTPUT_PX, images, found, read)
+
+    def _look(
+        self,
+        network: nn.Module,
+        size: int,
+        images: Sequence[Floats],
+        found: list[Candidates],
+        read: Callable[..., Candidates],
+    ) -> list[Candidates]:
+        """Show the candidates of all pictures to a network together and read its answers."""
+        counts = [len(one.scores) for one in found]
+        if not any(counts):
+            return found
+        crops = np.concatenate(
+            [sample_crops(image, one.boxes, size) for image, one in zip(images, found, strict=True)]
+        )
+        batches = torch.split(self._to_tensor(crops), self._settings.max_batch)
+        outputs = [torch.cat(parts) for parts in zip(*map(network, batches), strict=True)]
+        split = [torch.split(output.cpu(), counts) for output in outputs]
+        answers = zip(found, *split, strict=True)
+        return [read(one, *(answer.numpy() for answer in rest)) for one, *rest in answers]
+
+    def _to_tensor(self, images: Floats) -> Tensor:
+        """Pictures `(B, H, W, 3)` on [0, 255] -> `(B, 3, H, W)`, channels last in memory."""
+        pixels = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2)
+        return (pixels - 127.5) / 128

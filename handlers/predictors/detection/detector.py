@@ -1,0 +1,136 @@
+"""Pictures to faces."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from handlers.predictors.detection.cascade import Candidates, Cascade, CascadeSettings
+from handlers.predictors.detection.input import prepare, smooth
+from handlers.predictors.detection.landmark_box import LandmarkBoxMap
+from handlers.predictors.detection.proposals import CELL_PX, searched_face_px, working_scale
+from handlers.processing.nms import box_areas
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+SLACK = 0.75  # a box of this share of the smallest face is still reported
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One face, in pixels of the picture; it may reach beyond the border as the face does.
+
+    `box` (4,) `(x1, y1, x2, y2)` holds the face from forehead to chin, `score` is in [0, 1],
+    `points` (5, 2) `(x, y)` are the eyes, the nose and the corners of the mouth, of each pair the
+    left one in the picture first; `landmark_box` (4,) is where the tight box around the 68
+    landmarks should lie.
+    """
+
+    box: Floats
+    score: float
+    points: Floats
+    landmark_box: Floats
+
+
+@dataclass(frozen=True)
+class DetectorBounds:
+    """What keeps a large picture affordable: pixels of the picture that is worked on, and of the
+    largest level of its pyramid."""
+
+    max_picture_px: int
+    max_level_px: int
+
+
+class FaceDetector:
+    """Finds the faces of pictures; holds nothing between calls."""
+
+    def __init__(
+        self, cascade: Cascade, bounds: DetectorBounds, landmark_box: LandmarkBoxMap
+    ) -> None:
+        self._cascade = cascade
+        self._bounds = bounds
+        self._landmark_box = landmark_box
+
+    @classmethod
+    def from_config(
+        cls, network: nn.Module, config: Mapping[str, Any], device: str = "cpu"
+    ) -> "FaceDetector":
+        """The detector of a checkpoint: its network with its weights, and its configuration.
+
+        Raises KeyError or TypeError for a setting that is missing or unknown.
+        """
+        cascade = Cascade(network, CascadeSettings(**config["cascade"]), device)
+        landmark_box = LandmarkBoxMap(np.asarray(config["landmark_box"]["weights"], np.float32))
+        return cls(cascade, DetectorBounds(**config["bounds"]), landmark_box)
+
+    def detect(
+        self, images: Sequence[Image], min_face_px: int = 40, max_faces: int = 64
+    ) -> list[list[Detection]]:
+        """Faces of pictures `(H, W, 3)` uint8 RGB, the most prominent (score times area) first.
+
+        `min_face_px` is the longer side of the smallest box that is searched for; a box that turns
+        out up to a quarter smaller is reported too. In a picture beyond the configured bounds the
+        search starts at larger faces. A dark picture is brightened first, and one that seems to
+        have no face is looked at again, smoothed. Pictures of one size share batches. A picture
+        with a side below 12 pixels has no faces.
+
+        Raises ValueError for a picture of another shape or type and for `min_face_px` below 12.
+        """
+        if min_face_px < CELL_PX:
+            raise ValueError(f"min_face_px is {min_face_px}; it must be at least {CELL_PX}")
+        for image in images:
+            _check(image)
+        faces: dict[int, list[Detection]] = {}
+        for indices in _same_size(images):
+            found = self._detect_alike([images[index] for index in indices], min_face_px)
+            faces.update(zip(indices, found, strict=True))
+        return [faces[index][:max_faces] for index in range(len(images))]
+
+    def _detect_alike(self, images: list[Image], min_face_px: float) -> list[list[Detection]]:
+        """Faces of pictures that all have one size."""
+        height, width = images[0].shape[:2]
+        if min(height, width) < CELL_PX:
+            return [[] for _ in images]
+        smallest = searched_face_px(height, width, min_face_px, self._bounds.max_level_px)
+        scale = working_scale(height, width, self._bounds.max_picture_px)
+        pictures = [prepare(image, scale) for image in images]
+        found = self._search(pictures, max(smallest * scale, CELL_PX))
+        return [self._in_order(one, scale, min_face_px) for one in found]
+
+    def _search(self, pictures: list[Floats], min_face_px: float) -> list[Candidates]:
+        """Look at each picture, and where nothing is found a second time at a smoothed copy."""
+        found = self._cascade.run(pictures, min_face_px)
+        empty = [index for index, one in enumerate(found) if not len(one.scores)]
+        if empty:
+            again = self._cascade.run([smooth(pictures[index]) for index in empty], min_face_px)
+            for index, one in zip(empty, again, strict=True):
+                found[index] = one
+        return found
+
+    def _in_order(self, found: Candidates, scale: float, min_face_px: float) -> list[Detection]:
+        """Detections in pixels of the whole picture, without boxes that are empty or too small."""
+        sides = (found.boxes[:, 2:] - found.boxes[:, :2]) / scale
+        found = found.take((sides.min(axis=1) > 0) & (sides.max(axis=1) >= min_face_px * SLACK))
+        boxes, points = found.boxes / np.float32(scale), found.points / np.float32(scale)
+        landmark_boxes = self._landmark_box.predict(boxes, points)
+        return [
+            Detection(boxes[i], float(found.scores[i]), points[i], landmark_boxes[i])
+            for i in np.argsort(-found.scores * box_areas(boxes), kind="stable")
+        ]
+
+
+def _same_size(images: Sequence[Image]) -> Iterable[list[int]]:
+    """Indices of the pictures, those of one size together."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, image in enumerate(images):
+        groups.setdefault(image.shape, []).append(index)
+    return groups.values()
+
+
+def _check(image: Image) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"a picture is uint8 (H, W, 3), not {image.dtype} {image.shape}")

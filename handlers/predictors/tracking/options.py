@@ -1,0 +1,95 @@
+"""How a session is tracked: the thesis's trackers as configurations of one."""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from handlers.predictors.tracking.smoothing import OneEuro
+
+
+class BoxSource(Enum):
+    """What says where in a frame the face is to be aligned."""
+
+    TRACKER = "tracker"  # BT from the last box, checked by FV
+    DETECTOR = "detector"  # the detection nearest to the last box
+    PREVIOUS = "previous"  # the last box as it is
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of the thesis's tables, given the landmark network that is handed in.
+
+    With `aligns` the landmark network has the last word (line 18 of Algorithm 1 and 2), without
+    it b_t = b_t^BT (Table 2.1). `denoises` lets it use its denoiser. With `validates` FV decides
+    whether a face is followed (line 15), of BT's landmarks or, without BT, of the aligned ones.
+    """
+
+    source: BoxSource = BoxSource.TRACKER
+    aligns: bool = True
+    denoises: bool = True
+    validates: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.aligns and self.source is not BoxSource.TRACKER:
+            raise ValueError(
+                "without BT only the landmark network gives landmarks: aligns is False"
+            )
+
+
+_DETECTED = Variant(BoxSource.DETECTOR, validates=False)
+_PREVIOUS = Variant(BoxSource.PREVIOUS, validates=False)
+_FOLLOWED = Variant(BoxSource.PREVIOUS)  # section 3.4.4: model-free tracking with a failure check
+
+# Each name with the landmark network that it is made of, "" for none.
+VARIANTS: dict[str, tuple[str, Variant]] = {
+    "crct": ("fll", Variant(denoises=False)),
+    "bt": ("", Variant(aligns=False)),
+    "fll-mt": ("fll", replace(_DETECTED, denoises=False)),
+    "fll-t": ("fll", replace(_FOLLOWED, denoises=False)),
+    "fadenn-d-t": ("fadenn-d", _FOLLOWED),
+    "fadenn-s-t": ("fadenn-s", _FOLLOWED),
+    "fadenn-m-t": ("fadenn-m", _FOLLOWED),
+    "dcrt": ("dfa", Variant()),
+    "crt": ("dfa", Variant(denoises=False)),
+    "dfa-det": ("dfa", _DETECTED),
+    "fle-det": ("dfa", replace(_DETECTED, denoises=False)),
+    "dfa-prev": ("dfa", _PREVIOUS),
+    "fle-prev": ("dfa", replace(_PREVIOUS, denoises=False)),
+}
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """What belongs to the weights, as the checkpoint's configuration keeps it.
+
+    The contexts widen a landmark box to BT's and FV's crops. `t_b` bounds the distance of an
+    accepted detection from the last valid box, in diagonals of that box (eq. 2.8, 4.14), `t_c` is
+    FV's threshold, `seq_bt` the window n. A face lost for more than `patience` frames in a row is
+    given up; None waits for ever, as the thesis does.
+    """
+
+    tracker_context: float
+    validator_context: float
+    t_b: float
+    t_c: float
+    seq_bt: int
+    patience: int | None
+
+
+@dataclass(frozen=True)
+class TrackingOptions:
+    """What belongs to the session.
+
+    `min_face_px` is the side of the smallest face searched for. While there is no face at all,
+    the detector runs on every `search_every`-th frame, while there are some but fewer than
+    `max_faces` on every `discover_every`-th. `steady` brings the looks at a face at rest together
+    (see `tracking_rest`); without it each frame's landmarks are its own. `smoothing` filters those
+    that are reported, never those that the tracker goes on with; it needs frame times.
+    """
+
+    variant: Variant = Variant()
+    max_faces: int = 1
+    min_face_px: int = 40
+    search_every: int = 1
+    discover_every: int = 10
+    steady: bool = True
+    smoothing: OneEuro | None = None

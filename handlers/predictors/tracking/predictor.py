@@ -1,0 +1,162 @@
+"""Frames and the states of their sessions to faces and the next states: Algorithms 1 and 2."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from handlers.predictors.detection.detector import Detection
+from handlers.predictors.tracking.attempt import Attempt
+from handlers.predictors.tracking.identity import NEW, plan
+from handlers.predictors.tracking.networks import TrackingNetworks
+from handlers.predictors.tracking.options import BoxSource, TrackingOptions, TrackingSettings
+from handlers.predictors.tracking.results import FrameResult, conclude
+from handlers.predictors.tracking.stages import Aligner, Stages, Stopwatch
+from handlers.predictors.tracking.state import FaceState, SessionState
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+class Detector(Protocol):
+    """What `FaceDetector` does."""
+
+    def detect(
+        self, images: Sequence[Image], min_face_px: int = ..., max_faces: int = ...
+    ) -> list[list[Detection]]: ...
+
+
+@dataclass(frozen=True)
+class Session:
+    """One row of a batch: a frame, uint8 RGB `(H, W, 3)`, and what its session brings to it."""
+
+    frame: Image
+    state: SessionState
+    options: TrackingOptions
+    time_s: float | None
+
+    def __post_init__(self) -> None:
+        if self.options.smoothing is not None and self.time_s is None:
+            raise ValueError("smoothing needs the time of every frame in seconds")
+
+    @property
+    def faces(self) -> tuple[FaceState, ...]:
+        """Those followed; the oldest stay where `max_faces` has become smaller."""
+        return self.state.faces[: self.options.max_faces]
+
+    def needs_detection(self) -> bool:
+        """Line 3 of Algorithm 2; and now and then, while there is room for more faces."""
+        if self.options.variant.source is BoxSource.DETECTOR or any(f.lost for f in self.faces):
+            return True
+        options = self.options
+        every = options.discover_every if self.faces else options.search_every
+        due = self.state.step == 0 or self.state.since_detection + 1 >= every
+        return due and len(self.faces) < options.max_faces
+
+
+class TrackingPredictor:
+    """CRCT, DCRT and the trackers they are compared with, for many sessions at once.
+
+    Nothing of a session stays here: the same frames, states and options give the same answers.
+    How a face keeps its number is written in `tracking_identity`.
+    """
+
+    def __init__(
+        self,
+        networks: TrackingNetworks,
+        detector: Detector,
+        aligner: Aligner,
+        settings: TrackingSettings,
+    ) -> None:
+        self.networks, self.settings, self._detector = networks, settings, detector
+        self._stages = Stages(networks, aligner, settings.t_c)
+
+    @torch.inference_mode()
+    def step(
+        self,
+        frames: Sequence[Image],
+        states: Sequence[SessionState | None],
+        options: Sequence[TrackingOptions],
+        times_s: Sequence[float | None] | None = None,
+    ) -> list[tuple[FrameResult, SessionState]]:
+        """One frame of every session: uint8 RGB `(H, W, 3)`, the session's state (None: a new
+        one), its options, and the frame's time in seconds, which only smoothing needs.
+
+        Faces of all sessions share the batches of each network. Raises ValueError where smoothing
+        is asked for without a time.
+        """
+        rows = zip(frames, states, options, times_s or [None] * len(frames), strict=True)
+        sessions = [
+            Session(frame, SessionState() if state is None else state, option, time_s)
+            for frame, state, option, time_s in rows
+        ]
+        clock = Stopwatch()
+        found = self._detect(sessions)
+        clock.lap("detect")
+        attempts = [self._plan(i, sessions[i], found.get(i, [])) for i in range(len(sessions))]
+        self._stages.run([attempt for part in attempts for attempt in part], clock)
+        return [
+            self._conclude(session, attempts[i], i in found, clock.laps_ms)
+            for i, session in enumerate(sessions)
+        ]
+
+    def _detect(self, sessions: Sequence[Session]) -> dict[int, list[Floats]]:
+        """Line 4: landmark boxes of the detected faces, for the sessions that need them."""
+        groups: dict[int, list[int]] = {}
+        for index, session in enumerate(sessions):
+            if session.needs_detection():
+                groups.setdefault(session.options.min_face_px, []).append(index)
+        found: dict[int, list[Floats]] = {}
+        for min_face_px, members in groups.items():
+            faces = self._detector.detect([sessions[i].frame for i in members], min_face_px)
+            for index, detections in zip(members, faces, strict=True):
+                found[index] = [detection.landmark_box for detection in detections]
+        return found
+
+    def _plan(self, index: int, session: Session, detections: list[Floats]) -> list[Attempt]:
+        """Lines 5 to 11: P_b of every face, and whether BT's state is reset."""
+        by_detection = session.options.variant.source is BoxSource.DETECTOR
+        return [
+            Attempt(
+                index,
+                session.frame,
+                session.options,
+                target,
+                fresh=self._is_reset(target.face),
+                lost=by_detection and not target.detected,
+            )
+            for target in plan(session.faces, detections, session.options, self.settings.t_b)
+        ]
+
+    def _is_reset(self, face: FaceState) -> bool:
+        """Line 11; and before BT's first step there is nothing but h_0."""
+        return face.memory is None or face.lost > 0 or face.window > self.settings.seq_bt
+
+    def _conclude(
+        self,
+        session: Session,
+        attempts: Sequence[Attempt],
+        detected: bool,
+        timings_ms: dict[str, float],
+    ) -> tuple[FrameResult, SessionState]:
+        """Number the new faces, report all, and keep those that are not given up."""
+        before, next_id = session.state, session.state.next_id
+        shown, kept = [], []
+        for attempt in attempts:
+            if attempt.is_dropped:
+                continue
+            track_id = next_id if attempt.target.is_new else attempt.target.face.track_id
+            if attempt.is_unsure:
+                track_id = NEW
+            next_id = max(next_id, track_id + 1)
+            face, state = conclude(attempt, track_id, session.time_s)
+            shown += [] if attempt.is_unsure else [face]
+            kept.append(state)
+        patience = self.settings.patience
+        faces = tuple(f for f in kept if patience is None or f.lost <= patience)
+        since = 0 if detected else before.since_detection + 1
+        result = FrameResult(before.step + 1, tuple(shown), timings_ms)
+        return result, SessionState(before.step + 1, next_id, since, faces)

@@ -1,0 +1,179 @@
+"""Lines 11 to 21 of Algorithm 1 and 2, each for all faces of all sessions that it concerns.
+
+One thing is added to the thesis's: where FV rejects BT's landmarks, the landmark network looks
+before the face is given up for this frame, and FV answers once more, of what that has found. BT is
+rough on heads that turn or jerk, and the landmark network finds the face from a rough box.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handlers.predictors.alignment import Alignment
+from handlers.predictors.tracking.attempt import Attempt
+from handlers.predictors.tracking.identity import duplicates
+from handlers.predictors.tracking.networks import Estimate, Recall, TrackingNetworks, View
+from handlers.predictors.tracking.options import BoxSource
+from handlers.predictors.tracking.rest import settle
+from handlers.predictors.tracking.view import LOOK_AGAIN, anchor, from_view, lay, to_view
+from handlers.processing.boxes import Crop
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+class Aligner(Protocol):
+    """What `AlignmentPredictor` does."""
+
+    def align(
+        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool, looks: int
+    ) -> list[list[Alignment]]: ...
+
+    def look(
+        self, images: Sequence[Image], crops: Sequence[Crop], denoise: bool
+    ) -> list[Alignment]: ...
+
+    def upright(self, landmarks: Floats) -> Crop: ...
+
+
+class Stopwatch:
+    """Milliseconds by name, from one lap to the next."""
+
+    def __init__(self) -> None:
+        self.laps_ms: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps_ms[name] = self.laps_ms.get(name, 0.0) + (now - self._last) * 1e3
+        self._last = now
+
+
+class Stages:
+    """The networks of a tracker in the order of the algorithm; works on the attempts of a step."""
+
+    def __init__(self, networks: TrackingNetworks, aligner: Aligner, t_c: float) -> None:
+        self._networks, self._aligner, self._t_c = networks, aligner, t_c
+
+    def run(self, attempts: Sequence[Attempt], clock: Stopwatch) -> None:
+        """Take every attempt to its end."""
+        tracked = [a for a in attempts if a.source is BoxSource.TRACKER]
+        self._estimate(tracked)
+        clock.lap("track")
+        self._validate(tracked)
+        clock.lap("validate")
+        again = [a for a in tracked if a.lost and a.options.variant.aligns]
+        for attempt in again:
+            attempt.lost = False
+        self._align([a for a in attempts if a.options.variant.aligns and not a.lost])
+        clock.lap("align")
+        self._validate([a for a in attempts if a.source is BoxSource.PREVIOUS] + again)
+        clock.lap("validate")
+        _merge(attempts)
+        self._remember([a for a in tracked if not a.is_dropped])
+        clock.lap("remember")
+
+    def _estimate(self, attempts: Sequence[Attempt]) -> None:
+        """Lines 12 to 14: BT from P_b."""
+        views = [View(attempt.frame, attempt.target.box) for attempt in attempts]
+        estimates = self._networks.estimate(views, [_recall(attempt) for attempt in attempts])
+        for attempt, estimate in zip(attempts, estimates, strict=True):
+            attempt.estimate, attempt.landmarks = estimate, estimate.points
+
+    def _validate(self, attempts: Sequence[Attempt]) -> None:
+        """Lines 15 and 16: FV on the landmarks so far."""
+        asked = [a for a in attempts if a.options.variant.validates]
+        landmarks = [a.landmarks for a in asked if a.landmarks is not None]
+        answers = self._networks.validate([a.frame for a in asked], landmarks)
+        for attempt, answer in zip(asked, answers, strict=True):
+            attempt.probability, attempt.lost = answer, answer < self._t_c
+
+    def _align(self, attempts: Sequence[Attempt]) -> None:
+        """Line 18: the landmark network at BT's landmarks, or without BT in the box so far."""
+        ways = {(a.options.variant.denoises, a.looks) for a in attempts}
+        for denoise, looks in sorted(ways):
+            asked = [
+                a for a in attempts if (a.options.variant.denoises, a.looks) == (denoise, looks)
+            ]
+            self._follow([a for a in asked if a.source is BoxSource.TRACKER], denoise)
+            others = [a for a in asked if a.source is not BoxSource.TRACKER]
+            boxes = [attempt.box[None] for attempt in others]
+            faces = self._aligner.align([a.frame for a in others], boxes, denoise, looks)
+            for attempt, (face,) in zip(others, faces, strict=True):
+                attempt.landmarks, attempt.degradation = face.landmarks, face.degradation
+
+    def _follow(self, attempts: Sequence[Attempt], denoise: bool) -> None:
+        """Look in the windows of faces that BT has found, and again where they are off."""
+        kept = [None if a.target.detected else a.target.face.view for a in attempts]
+        views = [lay(self._own(a), view) for a, view in zip(attempts, kept, strict=True)]
+        self._look(attempts, views, denoise)
+        owns = [self._own(attempt) for attempt in attempts]
+        off = [
+            row
+            for row, (view, own) in enumerate(zip(views, owns, strict=True))
+            if not LOOK_AGAIN.hold(view[0], own)
+        ]
+        for row in off:
+            views[row] = np.stack([owns[row], views[row][1]])
+        self._look([attempts[row] for row in off], [views[row] for row in off], denoise)
+        for attempt, view in zip(attempts, views, strict=True):
+            attempt.landmarks = _settled(attempt, view)
+            attempt.view = anchor(view, self._own(attempt))
+
+    def _own(self, attempt: Attempt) -> Floats:
+        """The window in which the landmarks so far are upright and in the middle."""
+        assert attempt.landmarks is not None
+        return to_view(self._aligner.upright(attempt.landmarks))
+
+    def _look(self, attempts: Sequence[Attempt], views: Sequence[Floats], denoise: bool) -> None:
+        crops = [from_view(view[0]) for view in views]
+        faces = self._aligner.look([a.frame for a in attempts], crops, denoise)
+        for attempt, face in zip(attempts, faces, strict=True):
+            attempt.landmarks, attempt.degradation = face.landmarks, face.degradation
+
+    def _remember(self, attempts: Sequence[Attempt]) -> None:
+        """What the next step takes for X_{t-1}: the features of X_t at its final box.
+
+        A lost face that was looked for at its last valid box has been seen there already.
+        """
+        moved = [a for a in attempts if not np.array_equal(a.final_box, a.target.box)]
+        features = self._networks.remember([View(a.frame, a.final_box) for a in moved])
+        for attempt, one in zip(moved, features, strict=True):
+            attempt.memory = _memory(attempt.estimate, one)
+        for attempt in attempts:
+            if attempt.memory is None and attempt.estimate is not None:
+                attempt.memory = _memory(attempt.estimate, attempt.estimate.features)
+
+
+def _settled(attempt: Attempt, view: Floats) -> Floats | None:
+    """What is seen, brought together with the frame before where the face is at rest."""
+    face, landmarks = attempt.target.face, attempt.landmarks
+    if landmarks is None or face.landmarks is None or view is not face.view:
+        return landmarks
+    return settle(landmarks, face.landmarks) if attempt.options.steady else landmarks
+
+
+def _recall(attempt: Attempt) -> Recall:
+    """Where BT goes on: h_0 on line 12; X_t's crop stands for both at a detection."""
+    memory = attempt.target.face.memory
+    if memory is None:
+        return Recall(None, None)
+    features = None if attempt.target.detected else memory["features"]
+    return Recall(None if attempt.fresh else memory, features)
+
+
+def _memory(estimate: Estimate | None, features: Tensor) -> dict[str, Tensor]:
+    return {**(estimate.state if estimate else {}), "features": features}
+
+
+def _merge(attempts: Sequence[Attempt]) -> None:
+    """Of a session's faces that have become one, all but one are lost."""
+    for session in {attempt.session for attempt in attempts}:
+        followed = [a for a in attempts if a.session == session and not a.lost]
+        faces = [attempt.target.face for attempt in followed]
+        for index in duplicates(faces, [attempt.box for attempt in followed]):
+            followed[index].lost = True

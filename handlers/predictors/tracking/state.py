@@ -1,0 +1,128 @@
+"""What a tracking session remembers between two frames <-> a flat dict of named small tensors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handlers.predictors.tracking.smoothing import SmoothingState
+
+Floats = NDArray[np.float32]
+Memory = dict[str, Tensor]
+
+# Counts changes in the meaning of the tensors below.
+SCHEMA = 2
+
+MEMORY = ("h1", "c1", "h2", "c2", "features")
+
+
+@dataclass(frozen=True)
+class FaceState:
+    """One face between two frames.
+
+    `box` is the last valid box b_t, `first_box` b_0. `memory` holds BT's `h1`, `c1`, `h2`, `c2`
+    `(hidden,)` and the `features` `(F,)` of the last frame at its final box; None before BT's
+    first step. `window` is SeqT, the validated frames since the state was reset; `validated` all
+    of them; `lost` the frames without an estimate since the last of them, so redetect of
+    Algorithm 2 is `lost > 0`. `lost_probability` is the validator's answer that lost the face,
+    NaN where there is none. `view` `(2, 4)` are the windows of `tracking_view.lay`,
+    `landmarks` `(68, 2)` are what was made of it, in pixels.
+    """
+
+    track_id: int
+    box: Floats
+    first_box: Floats
+    memory: Memory | None = None
+    window: int = 0
+    validated: int = 0
+    lost: int = 0
+    lost_probability: float = float("nan")
+    smoothing: SmoothingState | None = None
+    view: Floats | None = None
+    landmarks: Floats | None = None
+
+
+@dataclass(frozen=True)
+class SessionState:
+    """A session after `step` frames: its faces, oldest first.
+
+    `next_id` is the number of the next new face, `since_detection` counts the frames since the
+    detector last ran.
+    """
+
+    step: int = 0
+    next_id: int = 1
+    since_detection: int = 0
+    faces: tuple[FaceState, ...] = ()
+
+    @classmethod
+    def at(cls, boxes: Sequence[Floats]) -> "SessionState":
+        """A session that starts with faces at given landmark boxes b_0, `(4,)` each, in pixels."""
+        faces = tuple(
+            FaceState(number, np.asarray(box, np.float32), np.asarray(box, np.float32))
+            for number, box in enumerate(boxes, start=1)
+        )
+        return cls(next_id=len(faces) + 1, faces=faces)
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """All of the state but `step`, a prefix for each face: at most 24 KiB a face."""
+        tensors = {"session": torch.tensor([self.next_id, self.since_detection])}
+        for index, face in enumerate(self.faces):
+            named = _face_to_tensors(face).items()
+            tensors.update({f"face{index}.{name}": tensor for name, tensor in named})
+        return tensors
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], step: int) -> "SessionState":
+        """The way back; raises KeyError or ValueError for tensors of another making."""
+        next_id, since_detection = tensors["session"].tolist()
+        faces: list[FaceState] = []
+        while f"face{len(faces)}.boxes" in tensors:
+            prefix = f"face{len(faces)}."
+            named = {
+                name.removeprefix(prefix): tensor
+                for name, tensor in tensors.items()
+                if name.startswith(prefix)
+            }
+            faces.append(_face_from_tensors(named))
+        return cls(step, next_id, since_detection, tuple(faces))
+
+
+def _face_to_tensors(face: FaceState) -> dict[str, Tensor]:
+    tensors = {
+        "boxes": torch.from_numpy(np.stack([face.box, face.first_box])),
+        "counts": torch.tensor([face.track_id, face.window, face.validated, face.lost]),
+        "lost_probability": torch.tensor([face.lost_probability], dtype=torch.float64),
+    }
+    if face.view is not None and face.landmarks is not None:
+        tensors["view"] = torch.from_numpy(face.view)
+        tensors["landmarks"] = torch.from_numpy(face.landmarks)
+    if face.smoothing is not None:
+        tensors["smoothing.values"] = torch.from_numpy(face.smoothing.values)
+        tensors["smoothing.time_s"] = torch.tensor([face.smoothing.time_s], dtype=torch.float64)
+    return {**tensors, **(face.memory or {})}
+
+
+def _face_from_tensors(tensors: Mapping[str, Tensor]) -> FaceState:
+    box, first_box = tensors["boxes"].numpy()
+    track_id, window, validated, lost = tensors["counts"].tolist()
+    smoothing = None
+    if "smoothing.values" in tensors:
+        values, time_s = tensors["smoothing.values"].numpy(), tensors["smoothing.time_s"].item()
+        smoothing = SmoothingState(values, time_s)
+    return FaceState(
+        track_id,
+        box,
+        first_box,
+        {name: tensors[name] for name in MEMORY} if "features" in tensors else None,
+        window,
+        validated,
+        lost,
+        tensors["lost_probability"].item(),
+        smoothing,
+        tensors["view"].numpy() if "view" in tensors else None,
+        tensors["landmarks"].numpy() if "view" in tensors else None,
+    )

@@ -1,0 +1,1 @@
+"""Clips made of still faces and acted utterances, with exact labels."""

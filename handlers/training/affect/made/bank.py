@@ -1,0 +1,131 @@
+"""Latent maps ZQ of what made clips show and let hear: computed once, each form of each thing.
+
+Sequences and fusion learn from these instead of pictures and sound (6.3.4, 7.3.4). A face comes in
+five forms, each moved and lit a little differently: two good ones, two degraded ones, and noise
+alone. So does the window around a time of an utterance; its second good form is heard up to that
+time only, as in a live stream, and so are some of the degraded ones.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handlers.networks.affect import FACE, VOICE, AffectNetworks
+from handlers.processing.mel import HOP, RATE_HZ, WINDOW, Floats
+from handlers.training.affect.made.clips import Clip, Health, Ints
+from handlers.training.affect.made.faces import CROP_PX, Image, Moving, moved, tinted
+from handlers.training.affect.made.spectrograms import degrade_power, noise_alone
+from handlers.training.affect.made.speech import Voices, to_tensor, window_at
+from handlers.training.datasets.affect.records import AffectFaces
+from handlers.training.faces import Degrading
+from handlers.training.faces import to_tensor as faces_to_tensor
+from handlers.training.loop import make_fabric
+
+GOOD_FORMS, FORMS = 2, 5
+COLUMN_STEP = 16  # between the windows of an utterance that differ: 0.37 s
+BATCH = 64
+HALF_HEARD = 0.3  # the share of degraded windows that are heard up to their time only
+AMONG_OTHERS = 0.7  # the share of windows with other utterances of the actor before and after
+
+# Faces in a clip are framed and turned nearly alike.
+STEADY = Moving(angle_deg=5.0, scale=(0.95, 1.05), shift_x=0.02, shift_y=(-0.08, 0.02))
+BAD = Degrading(
+    {
+        "downsampling": ("downsampling",),
+        "blur": ("blur", "motion"),
+        "noise": ("noise",),
+        "illumination": ("color",),
+    },
+    clean=0.0,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What is shown and heard in a clip's frames: faces `(T, 2)` as place and form, voices
+    `(T, 3)` as place, column and form, and which of them are there `(T,)`."""
+
+    face: Ints
+    voice: Ints
+    has_face: NDArray[np.bool_]
+    has_voice: NDArray[np.bool_]
+
+
+def show(clip: Clip, rng: np.random.Generator) -> Shown:
+    """A form for every frame: good faces move every third, a degraded stretch keeps its form."""
+    count = len(clip.face)
+    flicker = np.repeat(rng.integers(GOOD_FORMS, size=count // 3 + 1), 3)[:count]
+    face_bad, voice_bad = rng.integers(GOOD_FORMS, FORMS, 2)
+    face_form = np.where(clip.face_health == Health.DEGRADED, face_bad, flicker)
+    live = int(rng.random() < 0.3)
+    voice_form = np.where(clip.voice_health == Health.DEGRADED, voice_bad, live)
+    column = np.rint(clip.heard_s * RATE_HZ / HOP / COLUMN_STEP).astype(np.int64) * COLUMN_STEP
+    return Shown(
+        np.stack([clip.face, face_form], axis=1),
+        np.stack([clip.voice, column, voice_form], axis=1),
+        clip.face_health != Health.MISSING,
+        clip.voice_health != Health.MISSING,
+    )
+
+
+def face_maps(networks: AffectNetworks, faces: AffectFaces, keys: Ints) -> Tensor:
+    """ZQ `(N, planes, 32, 32)`, in half precision, of faces in forms `(N, 2)`."""
+
+    def batch(part: Ints) -> Tensor:
+        return faces_to_tensor([_face(faces, *key) for key in part.tolist()])
+
+    return encode(networks, FACE, keys, batch)
+
+
+def voice_maps(networks: AffectNetworks, voices: Voices, keys: Ints) -> Tensor:
+    """ZQ `(N, planes, 32, 32)`, in half precision, of utterances at columns in forms `(N, 3)`."""
+
+    def batch(part: Ints) -> Tensor:
+        return to_tensor([_window(voices, *key) for key in part.tolist()])
+
+    return encode(networks, VOICE, keys, batch)
+
+
+def _face(faces: AffectFaces, place: int, form: int) -> Image:
+    rng = np.random.default_rng([place, form])
+    if form == FORMS - 1:
+        return rng.integers(0, 256, (CROP_PX, CROP_PX, 3), dtype=np.uint8)
+    crop = tinted(moved(faces.images[place], STEADY, rng), STEADY, rng)
+    return BAD(crop, CROP_PX / 1.2, rng)[0] if form >= GOOD_FORMS else crop
+
+
+def _window(voices: Voices, place: int, column: int, form: int) -> Floats:
+    rng = np.random.default_rng([place, column, form])
+    power = voices.powers[place]
+    if rng.random() < AMONG_OTHERS:
+        own = np.flatnonzero(np.array(voices.actors) == voices.actors[place])
+        before, after = (voices.powers[int(i)] for i in rng.choice(own, 2))
+        column += before.shape[1]
+        power = np.concatenate([before, power, after], axis=1)
+    window = window_at(power, column)
+    if form == FORMS - 1:
+        window = noise_alone(WINDOW, rng)
+    elif form >= GOOD_FORMS:
+        window = degrade_power(window, rng)
+    if form == GOOD_FORMS - 1 or (form >= GOOD_FORMS and rng.random() < HALF_HEARD):
+        window[:, WINDOW // 2 :] = 0
+    return window
+
+
+def encode(
+    networks: AffectNetworks, modality: str, keys: Ints, batch: Callable[[Ints], Tensor]
+) -> Tensor:
+    """ZQ of every key, on the best device at hand, kept in half precision."""
+    fabric = make_fabric("bf16-mixed")
+    branch = fabric.to_device(networks.branches[modality].eval())
+    found = []
+    for begin in range(0, len(keys), BATCH):
+        inputs = fabric.to_device(batch(keys[begin : begin + BATCH]))
+        with torch.no_grad(), fabric.autocast():
+            maps, _ = branch(inputs.contiguous(memory_format=torch.channels_last))
+        found.append(maps.to("cpu", torch.float16))
+    return torch.cat(found)

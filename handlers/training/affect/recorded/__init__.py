@@ -1,0 +1,1 @@
+"""Recorded clips with labels, cut, looked at and kept for training."""

@@ -1,0 +1,153 @@
+"""Recordings to pieces of some seconds, whole or with stretches gone bad as in made clips."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.networks.affect import FACE
+from handlers.processing.mel import WINDOW, Floats
+from handlers.training.affect.made.bank import BAD, FORMS, GOOD_FORMS
+from handlers.training.affect.made.clips import Health, Ints, Plot, healths
+from handlers.training.affect.made.faces import CROP_PX, Image
+from handlers.training.affect.made.spectrograms import degrade_power, noise_alone
+from handlers.training.affect.recorded.cache import STORED_PX
+from handlers.training.affect.recorded.reels import Reel
+from handlers.training.align.recipe import RecipeError
+
+PIECE_S = 20.0
+SHORTEST = 3  # moments: two and a stage of two frames needs one more
+LIVE = 0.3  # the share of pieces whose sound is heard up to the moment only
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A run of labelled moments of a recording, from `first` on.
+
+    `face_health` and `voice_health` `(T,)` are values of Health; `form` says in what way a bad face
+    and a bad voice are bad, `live` whether sound is heard up to the moment only.
+    """
+
+    reel: Reel
+    first: int
+    face_health: Ints
+    voice_health: Ints
+    form: tuple[int, int]
+    live: bool
+
+    def __len__(self) -> int:
+        return len(self.face_health)
+
+    @property
+    def run(self) -> slice:
+        """Its moments in the recording."""
+        return slice(self.first, self.first + len(self))
+
+    @property
+    def labels(self) -> Floats:
+        """Valence and arousal `(T, 2)`."""
+        return self.reel.labels[self.run]
+
+    def there(self, modality: str) -> Bools:
+        """Where a modality can be used `(T,)`."""
+        found, health = self.reel.heard, self.voice_health
+        if modality == FACE:
+            found, health = self.reel.seen, self.face_health
+        return np.asarray(found[self.run] & (health != Health.MISSING))
+
+    def face(self, index: int) -> Image:
+        """The crop of a moment, as it is served or gone bad: uint8 RGB `(128, 128, 3)`."""
+        edge = (STORED_PX - CROP_PX) // 2
+        wide = self.reel.face(self.first + index)
+        crop = np.ascontiguousarray(wide[edge : edge + CROP_PX, edge : edge + CROP_PX])
+        if self.face_health[index] != Health.DEGRADED:
+            return crop
+        rng = np.random.default_rng([self.first, self.form[0]])
+        if self.form[0] == FORMS - 1:
+            return rng.integers(0, 256, crop.shape, dtype=np.uint8)
+        return BAD(crop, CROP_PX / 1.2, rng)[0]
+
+    def window(self, index: int) -> Floats:
+        """Mel power `(128, 128)` around a moment, as it is heard or gone bad."""
+        window = self.reel.power(self.first + index, WINDOW)
+        if self.live:
+            window[:, WINDOW // 2 :] = 0
+        if self.voice_health[index] != Health.DEGRADED:
+            return window
+        rng = np.random.default_rng([self.first, self.form[1]])
+        if self.form[1] == FORMS - 1:
+            return noise_alone(WINDOW, rng)
+        return degrade_power(window, rng)
+
+    def key(self) -> bytes:
+        """Tells it from every other one."""
+        told = (self.reel.path.name, self.first, self.form, self.live)
+        parts = (repr(told).encode(), self.face_health.tobytes(), self.voice_health.tobytes())
+        return hashlib.sha256(b"".join(parts)).digest()
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How many pieces there are at most, and the moments of the longest run learnt from."""
+
+    most: int
+    longest: int
+    seed: int
+
+
+def cut_pieces(
+    reels: Sequence[Reel], modalities: Sequence[str], plot: Plot, cutting: Cutting
+) -> list[Piece]:
+    """Random pieces of 20 s or less (or twice the longest run), in the order of the recordings.
+
+    Stretches go bad as the plot says. Raises RecipeError where there is nothing to learn from, or
+    no piece that holds the longest run.
+    """
+    cuts = [(one, run) for one in reels for run in _runs(one, cutting.longest)]
+    kept = np.sort(np.random.default_rng(cutting.seed).permutation(len(cuts))[: cutting.most])
+    drawn = [(*cuts[place], place) for place in kept.tolist()]
+    pieces = [_piece(reel, run, plot, cutting, place) for reel, run, place in drawn]
+    found = [one for one in pieces if any(one.there(name).any() for name in modalities)]
+    if not found:
+        raise RecipeError(f"the recordings have no labelled stretch with {' or '.join(modalities)}")
+    if max(map(len, found)) <= cutting.longest:
+        raise RecipeError(f"no recording has more than {cutting.longest} labelled moments in a row")
+    return found
+
+
+def _length(reel: Reel, longest: int) -> int:
+    """The most moments of a piece."""
+    return max(round(PIECE_S * _rate_hz(reel)), 2 * longest)
+
+
+def _rate_hz(reel: Reel) -> float:
+    if len(reel.times_s) < 2:
+        return 1.0
+    return float(1 / np.median(np.diff(reel.times_s)))
+
+
+def _runs(reel: Reel, longest: int) -> list[tuple[int, int]]:
+    """The first moment of every piece of a recording, and the one after its last."""
+    length = _length(reel, longest)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], reel.labelled, [False]])))
+    return [
+        (begin, min(begin + length, int(end)))
+        for first, end in edges.reshape(-1, 2)
+        for begin in range(int(first), int(end), length)
+        if min(begin + length, int(end)) - begin >= SHORTEST
+    ]
+
+
+def _piece(reel: Reel, run: tuple[int, int], plot: Plot, cutting: Cutting, place: int) -> Piece:
+    """The shorter a piece, the rarer something goes bad in it: stretches are not shorter."""
+    rng = np.random.default_rng([cutting.seed, place])
+    count = run[1] - run[0]
+    face, voice = healths(count, plot, rng, _rate_hz(reel))
+    if rng.random() * _length(reel, cutting.longest) > count:
+        face, voice = np.zeros_like(face), np.zeros_like(voice)
+    forms = rng.integers(GOOD_FORMS, FORMS, 2).tolist()
+    return Piece(reel, run[0], face, voice, (forms[0], forms[1]), bool(rng.random() < LIVE))

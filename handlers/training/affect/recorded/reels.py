@@ -1,0 +1,193 @@
+"""Recordings with valence and arousal over time, as recipes name them, to what is learnt from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from tqdm import tqdm
+
+from handlers.checkpoint import CheckpointError
+from handlers.processing.mel import BANDS, Floats
+from handlers.processing.mel_stream import column_at
+from handlers.training.affect.recorded.cache import (
+    pictures_key,
+    recording_key,
+    write_pictures,
+    write_recording,
+)
+from handlers.training.affect.recorded.tracker import Tracker, load_tracker
+from handlers.training.align.recipe import RecipeError
+from handlers.training.datasets.affect.aff_wild2 import read_aff_wild2
+from handlers.training.datasets.affect.affectnet import read_affectnet
+from handlers.training.datasets.affect.layouts import (
+    AFF_WILD2,
+    AFFECTNET,
+    FOLDS,
+    RECORDED,
+    folds_of,
+)
+from handlers.training.datasets.affect.records import AffectPicture, Recording
+from handlers.training.datasets.affect.watching import WORKING_RATE_HZ, Image, labels_at
+
+PICTURES_A_FILE = 1000
+CACHE = "recordings"
+
+
+@dataclass(frozen=True)
+class RecordingSource:
+    """Recordings below a folder in one of the layouts, at `rate_hz` moments a second.
+
+    With `fold`, counted from 1, nothing is learnt from the people of that fold of `folds`: those
+    that `countenance evaluate affect --by-fold` measures the model on. `part` is the part of
+    Aff-Wild2, or AffectNet's table; both come with a part for measuring, and have no folds.
+    `tracker` is the model store whose tracker follows faces in sets without landmarks.
+    """
+
+    folder: str
+    layout: str
+    part: str | None = None
+    fold: int | None = None
+    folds: int = FOLDS
+    rate_hz: float = WORKING_RATE_HZ
+    tracker: str = "model_store"
+
+    @property
+    def label(self) -> str:
+        """What runs are told apart by."""
+        part = "" if self.part is None else f"-{Path(self.part).stem}"
+        fold = "" if self.fold is None else f"-without-{self.fold}-of-{self.folds}"
+        return f"{self.layout}{part}{fold}"
+
+
+@dataclass(frozen=True, eq=False)
+class Reel:
+    """One recording as it is learnt from; faces and sound stay on disk.
+
+    Attributes:
+        path: the file that `recorded_cache` wrote.
+        person: who is seen, None where the set does not say.
+        times_s: `(T,)`, the moments looked at.
+        labels: `(T, 2)`, not a number where nobody gave one.
+        seen, heard: `(T,)`, whether there is a face, and more than silence around the moment.
+    """
+
+    path: Path
+    person: str | None
+    times_s: NDArray[np.float64]
+    labels: Floats
+    seen: NDArray[np.bool_]
+    heard: NDArray[np.bool_]
+    ends: NDArray[np.int64]
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Where there are labels, `(T,)`."""
+        return np.asarray(np.isfinite(self.labels).all(axis=1))
+
+    def face(self, moment: int) -> Image:
+        """The face of a moment that is seen, uint8 RGB `(160, 160, 3)`: a quarter wider than it is
+        served."""
+        begin, end = self.ends[moment : moment + 2].tolist()
+        with safe_open(self.path, "np") as file:
+            packed = file.get_slice("faces")[begin:end]
+        pixels = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        assert pixels is not None
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def power(self, moment: int, columns: int) -> Floats:
+        """Mel power `(128, columns)` centred on a moment; beyond the recording is nothing."""
+        begin = column_at(float(self.times_s[moment])) - columns // 2
+        found = np.zeros((BANDS, columns), np.float32)
+        with safe_open(self.path, "np") as file:
+            stored = file.get_slice("power")
+            low, high = max(begin, 0), min(begin + columns, stored.get_shape()[0])
+            if low < high:
+                found[:, low - begin : high - begin] = stored[low:high].T
+        return found
+
+
+def read_reels(data: Path, source: RecordingSource, context: float, folder: Path) -> list[Reel]:
+    """What a source lets learn from, with its files in `folder`; those that are there are kept.
+
+    `context` is the served crop's side over that of the landmarks' box. Raises RecipeError where
+    the source makes no sense, and for a recording that cannot be read.
+    """
+    try:
+        if source.layout == AFFECTNET:
+            pictures = read_affectnet(data / source.folder, source.part)
+            cuts = range(0, len(pictures), PICTURES_A_FILE)
+            parts = [pictures[cut : cut + PICTURES_A_FILE] for cut in cuts]
+            return [_picture_reel(part, folder) for part in tqdm(parts, "pictures", mininterval=5)]
+        recordings = learnt_from(data, source)
+        tracker = _once(lambda: load_tracker(Path(source.tracker)))
+        reels = []
+        for one in tqdm(recordings, desc="recordings", mininterval=5):
+            key = recording_key(one, context, source.rate_hz)
+            path = folder / f"{one.media.stem}-{key}.safetensors"
+            if not path.is_file():
+                follower = tracker() if one.landmarks is None else None
+                write_recording(one, context, source.rate_hz, follower, path)
+            reels.append(open_reel(path, one.person, partial(labels_at, recording=one)))
+    except (ValueError, CheckpointError) as error:
+        raise RecipeError(str(error)) from error
+    return reels
+
+
+def folder_of(name: str, source: RecordingSource | None, runs: Path) -> Path:
+    """Where a run lies: those of a name from other recordings or without other people apart."""
+    return runs / name if source is None else runs / source.label / name
+
+
+def learnt_from(data: Path, source: RecordingSource) -> list[Recording]:
+    """The recordings of a source without those of the fold that is held out."""
+    if source.layout not in RECORDED:
+        known = ", ".join((*RECORDED, AFFECTNET))
+        raise RecipeError(f"layout {source.layout!r} is unknown: one of {known}")
+    if source.layout == AFF_WILD2:
+        if source.fold is not None:
+            raise RecipeError(f"{AFF_WILD2} is measured on a part of its own: it has no fold")
+        return read_aff_wild2(data / source.folder, source.part or "Train_Set")
+    if source.part is not None:
+        raise RecipeError(f"{source.layout} has no part {source.part!r}")
+    recordings = RECORDED[source.layout](data / source.folder)
+    if source.fold is None:
+        return recordings
+    folds = folds_of(recordings, source.folds)
+    if not 1 <= source.fold <= len(folds):
+        raise RecipeError(f"fold is {source.fold}; there are 1 to {len(folds)}")
+    held_out = set(folds[source.fold - 1].tolist())
+    return [one for place, one in enumerate(recordings) if place not in held_out]
+
+
+def open_reel(
+    path: Path, person: str | None, labels: Callable[[NDArray[np.float64]], Floats]
+) -> Reel:
+    """A file that `recorded_cache` wrote, with the labels at its times."""
+    with safe_open(path, "np") as file:
+        times_s, ends, heard = (file.get_tensor(name) for name in ("times_s", "ends", "heard"))
+    return Reel(path, person, times_s, labels(times_s), np.diff(ends) > 0, heard, ends)
+
+
+def _picture_reel(pictures: Sequence[AffectPicture], folder: Path) -> Reel:
+    path = folder / f"pictures-{pictures_key(pictures)}.safetensors"
+    if not path.is_file():
+        write_pictures(pictures, path)
+    labels = np.array([[one.valence, one.arousal] for one in pictures], np.float32)
+    return open_reel(path, None, lambda _: labels)
+
+
+def _once(load: Callable[[], Tracker]) -> Callable[[], Tracker]:
+    """Load when first asked for, and keep."""
+    kept: list[Tracker] = []
+
+    def get() -> Tracker:
+        if not kept:
+            kept.append(load())
+        return kept[0]
+
+    return get

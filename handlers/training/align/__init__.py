@@ -1,0 +1,1 @@
+"""Learning of landmarks and of denoising on single pictures."""

@@ -1,0 +1,90 @@
+"""Layers of a picture: RGBA squares warped into a window and laid over what is there."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.training.synthetic.expressions import Origin
+from handlers.training.synthetic.motion import project
+from handlers.training.synthetic.timeline import Doubles
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+CAVITY = np.array([45, 18, 18], np.float32)  # the colour inside a mouth that opens
+
+
+def covered_area(matrix: Doubles, size: int, shape: tuple[int, ...]) -> tuple[slice, slice] | None:
+    """The rows and columns of a picture of `shape` that a square of `size` covers; none outside."""
+    place = project(matrix, CORNERS * (size - 1))
+    low = np.floor(place.min(axis=0)).astype(int).clip(0)
+    high = np.minimum(np.ceil(place.max(axis=0)).astype(int) + 1, (shape[1], shape[0]))
+    if (high <= low).any():
+        return None
+    return slice(low[1], high[1]), slice(low[0], high[0])
+
+
+def plane_coordinates(inverse: Doubles, area: tuple[slice, slice]) -> tuple[Floats, Floats]:
+    """Pixels of an area through a homography: `x` and `y` `(H, W)`."""
+    rows, columns = area
+    a, b, c, d, e, f, g, h, i = inverse.astype(np.float32).ravel()
+    x = np.arange(columns.start, columns.stop, dtype=np.float32)[None, :]
+    y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
+    over = 1 / ((g * x + i) + h * y)
+    columns_of, rows_of = ((a * x + c) + b * y) * over, ((d * x + f) + e * y) * over
+    return np.asarray(columns_of, np.float32), np.asarray(rows_of, np.float32)
+
+
+def halvings(picture: Image, matrix: Doubles) -> tuple[Image, np.float32]:
+    """The picture, averaged down by halves until `matrix` would not shrink it much more, and its
+    new size over the old one."""
+    size, scale = len(picture), float(np.sqrt(abs(np.linalg.det(matrix / matrix[2, 2]))))
+    while scale < 0.6 and len(picture) > 16:
+        half = (len(picture) + 1) // 2
+        picture = np.asarray(
+            cv2.resize(picture, (half, half), interpolation=cv2.INTER_AREA), np.uint8
+        )
+        scale *= 2
+    return picture, np.float32(len(picture) / size)
+
+
+def fitting(picture: Image, matrix: Doubles, origin: Origin) -> tuple[Image, Origin]:
+    """A picture made small enough for `matrix`, and the origins in it."""
+    picture, ratio = halvings(picture, matrix)
+    shift = (ratio - 1) / 2
+    return picture, Origin(origin.x * ratio + shift, origin.y * ratio + shift, origin.gape)
+
+
+def paint(picture: Image, origin: Origin) -> Image:
+    """An RGBA picture `(S, S, 4)` drawn from where its pixels come from; an open mouth is dark."""
+    layer = cv2.remap(picture, origin.x, origin.y, cv2.INTER_LINEAR)
+    if origin.gape.max() > 0.05:
+        share = np.clip(origin.gape * np.float32(0.7), 0, 0.85)[..., None]
+        layer[..., :3] = (layer[..., :3] * (1 - share) + share * CAVITY).astype(np.uint8)
+    return np.asarray(layer, np.uint8)
+
+
+def lay(image: Image, picture: Image, matrix: Doubles) -> None:
+    """Lay an RGBA picture `(S, S, 4)` over another one, in place."""
+    covered = covered_area(matrix, len(picture), image.shape)
+    if covered is None:
+        return
+    rows, columns = covered
+    picture, ratio = halvings(picture, matrix)
+    shift = (ratio - 1) / 2
+    from_small = np.linalg.inv(np.array([[ratio, 0, shift], [0, ratio, shift], [0, 0, 1]]))
+    to_area = np.array([[1, 0, -columns.start], [0, 1, -rows.start], [0, 0, 1]], np.float64)
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    layer = cv2.warpPerspective(picture, to_area @ matrix @ from_small, size)
+    blend(image[covered], np.asarray(layer, np.uint8))
+
+
+def blend(target: Image, layer: Image) -> None:
+    """Lay RGBA pixels `(H, W, 4)` over RGB ones, in place."""
+    values = layer.astype(np.float32)
+    opacity = values[..., 3:] * np.float32(1 / 255)
+    values = values[..., :3] - target
+    values *= opacity
+    values += target
+    target[:] = np.rint(values, out=values)

@@ -1,0 +1,148 @@
+"""Families of head motion and the camera's, as tracks of a pose.
+
+A pose is `(x, y, log_scale, roll, yaw, pitch)`: the place of the face's centre from that of the
+frame in widths of the face, and angles in radians, signs as in the picture (roll clockwise). A
+camera is `(x, y, log_zoom, roll)` in the same units.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.training.synthetic.timeline import Doubles, Track, grid, smooth, steps, waves
+
+Matrix = NDArray[np.float64]
+
+# How far a lively head goes: widths of the face, logarithm, radians.
+REACH = np.array([0.7, 0.35, 0.18, 0.22, 0.40, 0.25])
+CAMERA_REACH = np.array([0.25, 0.25, 0.06, 0.04])
+TREMOR = np.array([0.004, 0.004, 0.003, 0.003, 0.004, 0.004])
+LIMITS = np.array([np.inf, np.inf, 0.7, 0.9, 0.75, 0.5])
+DISTANCE = 4.0  # of the camera, in widths of the face: how strong perspective is
+
+
+def still(rng: np.random.Generator, times: Doubles) -> Doubles:
+    """A person who holds still: a tremor of some thousandths of the face."""
+    return waves(rng, times, TREMOR, (6, 60))
+
+
+def sway(rng: np.random.Generator, times: Doubles) -> Doubles:
+    """Sums of sinusoids in everything: talking, nodding, looking around."""
+    return waves(rng, times, REACH * rng.uniform(0.2, 1.0, 6), (14, 120))
+
+
+def wander(rng: np.random.Generator, times: Doubles) -> Doubles:
+    """A smoothed random walk: it goes anywhere and does not come back."""
+    width = int(rng.uniform(6, 24) * len(times) / np.ptp(times)) + 3
+    kicks = rng.standard_normal((len(times) + width - 1, 6))
+    window = np.hanning(width)
+    window *= 0.05 / np.linalg.norm(window)
+    rates = np.stack([np.convolve(column, window, mode="valid") for column in kicks.T], axis=1)
+    return np.cumsum(rates * REACH, axis=0) * np.ptp(times) / len(times)
+
+
+def jerk(rng: np.random.Generator, times: Doubles) -> Doubles:
+    """A gentle sway with rapid moves of up to half a face within one to three frames."""
+    count = 1 + int(np.ptp(times) / rng.uniform(12, 40))
+    sizes = rng.uniform(-1, 1, (count, 6)) * [0.5, 0.35, 0.2, 0.35, 0.5, 0.35]
+    return 0.4 * sway(rng, times) + steps(rng, times, sizes, (1.0, 3.5))
+
+
+def bounce(rng: np.random.Generator, times: Doubles) -> Doubles:
+    """A ball's flight: thrown, falling, thrown back by floor and walls, turning at a fixed rate."""
+    span = times - times[0]
+    flight = rng.uniform(12, 26)
+    phase = ((span + rng.uniform(0, flight)) % flight) / flight
+    pose = waves(rng, times, TREMOR * 8, (14, 60))
+    pose[:, 0] += _reflected(span * rng.uniform(0.02, 0.06), rng.uniform(0.4, 0.9), rng)
+    pose[:, 1] += rng.uniform(0.4, 0.8) * (0.5 - 4 * phase * (1 - phase))
+    pose[:, 3] += _reflected(span * rng.uniform(0.01, 0.03), rng.uniform(0.2, 0.5), rng)
+    return pose
+
+
+def _reflected(way: Doubles, reach: float, rng: np.random.Generator) -> Doubles:
+    """To and fro between -reach and reach at constant speed."""
+    along = (way + rng.uniform(0, 4 * reach)) % (4 * reach)
+    return np.asarray(np.abs(along - 2 * reach) - reach)
+
+
+MOTIONS: dict[str, Callable[[np.random.Generator, Doubles], Doubles]] = {
+    "still": still,
+    "sway": sway,
+    "wander": wander,
+    "jerk": jerk,
+    "bounce": bounce,
+}
+
+
+def draw_pose(
+    rng: np.random.Generator, motion: str, frames: int, speed: float, leaves: float | None
+) -> Track:
+    """A pose track of `frames` frames; `speed` runs the family's time faster or slower.
+
+    With `leaves` the face goes out of the frame and comes back, that many widths away from where
+    it would be. The middle of the track lies near the frame's centre.
+    """
+    times = grid(frames)
+    pose = MOTIONS[motion](rng, times * speed)
+    middle = pose[len(pose) // 2, :2]
+    pose[:, :2] -= middle - rng.uniform(-0.3, 0.3, 2)
+    pose = np.clip(pose, -LIMITS, LIMITS)
+    if leaves is not None:
+        pose[:, 0] += leaves * rng.choice([-1.0, 1.0]) * _absence(rng, times, frames)
+    return Track(pose)
+
+
+def _absence(rng: np.random.Generator, times: Doubles, frames: int) -> Doubles:
+    """0 where the face is at home, 1 where it is away: about a quarter of the sequence."""
+    length = rng.uniform(0.2, 0.35) * frames
+    middle = rng.uniform(0.35, 0.65) * frames
+    way = np.clip(0.12 * frames, 2.0, 14.0)
+    near = (length / 2 + way - np.abs(times - middle)) / way
+    return smooth(np.clip(near, 0, 1))
+
+
+def draw_camera(rng: np.random.Generator, frames: int, speed: float, amount: float) -> Track:
+    """A hand-held camera: slow sway and, half of the time, a faster shake."""
+    times = grid(frames) * speed
+    track = waves(rng, times, CAMERA_REACH * amount * rng.uniform(0.2, 1.0), (20, 150))
+    if rng.random() < 0.5:
+        track += waves(rng, times, CAMERA_REACH * amount * 0.06, (3, 9))
+    return Track(track)
+
+
+def camera_matrix(camera: Doubles, centre: Doubles, face_px: float) -> Matrix:
+    """The 3 x 3 map of a camera row `(4,)` on frame pixels."""
+    x, y, zoom, roll = camera
+    matrix = similarity(np.exp(zoom), roll)
+    matrix[:2, 2] = centre + (x * face_px, y * face_px) - matrix[:2, :2] @ centre
+    return matrix
+
+
+def head_matrix(pose: Doubles, centre: Doubles, face_px: float) -> Matrix:
+    """The 3 x 3 map from a face's plane, in widths from its centre, to frame pixels.
+
+    Yaw and pitch turn the plane in space before the perspective projection.
+    """
+    x, y, scale, roll, yaw, pitch = pose
+    cos_y, sin_y, cos_p, sin_p = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+    # Columns: images of the plane's x and y axes in space, and its origin at the distance.
+    turned = np.array([[cos_y, 0, 0], [sin_y * sin_p, cos_p, 0], [-sin_y * cos_p, sin_p, 0]])
+    turned[2] /= DISTANCE
+    turned[2, 2] = 1.0
+    place = similarity(np.exp(scale) * face_px, roll)
+    place[:2, 2] = centre + np.array([x, y]) * face_px
+    return np.asarray(place @ turned)
+
+
+def similarity(scale: float, angle: float) -> Matrix:
+    """Scale and turn as a 3 x 3 matrix (positive angles clockwise as seen)."""
+    cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+
+
+def project(matrix: Matrix, points: NDArray[np.floating]) -> Doubles:
+    """Points `(N, 2)` through a 3 x 3 homography."""
+    moved = points @ matrix[:2, :2].T + matrix[:2, 2]
+    return np.asarray(moved / (points @ matrix[2, :2] + matrix[2, 2])[:, None])

@@ -1,0 +1,1 @@
+"""Learning of the tracker: its box tracker and its face validator."""

@@ -1,0 +1,169 @@
+"""Learning to track (sections 2.3.5, 4.3.5): BT through made videos, FV on right and wrong places.
+
+BT sees what it will see in serving: the crop of every frame is taken at the box that it was led to
+by the frame before, at first the true one, later more and more its own.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from handlers.networks.box_tracker import CROP_PX, BoxTracker, from_pixels, to_pixels
+from handlers.processing.boxes import Crop
+from handlers.processing.landmarks import bounding_box
+from handlers.training.loop import Losses
+from handlers.training.synthetic.scene import Truth
+from handlers.training.synthetic.stills import Stills
+from handlers.training.synthetic.style import Style, draw_scene
+from handlers.training.track.recordings import Recordings
+from handlers.training.track.videos import Videos, View
+
+Floats = NDArray[np.float32]
+
+LEAST_INSIDE = 0.5  # of the landmarks: with fewer in the frame, nothing is learnt from it
+FARTHEST, MOST_SCALING = 0.6, 2.0  # where a tracker has lost the face: box sides, factor
+
+
+@dataclass(frozen=True)
+class TrackerModel:
+    """What BT is built from and how it is led.
+
+    `frames` is the window n. `own` is the share of boxes that are BT's own, from the first step
+    to the last; true ones are off by `slack` (a share of their side, and of its logarithm), the
+    first one by twice that, as a detector's. Without `tune_backbone` only what follows it learns.
+    """
+
+    size: str
+    context: float
+    frames: int
+    own: tuple[float, float] = (0.0, 0.5)
+    slack: float = 0.04
+    tune_backbone: bool = True
+
+
+@dataclass(frozen=True)
+class TrackerBatches:
+    """Draws videos, and the chances that decide whose box is taken and how far off it is.
+
+    A share `recorded` of the videos comes from `recordings`, the others are made. The chances are
+    arrays and no tensors: mixed precision would round them.
+    """
+
+    stills: Stills
+    style: Style
+    frames: int
+    recordings: Recordings | None = None
+    recorded: float = 0.0
+
+    def __call__(self, rng: np.random.Generator, size: int) -> dict[str, Any]:
+        return {
+            "videos": Videos([self._draw(rng) for _ in range(size)]),
+            "coins": rng.random((self.frames, size)),
+            "slack": rng.standard_normal((self.frames, size, 4)),
+        }
+
+    def _draw(self, rng: np.random.Generator) -> View:
+        if self.recordings is not None and rng.random() < self.recorded:
+            return self.recordings.draw(rng, self.frames)
+        return draw_scene(rng, self.stills, self.style, self.frames)
+
+
+class TrackerLearner(nn.Module):
+    """l1 between BT's landmarks and the true ones, in pixels of its crop.
+
+    The backbone's batch statistics stay those that it comes with: the crops of a video are alike
+    and would spoil them, and so training and serving compute the same.
+    """
+
+    def __init__(self, tracker: BoxTracker, model: TrackerModel) -> None:
+        super().__init__()
+        self.tracker, self.model = tracker, model
+        tracker.backbone.requires_grad_(model.tune_backbone)
+
+    def train(self, mode: bool = True) -> "TrackerLearner":
+        super().train(mode)
+        self.tracker.backbone.eval()
+        return self
+
+    def forward(self, batch: dict[str, Any], progress: float) -> Losses:
+        videos: Videos = batch["videos"]
+        first, last = self.model.own
+        own = batch["coins"] < first + (last - first) * progress
+        slack = batch["slack"] * self.model.slack
+        boxes = true_boxes(videos.truths(0), 2 * slack[0])
+        state, before = self.tracker.initial_state(len(videos)), None
+        errors, weights = [], []
+        for frame in range(videos.frames):
+            truths = videos.truths(frame)
+            crops = [Crop.around(box, self.model.context, CROP_PX) for box in boxes]
+            now = self.tracker.features(videos.look(frame, crops).to(device_of(self))).float()
+            with torch.autocast(now.device.type, enabled=False):
+                points, state = self.tracker.step(now, now if before is None else before, state)
+            errors.append(distance(points, crops, truths))
+            weights.append(torch.tensor([t.inside >= LEAST_INSIDE for t in truths]).to(points))
+            if frame + 1 < videos.frames:
+                boxes = self._next_boxes(points, crops, truths, own[frame], slack[frame + 1])
+                before = self._remember(videos, frame, boxes)
+        error, weight = torch.stack(errors), torch.stack(weights)
+        loss = (error * weight).sum() / weight.sum().clamp_min(1)
+        late = (error[-1] * weight[-1]).sum() / weight[-1].sum().clamp_min(1)
+        return {"loss": loss, "last_px": late, "first_px": error[0].mean()}
+
+    @torch.no_grad()
+    def _remember(self, videos: Videos, frame: int, boxes: list[Floats]) -> Tensor:
+        """The features of a frame at its final box, for the next step; nothing learns from them."""
+        crops = [Crop.around(box, self.model.context, CROP_PX) for box in boxes]
+        return self.tracker.features(videos.look(frame, crops).to(device_of(self))).float()
+
+    def _next_boxes(
+        self,
+        points: Tensor,
+        crops: list[Crop],
+        truths: list[Truth],
+        own: NDArray[np.bool_],
+        slack: NDArray[np.float64],
+    ) -> list[Floats]:
+        """Where the next crop is taken: BT's box where it is its turn and it still has the face."""
+        found = to_pixels(points.detach().float()).cpu().numpy()
+        boxes = true_boxes(truths, slack)
+        for row, crop in enumerate(crops):
+            box = bounding_box(crop.from_crop(found[row]))
+            if own[row] and has_the_face(box, bounding_box(truths[row].points)):
+                boxes[row] = box
+        return boxes
+
+
+def distance(points: Tensor, crops: list[Crop], truths: list[Truth]) -> Tensor:
+    """Mean absolute error `(B,)` in pixels of the crop of relative points `(B, 68, 2)`."""
+    inside = np.stack([c.to_crop(t.points) for c, t in zip(crops, truths, strict=True)])
+    target = from_pixels(torch.from_numpy(inside).to(points.device))
+    return (points - target).abs().mean(dim=(1, 2)) * (CROP_PX / 2)
+
+
+def true_boxes(truths: list[Truth], slack: NDArray[np.float64]) -> list[Floats]:
+    """Landmark boxes `(4,)`, moved and scaled by errors `(B, 4)` in shares of their sides."""
+    boxes = []
+    for truth, (dx, dy, width, height) in zip(truths, slack, strict=True):
+        box = bounding_box(truth.points).astype(np.float64)
+        sides = box[2:] - box[:2]
+        centre = (box[:2] + box[2:]) / 2 + (dx, dy) * sides
+        half = sides * np.exp([width, height]) / 2
+        boxes.append(np.concatenate([centre - half, centre + half]).astype(np.float32))
+    return boxes
+
+
+def has_the_face(box: Floats, truth: Floats) -> bool:
+    """Whether a box still lies on the true one well enough for the next crop to show the face."""
+    sides, true_sides = box[2:] - box[:2], truth[2:] - truth[:2]
+    away = np.abs((box[:2] + box[2:]) - (truth[:2] + truth[2:])) / 2
+    scaling = np.maximum(sides / true_sides, true_sides / np.maximum(sides, 1e-6))
+    return bool((away < FARTHEST * true_sides).all() and (scaling < MOST_SCALING).all())
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's parameters lie."""
+    return next(module.parameters()).device

@@ -1,0 +1,1 @@
+"""Valence and arousal: the routes for clips and live sessions, and their replies."""

@@ -1,0 +1,120 @@
+"""The socket /affect/{session}, and POST and DELETE for clients without one."""
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response, WebSocket
+
+from service.affect.messages import check_time, read_sound
+from service.affect.model import MODEL, AffectModel, parse_affect_options
+from service.affect.session import AffectSubject
+from service.affect.session_interface import (
+    CHUNK_OPENAPI,
+    CHUNK_RESPONSES,
+    END_RESPONSES,
+    FRAME_FIELD,
+    SOUND_FIELD,
+    AffectChunkQuery,
+)
+from service.affect.sounds import RATE_HZ, SAMPLE_BYTES
+from service.affect.steps import AffectChunk
+from service.http.body import MULTIPART, Bounds, Upload, essence, read_files, read_picture
+from service.live.serving import SessionName, answer_step, check_declared, end_session, serve_socket
+from service.services import Caller, SharedServices
+from service.sessions import Address
+from service.settings import Settings
+
+router = APIRouter(tags=["affect"])
+
+
+@router.websocket("/affect/{session}")
+async def affect_live(socket: WebSocket, session: str, services: SharedServices) -> None:
+    """Estimate from the frames and the sound of one socket; what refuses it is its close code."""
+
+    def make() -> tuple[AffectModel, AffectSubject]:
+        model = AffectModel(services.inference, services.settings)
+        return model, AffectSubject(model, parse_affect_options(socket.query_params))
+
+    await serve_socket(socket, session, services, make)
+
+
+@router.post(
+    "/affect/{session}",
+    summary="Estimate one more moment of a session",
+    response_model=None,
+    responses=CHUNK_RESPONSES,
+    openapi_extra=CHUNK_OPENAPI,
+)
+async def affect_chunk(
+    request: Request,
+    session: SessionName,
+    query: Annotated[AffectChunkQuery, Query()],
+    services: SharedServices,
+    caller: Caller,
+) -> Response:
+    """Send a frame as the multipart field `frame` (or as the body itself) and what was heard since
+    the last chunk as the field `sound`: 16-bit little-endian mono PCM at 22 050 Hz, 10 s at most.
+    Sound alone is heard and answered without an estimate, unless `time_s` asks for one. Who sends a
+    frame up to 1.5 s later, with the sound until then, says so by `delay_s`: the estimate is better
+    for it. A session begins with its first chunk and is forgotten some minutes after its last. With
+    `step`, a request can be repeated safely.
+
+    Live video goes through a WebSocket at the same address. A binary message is a kind byte, then
+    the time in seconds as little-endian float64, then `F`: an encoded picture, or nothing while the
+    camera is off; `S`: PCM as above, whose first sample is at that time, up to 10 s of it. Every
+    `F` gets one JSON reply, in order: `{"type": "frame", "seq": 0, "status": "ok", "time_s": ...}`
+    with the fields of this reply; `status` is `dropped` where a newer frame came while it waited
+    (`?drop=false` turns that off) and `error` where it could not be used. `S` is answered only
+    where it could not be used, `{"type": "error", "of": "sound", ...}`: it may be 2 s behind the
+    newest frame or 2 s ahead of the stream. Times of frames increase; what is heard up to 1.5 s
+    after a frame improves its estimate, and an estimate once given is never revised. With
+    `?delay_s=1` a frame is estimated when frames or sound of 1 s later have come, or at the end of
+    what is read: so do not wait for its reply. `{"type": "reset"}` starts anew, with new times.
+    Options are those here, in the address or in a message `{"type": "options", ...}` before the
+    first frame. Web pages send their key as the subprotocol `bearer.KEY` beside `countenance`.
+    """
+    model = AffectModel(services.inference, services.settings)
+    await model.check_loaded()
+    address = Address(MODEL, caller.name, session)
+    with services.uploads.slot():
+        chunk = await _read_chunk(request, query, model)
+    return await answer_step(request, services, address, chunk)
+
+
+@router.delete(
+    "/affect/{session}", summary="End a session", status_code=204, responses=END_RESPONSES
+)
+async def end_affect(session: SessionName, services: SharedServices, caller: Caller) -> None:
+    """Forget the session's state now; a socket that still holds it is closed at its next frame."""
+    await end_session(services, Address(MODEL, caller.name, session))
+
+
+async def _read_chunk(request: Request, query: AffectChunkQuery, model: AffectModel) -> AffectChunk:
+    """Return what came as one step; raises ServiceError."""
+    frame, pcm = await _read_parts(request, model.settings)
+    if frame is not None:
+        await check_declared(frame)
+    time_s = query.time_s
+    if time_s is None and frame is not None:
+        time_s = time.time() - query.delay_s
+    if time_s is not None:
+        check_time(time_s)
+    sound = None
+    if pcm is not None:
+        start_s = query.sound_time_s
+        if start_s is None:
+            ends_s = time.time() if time_s is None else time_s + query.delay_s
+            start_s = max(0.0, ends_s - len(pcm) / SAMPLE_BYTES / RATE_HZ)
+        sound = read_sound(start_s, pcm)
+    data = None if frame is None else frame.data
+    return AffectChunk(model, data, time_s, sound, query, query.step)
+
+
+async def _read_parts(request: Request, settings: Settings) -> tuple[Upload | None, bytes | None]:
+    """Return the frame and the sound of the request, one of them at least."""
+    bounds = Bounds.of_picture(settings)
+    if essence(request.headers.get("content-type", "")) != MULTIPART:
+        return await read_picture(request, bounds, FRAME_FIELD), None
+    files = await read_files(request, bounds, (FRAME_FIELD, SOUND_FIELD))
+    frame, sound = (files.get(name) for name in (FRAME_FIELD, SOUND_FIELD))
+    return frame, (None if sound is None else sound.data)

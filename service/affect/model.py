@@ -1,0 +1,98 @@
+"""A run of moments with its sound and a state into the model's answer, live or from a clip."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.affect.replies import AffectFrame, AffectOutputs
+from service.affect.sounds import Sound
+from service.errors import Problem, ServiceError
+from service.inference import Inference
+from service.live.model import Drop, Model, SmallestFace, VariantName, parse_into
+from service.live.subject import Step
+from service.settings import Settings
+from service.telemetry.metrics import Metrics
+
+MODEL = "affect"
+MOST_DELAY_S = 1.5  # half of what is heard around a moment
+LOST = "lost"
+VOICE = "voice"
+
+Delay = Annotated[float, Field(ge=0, le=MOST_DELAY_S, allow_inf_nan=False)]
+Frame = bytes | Mapping[str, Any] | None
+
+
+class AffectOptions(BaseModel):
+    """How moments are estimated; names that are not listed here are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    variant: VariantName | None = Field(
+        default=None,
+        description="Another network of the model, such as `vi-des`; its own one if not given.",
+    )
+    min_face_px: SmallestFace = 40
+
+
+class AffectSocketOptions(AffectOptions):
+    """The options of a socket, in its address or in a text message before the first frame."""
+
+    delay_s: Delay = Field(
+        default=0.0,
+        description="How much later a frame is estimated, in seconds of the stream, with the sound "
+        "that was heard until then. Replies wait for it: they are not to be waited for.",
+    )
+    drop: Drop = True
+
+
+def parse_affect_options(values: Mapping[str, Any]) -> AffectSocketOptions:
+    """Check a socket's options; raises ServiceError naming every one that does not fit."""
+    return parse_into(AffectSocketOptions, values)
+
+
+class AffectModel(Model):
+    """Asks the model `affect`, within the limits of the settings."""
+
+    def __init__(self, inference: Inference, settings: Settings) -> None:
+        super().__init__(MODEL, inference, settings)
+
+    async def step(
+        self,
+        frames: Sequence[Frame],
+        times_s: Sequence[float],
+        sound: Sound | None,
+        options: AffectOptions,
+        state: bytes | None,
+    ) -> Step[AffectOutputs]:
+        """Estimate up to 8 moments, one an entry of `frames`; raises ServiceError.
+
+        A frame is an encoded picture, an array as the wire has it, or None for no picture at that
+        time. The sound, if any, is heard before the first moment is estimated.
+        """
+        inputs = {
+            "frames": list(frames),
+            "times_s": list(times_s),
+            "sound": None if sound is None else sound.on_the_wire(),
+        }
+        answer = await self.ask(inputs, self._options(options), state)
+        outputs = AffectOutputs.model_validate(answer.outputs)
+        if len(outputs.frames) != len(frames):
+            raise ServiceError(Problem.INTERNAL, "the model did not answer every frame")
+        return Step(outputs, answer.state)
+
+    def _options(self, options: AffectOptions) -> dict[str, Any]:
+        asked: dict[str, Any] = {
+            "min_face_px": options.min_face_px,
+            "max_pixels": self.settings.max_frame_pixels,
+        }
+        return asked if options.variant is None else {**asked, "variant": options.variant}
+
+
+def measure_frames(frames: Sequence[AffectFrame], metrics: Metrics) -> None:
+    """Record the gates, the faces that are out of sight, and where the voice was used."""
+    for frame in frames:
+        if frame.gate is not None:
+            metrics.gate.labels(MODEL).observe(frame.gate)
+        metrics.voice.labels(MODEL).inc(VOICE in frame.used)
+        metrics.faces_lost.labels(MODEL).inc(frame.face is not None and frame.face.status == LOST)

@@ -1,0 +1,128 @@
+"""What is said of a moment's affect, and what a session of it is answered."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from service.live.replies import (
+    ErrorInfo,
+    FaceBox,
+    FaceProbability,
+    FaceStatus,
+    Notes,
+    StepCount,
+    Stored,
+)
+from service.schemas import Body, Finite, ModelVersion, Number, Share, TimingsMs
+
+QUADRANTS = ("positive-active", "negative-active", "negative-passive", "positive-passive")
+Quadrant = Literal["positive-active", "negative-active", "negative-passive", "positive-passive"]
+StepStatus = Annotated[
+    Literal["ok", "reset"],
+    Field(description="`reset` where the session started anew with this step."),
+]
+Variant = Annotated[str, Field(description="The network that was used, such as `avi-gas`.")]
+Signed = Annotated[Finite, Field(ge=-1, le=1), AfterValidator(lambda value: round(value, 5))]
+
+
+class AffectFace(Body):
+    """The face that was looked at; the box is in pixels of the upright picture."""
+
+    track_id: int = Field(description="Number of the face within its session or clip.")
+    status: FaceStatus
+    box: FaceBox
+    face_probability: FaceProbability
+
+
+class AffectFrame(Body):
+    """Valence and arousal of one moment, and what they were seen and heard from."""
+
+    time_s: Finite = Field(description="Time of the moment, in seconds.")
+    valence: Signed | None = Field(
+        description="How pleasant, in [-1, 1]; null where neither face nor voice could be used."
+    )
+    arousal: Signed | None = Field(
+        description="How active, in [-1, 1]; null where neither face nor voice could be used."
+    )
+    quadrant: Quadrant | None = Field(description="The quadrant of valence and arousal.")
+    quadrants: dict[Quadrant, Share] | None = Field(
+        description="Probability of each quadrant as D guesses first, in [0, 1]."
+    )
+    attention: list[Share] = Field(
+        description="Weight of each past state that is held, oldest first; their sum is 1."
+    )
+    attention_ages_s: list[Number] = Field(description="Age of each of these states, in seconds.")
+    gate: Share | None = Field(
+        description="Mean of the gate between the modalities: 1 is all face, 0 is all voice; null "
+        "for variants without one."
+    )
+    used: list[Literal["face", "voice"]] = Field(description="The modalities that could be used.")
+    face: AffectFace | None = Field(description="The face; null while none is followed.")
+
+
+class AffectOutputs(Body):
+    """What the model says of a run of moments."""
+
+    model: ModelVersion
+    variant: Variant
+    status: StepStatus
+    notes: Notes
+    timings_ms: TimingsMs
+    frames: list[AffectFrame]
+
+
+class Stepped(Body):
+    """What every step of a session says beside the moment itself."""
+
+    type: str
+    status: StepStatus
+    step: StepCount
+    stored: Stored
+    milliseconds: Number = Field(description="Time from the message to its answer, in ms.")
+    model: ModelVersion
+    variant: Variant
+    notes: Notes
+    timings_ms: TimingsMs
+
+
+class AffectReply(AffectFrame, Stepped):
+    """The answer to one frame of a session."""
+
+    type: Literal["frame"] = "frame"
+    seq: int | None = Field(
+        None, description="Which frame of the socket this answers, from 0; null without a socket."
+    )
+
+
+class HeardReply(Stepped):
+    """The answer to sound that came alone, without a moment to estimate."""
+
+    type: Literal["sound"] = "sound"
+
+
+class DroppedFrame(Body):
+    """The answer to a frame that a newer one replaced before its turn came."""
+
+    type: Literal["frame"] = "frame"
+    seq: int
+    status: Literal["dropped"] = "dropped"
+    time_s: Finite
+
+
+class FrameError(Body):
+    """The answer to a frame that cannot be used; the session goes on from where it was."""
+
+    type: Literal["frame"] = "frame"
+    seq: int
+    status: Literal["error"] = "error"
+    time_s: Finite | None
+    error: ErrorInfo
+
+
+class MessageError(Body):
+    """The answer to anything else that cannot be used; the session goes on from where it was."""
+
+    type: Literal["error"] = "error"
+    of: str = Field(description="What it came as: `sound`, `text`, or `message` if neither.")
+    time_s: Finite | None
+    error: ErrorInfo

@@ -1,0 +1,157 @@
+"""A socket's talk with `affect`: frames have their replies, sound waits for the next step."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.affect.messages import TOLERANCE_S, StreamClock, kind_of, read_sound, split_message
+from service.affect.model import (
+    MODEL,
+    AffectModel,
+    AffectSocketOptions,
+    Frame,
+    measure_frames,
+    parse_affect_options,
+)
+from service.affect.replies import AffectOutputs, DroppedFrame, FrameError, MessageError
+from service.affect.sounds import Hearing, Sound, SoundQueue, to_samples
+from service.affect.steps import build_affect_reply, hear_and_see
+from service.errors import Problem, ServiceError
+from service.live.mailbox import Arrival, Kind
+from service.live.replies import error_info
+from service.live.subject import Place, Step
+from service.schemas import Body
+from service.telemetry.metrics import Metrics
+
+AHEAD_S = 1.55  # how far beyond its own time a moment hears: half a window, and a little
+ROUNDING_S = 1e-3
+FEED_S = 2 * TOLERANCE_S  # sound that waits for longer is heard without a frame
+
+
+@dataclass
+class Moment(Arrival):
+    """An arrival with the sound of its session that waits, and what it has taken of it."""
+
+    sounds: SoundQueue = field(default_factory=SoundQueue)
+    hearing: Hearing | None = None
+
+
+class AffectSubject:
+    """The subject of an affect socket; `options` may change until its first frame."""
+
+    model = MODEL
+
+    def __init__(self, model: AffectModel, options: AffectSocketOptions) -> None:
+        self.options = options
+        self._model = model
+        self.restart()
+
+    @property
+    def drop(self) -> bool:
+        """Whether a newer frame replaces one that still waits."""
+        return self.options.drop
+
+    @property
+    def due_s(self) -> float:
+        """Frames wait until frames or sound of `delay_s` later have come."""
+        delay_s = self.options.delay_s
+        return self._clock.come_s + ROUNDING_S - delay_s if delay_s else math.inf
+
+    def set_options(self, asked: Mapping[str, Any]) -> None:
+        """Change the options that are named; raises ServiceError."""
+        self.options = parse_affect_options({**self.options.model_dump(), **asked})
+
+    def restart(self) -> None:
+        """Forget the sound that waits, and the times."""
+        self._sounds = SoundQueue()
+        self._clock = StreamClock()
+        self._feeding = False
+
+    def read(self, message: bytes, arrived_s: float, now_s: float) -> Arrival | None:
+        """Take a frame, or keep sound for the next step."""
+        moment = Moment(None, arrived_s, kind=kind_of(message), sounds=self._sounds)
+        try:
+            self._model.check_size(len(message))
+            moment.time_s, data = split_message(message)
+            if moment.kind is Kind.SOUND:
+                return self._hear(moment, read_sound(moment.time_s, data))
+            self._clock.check_frame(moment.time_s)
+            self._clock.note_frame(moment.time_s, arrived_s)
+            moment.data = data
+        except ServiceError as error:
+            moment.error = error
+        return moment
+
+    def _hear(self, moment: Moment, sound: Sound) -> Moment | None:
+        """Keep sound; when much of it waits for a frame, let all but the latest be heard."""
+        self._clock.check_sound(sound, moment.arrived_s)
+        self._clock.note_sound(sound, moment.arrived_s)
+        self._sounds.put(sound)
+        if self._feeding or self._sounds.held_s < FEED_S:
+            return None
+        self._feeding = True
+        return moment
+
+    async def step(self, arrival: Arrival, state: bytes | None) -> Step[AffectOutputs]:
+        """Hear what there is, and estimate where it is a frame; raises ServiceError."""
+        moment = _as_moment(arrival)
+        if moment.hearing is None:
+            moment.hearing = moment.sounds.take(self._until(moment))
+        try:
+            return await self._ask(moment, moment.hearing.runs, state)
+        except BaseException as error:
+            if not (isinstance(error, ServiceError) and error.problem is Problem.INVALID_SOUND):
+                moment.sounds.give_back(moment.hearing)
+            raise
+
+    def _until(self, moment: Moment) -> int:
+        """How far a moment hears; sound alone leaves what frames may still come for."""
+        if moment.kind is Kind.FRAME:
+            return to_samples((moment.time_s or 0.0) + AHEAD_S)
+        self._feeding = False
+        return moment.sounds.end - to_samples(TOLERANCE_S)
+
+    async def _ask(
+        self, moment: Moment, runs: tuple[Sound, ...], state: bytes | None
+    ) -> Step[AffectOutputs]:
+        frames: list[Frame] = []
+        if moment.kind is Kind.FRAME:
+            frames = [moment.data or None]
+            if moment.data:
+                await self._model.check_frame(moment.data)
+        times_s = [moment.time_s or 0.0] * len(frames)
+        return await hear_and_see(self._model, frames, times_s, runs, self.options, state)
+
+    def reply(self, arrival: Arrival, outputs: AffectOutputs, place: Place) -> Body | None:
+        """Return the reply to a frame; sound has none."""
+        moment = _as_moment(arrival)
+        if moment.kind is Kind.SOUND:
+            return None
+        if moment.sounds.lost_s:
+            outputs.notes.append(
+                f"{moment.sounds.lost_s:.2f} s of sound waited too long and were not heard"
+            )
+            moment.sounds.lost_s = 0.0
+        return build_affect_reply(outputs, moment.sequence, place, moment.arrived_s)
+
+    def dropped(self, arrival: Arrival) -> DroppedFrame:
+        """Return the reply to a frame that a newer one replaced."""
+        return DroppedFrame(seq=arrival.sequence or 0, time_s=arrival.time_s or 0.0)
+
+    def refused(self, arrival: Arrival, error: ServiceError) -> FrameError | MessageError:
+        """Return the reply to a message that could not be used."""
+        told = error_info(error)
+        if arrival.sequence is not None:
+            return FrameError(seq=arrival.sequence, time_s=arrival.time_s, error=told)
+        return MessageError(of=arrival.kind.value, time_s=arrival.time_s, error=told)
+
+    def measure(self, outputs: AffectOutputs, metrics: Metrics) -> None:
+        """Record gates, lost faces and voices."""
+        measure_frames(outputs.frames, metrics)
+
+
+def _as_moment(arrival: Arrival) -> Moment:
+    """Every arrival that is stepped was made by `read`."""
+    assert isinstance(arrival, Moment)
+    return arrival

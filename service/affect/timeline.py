@@ -1,0 +1,165 @@
+"""Estimates over time into a picture: valence and arousal, gate and attention beneath, as SVG.
+
+It stands alone: one valid XML file without scripts, readable on light and on dark ground.
+"""
+
+import math
+from collections.abc import Sequence
+from xml.sax.saxutils import escape
+
+from service.affect.clip_timeline import Face, Timeline, columns, extent, thin, ticks
+
+WIDTH, LEFT, RIGHT = 960, 64, 24
+PLOT = WIDTH - LEFT - RIGHT
+LEVELS = 12
+MOST_WEIGHT = 2.5  # times an even share: drawn in full
+FACE_SIDE = 56
+STYLE = """
+text{font:12px system-ui,sans-serif;fill:#57606a}
+.title{font-size:15px;font-weight:600;fill:#1f2328}
+.paper{fill:#fff}.grid{stroke:#d8dee4;stroke-width:1;fill:none}
+.line{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}
+.valence{stroke:#0b7a5b}.arousal{stroke:#c2410c}.gate{stroke:#4f46e5}
+.cells{fill:#4f46e5;shape-rendering:crispEdges}
+@media (prefers-color-scheme:dark){
+text{fill:#9aa4af}.title{fill:#eef1f4}
+.paper{fill:#14181d}.grid{stroke:#2d333b}
+.valence{stroke:#3ddc97}.arousal{stroke:#ff9b5e}.gate{stroke:#a5b4fc}
+.cells{fill:#a5b4fc}
+}
+"""
+
+
+def draw_timeline(timeline: Timeline, faces: Sequence[Face], title: str) -> str:
+    """Return the SVG of a timeline; `faces` in the order of their times."""
+    begin_s, end_s = extent(timeline)
+    drawing = _Drawing(begin_s, end_s)
+    if faces:
+        drawing.faces(faces)
+    drawing.panel("valence and arousal", 170, -1, 1, (-1, -0.5, 0, 0.5, 1))
+    drawing.line("valence", timeline.times_s, timeline.valence)
+    drawing.line("arousal", timeline.times_s, timeline.arousal)
+    drawing.legend(("valence", "arousal"))
+    if any(not math.isnan(value) for value in timeline.gate):
+        drawing.panel("gate: 1 is all face, 0 is all voice", 70, 0, 1, (0, 0.5, 1))
+        drawing.line("gate", timeline.times_s, timeline.gate)
+    if any(timeline.attention):
+        past = f"attention over past states, the newest above, up to {timeline.oldest_s:.2g} s old"
+        drawing.panel(past, 64, 0, 1, ())
+        drawing.cells(timeline)
+    return drawing.finish(title)
+
+
+class _Drawing:
+    """Panels one under the other, over one axis of time."""
+
+    def __init__(self, begin_s: float, end_s: float) -> None:
+        self._begin_s, self._end_s = begin_s, end_s
+        self._parts: list[str] = []
+        self._bottom = 44.0
+        self._height, self._low, self._high = 0.0, 0.0, 1.0
+
+    def faces(self, faces: Sequence[Face]) -> None:
+        """A row of faces at their times; those that would overlap are left out."""
+        free = float("-inf")
+        for face in faces:
+            x = min(max(self._x(face.time_s) - FACE_SIDE / 2, LEFT), WIDTH - RIGHT - FACE_SIDE)
+            if x < free:
+                continue
+            free = x + FACE_SIDE + 4
+            self._parts.append(
+                f'<image x="{x:.1f}" y="{self._bottom}" width="{FACE_SIDE}" height="{FACE_SIDE}" '
+                f'href="{escape(face.url)}"><title>{face.time_s:.2f} s</title></image>'
+            )
+        self._bottom += FACE_SIDE + 4
+
+    def panel(
+        self, name: str, height: float, low: float, high: float, lines: Sequence[float]
+    ) -> None:
+        """Begin a panel beneath what there is, with lines across at some values."""
+        self._parts.append(f'<text x="{LEFT}" y="{self._bottom + 16:.1f}">{escape(name)}</text>')
+        self._bottom += 26 + height
+        self._height, self._low, self._high = height, low, high
+        for value in lines:
+            y = self._y(value)
+            self._parts.append(
+                f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+                f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>'
+            )
+
+    def line(self, kind: str, times_s: Sequence[float], values: Sequence[float]) -> None:
+        """A line through values, broken where there are none."""
+        path, broken = [], True
+        for time_s, value in thin(times_s, values):
+            if value is not None:
+                move = "M" if broken else "L"
+                path.append(f"{move}{self._x(time_s):.1f} {self._y(value):.1f}")
+                if broken:
+                    path.append("h0.1")  # a lone value shows as a dot
+            broken = value is None
+        self._parts.append(f'<path class="line {kind}" d="{"".join(path)}"/>')
+
+    def legend(self, kinds: Sequence[str]) -> None:
+        """Names beside a piece of their lines, above the panel."""
+        y = self._bottom - self._height - 10
+        for number, kind in enumerate(reversed(kinds)):
+            x = WIDTH - RIGHT - 80 * (number + 1)
+            self._parts.append(
+                f'<path class="line {kind}" d="M{x} {y - 4:.1f}h18"/>'
+                f'<text x="{x + 24}" y="{y:.1f}">{kind}</text>'
+            )
+
+    def cells(self, timeline: Timeline) -> None:
+        """A column a moment, a row a past state; the stronger, the more weight."""
+        rows = max(len(weights) for weights in timeline.attention)
+        high = self._height / rows
+        levels: dict[int, list[str]] = {}
+        for begin_s, end_s, weights in columns(timeline, rows, self._end_s):
+            x, wide = self._x(begin_s), self._x(end_s) - self._x(begin_s)
+            for row, weight in enumerate(weights):
+                if level := round(min(weight / MOST_WEIGHT, 1.0) * LEVELS):
+                    y = self._bottom - self._height + row * high
+                    cell = f"M{x:.1f} {y:.1f}h{wide:.1f}v{high:.1f}h{-wide:.1f}z"
+                    levels.setdefault(level, []).append(cell)
+        for level, cells in sorted(levels.items()):
+            opacity = f'fill-opacity="{level / LEVELS:.3g}"'
+            self._parts.append(f'<path class="cells" {opacity} d="{"".join(cells)}"/>')
+
+    def finish(self, title: str) -> str:
+        """Add the axis of time, and return the whole."""
+        self._bottom += 8
+        for time_s in ticks(self._begin_s, self._end_s):
+            x = self._x(time_s)
+            self._parts.append(
+                f'<path class="grid" d="M{x:.1f} {self._bottom - 4:.1f}v6"/>'
+                f'<text x="{x:.1f}" y="{self._bottom + 16:.1f}" text-anchor="middle">'
+                f"{_clock(time_s)}</text>"
+            )
+        height = math.ceil(self._bottom + 28)
+        return "\n".join(
+            (
+                '<?xml version="1.0" encoding="UTF-8"?>',
+                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+                f'width="{WIDTH}" height="{height}" role="img" aria-labelledby="title">',
+                f'<title id="title">{escape(title)}</title>',
+                f"<style>{STYLE}</style>",
+                f'<rect class="paper" width="{WIDTH}" height="{height}"/>',
+                f'<text class="title" x="{LEFT}" y="28">{escape(title)}</text>',
+                *self._parts,
+                "</svg>\n",
+            )
+        )
+
+    def _x(self, time_s: float) -> float:
+        return LEFT + PLOT * (time_s - self._begin_s) / (self._end_s - self._begin_s)
+
+    def _y(self, value: float) -> float:
+        share = (value - self._low) / (self._high - self._low)
+        return self._bottom - self._height * min(max(share, 0.0), 1.0)
+
+
+def _clock(time_s: float) -> str:
+    """Seconds, or minutes and seconds from one minute on."""
+    if time_s < 60:
+        return f"{time_s:g} s"
+    return f"{int(time_s) // 60}:{int(time_s) % 60:02d}"

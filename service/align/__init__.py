@@ -1,0 +1,1 @@
+"""Landmarks of one picture: its route, its interface and its boxes."""

@@ -1,0 +1,97 @@
+"""POST /align: one picture into its faces, as JSON, a drawn picture, or OpenFace's table."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from service.align.boxes import parse_boxes
+from service.align.interface import ALIGN_RESPONSES, CSV, JSON, PNG, AlignQuery
+from service.errors import Problem, ServiceError
+from service.http.bodies import PICTURE_BODY
+from service.http.body import read_upload
+from service.http.disconnects import while_connected
+from service.http.negotiation import choose_media_type
+from service.live.model import Model
+from service.media.images import check_media_type, check_pixels, sniff
+from service.openface import faces_to_csv
+from service.schemas import AlignReply
+from service.services import Caller, Services, SharedServices
+
+MODEL = "align"
+
+router = APIRouter(tags=["align"])
+
+
+@router.post(
+    "/align",
+    summary="Find faces and their 68 landmarks in a picture",
+    response_model=None,
+    responses=ALIGN_RESPONSES,
+    openapi_extra=PICTURE_BODY,
+)
+async def align(
+    request: Request, query: Annotated[AlignQuery, Query()], services: SharedServices, _: Caller
+) -> Response:
+    """Send the picture as the body itself (`Content-Type: image/...`) or as the multipart field
+    `image`. Coordinates of the reply are pixels of the upright picture (EXIF orientation applied),
+    pixel centres at whole numbers, the top left pixel at (0, 0).
+    """
+    media_type = choose_media_type(request.headers.get("accept"), (JSON, PNG, CSV))
+    options = _options(query, media_type, services)
+    started = time.perf_counter()
+    with services.uploads.slot():
+        image = await _read_image(request, services)
+    read_ms = (time.perf_counter() - started) * 1000
+    model = Model(MODEL, services.inference, services.settings)
+    with services.in_flight.slot():
+        answer = await while_connected(request, model.ask({"image": image}, options))
+    return _reply(answer.outputs, media_type, read_ms, services)
+
+
+def _options(query: AlignQuery, media_type: str, services: Services) -> dict[str, Any]:
+    """Return the options of the question; raises ServiceError for what does not go together."""
+    settings = services.settings
+    include = query.included()
+    if include and media_type != JSON:
+        raise ServiceError(
+            Problem.INVALID_REQUEST, f"include goes with {JSON} only; {media_type} was chosen"
+        )
+    max_faces = settings.max_faces if query.max_faces is None else query.max_faces
+    if max_faces > settings.max_faces:
+        raise ServiceError(
+            Problem.INVALID_REQUEST, f"max_faces is {max_faces}; at most {settings.max_faces} here"
+        )
+    return {
+        "boxes": parse_boxes(query.boxes, max_faces),
+        "max_faces": max_faces,
+        "denoise": query.denoise,
+        "include": ["overlay"] if media_type == PNG else include,
+        "min_face_px": query.min_face,
+        "max_pixels": settings.max_pixels,
+    }
+
+
+async def _read_image(request: Request, services: Services) -> bytes:
+    """Return the picture's bytes, bounded by what its header declares."""
+    upload = await read_upload(request, services.settings)
+    header = await asyncio.to_thread(sniff, upload.data)
+    check_media_type(header, upload.media_type)
+    check_pixels(header, services.settings.max_pixels)
+    return upload.data
+
+
+def _reply(
+    outputs: Mapping[str, Any], media_type: str, read_ms: float, services: Services
+) -> Response:
+    body = AlignReply.model_validate(outputs)
+    services.metrics.observe_stages(MODEL, {"read": read_ms, **body.timings_ms})
+    services.metrics.faces.labels(MODEL).inc(len(body.faces))
+    headers = {"Countenance-Model": f"{body.model.name}/{body.model.version}", "Vary": "Accept"}
+    if media_type == PNG:
+        return Response(outputs["overlay"], media_type=PNG, headers=headers)
+    if media_type == CSV:
+        return Response(faces_to_csv(body), media_type=CSV, headers=headers)
+    return Response(body.model_dump_json(by_alias=True), media_type=JSON, headers=headers)

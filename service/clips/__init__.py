@@ -1,1 +1,0 @@
-"""Affect of whole clips: a stream that is already here, by the same steps as a live one."""

@@ -1,0 +1,1 @@
+"""`countenance annotate`: many videos by many workers."""

@@ -1,0 +1,1 @@
+"""Many files by one command: sources, results, progress and the pool."""

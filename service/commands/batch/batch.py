@@ -1,0 +1,78 @@
+"""What all commands over many sources share: skip what is done, show progress, sum up."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import typer
+
+from service.commands.batch.pool import Done, Job, Tick, carry_out
+from service.commands.batch.progress import show_progress
+from service.commands.batch.results import Plan
+from service.commands.batch.sources import Source
+from service.commands.console import EXIT_FAILED, err
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The sources of one command, and where their results go; `what` names them, in the plural.
+
+    `prints` says that results go to stdout, one text a source.
+    """
+
+    what: str
+    sources: Sequence[Source]
+    plan: Plan
+    prints: bool
+    jobs: int = 1
+    again: bool = False
+
+    def run(self, job: Job) -> list[Done]:
+        """Carry out what is not done yet, print the results; return the failures."""
+        todo = [one for one in self.sources if self.again or not self.plan.is_done(one)]
+        if skipped := len(self.sources) - len(todo):
+            tell(f"{skipped} of {len(self.sources)} {self.what} were done before.")
+        jobs = min(self.jobs, len(todo))
+        return watch(
+            self.what,
+            len(todo),
+            self.prints,
+            lambda tick: carry_out(job, todo, jobs, emit, tick),
+        )
+
+    def summarise(self, failures: Sequence[Done]) -> None:
+        """Say on stderr what failed and why; exit code 1 if anything did."""
+        summarise(self.what, len(self.sources), failures)
+
+
+def watch(what: str, total: int, prints: bool, run: Callable[[Tick], Iterator[Done]]) -> list[Done]:
+    """Show how `run` gets on; return the failures. Without anything to do it is not called."""
+    failures: list[Done] = []
+    if not total:
+        return failures
+    with show_progress(what.capitalize(), total, prints) as meter:
+        for done in run(meter.tick):
+            if done.reason is not None:
+                failures.append(done)
+            meter.advance()
+    return failures
+
+
+def summarise(what: str, total: int, failures: Sequence[Done]) -> None:
+    """Say on stderr what failed and why; exit code 1 if anything did."""
+    for failure in failures:
+        tell(f"{failure.source.path}: {failure.reason}")
+    if failures:
+        tell(f"{len(failures)} of {total} {what} failed.")
+        raise typer.Exit(EXIT_FAILED)
+
+
+def emit(text: str) -> None:
+    """Results go to stdout at once: somebody may read them at the other end of a pipe."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def tell(line: str) -> None:
+    """One line on stderr, as it is."""
+    err.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""HTTP itself: middleware, limits, bodies, negotiation, problems and streaming."""

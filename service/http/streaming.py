@@ -1,0 +1,73 @@
+"""A reply whose pieces are made while its client waits for them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from service.errors import Problem, ServiceError
+from service.http.disconnects import while_connected
+from service.http.problems import as_service_error
+
+logger = logging.getLogger(__name__)
+
+
+class PiecewiseResponse(Response):
+    """Begins with the first piece: what is raised before it is a problem like any other.
+
+    What is raised later ends the reply by the piece that `fail` makes of it. When the client goes,
+    or does not take a piece within `send_s` seconds, the work is stopped where it is. `held` is let
+    go of at the end, however that comes.
+    """
+
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        fail: Callable[[ServiceError], bytes],
+        held: AsyncExitStack,
+        send_s: float,
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__(headers=headers)
+        del self.headers["content-length"]
+        self._send_s = send_s
+        self._pieces = pieces
+        self._fail = fail
+        self._held = held
+        self._begun = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Make and send the pieces; the request's body must have been read to its end."""
+        async with self._held:
+            await while_connected(Request(scope, receive), self._send_all(send))
+
+    async def _send_all(self, send: Send) -> None:
+        async with aclosing(self._pieces) as pieces:
+            try:
+                async for piece in pieces:
+                    await self._send(send, piece)
+            except ClientDisconnect:
+                raise
+            except Exception as error:
+                known = as_service_error(error)
+                if not self._begun:
+                    raise
+                if known.problem is Problem.INTERNAL:
+                    logger.error("request failed after its reply had begun", exc_info=error)
+                await self._send(send, self._fail(known))
+        await self._send(send, b"", more=False)
+
+    async def _send(self, send: Send, piece: bytes, more: bool = True) -> None:
+        try:
+            async with asyncio.timeout(self._send_s):
+                if not self._begun:
+                    self._begun = True
+                    start = {"type": "http.response.start", "status": self.status_code}
+                    await send({**start, "headers": self.raw_headers})
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
+        except TimeoutError:
+            raise ClientDisconnect from None

@@ -1,0 +1,1 @@
+"""Inference by workers elsewhere: the client of TorchServe."""

@@ -1,0 +1,138 @@
+"""One message to one host of TorchServe: packed bytes there, packed bytes back, or what failed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from enum import Enum
+
+from aiohttp import ClientConnectorError, ClientError, ClientTimeout, ConnectionTimeoutError
+
+from service.errors import Problem, ServiceError
+from service.inference.gathering import Reply, Row
+from service.inference.remote.hosts import Host
+from service.inference.wire import pack_rows, unpack_replies
+
+CONNECT_S = 2.0
+RETRY_AFTER_S = 1
+PIECE_BYTES = 2**18
+MAX_REASON = 200
+
+
+class Failure(Enum):
+    """Why there is no reply: in words, the client's problem, and whether to ask again.
+
+    A model is a function of its input, so that a question may always be repeated.
+    """
+
+    REFUSED = "the worker cannot be reached", Problem.UNAVAILABLE, True
+    RESET = "the worker closed the connection", Problem.UNAVAILABLE, True
+    SLOW = "the worker did not answer in time", Problem.TIMEOUT, True
+    BROKEN = "the worker failed", Problem.UNAVAILABLE, True
+    FULL = "the worker has too much to do", Problem.OVERLOADED, True
+    MISSING = "the worker does not have the model", Problem.UNAVAILABLE, True
+    TOO_LARGE = "the worker takes no message as large", Problem.BODY_TOO_LARGE, False
+    UNEXPECTED = "the worker did not understand", Problem.INTERNAL, False
+
+    def __init__(self, told: str, problem: Problem, repeatable: bool) -> None:
+        self.told = told
+        self.problem = problem
+        self.repeatable = repeatable
+
+
+STATUSES = {
+    404: Failure.MISSING,
+    413: Failure.TOO_LARGE,
+    500: Failure.BROKEN,
+    503: Failure.BROKEN,
+    507: Failure.BROKEN,
+}
+
+
+class CallError(Exception):
+    """A question without a reply: what kind of failure, and what was seen.
+
+    `told` is for everybody: it speaks of no address, unlike `seen`, which is for the log.
+    """
+
+    def __init__(self, failure: Failure, seen: str, told: str | None = None) -> None:
+        super().__init__(f"{failure.told}: {seen}")
+        self.failure = failure
+        self.told = told or failure.told
+
+    @property
+    def there(self) -> bool | None:
+        """Whether the host has the model, as far as this failure tells."""
+        if self.failure in (Failure.REFUSED, Failure.RESET):
+            return None
+        return self.failure is not Failure.MISSING
+
+    def as_problem(self) -> ServiceError:
+        """What the client is told."""
+        headers = {"Retry-After": str(RETRY_AFTER_S)} if self.failure.repeatable else None
+        error = ServiceError(self.failure.problem, self.told, headers)
+        error.add_note(str(self))
+        return error
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """Bound the wait for a reply; raises CallError."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise CallError(Failure.SLOW, f"no reply within {seconds:.1f} s") from error
+
+
+async def call_rows(host: Host, model: str, rows: Sequence[Row]) -> list[Reply]:
+    """Return the reply to each row; raises CallError, and ServiceError for a reply that is none.
+
+    It may take as long as the most patient row allows. The failure of a call is one failure of the
+    model at this host, however many rows it had.
+    """
+    try:
+        async with within(max(row.limit_s for row in rows)):
+            reply = await call(host, model, pack_rows(rows))
+    except CallError as error:
+        if error.failure is not Failure.TOO_LARGE:
+            host.health(model).failed(error.told, error.there)
+        raise
+    return unpack_replies(reply, len(rows))
+
+
+async def call(host: Host, model: str, body: bytes) -> bytes:
+    """Return the reply to `body`, which may take any time; raises CallError.
+
+    When the caller is cancelled the connection is closed, and the reply, if any, is thrown away.
+    """
+    try:
+        return await _post(host, model, body)
+    except (ClientConnectorError, ConnectionTimeoutError) as error:
+        raise CallError(Failure.REFUSED, str(error)) from error
+    except (ClientError, OSError) as error:
+        raise CallError(Failure.RESET, str(error) or type(error).__name__) from error
+
+
+async def _post(host: Host, model: str, body: bytes) -> bytes:
+    async with host.session.post(
+        f"{host.base}/predictions/{model}",
+        data=_pieces(body),
+        headers={"Content-Type": "application/msgpack", "Content-Length": str(len(body))},
+        timeout=ClientTimeout(total=None, sock_connect=CONNECT_S),
+        allow_redirects=False,
+    ) as response:
+        reply = await response.read()
+    if response.status == 200:
+        return reply
+    text = reply[:MAX_REASON].decode("utf-8", "replace")
+    failure = STATUSES.get(response.status, Failure.UNEXPECTED)
+    if response.status == 503 and "ServiceUnavailableException" in text:
+        failure = Failure.FULL
+    raise CallError(failure, f"status {response.status}: {' '.join(text.split())}")
+
+
+async def _pieces(body: bytes) -> AsyncIterator[memoryview]:
+    """Give the event loop a turn between the pieces of a large body."""
+    view = memoryview(body)
+    for start in range(0, len(body), PIECE_BYTES):
+        yield view[start : start + PIECE_BYTES]

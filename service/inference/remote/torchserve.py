@@ -1,0 +1,159 @@
+"""The models in workers of their own: questions over HTTP to TorchServe, asked again if need be."""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any, Self
+
+from service.errors import Problem, ServiceError
+from service.inference.base import Answer, Question, Readiness
+from service.inference.gathering import Gatherer, most_rows
+from service.inference.remote.calls import RETRY_AFTER_S, CallError, Failure, call_rows, within
+from service.inference.remote.hosts import Host
+from service.inference.remote.pool import HostPool
+from service.inference.remote.probes import Probes
+from service.inference.versions import weights_of
+from service.inference.wire import pack_question, unpack_answer
+from service.settings import Settings
+from service.telemetry.logs import fields
+
+LIVE = "track"
+FIRST_TRY_SHARE = {LIVE: 0.25}
+DEFAULT_SHARE = 0.5
+PAUSE_S = 0.05
+FAULTS_OF_A_ROW = (Failure.BROKEN, Failure.RESET)
+
+logger = logging.getLogger(__name__)
+
+
+class TorchServeInference:
+    """Worker servers behind one protocol; which of them answers makes no difference.
+
+    Questions that wait for the same model at the same host share a call. A question is asked once
+    more where its first try fails: at another host if there is one, else at the same, which answers
+    when its worker is back. Where the call may have failed because of another row, it goes alone
+    then. The call of a first try has a share of the whole time only, which begins when the call
+    does. A host that refuses the connection does not count as a try.
+
+    Versions of a model may be served side by side: a session goes on at the hosts that hold the
+    version which wrote its state, a new one begins at the newest.
+    """
+
+    def __init__(self, pool: HostPool, settings: Settings) -> None:
+        """Take the hosts, and from the settings the times and the bound on questions in flight."""
+        self._pool = pool
+        self._probes = Probes(pool)
+        self._settings = settings
+        self._in_flight = 0
+        self._probing: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Take the addresses of the settings; whether somebody answers there shows later."""
+        return cls(HostPool(settings.workers), settings)
+
+    async def open(self) -> None:
+        """Start to look for the workers; they need not be up yet, readiness says when they are."""
+        await self._pool.open()
+        self._probing = asyncio.create_task(self._probes.run())
+
+    async def close(self) -> None:
+        """Close the connections; what is in flight fails."""
+        probing, self._probing = self._probing, None
+        if probing is not None:
+            probing.cancel()
+            with suppress(asyncio.CancelledError):
+                await probing
+        for host in self._pool.hosts:
+            for gatherer in host.gatherers.values():
+                gatherer.close(CallError(Failure.RESET, "the client is closed"))
+        await self._pool.close()
+
+    async def ask(self, model: str, question: Question) -> Answer:
+        """Answer one question; raises ServiceError for refusals, failures and too much at once."""
+        if self._in_flight >= self._settings.max_questions:
+            raise ServiceError(
+                Problem.OVERLOADED,
+                f"{self._in_flight} questions are at the models, the most that are sent at once",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        self._in_flight += 1
+        try:
+            return await self._deliver(model, question)
+        finally:
+            self._in_flight -= 1
+
+    async def describe(self) -> list[dict[str, Any]]:
+        """Return what the models that work said last, each version once; raises ServiceError."""
+        if not (found := self._probes.descriptions()):
+            raise _unavailable(self._probes.readiness().reason or "no model answers")
+        return found
+
+    async def readiness(self) -> Readiness:
+        """Ready means that every model that the workers have answers at one host at least."""
+        return self._probes.readiness()
+
+    async def _deliver(self, model: str, question: Question) -> Answer:
+        body, weights = pack_question(question), weights_of(question.state)
+        most = most_rows(model, question)
+        total_s, first_s = self._times(model)
+        deadline = time.monotonic() + total_s
+        refused: set[Host] = set()
+        failed: set[Host] = set()
+        while (host := self._pool.choose(model, refused, failed, weights)) is not None:
+            if host in failed:
+                await asyncio.sleep(PAUSE_S)
+            left_s = max(deadline - time.monotonic(), 0.001)
+            try:
+                async with within(left_s):
+                    return await _try(host, model, body, most, left_s if failed else first_s)
+            except CallError as error:
+                last = bool(failed) and error.failure is not Failure.REFUSED
+                (refused if error.failure is Failure.REFUSED else failed).add(host)
+                most = 1 if error.failure in FAULTS_OF_A_ROW else most
+                nowhere = refused.issuperset(self._pool.candidates(model, weights))
+                if last or nowhere or not error.failure.repeatable:
+                    raise error.as_problem() from error
+                told = fields(model=model, host=host.name, reason=str(error))
+                logger.warning("question repeated", extra=told)
+        raise _unavailable("no worker is known")
+
+    def _times(self, model: str) -> tuple[float, float]:
+        settings = self._settings
+        total_s = settings.step_timeout_s if model == LIVE else settings.inference_timeout_s
+        return total_s, total_s * FIRST_TRY_SHARE.get(model, DEFAULT_SHARE)
+
+
+async def _try(host: Host, model: str, body: bytes, most: int, limit_s: float) -> Answer:
+    health = host.health(model)
+    host.in_flight += 1
+    try:
+        reply = await _gatherer(host, model).ask(model, body, most, limit_s)
+        answer = replace(unpack_answer(reply.body), batch=reply.batch)
+    except ServiceError as error:
+        if error.problem is not Problem.UNAVAILABLE:
+            health.succeeded()
+            raise
+        health.failed(error.detail, there=True)
+        raise CallError(Failure.BROKEN, error.detail, error.detail) from error
+    finally:
+        host.in_flight -= 1
+    health.succeeded()
+    return answer
+
+
+def _gatherer(host: Host, model: str) -> Gatherer:
+    if model not in host.gatherers:
+        health = host.health(model)
+        host.gatherers[model] = Gatherer(
+            partial(call_rows, host), lambda: health.workers, ahead=True
+        )
+    return host.gatherers[model]
+
+
+def _unavailable(detail: str) -> ServiceError:
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    return ServiceError(Problem.UNAVAILABLE, detail, headers)

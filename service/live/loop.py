@@ -1,0 +1,208 @@
+"""The loop of a live session: a socket's frames in, one reply each in their order, to the close."""
+
+import asyncio
+import logging
+import math
+import time
+from contextlib import suppress
+from typing import Any
+
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from service.errors import Problem, ServiceError
+from service.live.held import Held
+from service.live.mailbox import Arrival, Kind, Mailbox
+from service.live.messages import Options, read_text
+from service.live.pace import Pace
+from service.live.stepper import Stepper
+from service.schemas import Body
+from service.settings import Settings
+
+CLOSE_S = 1.0
+READ_ON_S = 0.01
+READS_PER_FRAME = 10  # how many messages are read in the time of one frame that is looked at
+
+logger = logging.getLogger(__name__)
+
+
+class ClientLeft(Exception):
+    """There is nobody to answer any more."""
+
+
+class LiveStream:
+    """One socket, accepted, with its session: a reader, and beside it one who answers.
+
+    A frame that cannot be used is answered with an error and the session lives on. The socket is
+    closed with the code of its Problem when a newer connection takes the session, the client falls
+    silent or does not read, the store stays away for too long, or the service stops.
+    """
+
+    def __init__(self, socket: WebSocket, stepper: Stepper[Any], settings: Settings) -> None:
+        self._socket = socket
+        self._stepper = stepper
+        self._subject = stepper.subject
+        self._settings = settings
+        self._held = Held()
+        self._mailbox = Mailbox(self._subject.drop)
+        self._frames = Pace(settings.max_frames_per_s)
+        self._reads = Pace(settings.max_frames_per_s * READS_PER_FRAME)
+        self._patience = asyncio.timeout(None)
+        self._received = 0
+        self._reset_asked = False
+        self._passing: list[Arrival] = []  # on their way to the mailbox
+        self._reading = False
+        self._busy = False
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Read no further; the socket closes after the reply to what was read."""
+        self._stopping = True
+        if self._reading:
+            self._patience.reschedule(0)
+
+    async def run(self) -> None:
+        """Serve until the client leaves or something ends it; then close the socket."""
+        reading = asyncio.create_task(self._read())
+        answering = asyncio.create_task(self._answer_all())
+        try:
+            await asyncio.wait({reading, answering}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done() and reading.result() is None:
+                return
+            await answering
+            problem = await reading
+            if problem is Problem.STOPPING:
+                await self._answer_rest()
+        except ClientLeft:
+            return
+        except ServiceError as error:
+            problem = error.problem
+        except Exception:
+            logger.exception("live session failed")
+            problem = Problem.INTERNAL
+        finally:
+            reading.cancel()
+            answering.cancel()
+            await asyncio.gather(reading, answering, return_exceptions=True)
+        if problem is not None:
+            await close_socket(self._socket, problem)
+
+    async def _read(self) -> Problem | None:
+        """Sort messages until the client leaves (None) or there is a reason not to read on."""
+        try:
+            async with self._patience:
+                self._reading = True
+                self._be_patient()
+                if self._stopping:
+                    return Problem.STOPPING
+                while (message := await self._socket.receive())["type"] == "websocket.receive":
+                    self._be_patient()
+                    await self._sort(message)
+                    message.clear()  # while the next one is waited for, this one is not kept
+                    self._reads.take()
+                    await self._reads.wait()
+                return None
+        except TimeoutError:
+            await self._pass_on(math.inf)
+            return Problem.STOPPING if self._stopping else Problem.IDLE
+        finally:
+            self._reading = False
+            await self._mailbox.end()
+
+    async def _answer_rest(self) -> None:
+        """Answer what has come since the reading stopped: none of it is to go without a reply."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READ_ON_S):
+                while (message := await self._socket.receive())["type"] == "websocket.receive":
+                    await self._sort(message)
+        await self._answer_all()
+        await self._pass_on(math.inf)
+        await self._answer_all()
+
+    def _be_patient(self) -> None:
+        """Begin anew to wait for a message; a client that waits for us itself has all the time."""
+        if self._reading and not self._stopping:
+            until = asyncio.get_running_loop().time() + self._settings.socket_idle_s
+            self._patience.reschedule(None if self._busy else until)
+
+    async def _sort(self, message: Message) -> None:
+        if (text := message.get("text")) is not None:
+            await self._obey(text)
+            return
+        data = message.get("bytes") or b""
+        arrival = self._subject.read(data, time.perf_counter(), time.time())
+        if arrival is not None:
+            self._number(arrival)
+            self._held.put(arrival)
+        await self._pass_on(self._subject.due_s)
+
+    def _number(self, arrival: Arrival) -> None:
+        if arrival.kind is Kind.FRAME:
+            arrival.sequence = self._received
+            self._received += 1
+        if arrival.error is None:
+            arrival.reset, self._reset_asked = self._reset_asked, False
+
+    async def _pass_on(self, due_s: float) -> None:
+        """Let what is due be answered."""
+        self._passing += self._held.take(due_s)
+        if self._passing:
+            await self._mailbox.put(*self._passing)
+            self._passing = []
+
+    async def _obey(self, text: str) -> None:
+        """Do what a text message asks for; only a mistake is answered."""
+        try:
+            asked = read_text(text)
+            if isinstance(asked, Options):
+                self._set_options(asked)
+            else:
+                await self._pass_on(math.inf)
+                self._reset_asked = True
+                self._subject.restart()
+        except ServiceError as error:
+            mistake = Arrival(None, time.perf_counter(), error=error, kind=Kind.TEXT)
+            await self._mailbox.put(mistake)
+
+    def _set_options(self, asked: Options) -> None:
+        if self._received:
+            raise ServiceError(Problem.INVALID_REQUEST, "options come before the first frame")
+        self._subject.set_options(asked.values)
+        self._mailbox.drop = self._subject.drop
+
+    async def _answer_all(self) -> None:
+        while (arrival := await self._mailbox.first()) is not None:
+            self._busy = True
+            self._be_patient()
+            if arrival.is_frame:
+                await self._frames.wait()
+            await self._answer(await self._mailbox.take())
+            self._busy = False
+            self._be_patient()
+
+    async def _answer(self, arrival: Arrival) -> None:
+        """Send the reply of an arrival, if one is due; raises ServiceError when it was the last."""
+        if arrival.is_frame:
+            self._frames.take()
+        reply, last = await self._stepper.answer(arrival)
+        arrival.data = b""
+        if reply is not None:
+            await self._send(reply)
+        if last is not None:
+            raise last
+
+    async def _send(self, reply: Body) -> None:
+        try:
+            async with asyncio.timeout(self._settings.socket_send_s):
+                await self._socket.send_text(reply.model_dump_json())
+        except TimeoutError:
+            raise ServiceError(Problem.REPLIES_UNREAD, "the client does not read") from None
+        except (WebSocketDisconnect, RuntimeError) as error:
+            raise ClientLeft from error
+
+
+async def close_socket(socket: WebSocket, problem: Problem) -> None:
+    """Close with the problem's code and name; a client that takes too long, or left, is let go."""
+    with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+        async with asyncio.timeout(CLOSE_S):
+            await socket.close(problem.close_code, problem.slug)

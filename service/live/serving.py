@@ -1,0 +1,87 @@
+"""What the routes of every model's sessions share: sockets served, a step made, a session ended."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Path, Request, Response, WebSocket
+
+from service.errors import Problem, ServiceError
+from service.http.body import Upload
+from service.http.disconnects import while_connected
+from service.live.hold import Hold
+from service.live.loop import LiveStream, close_socket
+from service.live.model import Model
+from service.live.single import step_once
+from service.live.stepper import Stepper
+from service.live.subject import Chunk, Subject
+from service.media.images import check_media_type, sniff
+from service.security import SUBPROTOCOL
+from service.services import Services, get_principal
+from service.sessions import Address
+
+SESSION_NAME = r"^[A-Za-z0-9._-]{1,128}$"
+SessionName = Annotated[
+    str,
+    Path(pattern=SESSION_NAME, description="The session's name: letters, digits, `.`, `_`, `-`."),
+]
+MakeSubject = Callable[[], tuple[Model, Subject[Any]]]
+
+
+async def serve_socket(
+    socket: WebSocket, session: str, services: Services, make: MakeSubject
+) -> None:
+    """Accept a socket and serve it to its end; what refuses it is its close code.
+
+    `make` checks what the address asks for; it may raise ServiceError.
+    """
+    offered = socket.scope.get("subprotocols", [])
+    try:
+        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+    except OSError:  # the client has left already
+        return
+    try:
+        await _serve(socket, session, services, make)
+    except ServiceError as error:
+        await close_socket(socket, error.problem)
+
+
+async def _serve(socket: WebSocket, session: str, services: Services, make: MakeSubject) -> None:
+    principal = await get_principal(socket, services, None)
+    if not re.fullmatch(SESSION_NAME, session):
+        raise ServiceError(Problem.INVALID_REQUEST, f"a session's name fits {SESSION_NAME}")
+    model, subject = make()
+    with services.sockets.place(model.name, principal.name, principal.max_sockets):
+        await model.check_loaded()
+        address = Address(model.name, principal.name, session)
+        hold = Hold(services.store, address, services.settings.store_outage_s)
+        resumed = await hold.connect()
+        event = "resumed" if resumed else "started"
+        services.metrics.sessions.labels(model.name, event).inc()
+        stepper = Stepper(hold, subject, services.metrics)
+        stream = LiveStream(socket, stepper, services.settings)
+        with services.sockets.listed(stream):
+            await stream.run()
+
+
+async def check_declared(frame: Upload) -> None:
+    """Raise ServiceError for a frame that is not what its client declared, if anything."""
+    if frame.media_type is not None:
+        check_media_type(await asyncio.to_thread(sniff, frame.data), frame.media_type)
+
+
+async def answer_step(
+    request: Request, services: Services, address: Address, chunk: Chunk[Any]
+) -> Response:
+    """Step a session by one chunk while the client waits for it; raises ServiceError."""
+    with services.in_flight.slot():
+        reply = await while_connected(request, step_once(services.store, address, chunk))
+    return Response(reply, media_type="application/json")
+
+
+async def end_session(services: Services, address: Address) -> None:
+    """Forget a session's state; raises ServiceError where there is none."""
+    if not await services.store.delete(address):
+        raise ServiceError(Problem.NOT_FOUND, f"there is no session {address.name!r} of yours")
+    services.metrics.sessions.labels(address.model, "ended").inc()

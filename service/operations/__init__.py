@@ -1,0 +1,1 @@
+"""What operators ask: health, models, sessions, metrics, the documents and the page."""

@@ -1,1 +1,0 @@
-"""One module an address: what it takes, whom it asks, what it answers."""

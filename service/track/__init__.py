@@ -1,0 +1,1 @@
+"""Tracking of faces: its route, its interface, its session and its replies."""
