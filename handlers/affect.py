@@ -17,26 +17,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from handlers.affect_request import (
+from handlers.base import Answer, Handler
+from handlers.checkpoint import CONFIG_FILE, Checkpoint, CheckpointError, describe_model, name_model
+from handlers.networks.affect import VARIANTS
+from handlers.networks.discriminator import QUADRANTS
+from handlers.predictors.affect.predictor import AffectPredictor
+from handlers.predictors.affect.run import AffectResult, AffectRow, FrameAffect
+from handlers.predictors.affect.state import SCHEMA, AffectState
+from handlers.predictors.tracking.results import TrackedFace
+from handlers.processing.audio_descriptors import MissingExtra
+from handlers.row_checks import (
     AffectRowOptions,
     Frames,
     read_frames,
     read_sound,
     read_times,
 )
-from handlers.affect_setup import load_estimator
-from handlers.base import Answer, Handler
-from handlers.checkpoint import CONFIG_FILE, Checkpoint, CheckpointError
-from handlers.identity import describe_model, name_model
-from handlers.networks.affect import VARIANTS
-from handlers.networks.discriminator import QUADRANTS
-from handlers.predictors.affect.predictor import AffectPredictor
-from handlers.predictors.affect.results import FrameAffect
-from handlers.predictors.affect.run import AffectResult, AffectRow
-from handlers.predictors.affect.state import SCHEMA, AffectState
-from handlers.predictors.tracking.results import TrackedFace
-from handlers.processing.audio_descriptors import MissingExtra
 from handlers.state import dump_state, load_state, resume
+from handlers.store import load_estimator
 from handlers.track import load_parts as load_tracker
 from handlers.wire import Request
 

@@ -15,10 +15,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.align_options import MOST_FACES, AlignOptions
 from handlers.base import Answer, Handler, InputError
-from handlers.checkpoint import Checkpoint, load_checkpoint
-from handlers.identity import describe_model, name_model
+from handlers.checkpoint import Checkpoint, describe_model, load_checkpoint, name_model
 from handlers.predictors.alignment import CLEAN, LOOKS_AT_DETECTED, Alignment
 from handlers.predictors.detection.detector import Detection
 from handlers.processing.box_checks import box_fault
@@ -27,7 +25,7 @@ from handlers.processing.image import DecodedImage, encode_png
 from handlers.processing.pose import HeadPose, PoseEstimator
 from handlers.processing.quality import landmark_quality
 from handlers.processing.similarity import DegenerateShape, Similarity
-from handlers.row_checks import read_picture
+from handlers.row_checks import MOST_FACES, AlignOptions, read_picture
 from handlers.store import load_aligner, load_detector
 from handlers.wire import Request
 

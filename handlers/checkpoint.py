@@ -17,6 +17,7 @@ SCHEMA = 1
 WEIGHTS_FILE = "weights.safetensors"
 CONFIG_FILE = "config.json"
 HEADER_TYPES: Mapping[str, type] = {"schema": int, "name": str, "version": str, "sha256": str}
+TOLD = ("licence", "figures")
 
 
 class CheckpointError(ValueError):
@@ -135,3 +136,14 @@ def _replace(path: Path, content: bytes) -> None:
     part = path.with_name(path.name + ".part")
     part.write_bytes(content)
     os.replace(part, path)
+
+
+def name_model(model: str, checkpoint: Checkpoint) -> dict[str, str]:
+    """Which weights answered, as every answer names them."""
+    return {"name": model, "version": checkpoint.version, "sha256": checkpoint.sha256}
+
+
+def describe_model(model: str, checkpoint: Checkpoint, **more: Any) -> dict[str, Any]:
+    """The same with the weights' own name, `more`, and what the configuration tells people."""
+    told = {key: checkpoint.config[key] for key in TOLD if key in checkpoint.config}
+    return {**name_model(model, checkpoint), "weights": checkpoint.name, **more, **told}

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.base import Answer, Handler
-from handlers.checkpoint import Checkpoint, load_checkpoint
-from handlers.identity import describe_model, name_model
+from handlers.checkpoint import Checkpoint, describe_model, load_checkpoint, name_model
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.tracking.options import TrackingOptions, Variant
 from handlers.predictors.tracking.predictor import TrackingPredictor
@@ -28,8 +27,7 @@ from handlers.predictors.tracking.state import SCHEMA, SessionState
 from handlers.processing.image import DecodedImage
 from handlers.row_checks import check_names, check_pixels, check_whole, read_picture, refuse
 from handlers.state import dump_state, load_state, resume
-from handlers.store import load_aligner, load_detector
-from handlers.tracking_setup import build_networks, read_settings, read_variants
+from handlers.store import build_networks, load_aligner, load_detector, read_settings, read_variants
 from handlers.wire import Request
 
 Image = NDArray[np.uint8]

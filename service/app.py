@@ -18,12 +18,16 @@ from service.http.openapi import install_openapi
 from service.http.problems import install_error_handlers
 from service.http.sockets import Sockets
 from service.inference import Inference
-from service.inference.choice import make_inference
+from service.inference.local import LocalInference
+from service.inference.remote.torchserve import TorchServeInference
 from service.live.measured import MeasuredInference
 from service.operations import asyncapi, docs, health, metrics, models, page, sessions
 from service.security import Authenticator
 from service.services import Services
-from service.sessions.choice import make_store
+from service.sessions.base import SessionStore
+from service.sessions.measured import MeasuredStore
+from service.sessions.memory import MemoryStore
+from service.sessions.redis import RedisStore
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import make_tracing
@@ -36,6 +40,22 @@ is stored; a live session keeps a spectrum of what it heard last, for as long as
 
 Errors are `application/problem+json`; their `type` is stable."""
 EXPOSED_HEADERS = ("X-Request-ID", "Countenance-Model", "Retry-After")
+
+
+def make_inference(settings: Settings) -> Inference:
+    """Return the way to the models, not yet open; raises ConfigurationError."""
+    if settings.workers:
+        return TorchServeInference.from_settings(settings)
+    return LocalInference.from_settings(settings)
+
+
+def make_store(settings: Settings, metrics: Metrics) -> SessionStore:
+    """Return the store, connected to nothing yet; raises ConfigurationError for a wrong address."""
+    ttl_s, most = settings.session_ttl_s, settings.max_session_bytes
+    if settings.redis_url is None:
+        return MeasuredStore(MemoryStore(ttl_s, settings.max_sessions, most), metrics)
+    store = RedisStore(settings.redis_url, ttl_s, most, settings.store_timeout_s)
+    return MeasuredStore(store, metrics)
 
 
 def create_app(settings: Settings, inference: Inference | None = None) -> FastAPI:

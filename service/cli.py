@@ -9,9 +9,7 @@ from service.commands.affect import affect
 from service.commands.align import align
 from service.commands.annotate.command import annotate
 from service.commands.doctor import doctor
-from service.commands.evaluate import evaluate_align
-from service.commands.evaluate_affect import evaluate_affect
-from service.commands.evaluate_track import evaluate_track
+from service.commands.evaluate import evaluate_affect, evaluate_align, evaluate_track
 from service.commands.models import models
 from service.commands.serve import serve
 from service.commands.track import track

@@ -12,7 +12,7 @@ from service.affect.replies import AffectReply, DroppedFrame, FrameError, Messag
 from service.live.messages import Options, Reset
 from service.live.replies import DroppedReply, ErrorReply
 from service.track.replies import TrackReply
-from service.track.tracker import SocketOptions
+from service.track.session import SocketOptions
 
 FILE = Path(__file__).parent.parent / "service" / "asyncapi.yaml"
 HEAD = "components:\n"

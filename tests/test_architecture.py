@@ -38,21 +38,13 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
     {"align"},
     {"affect", "track"},
     {"client", "operations"},
-    {"app", "starting"},
+    {"app"},
     {"server"},
     {"commands"},
     {"__main__", "cli"},
 )
 
-LOWER_HANDLERS = {
-    "affect_setup",
-    "checkpoint",
-    "networks",
-    "predictors",
-    "processing",
-    "store",
-    "tracking_setup",
-}
+LOWER_HANDLERS = {"checkpoint", "networks", "predictors", "processing", "store"}
 HANDLER_ARROWS: dict[str, set[str]] = {
     # Tensors in, tensors out; arrays in, arrays out; files, states, messages.
     "networks": set(),
@@ -62,52 +54,14 @@ HANDLER_ARROWS: dict[str, set[str]] = {
     "wire": set(),
     # Predictors join networks, which are handed in, with processing.
     "predictors": {"networks", "processing"},
-    # These build networks from checkpoints and hand them to predictors.
-    "store": {"checkpoint", "networks", "predictors"},
-    "tracking_setup": {"networks", "predictors"},
-    "affect_setup": {"checkpoint", "networks", "predictors", "processing"},
+    # Builds networks from checkpoints and hands them to predictors.
+    "store": {"checkpoint", "networks", "predictors", "processing"},
     # Handlers speak bytes.
     "base": {"wire"},
-    "identity": {"checkpoint"},
-    "row_checks": {"base", "processing"},
-    "align_options": {"row_checks"},
-    "align": {
-        "align_options",
-        "base",
-        "checkpoint",
-        "identity",
-        "predictors",
-        "processing",
-        "row_checks",
-        "store",
-        "wire",
-    },
-    "track": {
-        "base",
-        "checkpoint",
-        "identity",
-        "predictors",
-        "processing",
-        "row_checks",
-        "state",
-        "store",
-        "tracking_setup",
-        "wire",
-    },
-    "affect_request": {"base", "predictors", "processing", "row_checks"},
-    "affect": {
-        "affect_request",
-        "affect_setup",
-        "base",
-        "checkpoint",
-        "identity",
-        "networks",
-        "predictors",
-        "processing",
-        "state",
-        "track",
-        "wire",
-    },
+    "row_checks": {"base", "predictors", "processing"},
+    "align": {"base", "row_checks", "wire"} | LOWER_HANDLERS,
+    "track": {"base", "row_checks", "state", "wire"} | LOWER_HANDLERS,
+    "affect": {"base", "row_checks", "state", "track", "wire"} | LOWER_HANDLERS,
     # TorchServe's way to start, load and ask handlers; only the adaptor loads one, by its name.
     "torchserve": {"processing", "wire"},
     # Learning and measuring use what is served; readers of data sets serve both.

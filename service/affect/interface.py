@@ -6,14 +6,19 @@ from typing import Any
 from pydantic import Field
 
 from service.affect.clip_replies import AffectClipReply
-from service.affect.examples import CLIP_REPLY, LINES
-from service.affect.model import AffectOptions
+from service.affect.examples import AFFECT_REPLY, CLIP_REPLY, HEARD_REPLY, LINES
+from service.affect.model import AffectOptions, Delay
 from service.affect.pages import COLUMNS, CSV, JSON, NDJSON, SVG
+from service.affect.replies import AffectReply, HeardReply
 from service.errors import Problem
-from service.http.bodies import file_body, one_file
-from service.http.responses import MODEL, WITH_KEY, problem_responses
+from service.http.bodies import BINARY, PICTURE_TYPES, file_body, one_file
+from service.http.responses import MODEL, PICTURE, WITH_KEY, problem_responses
+from service.live.interface import STEP, StepNumber, end_responses
+from service.schemas import Finite
 
 CLIP_FIELD = "clip"
+PATH = "/affect/camera-1"
+FRAME_FIELD, SOUND_FIELD = "frame", "sound"
 
 
 class AffectQuery(AffectOptions):
@@ -77,3 +82,59 @@ AFFECT_RESPONSES: dict[int | str, dict[str, Any]] = {
         ),
     ),
 }
+
+
+class AffectChunkQuery(AffectOptions):
+    """How to estimate, when it was, and which step it is."""
+
+    step: StepNumber = None
+    delay_s: Delay = Field(
+        default=0.0,
+        description="How much later than its time the frame is sent, in seconds, with the sound "
+        "that was heard until then.",
+    )
+    time_s: Finite | None = Field(
+        default=None,
+        ge=0,
+        description="Time of the frame in seconds, later than that of the last one; if not given, "
+        "`delay_s` before its arrival. Without a frame, the moment to estimate from the sound.",
+    )
+    sound_time_s: Finite | None = Field(
+        default=None,
+        ge=0,
+        description="Time of the sound's first sample in seconds; if not given, the sound ends "
+        "`delay_s` after the frame.",
+    )
+
+
+_FORM = {
+    "properties": {
+        FRAME_FIELD: {**BINARY, "description": "An encoded picture."},
+        SOUND_FIELD: {
+            **BINARY,
+            "description": "16-bit little-endian mono PCM at 22 050 Hz, at most 10 s.",
+        },
+    },
+    "minProperties": 1,
+}
+CHUNK_OPENAPI = file_body(
+    "A frame, sound, or both, as a form's files; or a frame as the body itself.",
+    _FORM,
+    PICTURE_TYPES,
+)
+CHUNK_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The moment's estimate; only the step where sound came alone.",
+        "model": AffectReply | HeardReply,
+        "content": {
+            "application/json": {
+                "examples": {
+                    "a frame": {"value": AFFECT_REPLY},
+                    "sound alone": {"value": HEARD_REPLY},
+                }
+            }
+        },
+    },
+    **problem_responses(PATH, (*PICTURE, Problem.INVALID_TIME, Problem.INVALID_SOUND, *STEP)),
+}
+END_RESPONSES = end_responses(PATH)

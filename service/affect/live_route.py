@@ -5,10 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, WebSocket
 
-from service.affect.messages import check_time, read_sound
-from service.affect.model import MODEL, AffectModel, parse_affect_options
-from service.affect.session import AffectSubject
-from service.affect.session_interface import (
+from service.affect.interface import (
     CHUNK_OPENAPI,
     CHUNK_RESPONSES,
     END_RESPONSES,
@@ -16,8 +13,10 @@ from service.affect.session_interface import (
     SOUND_FIELD,
     AffectChunkQuery,
 )
+from service.affect.messages import check_time, read_sound
+from service.affect.model import MODEL, AffectModel, parse_affect_options
+from service.affect.session import AffectChunk, AffectSubject
 from service.affect.sounds import RATE_HZ, SAMPLE_BYTES
-from service.affect.steps import AffectChunk
 from service.http.body import MULTIPART, Bounds, Upload, essence, read_files, read_picture
 from service.live.serving import SessionName, answer_step, check_declared, end_session, serve_socket
 from service.services import Caller, SharedServices

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from service.affect.clip import Look
-from service.affect.clip_faces import FaceStrip
 from service.affect.clip_replies import (
     AffectClipReply,
     ClipHead,
@@ -17,9 +16,8 @@ from service.affect.clip_replies import (
     Summary,
     SummaryLine,
 )
-from service.affect.clip_timeline import Timeline
 from service.affect.replies import AffectFrame
-from service.affect.timeline import draw_timeline
+from service.affect.timeline import FaceStrip, Timeline, draw_timeline
 from service.errors import ServiceError
 from service.openface import write_rows
 

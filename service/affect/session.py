@@ -1,6 +1,7 @@
 """A socket's talk with `affect`: frames have their replies, sound waits for the next step."""
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,17 +10,24 @@ from service.affect.messages import TOLERANCE_S, StreamClock, kind_of, read_soun
 from service.affect.model import (
     MODEL,
     AffectModel,
+    AffectOptions,
     AffectSocketOptions,
     Frame,
     measure_frames,
     parse_affect_options,
 )
-from service.affect.replies import AffectOutputs, DroppedFrame, FrameError, MessageError
+from service.affect.replies import (
+    AffectOutputs,
+    AffectReply,
+    DroppedFrame,
+    FrameError,
+    HeardReply,
+    MessageError,
+)
 from service.affect.sounds import Hearing, Sound, SoundQueue, to_samples
-from service.affect.steps import build_affect_reply, hear_and_see
 from service.errors import Problem, ServiceError
 from service.live.mailbox import Arrival, Kind
-from service.live.replies import error_info
+from service.live.replies import RESET, error_info
 from service.live.subject import Place, Step
 from service.schemas import Body
 from service.telemetry.metrics import Metrics
@@ -27,6 +35,71 @@ from service.telemetry.metrics import Metrics
 AHEAD_S = 1.55  # how far beyond its own time a moment hears: half a window, and a little
 ROUNDING_S = 1e-3
 FEED_S = 2 * TOLERANCE_S  # sound that waits for longer is heard without a frame
+
+
+@dataclass(frozen=True)
+class AffectChunk:
+    """A moment, sound, or both, without a socket; `time_s` None is sound alone."""
+
+    model: AffectModel
+    frame: bytes | None
+    time_s: float | None
+    sound: Sound | None
+    options: AffectOptions
+    step: int | None = None
+    arrived_s: float = field(default_factory=time.perf_counter)
+
+    async def make(self, state: bytes | None) -> Step[AffectOutputs]:
+        """Hear and look; raises ServiceError."""
+        if self.frame is not None:
+            await self.model.check_frame(self.frame)
+        times_s = [] if self.time_s is None else [self.time_s]
+        frames: list[Frame] = [self.frame] * len(times_s)
+        runs = () if self.sound is None else (self.sound,)
+        return await hear_and_see(self.model, frames, times_s, runs, self.options, state)
+
+    def reply(self, outputs: AffectOutputs, place: Place) -> AffectReply | HeardReply:
+        """Return the reply to the chunk."""
+        return build_affect_reply(outputs, None, place, self.arrived_s)
+
+
+async def hear_and_see(
+    model: AffectModel,
+    frames: list[Frame],
+    times_s: list[float],
+    runs: tuple[Sound, ...],
+    options: AffectOptions,
+    state: bytes | None,
+) -> Step[AffectOutputs]:
+    """Ask for one step: runs of sound with gaps in between are heard one question after another."""
+    notes: list[str] = []
+    reset = False
+    for run in runs[:-1]:
+        heard = await model.step([], [], run, options, state)
+        state, notes = heard.state, notes + heard.outputs.notes
+        reset = reset or heard.outputs.status == RESET
+    step = await model.step(frames, times_s, runs[-1] if runs else None, options, state)
+    step.outputs.notes[:0] = notes
+    if reset:
+        step.outputs.status = RESET
+    return step
+
+
+def build_affect_reply(
+    outputs: AffectOutputs, seq: int | None, place: Place, arrived_s: float
+) -> AffectReply | HeardReply:
+    """Return the reply that says `outputs`, which have been checked, and where they belong."""
+    common = {
+        **{name: getattr(outputs, name) for name in ("model", "variant", "status", "notes")},
+        "timings_ms": outputs.timings_ms,
+        "step": place.step,
+        "stored": place.stored,
+        "milliseconds": round((time.perf_counter() - arrived_s) * 1000, 3),
+    }
+    if not outputs.frames:
+        return HeardReply.model_construct(**common)
+    (frame,) = outputs.frames
+    return AffectReply.model_construct(**dict(frame), **common, seq=seq)
 
 
 @dataclass

@@ -3,12 +3,21 @@
 It stands alone: one valid XML file without scripts, readable on light and on dark ground.
 """
 
+import base64
+import io
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
-from service.affect.clip_timeline import Face, Timeline, columns, extent, thin, ticks
+from PIL import Image
 
+from service.affect.clip import Look
+
+MOST_POINTS = 800
+COLUMNS = 220  # of the attention's picture, at most
+STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 WIDTH, LEFT, RIGHT = 960, 64, 24
 PLOT = WIDTH - LEFT - RIGHT
 LEVELS = 12
@@ -28,6 +37,91 @@ text{fill:#9aa4af}.title{fill:#eef1f4}
 .cells{fill:#a5b4fc}
 }
 """
+MOST = 10
+FIRST_INTERVAL_S = 0.5
+SIDE = 56  # pixels
+MARGIN = 0.15  # of the box, on every side
+
+
+@dataclass(frozen=True)
+class Face:
+    """A small picture at a time: a data URL."""
+
+    time_s: float
+    url: str
+
+
+@dataclass
+class Timeline:
+    """What is drawn, a number a frame; NaN where there is none. Attention is newest first."""
+
+    times_s: "array[float]" = field(default_factory=lambda: array("d"))
+    valence: "array[float]" = field(default_factory=lambda: array("f"))
+    arousal: "array[float]" = field(default_factory=lambda: array("f"))
+    gate: "array[float]" = field(default_factory=lambda: array("f"))
+    attention: list["array[float]"] = field(default_factory=list)
+    oldest_s: float = 0.0
+
+    def add(
+        self,
+        time_s: float,
+        valence: float | None,
+        arousal: float | None,
+        gate: float | None,
+        attention: Sequence[tuple[float, float]],
+    ) -> None:
+        """Take one frame; attention is pairs of age in seconds and weight, oldest first."""
+        self.times_s.append(time_s)
+        for values, value in (
+            (self.valence, valence),
+            (self.arousal, arousal),
+            (self.gate, gate),
+        ):
+            values.append(math.nan if value is None else value)
+        self.attention.append(array("f", [weight for _, weight in reversed(attention)]))
+        self.oldest_s = max([self.oldest_s, *(age_s for age_s, _ in attention)])
+
+
+def thin(times_s: Sequence[float], values: Sequence[float]) -> Iterator[tuple[float, float | None]]:
+    """Yield some hundred points at most: means of neighbours, None where none has a value."""
+    count = len(times_s)
+    size = max(1, math.ceil(count / MOST_POINTS))
+    for begin in range(0, count, size):
+        group = [value for value in values[begin : begin + size] if not math.isnan(value)]
+        middle_s = times_s[min(begin + size // 2, count - 1)]
+        yield middle_s, math.fsum(group) / len(group) if group else None
+
+
+def ticks(begin_s: float, end_s: float) -> list[float]:
+    """Return round times between two, about ten of them at most."""
+    step_s = next((step for step in STEPS_S if (end_s - begin_s) / step <= 12), STEPS_S[-1])
+    first, last = math.ceil(begin_s / step_s - 1e-9), math.floor(end_s / step_s + 1e-9)
+    return [round(number * step_s, 6) for number in range(first, last + 1)]
+
+
+def columns(
+    timeline: Timeline, rows: int, end_s: float
+) -> Iterator[tuple[float, float, list[float]]]:
+    """Yield begin, end and weights of neighbouring moments; 1 is a state's even share."""
+    count = len(timeline.times_s)
+    size = max(1, math.ceil(count / COLUMNS))
+    for begin in range(0, count, size):
+        group = timeline.attention[begin : begin + size]
+        sums = [
+            math.fsum(one[row] * len(one) for one in group if row < len(one)) for row in range(rows)
+        ]
+        after = begin + size
+        until_s = timeline.times_s[after] if after < count else end_s
+        yield timeline.times_s[begin], until_s, [total / len(group) for total in sums]
+
+
+def extent(timeline: Timeline) -> tuple[float, float]:
+    """Begin and end in seconds, a tenth apart at least; the last moment lasts as the one before."""
+    times_s = timeline.times_s
+    if not times_s:
+        return 0.0, 1.0
+    last_s = times_s[-1] - times_s[-2] if len(times_s) > 1 else 0.0
+    return times_s[0], max(times_s[-1] + last_s, times_s[0] + 0.1)
 
 
 def draw_timeline(timeline: Timeline, faces: Sequence[Face], title: str) -> str:
@@ -163,3 +257,43 @@ def _clock(time_s: float) -> str:
     if time_s < 60:
         return f"{time_s:g} s"
     return f"{int(time_s) // 60}:{int(time_s) % 60:02d}"
+
+
+class FaceStrip:
+    """Keeps a face an interval; when there are too many, every other one goes."""
+
+    def __init__(self) -> None:
+        self.faces: list[Face] = []
+        self._interval_s = FIRST_INTERVAL_S
+        self._next_s = float("-inf")
+
+    def add(self, look: Look) -> None:
+        """Look at one moment; its face is kept where one is due."""
+        if look.frame.time_s < self._next_s or "face" not in look.frame.used:
+            return
+        if (picture := _cut_out(look)) is None:
+            return
+        self.faces.append(Face(look.frame.time_s, picture))
+        if len(self.faces) > MOST:
+            self.faces = self.faces[::2]
+            self._interval_s *= 2
+        self._next_s = self.faces[-1].time_s + self._interval_s
+
+
+def _cut_out(look: Look) -> str | None:
+    """Return the face as a small JPEG's data URL."""
+    picture, face = look.picture, look.frame.face
+    if picture is None or face is None:
+        return None
+    x1, y1, x2, y2 = ((at + 0.5) * picture.scale - 0.5 for at in face.box)
+    most = max(picture.width, picture.height)
+    half = min(max(x2 - x1, y2 - y1) * (0.5 + MARGIN), most)
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    whole = Image.frombuffer("RGB", (picture.width, picture.height), picture.rgb)
+    box = (round(x - half), round(y - half), round(x + half), round(y + half))
+    if box[2] <= box[0]:
+        return None
+    small = whole.crop(box).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    data = io.BytesIO()
+    small.save(data, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()

@@ -12,8 +12,8 @@ from rich.markup import escape
 from service.commands.aligners import AlignOptions, LocalAligner
 from service.commands.console import EXIT_FAILED, CommandError, mistakes_explained, out
 from service.commands.here import Models, local_inference
+from service.commands.models import read_store
 from service.commands.options import Device, ModelStore, settings_with
-from service.commands.store import read_store
 from service.errors import ServiceError
 from service.inference.local import resolve_device
 from service.schemas import AlignReply

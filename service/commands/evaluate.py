@@ -1,5 +1,6 @@
 """`countenance evaluate align`: the predictors that are served, measured on labelled faces."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -78,3 +79,114 @@ def split_pair(text: str) -> tuple[str, str]:
     if not (first and colon and second):
         raise CommandError(f"--pair {text} names no two models; write one as dfa:fle")
     return first, second
+
+
+def evaluate_affect(
+    data: Annotated[
+        Path, typer.Option(exists=True, file_okay=False, help="Folder of the labelled data.")
+    ],
+    layout: Layout = "auto",
+    row: Annotated[
+        list[str] | None, typer.Option(help="A variant to measure, as avi-gas; repeat for more.")
+    ] = None,
+    model_store: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of the models; repeat for more seeds or folds.",
+            show_default="the setting's, model_store",
+        ),
+    ] = None,
+    by_fold: Annotated[
+        bool, typer.Option("--by-fold", help="The model stores are those of the data's folds.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many clips, spread evenly.")
+    ] = None,
+    reference: Annotated[
+        str, typer.Option(help="0 dB of a voice: fixed, as served, or clip, its own maximum.")
+    ] = "fixed",
+    degraded: Annotated[
+        str | None, typer.Option(help="Degrade all: by blur, darkness, noise or low level.")
+    ] = None,
+    harm: Annotated[
+        bool, typer.Option(help="Also with one modality destroyed or degraded.")
+    ] = True,
+    out: Figures = None,
+    plots: Annotated[int, typer.Option(min=0, help="Clips to draw over time.")] = 3,
+    record: Record = False,
+    seed: Annotated[int, typer.Option(help="Seed of the intervals.")] = 0,
+    device: Device = None,
+) -> None:
+    """Measure RMSE, COR, CCC and ICC of valence and arousal; published rows stand beside."""
+    with mistakes_explained():
+        from handlers.evaluation.affect import evaluate
+
+        settings = settings_with(device=device)
+        options = evaluate.AffectOptions(
+            data=data,
+            stores=tuple(model_store or (settings.model_store,)),
+            tracker_store=settings.model_store,
+            rows=tuple(row or ()),
+            layout=layout,
+            limit=limit,
+            by_fold=by_fold,
+            reference=reference,
+            degraded=degraded,
+            harm=harm,
+            out=out,
+            plots=plots,
+            record=record,
+            device=resolve_device(settings.device),
+            seed=seed,
+        )
+        with as_mistakes(ValueError):
+            evaluate.evaluate_affect(options)
+
+
+def evaluate_track(
+    data: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Faces to make videos of, or 300-VW."),
+    ] = None,
+    row: Annotated[
+        list[str] | None, typer.Option(help="A tracker to measure, as DCRT-4; repeat for more.")
+    ] = None,
+    made: Annotated[
+        bool, typer.Option(help="Measure on videos made of the faces, not on recorded ones.")
+    ] = True,
+    group: Annotated[
+        list[str] | None, typer.Option(help="A kind of made videos; repeat for more.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many made videos of each kind.")
+    ] = None,
+    clip: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="A video without landmarks; repeat."),
+    ] = None,
+    faces: Annotated[int, typer.Option(min=1, max=8, help="Most faces to follow in a clip.")] = 8,
+    out: Figures = None,
+    videos: Annotated[bool, typer.Option("--videos", help="Also draw every video.")] = False,
+    model_store: ModelStore = None,
+    device: Device = None,
+) -> None:
+    """Measure accuracy, overlap, jitter, recovery and identities; published rows beside."""
+    with mistakes_explained():
+        from handlers.evaluation.track import command as track
+
+        settings = settings_with(model_store=model_store, device=device)
+        options = track.TrackOptions(
+            data=data,
+            model_store=settings.model_store,
+            rows=tuple(row or ()),
+            made=made,
+            groups=tuple(group or ()),
+            limit=limit,
+            clips=tuple(clip or ()),
+            faces=faces,
+            out=out,
+            videos=videos,
+            device=resolve_device(settings.device),
+        )
+        with as_mistakes(ValueError):
+            track.evaluate_track(options)

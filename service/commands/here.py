@@ -10,8 +10,7 @@ from typing import Any, Self, TypeVar
 from service.commands.console import CommandError
 from service.commands.options import settings_with
 from service.inference import Answer, Inference, Question
-from service.inference.local import HANDLERS, Loaded, LocalInference, resolve_device
-from service.inference.threads import bound_threads
+from service.inference.local import HANDLERS, Loaded, LocalInference, bound_threads, resolve_device
 from service.settings import Settings
 from service.telemetry.logs import configure_logging
 

@@ -15,9 +15,7 @@ from typing import Any, Protocol, Self, TypeVar
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.inference.base import Answer, Batch, Question, Readiness
 from service.inference.gathering import Gatherer, Reply, Row, most_rows
-from service.inference.threads import bound_threads
-from service.inference.versions import weights_in, weights_of
-from service.inference.wire import pack_question, unpack_answer
+from service.inference.wire import pack_question, unpack_answer, weights_in, weights_of
 from service.settings import Settings
 from service.telemetry.logs import fields
 
@@ -37,6 +35,17 @@ OPTIONAL: Mapping[str, tuple[str, ...]] = {
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
+
+
+def bound_threads(threads: int) -> None:
+    """Bound torch and OpenCV; what is not installed needs no bound.
+
+    Waking a second thread costs the small networks of a live session more than it brings them, and
+    the other cores have work: reading clips, encoding beside the tracker, other processes.
+    """
+    for library, setting in (("torch", "set_num_threads"), ("cv2", "setNumThreads")):
+        if importlib.util.find_spec(library) is not None:
+            getattr(importlib.import_module(library), setting)(threads)
 
 
 class Handler(Protocol):

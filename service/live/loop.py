@@ -11,8 +11,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.errors import Problem, ServiceError
-from service.live.held import Held
-from service.live.mailbox import Arrival, Kind, Mailbox
+from service.live.mailbox import Arrival, Held, Kind, Mailbox
 from service.live.messages import Options, read_text
 from service.live.pace import Pace
 from service.live.stepper import Stepper

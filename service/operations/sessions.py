@@ -13,7 +13,7 @@ from service.live.serving import SessionName
 from service.schemas import SessionInfo, StreamInfo
 from service.services import Caller, SharedServices
 from service.sessions import Address, Session
-from service.track.tracker import MODEL as TRACK
+from service.track.session import MODEL as TRACK
 
 MODELS = (TRACK, AFFECT)
 EXAMPLE = {

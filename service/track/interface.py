@@ -9,7 +9,7 @@ from service.http.responses import PICTURE, problem_responses
 from service.live.interface import STEP, StepNumber, end_responses
 from service.schemas import Finite
 from service.track.replies import TrackReply
-from service.track.tracker import TrackOptions
+from service.track.session import TrackOptions
 
 PATH = "/track/camera-1"
 

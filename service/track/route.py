@@ -11,8 +11,7 @@ from service.live.serving import SessionName, answer_step, check_declared, end_s
 from service.services import Caller, SharedServices
 from service.sessions import Address
 from service.track.interface import END_RESPONSES, TRACK_RESPONSES, TrackQuery
-from service.track.session import TrackChunk, TrackSubject
-from service.track.tracker import MODEL, Tracker, parse_options
+from service.track.session import MODEL, TrackChunk, Tracker, TrackSubject, parse_options
 
 router = APIRouter(tags=["track"])
 

@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from handlers.affect_setup import serve
 from handlers.evaluation.affect.clips import LabelledClip
 from handlers.evaluation.affect.traces import Trace
 from handlers.networks.affect import build, variant
 from handlers.predictors.affect.estimator import Estimator
+from handlers.store import serve
 from tests.handlers.affect_folders import speech
 
 

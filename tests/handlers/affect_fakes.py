@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from handlers.affect import AffectParts
-from handlers.affect_setup import Networks, load_estimator, save_affect
 from handlers.checkpoint import Checkpoint
 from handlers.networks.affect import build, variant
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.tracking.options import TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.processing.mel import RATE_HZ
+from handlers.store import Networks, load_estimator, save_affect
 from tests.handlers.tracking_fakes import (
     Faces,
     ScriptedAligner,

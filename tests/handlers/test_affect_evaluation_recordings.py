@@ -10,8 +10,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from handlers.evaluation.affect.clips import clip_of, picture_clip
 from handlers.evaluation.affect.evaluate import one_context
-from handlers.evaluation.affect.recordings import clip_of, picture_clip
 from handlers.evaluation.affect.sets import Following, read_material
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.results import FrameResult, Status, TrackedFace

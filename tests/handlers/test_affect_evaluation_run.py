@@ -12,7 +12,6 @@ import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
-from handlers.affect_setup import save_affect
 from handlers.checkpoint import load_checkpoint
 from handlers.evaluation.affect.agreement import agreement
 from handlers.evaluation.affect.clips import LabelledClip
@@ -31,6 +30,7 @@ from handlers.evaluation.affect.sets import OWN_REFERENCE, Material
 from handlers.evaluation.affect.tables import show
 from handlers.evaluation.affect.writing import write_timelines
 from handlers.networks.affect import VARIANTS, build, variant
+from handlers.store import save_affect
 from service.cli import app
 from tests.handlers.affect_clips import clip, estimator
 from tests.handlers.affect_folders import write_faces, write_speech

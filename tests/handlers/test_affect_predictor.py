@@ -12,8 +12,7 @@ from torch.testing import assert_close
 from handlers.predictors.affect.estimator import Reading
 from handlers.predictors.affect.inputs import Moment
 from handlers.predictors.affect.predictor import AffectPredictor
-from handlers.predictors.affect.results import FrameAffect, quadrant_of
-from handlers.predictors.affect.run import AffectResult, AffectRow, Heard
+from handlers.predictors.affect.run import AffectResult, AffectRow, FrameAffect, Heard, quadrant_of
 from handlers.predictors.affect.state import AffectState
 from handlers.predictors.tracking.results import Status
 from handlers.processing.mel import RATE_HZ

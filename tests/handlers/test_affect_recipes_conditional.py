@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handlers.affect_setup import load_affect, load_estimator
 from handlers.networks.affect import VARIANTS, variant
 from handlers.predictors.affect.inputs import Moment
 from handlers.processing import audio_descriptors
+from handlers.store import load_affect, load_estimator
 from handlers.training.affect.recipe import read_affect_recipe
 from handlers.training.align.recipe import RecipeError
 from handlers.training.train import train

@@ -11,9 +11,9 @@ import soundfile  # type: ignore[import-untyped]
 import torch
 from torch.testing import assert_close
 
-from handlers.affect_setup import load_affect
 from handlers.networks.affect import AffectNetworks, build, variant
 from handlers.networks.gate import GatedUnit
+from handlers.store import load_affect
 from handlers.training.affect.gating import GateBank, GateBatches, GateLearner
 from handlers.training.affect.recipe import read_affect_recipe
 from handlers.training.affect.sequences import FeatureClip, follow

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from torch.testing import assert_close
 
-from handlers.affect_setup import load_affect
 from handlers.evaluation.affect.evaluate import AffectOptions, evaluate_affect
 from handlers.networks.affect import FACE, VOICE, variant
+from handlers.store import load_affect
 from handlers.training.affect.made.clips import Plot
 from handlers.training.affect.recipe import read_affect_recipe
 from handlers.training.affect.recorded.features import feature_clips, fusion_studio

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.testing import assert_close
 
-from handlers.evaluation.affect.recordings import clip_of
+from handlers.evaluation.affect.clips import clip_of
 from handlers.evaluation.affect.sets import Following, read_material
 from handlers.networks.affect import FACE
 from handlers.processing.mel import WINDOW

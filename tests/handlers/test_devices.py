@@ -14,13 +14,12 @@ import torch
 from PIL import Image
 
 from handlers.affect import AffectHandler
-from handlers.affect_setup import load_estimator
 from handlers.align import AlignHandler
 from handlers.base import Handler
 from handlers.networks.affect import VARIANTS
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectRow, Heard
-from handlers.store import load_aligner
+from handlers.store import load_aligner, load_estimator
 from handlers.torchserve.precision import largest_difference
 from handlers.torchserve.warming import face_row
 from handlers.track import TrackHandler

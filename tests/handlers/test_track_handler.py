@@ -12,8 +12,8 @@ from safetensors.torch import load as load_safetensors
 from handlers.checkpoint import Checkpoint
 from handlers.predictors.tracking.options import TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor
+from handlers.store import read_variants
 from handlers.track import TrackHandler, TrackParts
-from handlers.tracking_setup import read_variants
 from handlers.wire import pack, unpack
 from tests.handlers.tracking_fakes import (
     Faces,

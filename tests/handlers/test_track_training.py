@@ -14,7 +14,7 @@ from handlers.checkpoint import load_checkpoint, save_checkpoint
 from handlers.networks.box_tracker import BoxTracker, from_pixels
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
-from handlers.tracking_setup import build_networks, read_settings
+from handlers.store import build_networks, read_settings
 from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.pts import write_pts
 from handlers.training.faces import Source
@@ -29,14 +29,13 @@ from handlers.training.track.box_tracker import (
     has_the_face,
     true_boxes,
 )
-from handlers.training.track.face_validator import KINDS, ValidatorBatches, place
+from handlers.training.track.face_validator import KINDS, ValidatorBatches, place, roc
 from handlers.training.track.recipe import (
     AssemblyRecipe,
     TrackRecipe,
     read_track_recipe,
     run_track_recipe,
 )
-from handlers.training.track.validator_figures import roc
 from handlers.training.track.videos import read_stills
 from tests.handlers.test_sequences import SIZE, face_shape
 

@@ -18,7 +18,7 @@ from handlers.predictors.tracking.results import FrameResult
 from handlers.predictors.tracking.smoothing import OneEuro
 from handlers.predictors.tracking.state import SCHEMA, SessionState
 from handlers.state import dump_state, load_state
-from handlers.tracking_setup import build_networks
+from handlers.store import build_networks
 from tests.handlers.tracking_fakes import (
     GRID,
     Faces,

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.predictors.tracking.rest import settle
+from handlers.predictors.tracking.view import settle
 
 Floats = NDArray[np.float32]
 FACE = np.random.default_rng(3).uniform(100, 200, (68, 2)).astype(np.float32)

@@ -11,8 +11,7 @@ import pytest
 
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.inference import Question
-from service.inference.local import Loaded, LocalInference, resolve_device
-from service.inference.threads import bound_threads
+from service.inference.local import Loaded, LocalInference, bound_threads, resolve_device
 from service.inference.wire import pack_question, unpack_answer
 from service.settings import Settings
 from service.telemetry.logs import REQUEST_ID

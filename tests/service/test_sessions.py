@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from service.app import make_store
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.sessions import Address, Outcome, Session, SessionStore, new_epoch
-from service.sessions.choice import make_store
 from service.sessions.memory import MemoryStore
 from service.sessions.redis import RedisStore
 from service.settings import Settings

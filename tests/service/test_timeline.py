@@ -8,10 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.affect.clip import Look
-from service.affect.clip_faces import MOST, SIDE, FaceStrip
-from service.affect.clip_timeline import COLUMNS, MOST_POINTS, Face, Timeline, columns, thin, ticks
 from service.affect.replies import AffectFrame
-from service.affect.timeline import draw_timeline
+from service.affect.timeline import (
+    COLUMNS,
+    MOST,
+    MOST_POINTS,
+    SIDE,
+    Face,
+    FaceStrip,
+    Timeline,
+    columns,
+    draw_timeline,
+    thin,
+    ticks,
+)
 from service.media.clips.contents import Picture
 from tests.sources import ROOT
 

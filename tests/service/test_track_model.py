@@ -18,8 +18,8 @@ pytest.importorskip("handlers.track")
 from handlers.checkpoint import Checkpoint
 from handlers.predictors.tracking.options import TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor
+from handlers.store import read_variants
 from handlers.track import TrackHandler, TrackParts
-from handlers.tracking_setup import read_variants
 from tests.handlers.tracking_fakes import (
     Faces,
     ScriptedAligner,

@@ -14,7 +14,7 @@ from handlers.state import dump_state
 from service.errors import Problem, ServiceError
 from service.inference import Question
 from service.inference.local import Loaded, LocalInference
-from service.inference.versions import version_order, weights_of
+from service.inference.wire import version_order, weights_of
 from service.settings import Settings
 from tests.service.counting import Service, headed, serving, step
 from tests.serving.stores import SHIPPED, next_version

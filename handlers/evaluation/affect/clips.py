@@ -7,7 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.processing.degradations import LEVELS, REFERENCE_FACE_PX, degrade
-from handlers.training.datasets.affect.sound import Pcm, to_pcm
+from handlers.training.datasets.affect.records import AffectPicture, Recording
+from handlers.training.datasets.affect.sound import Pcm, sound_of, to_pcm
+from handlers.training.datasets.affect.watching import (
+    Follower,
+    crop_of_picture,
+    labels_at,
+    watch,
+)
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -135,3 +142,26 @@ DESTROYED = (
 def to_samples(pcm: Pcm) -> Floats:
     """int16 -> float32 in [-1, 1]."""
     return np.asarray(pcm.astype(np.float32) / np.float32(FULL_SCALE))
+
+
+def clip_of(recording: Recording, context: float, follower: Follower | None) -> LabelledClip:
+    """A recording as a clip of at most 25 moments a second.
+
+    Boxes are those of the set's landmarks where it has them, else what `follower` follows. Raises
+    ValueError for a video that cannot be decoded, and without either.
+    """
+    watched = watch(recording, follower)
+    return LabelledClip(
+        recording.media.stem,
+        {"person": recording.person},
+        watched.times_s,
+        labels_at(watched.times_s, recording),
+        watched.faces(context),
+        sound_of(recording),
+    )
+
+
+def picture_clip(picture: AffectPicture) -> LabelledClip:
+    """A labelled picture as a clip of one moment, cut out by its box as the set gives it."""
+    label = np.array([[picture.valence, picture.arousal]], np.float32)
+    return LabelledClip(str(picture.path), {}, np.zeros(1), label, [crop_of_picture(picture)])

@@ -10,7 +10,6 @@ from rich.progress import Progress, TimeElapsedColumn
 
 from handlers.evaluation.affect.measuring import Measured, Unit, measure
 from handlers.evaluation.affect.published import affect_portions, affect_tables
-from handlers.evaluation.affect.record import record_figures
 from handlers.evaluation.affect.report import (
     AffectReport,
     compare,
@@ -19,7 +18,7 @@ from handlers.evaluation.affect.report import (
 )
 from handlers.evaluation.affect.rows import PRINTED, Rack, is_row
 from handlers.evaluation.affect.sets import AUTO, Following, Material, read_material
-from handlers.evaluation.affect.writing import publish
+from handlers.evaluation.affect.writing import publish, record_figures
 from handlers.evaluation.track.rows import Follower, Shelf
 
 if TYPE_CHECKING:

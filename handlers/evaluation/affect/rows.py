@@ -88,7 +88,7 @@ class Rack:
         Raises CheckpointError for weights that cannot be used, MissingExtra for a library that is
         not there.
         """
-        from handlers.affect_setup import load_estimator
+        from handlers.store import load_estimator
 
         estimator, checkpoint = load_estimator(self.store / name, self.device)
         self.weights[name] = checkpoint.sha256

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from handlers.evaluation.affect.clips import HARMS, LabelledClip
+from handlers.evaluation.affect.clips import HARMS, LabelledClip, clip_of, picture_clip
 from handlers.evaluation.affect.made import (
     FACES,
     HEALTHY,
@@ -18,7 +18,6 @@ from handlers.evaluation.affect.made import (
     crop_of,
     utterances_of_test_actors,
 )
-from handlers.evaluation.affect.recordings import clip_of, picture_clip
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import Plot
 from handlers.training.datasets.affect.affectnet import read_affectnet

@@ -93,7 +93,7 @@ class Shelf:
         from handlers.predictors.tracking.options import VARIANTS, TrackingOptions, TrackingSettings
         from handlers.predictors.tracking.predictor import TrackingPredictor
         from handlers.predictors.tracking.smoothing import OneEuro
-        from handlers.tracking_setup import build_networks
+        from handlers.store import build_networks
 
         variant, window = split_row(name)
         needed, options = VARIANTS[variant]

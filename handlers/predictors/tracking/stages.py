@@ -18,8 +18,7 @@ from handlers.predictors.tracking.attempt import Attempt
 from handlers.predictors.tracking.identity import duplicates
 from handlers.predictors.tracking.networks import Estimate, Recall, TrackingNetworks, View
 from handlers.predictors.tracking.options import BoxSource
-from handlers.predictors.tracking.rest import settle
-from handlers.predictors.tracking.view import LOOK_AGAIN, anchor, from_view, lay, to_view
+from handlers.predictors.tracking.view import LOOK_AGAIN, anchor, from_view, lay, settle, to_view
 from handlers.processing.boxes import Crop
 
 Image = NDArray[np.uint8]

@@ -20,6 +20,10 @@ from numpy.typing import NDArray
 from handlers.processing.boxes import Crop
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+REST = 0.35  # the share of a new look that differs by nothing
+OWN_MOTION, COMMON_MOTION = 0.02, 0.002  # shares of the face: from here on a look is taken whole
 
 
 @dataclass(frozen=True)
@@ -80,3 +84,19 @@ def anchor(view: Floats, own: Floats) -> Floats:
     """The windows `(2, 4)` that the next frame goes on from: `own` `(4,)` is the one that the
     landmarks found have themselves."""
     return view if KEEP.hold(view[0], own) else np.stack([own, view[1]])
+
+
+def settle(points: Floats, before: Floats) -> Floats:
+    """Landmarks `(68, 2)` as seen now and as they were held before, in pixels of their frames."""
+    size = max(float(np.sqrt(np.prod(np.ptp(before, axis=0)))), 1.0)
+    common = np.median(points - before, axis=0)
+    moved = before + _share(float(np.hypot(*common)) / size, COMMON_MOTION) * common
+    rest = points - moved
+    own = np.linalg.norm(rest, axis=1, keepdims=True) / size
+    share = _share(np.asarray(own, np.float64), OWN_MOTION)
+    return np.asarray(moved + share * rest, np.float32)
+
+
+def _share(motion: float | Doubles, whole: float) -> Doubles:
+    """How much of a motion, in shares of the face, is believed."""
+    return np.asarray(REST + (1 - REST) * np.minimum((motion / whole) ** 2, 1), np.float64)

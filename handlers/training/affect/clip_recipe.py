@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from pydantic import ConfigDict
 
-from handlers.affect_setup import load_affect, save_affect
 from handlers.checkpoint import Checkpoint
 from handlers.networks.affect import FACE, VARIANTS, VOICE, AffectNetworks
+from handlers.store import load_affect, save_affect
 from handlers.training.affect.made.clips import Plot
 from handlers.training.affect.made.sources import FaceSource, SpeechSource, read_voices
 from handlers.training.affect.made.studio import Studio, make_studio, pool

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from pydantic import ConfigDict
 
-from handlers.affect_setup import save_affect
+from handlers.store import save_affect
 from handlers.training.affect.conditional import ConditionalLearner, PlainLearner
 from handlers.training.affect.latent import LatentLearner
 from handlers.training.affect.made.faces import Moving

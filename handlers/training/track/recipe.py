@@ -23,9 +23,9 @@ from handlers.training.track.face_validator import (
     ValidatorBatches,
     ValidatorLearner,
     ValidatorModel,
+    measure_validator,
 )
 from handlers.training.track.recordings import Recordings
-from handlers.training.track.validator_figures import measure_validator
 from handlers.training.track.videos import read_stills
 
 FACE_PX = 76  # of a face kept in memory: crops show it no larger than this

@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 from service.affect.model import AffectOptions
-from service.commands.annotate.kinds import as_parameters
 from service.commands.annotate.places import Place, agree_on, take_stock
 from service.commands.annotate.ray import Crew, annotate_by_ray
-from service.commands.annotate.worker import AnnotateJob
+from service.commands.annotate.worker import AnnotateJob, as_parameters
 from service.commands.batch.batch import emit, summarise, tell, watch
 from service.commands.batch.pool import Done, Tick, carry_out
 from service.commands.console import mistakes_explained

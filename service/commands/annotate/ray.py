@@ -10,7 +10,7 @@ from typing import Any
 from service.commands.batch.pool import Done, Job, attempt
 from service.commands.batch.sources import Source
 from service.commands.console import CommandError
-from service.inference.threads import bound_threads
+from service.inference.local import bound_threads
 from service.settings import silence_libraries
 
 # A block is what is repeated when a worker is lost: one clip, where there are not too many.

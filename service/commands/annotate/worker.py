@@ -6,23 +6,139 @@ import platform
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Protocol, Self
 
-from service.commands.annotate.kinds import Rows, choose_annotator
+from service.affect.clip import Look
+from service.affect.clip_replies import ClipHead, ClipInfoBody, ClipTail, Summary
 from service.commands.annotate.places import Place, result_name
+from service.commands.annotate.tables import affect_row, affect_schema, track_rows, track_schema
 from service.commands.batch.pool import Emit, Tick
 from service.commands.batch.sources import Source
-from service.commands.estimators import EstimateOptions
-from service.commands.followers import FollowOptions
+from service.commands.clips import open_film
+from service.commands.estimators import EstimateOptions, choose_estimator
+from service.commands.followers import FollowOptions, choose_follower
 from service.commands.here import Here
+from service.commands.loops import Loop
+from service.commands.options import settings_with
+from service.commands.poses import find_poses
 from service.commands.there import There
 
+Rows = list[dict[str, Any]]
+Put = Callable[[Rows], None]
 BATCH_ROWS = 2048
+
+
+class Annotator(Protocol):
+    """Looks at one clip after the other; a context manager that loads what it needs."""
+
+    def __enter__(self) -> Self:
+        """Make ready; raises CommandError when that cannot be."""
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of everything."""
+
+    def schema(self, metadata: dict[str, str]) -> Any:
+        """The columns of its tables."""
+
+    def annotate(self, file: BinaryIO, name: str, put: Put, tick: Tick) -> None:
+        """Put the rows of the clip in an open file, as they come."""
+
+
+def choose_annotator(
+    where: Here | There, options: FollowOptions | EstimateOptions, model_store: Path | None
+) -> Annotator:
+    """The annotator for these options, not yet ready; raises ConfigurationError."""
+    if isinstance(options, FollowOptions):
+        return FollowingAnnotator(where, options, model_store)
+    return EstimatingAnnotator(where, options)
+
+
+def as_parameters(options: FollowOptions | EstimateOptions) -> dict[str, Any]:
+    """The options as plain values, to be compared with those of an earlier run."""
+    if isinstance(options, FollowOptions):
+        return {"what": "track", **asdict(options)}
+    return {"what": "affect", "rate_hz": options.rate_hz, **options.affect.model_dump()}
+
+
+class FollowingAnnotator:
+    """Follows faces: one row a face and frame."""
+
+    def __init__(
+        self, where: Here | There, options: FollowOptions, model_store: Path | None
+    ) -> None:
+        self._where, self._options, self._model_store = where, options, model_store
+        self._loop = Loop(where, "track")
+
+    def __enter__(self) -> Self:
+        self._poses = find_poses(settings_with(model_store=self._model_store).model_store)
+        self._loop.__enter__()
+        self._follower = choose_follower(self._where, self._loop.inference, self._options)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.__exit__()
+
+    def schema(self, metadata: dict[str, str]) -> Any:
+        """The columns of `countenance track --csv`."""
+        return track_schema(metadata)
+
+    def annotate(self, file: BinaryIO, name: str, put: Put, tick: Tick) -> None:
+        """Put the rows of each frame."""
+
+        async def follow() -> None:
+            async with open_film(file) as film:
+                async for seen in self._follower.follow(film.shots):
+                    put(track_rows(name, seen, self._poses))
+                    tick(seen.shot.number + 1, film.expected)
+
+        self._loop.run(follow())
+
+
+class EstimatingAnnotator:
+    """Estimates valence and arousal: one row a frame."""
+
+    def __init__(self, where: Here | There, options: EstimateOptions) -> None:
+        self._where, self._options = where, options
+        self._loop = Loop(where, "affect")
+
+    def __enter__(self) -> Self:
+        self._loop.__enter__()
+        self._estimator = choose_estimator(self._where, self._loop.inference, self._options)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.__exit__()
+
+    def schema(self, metadata: dict[str, str]) -> Any:
+        """The columns of `countenance affect --csv`, quadrants and attention behind them."""
+        return affect_schema(metadata)
+
+    def annotate(self, file: BinaryIO, name: str, put: Put, tick: Tick) -> None:
+        """Put the row of each frame."""
+        self._loop.run(self._estimator.look(file, _Rows(name, put), tick))
+
+
+class _Rows:
+    """Takes frames and puts their rows."""
+
+    def __init__(self, name: str, put: Put) -> None:
+        self._name, self._put = name, put
+
+    def begin(self, head: ClipHead, clip: ClipInfoBody) -> None:
+        """Keep who answers."""
+        self._head = head
+
+    def add(self, look: Look) -> None:
+        """Put a frame's row."""
+        self._put([affect_row(self._name, self._head, look.frame)])
+
+    def finish(self, clip: ClipInfoBody, summary: Summary, tail: ClipTail) -> None:
+        """All is put."""
 
 
 @dataclass(frozen=True)

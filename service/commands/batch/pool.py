@@ -13,7 +13,7 @@ from service.client import CallError
 from service.commands.batch.sources import Source
 from service.commands.console import CommandError
 from service.errors import ServiceError
-from service.inference.threads import bound_threads
+from service.inference.local import bound_threads
 
 # How many sources a process has at hand: memory is bounded by what so many need.
 AT_HAND = 2

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import ClientSession
 
 from service.inference.gathering import Gatherer
-from service.inference.versions import weights_in
+from service.inference.wire import weights_in
 
 FIRST_REST_S = 0.25
 LONGEST_REST_S = 5.0

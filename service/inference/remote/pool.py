@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import BaseConnector, ClientSession, DummyCookieJar, TCPConnector, UnixConnector
 
 from service.inference.remote.hosts import Host
-from service.inference.versions import version_order
+from service.inference.wire import version_order
 
 DEFAULT_PORT = 8080
 UNIX = "unix:"

@@ -15,8 +15,7 @@ from service.inference.remote.calls import RETRY_AFTER_S, CallError, Failure, ca
 from service.inference.remote.hosts import Host
 from service.inference.remote.pool import HostPool
 from service.inference.remote.probes import Probes
-from service.inference.versions import weights_of
-from service.inference.wire import pack_question, unpack_answer
+from service.inference.wire import pack_question, unpack_answer, weights_of
 from service.settings import Settings
 from service.telemetry.logs import fields
 

@@ -7,8 +7,7 @@ from handlers.checkpoint import load_checkpoint
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.predictor import TrackingPredictor
-from handlers.store import load_aligner, load_detector
-from handlers.tracking_setup import build_networks, read_settings
+from handlers.store import build_networks, load_aligner, load_detector, read_settings
 from handlers.training.loop import make_fabric
 
 TRACKER = "dcrt"
