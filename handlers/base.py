@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 INTERNAL = "internal"
 INVALID_REQUEST = "invalid-request"
+CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 
 
 class InputError(ValueError):
@@ -29,12 +30,16 @@ class InputError(ValueError):
         self.detail = detail
 
 
+class DeviceFault(RuntimeError):
+    """The device's context is broken: nothing computes in this process any more."""
+
+
 class Handler(ABC, Generic[Item]):
     """Answers rows of one model; subclasses say what a row is and how a batch of rows is computed.
 
     A row that cannot be read spoils only itself. When a batch fails, its rows are tried one by one,
     so that only the culprit is answered with `internal`; when the device's memory does not hold
-    the batch, its halves are tried.
+    the batch, its halves are tried. A fault of the device itself is nobody's row: it is raised.
     """
 
     @abstractmethod
@@ -50,7 +55,10 @@ class Handler(ABC, Generic[Item]):
         """Say what is served: name, version, weights hash, licence, figures."""
 
     def handle(self, rows: Sequence[bytes | bytearray]) -> list[bytes]:
-        """Answer every row with a packed reply or a packed error, in order; never raises."""
+        """Answer every row with a packed reply or a packed error, in order.
+
+        Raises DeviceFault, and nothing else.
+        """
         found = self._decode_all(rows)
         items = [one for one in found if not isinstance(one, bytes)]
         answers = iter(self._compute_guarded(items))
@@ -81,9 +89,11 @@ class Handler(ABC, Generic[Item]):
         try:
             return self._compute_packed(items)
         except Exception as error:
+            out_of_memory = is_out_of_memory(error)
+            if isinstance(error, torch.AcceleratorError) and not out_of_memory:
+                raise DeviceFault(f"the device failed: {error}") from error
             if len(items) == 1:
                 return [_refuse(error)]
-            out_of_memory = isinstance(error, torch.OutOfMemoryError)
             logger.warning("batch of %d failed and is split: %r", len(items), error)
         # Outside the handler above: the exception held the failed batch's tensors alive.
         if not out_of_memory:
@@ -99,10 +109,17 @@ class Handler(ABC, Generic[Item]):
         return [write_reply(outputs, state) for outputs, state in answers]
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the device's memory was too small; a smaller batch may go through."""
+    if isinstance(error, torch.AcceleratorError):
+        return getattr(error, "error_code", None) == CUDA_OUT_OF_MEMORY
+    return isinstance(error, torch.OutOfMemoryError)
+
+
 def _refuse(error: Exception) -> bytes:
     if isinstance(error, InputError):
         return write_error(error.type, error.detail)
     logger.error("a row failed", exc_info=error)
-    if isinstance(error, torch.OutOfMemoryError):
+    if is_out_of_memory(error):
         return write_error(INTERNAL, "the device's memory does not hold this input")
     return write_error(INTERNAL, f"the model failed on this input ({type(error).__name__})")

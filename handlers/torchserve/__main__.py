@@ -10,9 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from handlers.torchserve.archive import Placement, build_models
-from handlers.torchserve.asking import AskError, describe, ping
+from handlers.torchserve.asking import AskError, Health, describe, ping
 from handlers.torchserve.models import MODELS, servable
 from handlers.torchserve.starting import (
+    AUTO,
+    DEVICE,
+    DEVICES,
     THREADS,
     WORKERS,
     Server,
@@ -22,6 +25,7 @@ from handlers.torchserve.starting import (
     find_java,
     place,
     prepare,
+    read_workers,
     start,
     told,
 )
@@ -53,12 +57,18 @@ def make_parser() -> argparse.ArgumentParser:
     serving = commands.add_parser("serve", help="start TorchServe and keep it running")
     for command in (building, serving):
         command.add_argument("--model-store", type=Path, default=Path("model_store"))
-        command.add_argument("--device", choices=("auto", "cpu"), default="auto")
+        command.add_argument(
+            "--device",
+            type=_device,
+            default=told(DEVICE) or AUTO,
+            metavar="{" + ",".join(DEVICES) + "}",
+            help=f"`gpu` fails where there is none; default {DEVICE}, else auto",
+        )
         command.add_argument(
             "--workers",
-            type=_count,
+            type=_workers,
             default=told(WORKERS),
-            help=f"of each model; default {WORKERS}, else one a GPU, or more trackers without one",
+            help=f"of each model and GPU, as 2 or track=4,align=1; default {WORKERS}, else by cores",
         )
         command.add_argument(
             "--threads",
@@ -97,7 +107,7 @@ def serve(given: argparse.Namespace) -> int:
         placement = _placement(given, names, gpus)
         server = Server(given.address, run, tuple(names), placement, gpus, given.metrics)
         prepare(server)
-        keep_running(partial(start, server), partial(ping, given.address, PING_S), stopping)
+        keep_running(partial(start, server), Health(given.address, tuple(names)), stopping)
         clear(server)
     return 0
 
@@ -119,6 +129,19 @@ def check(given: argparse.Namespace) -> int:
     return 0 if found and all(works for works, _ in found) else 1
 
 
+def _device(text: str) -> str:
+    if text not in DEVICES:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(DEVICES)}")
+    return text
+
+
+def _workers(text: str) -> dict[str, int]:
+    try:
+        return read_workers(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
@@ -132,7 +155,7 @@ def _models_of(store: Path) -> list[str]:
 
 
 def _gpus(given: argparse.Namespace) -> int:
-    return 0 if given.device == "cpu" else count_gpus()
+    return count_gpus(given.device)
 
 
 def _placement(given: argparse.Namespace, names: list[str], gpus: int) -> Placement:

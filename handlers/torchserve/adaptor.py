@@ -2,21 +2,21 @@
 
 import importlib
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import cv2
 import torch
 
+from handlers.base import DeviceFault
 from handlers.torchserve.asking import DESCRIBE
 from handlers.torchserve.messages import read_call, write_replies
 from handlers.torchserve.models import MODELS
-from handlers.torchserve.precision import choose_precision, prepare_gpu
-from handlers.torchserve.warming import face_row, sizes_of, warm_up
+from handlers.torchserve.warming import sizes_of, warm_up
 from handlers.wire import WireError, pack, write_error, write_reply
 
 CPU = "cpu"
@@ -24,6 +24,7 @@ UNAVAILABLE, INVALID_REQUEST = "unavailable", "invalid-request"
 ERROR_START = pack({"error": {}})[:-1]
 NOISE = ("Backend received inference", "[METRICS]")
 REMEMBERED_IDS = 1024
+EXIT_DEVICE_FAULT = 70
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ class Adaptor:
 
     A model that cannot be loaded answers every request with `unavailable` and the reason, so that
     the service can tell it; a worker that died of it would be started again and again. Loading is
-    tried anew at a question, when `load_again_s` have passed.
+    tried anew at a question, when `load_again_s` have passed. A broken device is another matter: no
+    later call in the same process can succeed, so the worker ends and TorchServe starts a new one.
     """
 
     load_again_s = 30.0
@@ -65,7 +67,8 @@ class Adaptor:
         options = context.model_yaml_config["countenance"]
         self._model = context.model_name
         self._store = Path(options["model_store"])
-        self._gpu = context.system_properties.get("gpu_id")
+        self._gpu = context.system_properties.get("gpu_id") if options["on_gpu"] else None
+        self._on_gpu = bool(options["on_gpu"])
         self._workers, self._most_rows = int(options["workers"]), int(options["rows"])
         quieten()
         bound_threads(int(options["threads"]))
@@ -75,29 +78,34 @@ class Adaptor:
         """Answer every request, in order; the rows of one are a batch."""
         if self._handler is None and time.monotonic() - self._tried_at > self.load_again_s:
             self._load()
-        return [self._answer(request.get("body", b""), self._handler) for request in data]
+        try:
+            return [self._answer(request.get("body", b""), self._handler) for request in data]
+        except (DeviceFault, torch.AcceleratorError) as error:
+            self._end(error)
 
     def make(self, store: Path, device: str) -> Handler:
         """Make the handler of this worker's model; raises what that raises."""
         served = MODELS[self._model]
         handler = getattr(importlib.import_module(served.module), served.handler)(store, device)
-        sizes = sizes_of(self._most_rows, device != CPU)
-        warm_up(handler, self._model, sizes)
-        if device == CPU:
-            return handler  # type: ignore[no-any-return]
-        row = partial(face_row, self._model)
-        chosen = choose_precision(handler, row, self._most_rows, device)
-        warm_up(chosen, self._model, sizes)
-        return chosen
+        warm_up(handler, self._model, sizes_of(self._most_rows, device != CPU))
+        return handler  # type: ignore[no-any-return]
+
+    def _end(self, error: Exception) -> NoReturn:
+        """End this process; what was asked of it, the service asks another worker."""
+        logger.critical("%s on %s: the worker ends: %s", self._model, self._device, error)
+        logging.shutdown()
+        os._exit(EXIT_DEVICE_FAULT)
 
     def _load(self) -> None:
         self._tried_at = time.monotonic()
         try:
-            self._device = device_of(self._gpu, torch.cuda.device_count())
+            self._device = device_of(self._gpu, torch.cuda.device_count(), self._on_gpu)
             if self._device != CPU:
                 torch.cuda.set_device(self._device)
                 prepare_gpu()
             self._handler = self.make(self._store, self._device)
+        except (DeviceFault, torch.AcceleratorError) as error:
+            self._end(error)
         except Exception as error:
             logger.exception("%s cannot be loaded", self._model)
             self._failure = f"the model cannot be loaded ({type(error).__name__}: {error})"
@@ -106,6 +114,7 @@ class Adaptor:
         if handler is None:
             return write_error(UNAVAILABLE, self._failure)
         if body == DESCRIBE:
+            touch(self._device)
             told = {"device": self._device, "workers": self._workers}
             return write_reply({"description": handler.describe(), **told})
         try:
@@ -131,17 +140,30 @@ class Adaptor:
                 logger.info("row refused: request_id=%s %.200r", request_id, reply)
 
 
-def device_of(gpu: int | str | None, gpus: int) -> str:
+def device_of(gpu: int | str | None, gpus: int, on_gpu: bool) -> str:
     """The device of a worker: the GPU that TorchServe gives it, as `cuda:1`, else `cpu`.
 
-    `gpus` is how many torch sees; raises RuntimeError where the worker's is not among them, for
-    nobody wants to compute on the CPU unawares.
+    `gpus` is how many torch sees. Raises RuntimeError where the worker's is not among them, and
+    where it was promised one (`on_gpu`) and gets none: nobody wants to compute on the CPU unawares.
     """
     if gpu is None or int(gpu) < 0:
+        if on_gpu:
+            raise RuntimeError(f"a GPU was promised, and TorchServe gave none ({gpu})")
         return CPU
     if int(gpu) >= gpus:
         raise RuntimeError(f"TorchServe gave GPU {gpu}, but torch sees {gpus} GPUs")
     return f"cuda:{int(gpu)}"
+
+
+def touch(device: str) -> None:
+    """Compute a little on the device: a broken one raises here and does not call itself well."""
+    torch.ones(1, device=device).add(1).item()
+
+
+def prepare_gpu() -> None:
+    """Let single precision use the tensor cores: ten bits of mantissa in products."""
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.allow_tf32 = True
 
 
 def bound_threads(threads: int) -> None:

@@ -76,5 +76,6 @@ def model_config(name: str, served: Served, placement: Placement) -> dict[str, A
             "threads": placement.threads,
             "workers": workers,
             "rows": served.rows,
+            "on_gpu": placement.on_gpu,
         },
     }

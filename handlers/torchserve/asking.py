@@ -2,6 +2,8 @@
 
 import http.client
 import socket
+import time
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -58,6 +60,45 @@ def describe(address: str, model: str, timeout_s: float) -> dict[str, Any]:
     if (refused := message.get("error")) is not None:
         raise AskError(str(refused.get("detail")))
     return dict(message["outputs"])
+
+
+@dataclass
+class Health:
+    """Whether a server answers, and whether models that worked still do.
+
+    A model is ill once it has refused to describe itself for `ill_s` since it last did; one that
+    never worked is not, for starting it again would not help it, nor is one that takes long.
+    """
+
+    address: str
+    models: tuple[str, ...]
+    timeout_s: float = 5.0
+    look_s: float = 20.0
+    ill_s: float = 60.0
+    _looked_at: float = 0.0
+    _refused_at: dict[str, float] = field(default_factory=dict)
+    _worked: set[str] = field(default_factory=set)
+
+    def __call__(self) -> bool:
+        """Ping the server, and every `look_s`, or while one refuses, ask each model."""
+        if not ping(self.address, self.timeout_s):
+            return False
+        now = time.monotonic()
+        if self._refused_at or now - self._looked_at >= self.look_s:
+            self._looked_at = now
+            for model in self.models:
+                self._look(model, now)
+        return all(now - since < self.ill_s for since in self._refused_at.values())
+
+    def _look(self, model: str, now: float) -> None:
+        try:
+            describe(self.address, model, self.timeout_s)
+        except AskError as error:
+            if model in self._worked and not isinstance(error.__cause__, TimeoutError):
+                self._refused_at.setdefault(model, now)
+        else:
+            self._worked.add(model)
+            self._refused_at.pop(model, None)
 
 
 def _request(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WEIGHTS_FILE = "weights.safetensors"
+CORES_A_GPU_WORKER = 2
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,9 @@ class Served:
     """One model: where its handler is, and which folders of the store it is built from.
 
     A request has up to `rows` rows; one that takes longer than `response_timeout_s` costs the
-    worker its life. Without a GPU there is a worker for each core, `cpu_workers` at most.
+    worker its life. Without a GPU there is a worker for each core, `cpu_workers` at most. A GPU has
+    one for every `CORES_A_GPU_WORKER` cores of its share, one at least and `gpu_workers` at most: a
+    worker is one interpreter, which decodes and packs while the GPU waits.
     """
 
     module: str
@@ -21,12 +24,15 @@ class Served:
     rows: int
     response_timeout_s: int
     cpu_workers: int = 1
+    gpu_workers: int = 1
 
 
 MODELS: Mapping[str, Served] = {
     "align": Served("handlers.align", "AlignHandler", ("dfa", "face_shape", "mtcnn"), 8, 60),
-    "track": Served("handlers.track", "TrackHandler", ("dcrt", "mtcnn"), 16, 20, cpu_workers=4),
-    "affect": Served("handlers.affect", "AffectHandler", ("avi-gas", "dcrt", "mtcnn"), 8, 60),
+    "track": Served("handlers.track", "TrackHandler", ("dcrt", "mtcnn"), 16, 20, 4, gpu_workers=6),
+    "affect": Served(
+        "handlers.affect", "AffectHandler", ("avi-gas", "dcrt", "mtcnn"), 8, 60, gpu_workers=2
+    ),
 }
 
 

@@ -7,12 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.torchserve.archive import Placement, build_models
-from handlers.torchserve.models import MODELS
+from handlers.torchserve.models import CORES_A_GPU_WORKER, MODELS
 
 HERE = Path(__file__).parent
 MAX_MESSAGE_BYTES = 64 * 2**20
@@ -32,9 +32,16 @@ KEPT = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "OMP_WAIT_POLICY"),
     *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES"),
     "NVIDIA_DRIVER_CAPABILITIES",
+    # The multi-process service, and where CUDA and torch allocate and cache.
+    *("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY", "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"),
+    *("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "CUDA_CACHE_PATH", "CUDA_MODULE_LOADING"),
 )
 WORKERS, THREADS = "COUNTENANCE_MODEL_WORKERS", "COUNTENANCE_MODEL_THREADS"
-COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
+ALL = "*"
+DEVICES = AUTO, CPU, GPU = "auto", "cpu", "gpu"
+DEVICE, VISIBLE = "COUNTENANCE_MODEL_DEVICE", "CUDA_VISIBLE_DEVICES"
+# `init` says why where there is none: a CPU build, or a driver that is too old.
+COUNT_GPUS = "import torch; torch.cuda.init(); print(torch.cuda.device_count())"
 
 logger = logging.getLogger(__name__)
 
@@ -140,23 +147,51 @@ def find_java() -> str:
     raise StartError("no Java is installed: pip install 'countenance[torchserve]'")
 
 
-def count_gpus() -> int:
-    """How many GPUs workers would see; asked in a process of its own, torch is large.
+def count_gpus(device: str) -> int:
+    """Say how many GPUs workers would see, of `device` `auto`, `cpu` or `gpu`.
 
-    Raises StartError where the machine has a driver but torch cannot be asked.
+    Asked in a process of its own: torch is large. Raises StartError where a GPU is asked for and
+    none can be used, with the reason; and for ids of GPUs that TorchServe cannot read.
     """
-    if shutil.which("nvidia-smi") is None:
+    if device == CPU:
         return 0
-    run = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True)
-    if run.returncode != 0:
-        raise StartError(f"torch does not say what GPUs there are: {run.stderr[-500:]}")
-    if (gpus := int(run.stdout)) == 0:
-        logger.warning("there is nvidia-smi, but torch sees no GPU: the models run on the CPU")
+    refuse_unreadable_ids(os.environ.get(VISIBLE, ""))
+    gpus, reason = _seen_gpus()
+    if gpus == 0 and device == GPU:
+        raise StartError(f"a GPU is asked for, and none can be used: {reason}")
+    if gpus == 0:
+        logger.warning("the models run on the processor: %s", reason)
     return gpus
 
 
+def refuse_unreadable_ids(visible: str) -> None:
+    """Raise StartError where CUDA_VISIBLE_DEVICES names GPUs by UUID or MIG instance.
+
+    TorchServe counts GPUs from 0 and reads nothing but numbers.
+    """
+    named = [one for one in visible.split(",") if one.strip() and not one.strip().isdecimal()]
+    if named:
+        raise StartError(
+            f"{VISIBLE}={visible}: TorchServe reads numbers alone, not {named[0].strip()!r}; name "
+            "GPUs by their index, or give the container that one GPU and leave the variable out"
+        )
+
+
+def _seen_gpus() -> tuple[int, str]:
+    """How many GPUs torch can use here, and why there are none."""
+    if (tool := shutil.which("nvidia-smi")) is None:
+        return 0, "there is no nvidia-smi: the driver or the container's GPU runtime is missing"
+    listed = subprocess.run([tool, "--list-gpus"], capture_output=True, text=True)
+    if listed.returncode != 0:
+        return 0, f"nvidia-smi fails: {(listed.stdout + listed.stderr).strip()[-300:]}"
+    run = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True)
+    if run.returncode != 0:
+        return 0, f"torch cannot use it: {run.stderr.strip()[-300:]}"
+    return int(run.stdout), "torch sees no GPU"
+
+
 def told(name: str) -> str | None:
-    """What the environment says of `WORKERS` or `THREADS`; None where it says nothing."""
+    """What the environment says of `WORKERS`, `THREADS` or `DEVICE`; None where it says nothing."""
     return os.environ.get(name) or None
 
 
@@ -164,19 +199,46 @@ def place(
     store: Path,
     models: Sequence[str],
     gpus: int,
-    workers: int | None = None,
+    workers: Mapping[str, int] | None = None,
     threads: int | None = None,
 ) -> Placement:
     """Say how many workers each model has, and how many threads each of them.
 
-    Unless told: one worker a GPU. Without a GPU one for each core, where the model gains by it, for
-    networks of this size go faster in several processes than with several threads; and a share of
-    the cores as threads.
+    `workers` are of each GPU, or of the machine where there is none; the key `ALL` is for models
+    that it does not name. Unless told, as many as `Served` says; threads share the cores.
     """
     cores = len(os.sched_getaffinity(0))
-    counts = {name: workers or gpus or min(cores, MODELS[name].cpu_workers) for name in models}
+    asked = workers or {}
+    counts = {
+        name: max(1, gpus)
+        * (asked.get(name) or asked.get(ALL) or default_workers(name, gpus, cores))
+        for name in models
+    }
     share = max(1, cores // max(1, sum(counts.values())))
     return Placement(store, counts, threads or share, on_gpu=gpus > 0)
+
+
+def default_workers(name: str, gpus: int, cores: int) -> int:
+    """Say how many workers of a model a GPU has, or the machine where there is none.
+
+    Without a GPU networks of this size go faster in several processes than with several threads.
+    """
+    served = MODELS[name]
+    if gpus == 0:
+        return min(cores, served.cpu_workers)
+    return max(1, min(served.gpu_workers, cores // gpus // CORES_A_GPU_WORKER))
+
+
+def read_workers(text: str) -> dict[str, int]:
+    """Read `3`, or `track=4,align=1`; raises ValueError that says what would be right."""
+    found = {}
+    for part in text.split(","):
+        name, _, count = part.strip().rpartition("=")
+        if (name and name not in MODELS) or not count.isdecimal() or int(count) < 1:
+            known = ", ".join(MODELS)
+            raise ValueError(f"{text!r}: a number of at least 1, or such as track=4 of {known}")
+        found[name or ALL] = int(count)
+    return found
 
 
 def _package_root(name: str) -> Path:

@@ -15,11 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 FAR = "meta"
-# Indices may lie on the CPU, and a copy is a copy.
-CROSSING = (
-    *("aten::copy_", "aten::_to_copy", "aten::to"),
-    *("aten::index", "aten::index_put_", "aten::index_put"),
-)
+COPIES = ("aten::copy_", "aten::_to_copy", "aten::to")
+# Their indices may lie on the CPU; a tensor of the CPU takes none of another device.
+INDEXED = ("aten::index", "aten::index_put_", "aten::index_put")
 
 
 class FarTensor(torch.Tensor):
@@ -84,7 +82,7 @@ def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     tensors = [value for value in values if isinstance(value, torch.Tensor)]
     far = [tensor for tensor in tensors if isinstance(tensor, FarTensor)]
     asked = [value.type == FAR for value in values if isinstance(value, torch.device)]
-    _refuse_mixture(func, tensors)
+    _refuse_mixture(func, tensors, args)
     found = func(*tree_map(_near, args), **tree_map(_near, kwargs))
     if func._schema.name == "aten::copy_":
         goes_far = isinstance(args[0], FarTensor)
@@ -93,12 +91,24 @@ def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     return tree_map(_returning({id(one.near): one for one in far}), found) if goes_far else found
 
 
-def _refuse_mixture(func: Any, tensors: list[torch.Tensor]) -> None:
+def _refuse_mixture(func: Any, tensors: list[torch.Tensor], args: Any) -> None:
     if any(one.device.type == FAR and not isinstance(one, FarTensor) for one in tensors):
         raise RuntimeError(f"{func} is given a tensor without values")
-    sides = {isinstance(one, FarTensor) for one in tensors if one.dim() > 0}
-    if len(sides) > 1 and func._schema.name not in CROSSING:
+    name = func._schema.name
+    if name in COPIES:
+        return
+    if name in INDEXED and isinstance(args[0], FarTensor):
+        # What is written counts as every operand does; indices of either side are taken.
+        tensors = [args[0], *tree_flatten(args[2:])[0]]
+    sides = {isinstance(one, FarTensor) for one in _operands(tensors)}
+    if len(sides) > 1:
         raise RuntimeError(f"{func} is given tensors of two devices")
+
+
+def _operands(values: list[Any]) -> list[torch.Tensor]:
+    """The tensors that must share a device; a number of the CPU without dimensions need not."""
+    tensors = [one for one in values if isinstance(one, torch.Tensor)]
+    return [one for one in tensors if isinstance(one, FarTensor) or one.dim() > 0]
 
 
 def _near(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from handlers.base import Answer, Handler, InputError
+from handlers.base import CUDA_OUT_OF_MEMORY, Answer, DeviceFault, Handler, InputError
 from handlers.wire import Request, pack, unpack
 
 
@@ -133,3 +133,27 @@ def test_an_answer_that_cannot_be_packed_spoils_only_itself() -> None:
             return [({"half": n // 2 if n != 4 else {1}}, None) for n in items]
 
     assert answers(Odd(), rows(2, 4, 6)) == [1, "internal", 3]
+
+
+class Faulty(Halver):
+    """Fails as a device does whose context is broken, or whose memory is full."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self.code = code
+
+    def compute(self, items: Sequence[int]) -> list[Answer]:
+        if len(items) > 1:
+            error = torch.AcceleratorError("CUDA error")
+            error.error_code = self.code
+            raise error
+        return super().compute(items)
+
+
+def test_a_broken_device_is_no_rows_fault_and_is_raised() -> None:
+    with pytest.raises(DeviceFault, match="CUDA error"):
+        Faulty(code=710).handle(rows(8, 2))
+
+
+def test_a_device_that_is_full_gets_smaller_batches() -> None:
+    assert answers(Faulty(CUDA_OUT_OF_MEMORY), rows(8, 2, 6)) == [4, 1, 3]

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from handlers.torchserve.adaptor import Adaptor
 from handlers.wire import read_request, write_error, write_reply
 
 
 class ProbeHandler:
-    """Echoes; `do` in a row's inputs makes it sleep, raise, lose a row, die, or refuse the row."""
+    """Echoes; `do` in a row's inputs makes it sleep, raise, lose a row, break the device, die,
+    or refuse the row."""
 
     def __init__(self, store: Path) -> None:
         self.store = store
@@ -21,6 +24,9 @@ class ProbeHandler:
         deeds = {request.inputs.get("do") for request in requests}
         for request in requests:
             time.sleep(request.inputs.get("sleep_s", 0.0))
+        if "break-device" in deeds and not (marker := self.store / "device-broke").exists():
+            marker.touch()
+            raise torch.AcceleratorError("CUDA error: device-side assert triggered")
         if "raise" in deeds:
             raise RuntimeError("as asked")
         if "die" in deeds and not (marker := self.store / "died").exists():
@@ -46,4 +52,7 @@ class ProbeAdaptor(Adaptor):
     def make(self, store: Path, device: str) -> ProbeHandler:
         if (store / "broken").exists():
             raise ValueError("the weights do not fit")
+        if (store / "device-fails-once").exists():
+            (store / "device-fails-once").unlink()
+            raise torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered")
         return ProbeHandler(store)

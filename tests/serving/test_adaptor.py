@@ -6,6 +6,7 @@ import pytest
 
 from handlers.torchserve.adaptor import Adaptor, device_of
 from handlers.torchserve.asking import DESCRIBE
+from handlers.torchserve.warming import sizes_of
 from handlers.wire import pack, unpack
 from service.inference.gathering import Row
 from service.inference.wire import DESCRIBE as ASKED_BY_THE_SERVICE
@@ -17,8 +18,9 @@ class FakeContext:
 
     model_name = "track"
 
-    def __init__(self, store, gpu_id=None) -> None:
+    def __init__(self, store, gpu_id=None, on_gpu=False) -> None:
         options = {"model_store": str(store), "threads": 1, "workers": 3, "rows": 4}
+        options["on_gpu"] = on_gpu
         self.model_yaml_config = {"countenance": options}
         self.system_properties = {"gpu_id": gpu_id}
 
@@ -138,13 +140,22 @@ def test_a_model_that_does_not_load_says_why_and_is_tried_again(tmp_path):
 
 
 def test_a_worker_takes_the_gpu_that_it_is_given():
-    assert device_of(1, 2) == "cuda:1"
-    assert device_of(None, 2) == device_of(-1, 2) == "cpu"
+    assert device_of(1, 2, on_gpu=True) == "cuda:1"
+    assert device_of(None, 2, on_gpu=False) == device_of(-1, 2, on_gpu=False) == "cpu"
 
 
 def test_a_gpu_that_torch_does_not_see_is_no_silent_cpu(tmp_path):
     with pytest.raises(RuntimeError, match="torch sees 0"):
-        device_of(0, 0)
-    adaptor, context = EchoAdaptor(), FakeContext(tmp_path, gpu_id=99)
+        device_of(0, 0, on_gpu=True)
+    with pytest.raises(RuntimeError, match="a GPU was promised"):
+        device_of(None, 2, on_gpu=True)
+    adaptor, context = EchoAdaptor(), FakeContext(tmp_path, gpu_id=99, on_gpu=True)
     adaptor.initialize(context)
     assert "GPU 99" in unpack(adaptor.handle(data(DESCRIBE), context)[0])["error"]["detail"]
+
+
+def test_a_gpu_is_warmed_up_for_every_doubling_and_a_processor_for_the_ends():
+    assert sizes_of(16, on_gpu=True) == [1, 2, 4, 8, 16]
+    assert sizes_of(12, on_gpu=True) == [1, 2, 4, 8, 12]
+    assert sizes_of(1, on_gpu=True) == sizes_of(1, on_gpu=False) == [1]
+    assert sizes_of(16, on_gpu=False) == [1, 16]

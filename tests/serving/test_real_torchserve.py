@@ -125,6 +125,22 @@ async def test_a_worker_that_dies_of_a_question_costs_one_repeat_and_no_error(cl
     assert (server.store / "died").exists()
 
 
+async def test_a_broken_device_ends_its_worker_and_the_next_one_answers(client, server):
+    (server.store / "device-broke").unlink(missing_ok=True)
+    before = set(server.worker_pids())
+    (server.store / "device-fails-once").touch()
+    asked = [
+        client.ask("track", question(do="break-device" if n == 3 else None, echo=n))
+        for n in range(8)
+    ]
+    assert [answer.outputs["echo"] for answer in await asyncio.gather(*asked)] == list(range(8))
+    assert (server.store / "device-broke").exists()
+    # The worker that comes after it fails once while it loads, and is followed by another.
+    after = set(await asyncio.to_thread(server.wait_for_workers, 2))
+    assert len(after - before) == 1
+    assert not (server.store / "device-fails-once").exists()
+
+
 async def test_a_worker_killed_at_work_costs_repeats_and_no_errors(client, server):
     asked = [client.ask("track", question(echo=n, sleep_s=0.05)) for n in range(40)]
     asking = asyncio.gather(*asked)

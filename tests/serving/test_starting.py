@@ -12,7 +12,16 @@ from handlers import align, track
 from handlers.torchserve.__main__ import make_parser
 from handlers.torchserve.archive import CONFIG, SHIM, Placement, build_models, model_config
 from handlers.torchserve.models import MODELS, WEIGHTS_FILE, servable
-from handlers.torchserve.starting import Server, StartError, environment, place, prepare
+from handlers.torchserve.starting import (
+    ALL,
+    Server,
+    StartError,
+    count_gpus,
+    environment,
+    place,
+    prepare,
+    read_workers,
+)
 from handlers.torchserve.watching import Pace, keep_running, stop
 from service.inference import Question
 from service.inference.gathering import most_rows
@@ -45,6 +54,7 @@ def test_a_model_directory_is_what_torchserve_loads_and_is_made_anew(tmp_path):
     config = json.loads((folder / CONFIG).read_text())
     assert (config["minWorkers"], config["maxWorkers"]) == (3, 3)
     ours = {"model_store": str(tmp_path / "store"), "threads": 2, "workers": 3, "rows": 8}
+    ours["on_gpu"] = False
     assert config["countenance"] == ours
 
 
@@ -119,28 +129,68 @@ def test_without_a_gpu_live_sessions_get_a_worker_a_core(
     assert placement == Placement(tmp_path, workers, threads, on_gpu=False)
 
 
-def test_every_gpu_has_a_worker_of_each_model(tmp_path):
+@pytest.mark.parametrize(("cores", "a_gpu"), [(2, 1), (16, 4), (64, 6)])
+def test_every_gpu_has_a_worker_of_each_model_and_trackers_by_cores(
+    tmp_path, monkeypatch, cores, a_gpu
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
     placement = place(tmp_path, ["align", "track"], gpus=2)
-    assert (placement.workers, placement.on_gpu) == ({"align": 2, "track": 2}, True)
+    assert (placement.workers, placement.on_gpu) == ({"align": 2, "track": 2 * a_gpu}, True)
 
 
 def test_workers_and_threads_are_as_many_as_asked_for(tmp_path):
-    placement = place(tmp_path, ["align", "track"], gpus=1, workers=3, threads=5)
-    assert (placement.workers, placement.threads) == ({"align": 3, "track": 3}, 5)
+    placement = place(tmp_path, ["align", "track"], 2, read_workers("3"), threads=5)
+    assert (placement.workers, placement.threads) == ({"align": 6, "track": 6}, 5)
+    named = place(tmp_path, ["align", "track"], 1, read_workers("1,track=4"))
+    assert named.workers == {"align": 1, "track": 4}
 
 
-def test_workers_and_threads_come_from_the_environment_where_the_command_names_none(monkeypatch):
+def test_workers_and_device_come_from_the_environment_where_the_command_names_none(monkeypatch):
     for name, given, workers in [("3", [], 3), ("", [], None), ("3", ["--workers", "2"], 2)]:
         monkeypatch.setenv("COUNTENANCE_MODEL_WORKERS", name)
-        assert make_parser().parse_args(["serve", *given]).workers == workers
+        found = make_parser().parse_args(["serve", *given]).workers
+        assert found == (None if workers is None else {ALL: workers})
+    monkeypatch.setenv("COUNTENANCE_MODEL_DEVICE", "gpu")
+    assert make_parser().parse_args(["serve"]).device == "gpu"
+    monkeypatch.setenv("COUNTENANCE_MODEL_DEVICE", "tpu")
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["serve"])
 
 
-@pytest.mark.parametrize("wrong", ["0", "-1", "many"])
+@pytest.mark.parametrize(
+    ("tool", "reason"),
+    [
+        (None, "there is no nvidia-smi"),
+        ("echo no devices were found; exit 9", "no devices were found"),
+        ("exit 0", "torch cannot use it"),
+    ],
+)
+def test_a_gpu_that_was_asked_for_and_is_not_there_is_said_with_the_reason(
+    tmp_path, monkeypatch, tool, reason
+):
+    if tool is not None:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{tool}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin" if tool else str(tmp_path))
+    with pytest.raises(StartError, match=reason):
+        count_gpus("gpu")
+    assert count_gpus("auto") == count_gpus("cpu") == 0
+
+
+@pytest.mark.parametrize("named", ["GPU-8f1c", "0,MIG-1/2/0"])
+def test_gpus_named_in_a_way_that_torchserve_cannot_read_are_refused(monkeypatch, named):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    with pytest.raises(StartError, match="TorchServe reads numbers alone"):
+        count_gpus("auto")
+    assert count_gpus("cpu") == 0
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "many", "nose=1"])
 def test_a_number_of_workers_that_is_none_is_refused(monkeypatch, capsys, wrong):
     monkeypatch.setenv("COUNTENANCE_MODEL_WORKERS", wrong)
     with pytest.raises(SystemExit):
         make_parser().parse_args(["serve"])
-    assert f"{wrong!r} is no number of at least 1" in capsys.readouterr().err
+    assert f"{wrong!r}: a number of at least 1" in capsys.readouterr().err
 
 
 def test_every_command_is_explained():

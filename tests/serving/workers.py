@@ -68,6 +68,7 @@ class FakeWorker:
     async def start(self) -> None:
         app = web.Application(client_max_size=2**30)
         app.router.add_post("/predictions/{model}", self._predict)
+        app.router.add_get("/ping", self._ping)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
         await self._runner.setup()
         await web.UnixSite(self._runner, str(self.path)).start()
@@ -86,6 +87,9 @@ class FakeWorker:
             self.left.set()
             raise
         return web.Response(status=500)
+
+    async def _ping(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "Healthy"})
 
     async def _predict(self, request: web.Request) -> web.Response:
         body = await request.read()
