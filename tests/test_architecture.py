@@ -63,7 +63,7 @@ HANDLER_ARROWS: dict[str, set[str]] = {
     "track": {"base", "row_checks", "state", "wire"} | LOWER_HANDLERS,
     "affect": {"base", "row_checks", "state", "track", "wire"} | LOWER_HANDLERS,
     # TorchServe's way to start, load and ask handlers; only the adaptor loads one, by its name.
-    "torchserve": {"processing", "wire"},
+    "torchserve": {"base", "processing", "wire"},
     # Learning and measuring use what is served; readers of data sets serve both.
     "training": LOWER_HANDLERS,
     "evaluation": {"training.affect.made", "training.datasets", "training.synthetic"}

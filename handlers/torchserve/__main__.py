@@ -68,7 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
             "--workers",
             type=_workers,
             default=told(WORKERS),
-            help=f"of each model and GPU, as 2 or track=4,align=1; default {WORKERS}, else by cores",
+            help=f"of each model and GPU, as 2 or track=4; default {WORKERS}, else by cores",
         )
         command.add_argument(
             "--threads",
