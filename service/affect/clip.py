@@ -15,7 +15,7 @@ from service.affect.sounds import Sound
 from service.errors import Problem, ServiceError
 from service.live.replies import RESET
 from service.media.clips.contents import ClipChunk, ClipInfo, ClipTotals, Picture
-from service.media.clips.opening import Clip
+from service.media.clips.process import Clip
 
 SMALLEST_FACE_PX = 12
 Item = TypeVar("Item")

@@ -23,8 +23,7 @@ from service.http.body import MULTIPART, UNDECLARED, Bounds, bounded, essence, o
 from service.http.negotiation import choose_media_type
 from service.http.streaming import PiecewiseResponse
 from service.media.clips.contents import Sampling
-from service.media.clips.opening import clip_limits, open_clip
-from service.media.clips.spool import spool
+from service.media.clips.process import clip_limits, open_clip, spool
 from service.services import Caller, Services, SharedServices
 from service.settings import Settings
 

@@ -15,7 +15,7 @@ from service.commands.batch.sources import STDIN, Source
 from service.errors import Problem, ServiceError
 from service.media.clips.contents import ClipInfo, Picture, Sampling
 from service.media.clips.limits import ClipLimits
-from service.media.clips.opening import open_clip
+from service.media.clips.process import open_clip
 
 # A file of one's own may be long; it still cannot fill the memory.
 LIMITS = ClipLimits(

@@ -26,7 +26,7 @@ from service.commands.here import Here
 from service.commands.there import LONGEST_WAIT_S, TRIES, There
 from service.inference import Inference
 from service.media.clips.contents import Sampling
-from service.media.clips.opening import open_clip
+from service.media.clips.process import open_clip
 from service.settings import Settings
 
 Part = TypeVar("Part", AffectFrame, ClipHead, ClipInfoBody, ClipTail, Summary)

@@ -8,7 +8,7 @@ import pytest
 
 from service.media.clips.contents import ClipFrame, ClipInfo, ClipTotals, Sampling
 from service.media.clips.limits import ClipLimits
-from service.media.clips.opening import open_clip
+from service.media.clips.process import open_clip
 from tests.service.clip_files import CLICK_S, CODECS, numbers, pixels, write_clip
 
 VIDEOS = ["mp4", "mov", "mkv", "webm", "avi", "mpg"]

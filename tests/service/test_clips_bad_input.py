@@ -10,7 +10,7 @@ import pytest
 from service.errors import Problem, ServiceError
 from service.media.clips.contents import ClipChunk, Sampling
 from service.media.clips.limits import ClipLimits
-from service.media.clips.opening import Clip, clip_limits, open_clip
+from service.media.clips.process import Clip, clip_limits, open_clip
 from service.settings import Settings
 from tests.service.clip_files import write_clip
 

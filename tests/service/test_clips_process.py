@@ -16,8 +16,7 @@ import pytest
 from service.errors import Problem, ServiceError
 from service.media.clips.contents import ClipChunk, Sampling
 from service.media.clips.limits import ClipLimits
-from service.media.clips.opening import Clip, open_clip
-from service.media.clips.spool import spool
+from service.media.clips.process import Clip, open_clip, spool
 from tests.service.clip_files import write_clip, write_repeated
 
 ROOT = Path(__file__).parents[2]
@@ -171,7 +170,7 @@ PARENT = """
 import asyncio, sys
 from service.media.clips.contents import Sampling
 from service.media.clips.limits import ClipLimits
-from service.media.clips.opening import open_clip
+from service.media.clips.process import open_clip
 
 async def main():
     with open(sys.argv[1], "rb") as file:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.media.clips.sampling import forwards, sample
+from service.media.clips.pictures import forwards, sample
 
 INTERVALS_MS = st.lists(st.integers(1, 400), min_size=1, max_size=60)
 RATES_HZ = st.sampled_from([1.0, 5.0, 12.5, 25.0, 30.0, 60.0])

@@ -1,1 +1,1 @@
-"""Clips: a file of pictures and sound, read by a bounded child process (`opening.open_clip`)."""
+"""Clips: a file of pictures and sound, read by a bounded child process (`process.open_clip`)."""

@@ -21,6 +21,9 @@ SNIFFED_BYTES = 512
 # How often a demuxer may fail without a packet between before the rest is given up.
 MOST_FAILURES = 50
 
+MATROSKA_HEADER_BYTES = 64
+NAMES = {"mpeg": "mpeg", "mpegts": "mpeg", "mpegvideo": "mpeg"}
+
 
 class FileReader(RawIOBase):
     """A view of an open file with a place of its own, so that two can read one file."""
@@ -89,6 +92,18 @@ def open_container(descriptor: int, limits: ClipLimits) -> InputContainer:
     if len(container.streams) > limits.streams:
         raise _too_many_streams(limits)
     return container
+
+
+def name_container(container: InputContainer, descriptor: int) -> str:
+    """mp4, mov, m4a, webm, mkv, avi, mpeg, wav, mp3, ogg, flac or aac."""
+    name = container.format.name
+    begin = os.pread(descriptor, MATROSKA_HEADER_BYTES, 0)
+    if name.startswith("mov"):
+        brand = begin[8:12] if begin[4:8] == b"ftyp" else b"qt  "
+        return {b"qt  ": "mov", b"M4A ": "m4a"}.get(brand, "mp4")
+    if name.startswith("matroska"):
+        return "webm" if b"webm" in begin else "mkv"
+    return NAMES.get(name, name)
 
 
 def decode(container: InputContainer, stream: Any, damages: Damages) -> Iterator[Any]:

@@ -1,19 +1,23 @@
-"""The child process that reads a clip, seen from the service."""
+"""A clip's file -> its chunks, by a child process, as a stream that holds one chunk at a time."""
 
 import asyncio
 import json
 import os
 import signal
 import sys
+import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from service.errors import Problem, ServiceError
-from service.media.clips.contents import Sampling
+from service.media.clips.child import LENGTH_BYTES, Message, build, unpack
+from service.media.clips.contents import ClipChunk, ClipInfo, ClipTotals, Sampling
 from service.media.clips.limits import ClipLimits
-from service.media.clips.messages import LENGTH_BYTES, Message, build, unpack
+from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 CHILD = "service.media.clips.child"
@@ -26,6 +30,7 @@ ENVIRONMENT = {
 }
 PIPE_BYTES = 2**20
 MOST_BYTES = 256 * 2**20
+WRITE_BYTES = 2**20
 
 
 class ClipProcess:
@@ -96,3 +101,71 @@ class ClipProcess:
         error = ServiceError(Problem.INVALID_CLIP, "its reader ended before the clip did")
         error.add_note(f"the reader ended with {code}")
         return error
+
+
+class Clip:
+    """An open clip: `info` at once, its chunks once, in order, and `totals` after the last.
+
+    Iterating raises ServiceError where the clip turns out too long, too costly or unreadable.
+    """
+
+    def __init__(self, process: ClipProcess, info: ClipInfo) -> None:
+        self.info = info
+        self.totals: ClipTotals | None = None
+        self.pid = process.pid
+        self._process = process
+
+    async def __aiter__(self) -> AsyncIterator[ClipChunk]:
+        while isinstance(message := await self._process.receive(), ClipChunk):
+            yield message
+        if not isinstance(message, ClipTotals):
+            raise ServiceError(Problem.INTERNAL, "the clip's reader failed")
+        self.totals = message
+
+
+@asynccontextmanager
+async def open_clip(file: BinaryIO, limits: ClipLimits, sampling: Sampling) -> AsyncIterator[Clip]:
+    """Read the clip in an open file by a process of its own, which ends with the context.
+
+    The process works at most two chunks ahead: one on its way, one it waits with. Raises
+    ServiceError: empty-body, not-a-clip, unsupported-clip, invalid-clip, empty-clip,
+    clip-too-long, clip-too-costly, too-many-pixels, too-many-streams.
+    """
+    process = await ClipProcess.start(file, limits, sampling)
+    try:
+        info = await process.receive()
+        if not isinstance(info, ClipInfo):
+            raise ServiceError(Problem.INTERNAL, "the clip's reader failed")
+        yield Clip(process, info)
+    finally:
+        await process.stop()
+
+
+def clip_limits(settings: Settings) -> ClipLimits:
+    """What the settings allow a clip."""
+    return ClipLimits(
+        duration_s=settings.max_clip_s,
+        pixels=settings.max_clip_pixels,
+        frames=settings.max_clip_frames,
+        memory_bytes=settings.clip_memory_bytes,
+        cpu_s=settings.clip_cpu_s,
+        stall_s=settings.clip_stall_s,
+    )
+
+
+@asynccontextmanager
+async def spool(chunks: AsyncIterable[bytes]) -> AsyncIterator[BinaryIO]:
+    """Write the chunks to a temporary file that only this process and its children can reach.
+
+    Bounds of size and time are those of `chunks`, whose errors pass through.
+    """
+    with tempfile.TemporaryFile() as file:
+        waiting = bytearray()
+        async for chunk in chunks:
+            waiting += chunk
+            if len(waiting) >= WRITE_BYTES:
+                await asyncio.to_thread(file.write, bytes(waiting))
+                waiting.clear()
+        await asyncio.to_thread(file.write, bytes(waiting))
+        file.flush()
+        yield file

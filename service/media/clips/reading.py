@@ -14,9 +14,8 @@ from service.media.clips.contents import (
     ClipTotals,
     Sampling,
 )
-from service.media.clips.decoding import READ_HERE, open_container, start_s
+from service.media.clips.decoding import READ_HERE, name_container, open_container, start_s
 from service.media.clips.limits import ClipLimits
-from service.media.clips.naming import name_container
 from service.media.clips.pictures import Pictures, too_long, video_stream
 from service.media.clips.sound import Sound
 
