@@ -9,6 +9,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -28,6 +29,8 @@ class Metrics:
     """The measurements of one application; labels never come from a client unbounded."""
 
     def __init__(self) -> None:
+        # Without a line of its own for the time at which each series began.
+        disable_created_metrics()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

@@ -49,7 +49,12 @@ def test_only_the_service_is_published_and_only_here(compose):
     services = compose["services"]
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert services["grafana"]["profiles"] == ["monitoring"]
-    assert published == {"service": ["127.0.0.1:8000:8000"], "grafana": ["127.0.0.1:3000:3000"]}
+    assert services["proxy"]["profiles"] == ["proxy"]
+    assert published == {
+        "service": ["127.0.0.1:8000:8000"],
+        "proxy": ["127.0.0.1:443:8443", "127.0.0.1:80:8080"],
+        "grafana": ["127.0.0.1:3000:3000"],
+    }
 
 
 def test_models_and_redis_reach_only_the_service_and_who_measures(compose):
@@ -74,6 +79,7 @@ def test_every_container_is_bounded_and_has_no_rights(compose):
     for name, service in compose["services"].items():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
+        assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "proxy" else [])
         assert service["security_opt"] == ["no-new-privileges:true"]
         if name != "setup":
             assert {"memory", "pids"} <= service["deploy"]["resources"]["limits"].keys()
@@ -98,9 +104,10 @@ def test_no_secret_is_in_the_environment_or_shown_to_the_models(compose):
             assert not any(word in name for word in ("PASSWORD", "TOKEN", "SECRET")), value
 
 
-def test_replicas_can_share_a_range_of_ports():
-    compose = load(BASE, COUNTENANCE_PORTS="8000-8002")
-    assert compose["services"]["service"]["ports"] == ["127.0.0.1:8000-8002:8000"]
+@pytest.mark.parametrize("ports", ["8000-8002", "0"])
+def test_replicas_can_share_a_range_of_ports_or_take_free_ones_behind_the_proxy(ports):
+    compose = load(BASE, COUNTENANCE_PORTS=ports)
+    assert compose["services"]["service"]["ports"] == [f"127.0.0.1:{ports}:8000"]
     assert not any("container_name" in service for service in compose["services"].values())
 
 

@@ -34,6 +34,27 @@ def test_every_panel_asks_for_figures_that_there_are(panel):
         assert all(re.search(rf"\b{label}\b", target["expr"]) for label in shown)
 
 
+RULES = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"][0]["rules"]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_every_alert_watches_figures_that_there_are(rule):
+    known = {family.name + suffix for family in Metrics().registry.collect() for suffix in SUFFIXES}
+    asked = names_in(rule["expr"])
+    assert asked <= known
+    assert asked or "up{" in rule["expr"]
+
+
+def test_prometheus_reads_the_alerts():
+    config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
+    (mount,) = (
+        volume
+        for volume in load(ROOT / "docker-compose.yml")["services"]["prometheus"]["volumes"]
+        if "alerts" in volume
+    )
+    assert mount == f"./service/monitoring/{config['rule_files'][0]}:/etc/prometheus/alerts.yml:ro"
+
+
 def test_prometheus_reads_the_key_that_the_first_start_made_and_finds_both_sides():
     services = load(ROOT / "docker-compose.yml")["services"]
     config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())

@@ -21,7 +21,7 @@ from tests.serving.deployment import Deployment, free_port
 from tests.serving.servers import wait_until
 from tests.serving.soak import portrait, soak
 from tests.serving.stores import SHIPPED
-from tests.serving.test_monitoring import DASHBOARD, FOLDER
+from tests.serving.test_monitoring import DASHBOARD, FOLDER, RULES
 
 pytestmark = [
     pytest.mark.slow,
@@ -53,22 +53,24 @@ class Prometheus:
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         self.base = f"http://127.0.0.1:{free_port()}"
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        shutil.copy(FOLDER / "alerts.yml", folder)
         command = ["prometheus", f"--config.file={folder}/prometheus.yml"]
         command += [f"--storage.tsdb.path={folder}/data", "--log.level=error"]
         command += [f"--web.listen-address={self.base.removeprefix('http://')}"]
         self.process = subprocess.Popen(command)
-        wait_until(lambda: self._get("/-/ready") is not None, self.process)
+        wait_until(lambda: self.get("/-/ready") is not None, self.process)
 
     def ask(self, expression: str) -> list[dict[str, Any]]:
         """The series that an expression gives now."""
-        reply = self._get("/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
+        reply = self.get("/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
         return list(json.loads(reply)["data"]["result"])
 
     def close(self) -> None:
         self.process.terminate()
         self.process.wait(30)
 
-    def _get(self, path: str) -> bytes:
+    def get(self, path: str) -> bytes:
+        """What it answers to a path."""
         with urllib.request.urlopen(self.base + path, timeout=10) as reply:
             return bytes(reply.read())
 
@@ -98,6 +100,14 @@ def test_every_replica_and_torchserve_are_read(prometheus):
     }
     assert up == {"countenance": "1", "torchserve": "1"}
     assert prometheus.ask('count(up{job="countenance"})')[0]["value"][1] == "2"
+
+
+def test_it_judges_every_alert_and_none_of_a_service_that_is_well(prometheus):
+    groups = json.loads(prometheus.get("/api/v1/rules"))["data"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert len(rules) == len(RULES)
+    assert {rule["health"] for rule in rules} <= {"ok", "unknown"}
+    assert not [rule["name"] for rule in rules if rule["state"] == "firing"]
 
 
 @pytest.mark.parametrize("panel", DASHBOARD["panels"], ids=lambda panel: panel["title"])
