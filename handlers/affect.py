@@ -11,12 +11,13 @@ the session starts anew and its status is `reset`. Errors: those of `track`, `in
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from handlers.attributes import FaceAttributes
 from handlers.base import Answer, Handler
 from handlers.checkpoint import CONFIG_FILE, Checkpoint, CheckpointError, describe_model, name_model
 from handlers.networks.affect import VARIANTS
@@ -24,7 +25,6 @@ from handlers.networks.discriminator import QUADRANTS
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectResult, AffectRow, FrameAffect
 from handlers.predictors.affect.state import SCHEMA, AffectState
-from handlers.predictors.tracking.results import TrackedFace
 from handlers.processing.audio_descriptors import MissingExtra
 from handlers.row_checks import (
     AffectRowOptions,
@@ -35,6 +35,7 @@ from handlers.row_checks import (
 )
 from handlers.state import dump_state, load_state, resume
 from handlers.store import load_estimator
+from handlers.track import describe_faces
 from handlers.track import load_parts as load_tracker
 from handlers.wire import Request
 
@@ -55,6 +56,7 @@ class AffectParts:
     checkpoints: Mapping[str, Checkpoint]
     tracker: Checkpoint
     missing: Mapping[str, str] = field(default_factory=dict)
+    attributes: FaceAttributes = field(default_factory=FaceAttributes)
 
     @property
     def default(self) -> str:
@@ -115,10 +117,25 @@ class AffectHandler(Handler[ReadRow]):
     def compute(self, items: Sequence[ReadRow]) -> list[Answer]:
         """Every row to its end, in shared batches."""
         results = self.parts.predictor.step([item.row for item in items])
+        faces = iter(self._faces(items, results))
         return [
-            (self._outputs(item, result), self._dump(item.row.variant, result.state))
+            (self._outputs(item, result, faces), self._dump(item.row.variant, result.state))
             for item, result in zip(items, results, strict=True)
         ]
+
+    def _faces(
+        self, items: Sequence[ReadRow], results: Sequence[AffectResult]
+    ) -> list[dict[str, Any]]:
+        """The records of all faces, in the order of their frames."""
+        return describe_faces(
+            self.parts.attributes,
+            [
+                (image, frame.face)
+                for item, result in zip(items, results, strict=True)
+                for image, frame in zip(item.row.frames, result.frames, strict=True)
+                if image is not None and frame.face is not None
+            ],
+        )
 
     def _read_state(self, variant: str, blob: bytes) -> AffectState:
         written = load_state(blob, *self.parts.written_by(variant), SCHEMA)
@@ -127,7 +144,9 @@ class AffectHandler(Handler[ReadRow]):
     def _dump(self, variant: str, state: AffectState) -> bytes:
         return dump_state(state.to_tensors(), *self.parts.written_by(variant), SCHEMA, state.step)
 
-    def _outputs(self, item: ReadRow, result: AffectResult) -> dict[str, Any]:
+    def _outputs(
+        self, item: ReadRow, result: AffectResult, faces: Iterator[dict[str, Any]]
+    ) -> dict[str, Any]:
         reset = [] if item.reset is None else [item.reset]
         return {
             "model": name_model(NAME, self.parts.checkpoints[item.row.variant]),
@@ -135,7 +154,7 @@ class AffectHandler(Handler[ReadRow]):
             "status": RESET if reset else OK,
             "notes": [*reset, *item.frames.notes],
             "timings_ms": {"decode": item.frames.decode_ms, **result.timings_ms},
-            "frames": [_frame(frame) for frame in result.frames],
+            "frames": [_frame(frame, faces) for frame in result.frames],
         }
 
 
@@ -157,10 +176,10 @@ def load_parts(model_store: Path, device: str) -> AffectParts:
     if not checkpoints:
         raise CheckpointError(f"{model_store} has no affect model: {DEFAULT} or another variant")
     predictor = AffectPredictor(estimators, tracker.predictor)
-    return AffectParts(predictor, checkpoints, tracker.checkpoint, missing)
+    return AffectParts(predictor, checkpoints, tracker.checkpoint, missing, tracker.attributes)
 
 
-def _frame(frame: FrameAffect) -> dict[str, Any]:
+def _frame(frame: FrameAffect, faces: Iterator[dict[str, Any]]) -> dict[str, Any]:
     quadrants = None
     if frame.quadrants is not None:
         quadrants = dict(zip(QUADRANTS, frame.quadrants.tolist(), strict=True))
@@ -174,14 +193,5 @@ def _frame(frame: FrameAffect) -> dict[str, Any]:
         "attention_ages_s": list(frame.attention_ages_s),
         "gate": frame.gate,
         "used": list(frame.used),
-        "face": None if frame.face is None else _face(frame.face),
-    }
-
-
-def _face(face: TrackedFace) -> dict[str, Any]:
-    return {
-        "track_id": face.track_id,
-        "status": face.status.value,
-        "box": face.box.tolist(),
-        "face_probability": face.face_probability,
+        "face": None if frame.face is None else next(faces),
     }

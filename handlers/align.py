@@ -7,7 +7,6 @@ Errors: `not-an-image`, `invalid-image`, `truncated-image`, `too-many-pixels`, `
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -15,15 +14,15 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.attributes import FACE_SHAPE, FaceAttributes, SeenFace, load_attributes
 from handlers.base import Answer, Handler, InputError
 from handlers.checkpoint import Checkpoint, describe_model, load_checkpoint, name_model
-from handlers.predictors.alignment import CLEAN, LOOKS_AT_DETECTED, Alignment
+from handlers.predictors.alignment import LOOKS_AT_DETECTED, Alignment
 from handlers.predictors.detection.detector import Detection
 from handlers.processing.box_checks import box_fault
 from handlers.processing.drawing import DrawnFace, draw_faces
 from handlers.processing.image import DecodedImage, encode_png
-from handlers.processing.pose import HeadPose, PoseEstimator
-from handlers.processing.quality import landmark_quality
+from handlers.processing.pose import HeadPose
 from handlers.processing.similarity import DegenerateShape, Similarity
 from handlers.row_checks import MOST_FACES, AlignOptions, read_picture
 from handlers.store import load_aligner, load_detector
@@ -34,7 +33,7 @@ Floats = NDArray[np.float32]
 Key = TypeVar("Key", int, tuple[str, bool])
 
 INVALID_BOX = "invalid-box"
-NAME, ALIGNER, FACE_SHAPE = "align", "dfa", "face_shape"
+NAME, ALIGNER = "align", "dfa"
 
 
 class Detector(Protocol):
@@ -55,13 +54,13 @@ class Aligner(Protocol):
 
 @dataclass(frozen=True)
 class AlignParts:
-    """What an answer is made with: the predictors, and the mean shapes in plane and space."""
+    """What an answer is made with: the predictors, the mean shape in the plane, the attributes."""
 
     detector: Detector
     aligner: Aligner
     checkpoint: Checkpoint
     mean_shape: Floats
-    pose: PoseEstimator
+    attributes: FaceAttributes
 
 
 @dataclass(frozen=True)
@@ -154,14 +153,18 @@ class AlignHandler(Handler[AlignRow]):
     ) -> dict[str, Any]:
         image, include = row.image, row.options.include
         height, width = image.pixels.shape[:2]
-        seen = self._seen(boxes, faces, width, height)
-        left_out = len(faces) - len(seen)
-        notes = [f"left out, without the shape of a face: {left_out}"] if left_out else []
+        attributes = self.parts.attributes.compute(
+            [
+                SeenFace(image.pixels, face.landmarks, face, box.score)
+                for box, face in zip(boxes, faces, strict=True)
+            ]
+        )
+        seen = list(zip(boxes, faces, attributes, strict=True))
         read = {"format": image.format, "rotated": image.rotated, "frames": image.frames}
         outputs: dict[str, Any] = {
             "model": name_model(NAME, self.parts.checkpoint),
             "image": {"width": width, "height": height, **read},
-            "notes": [*image.notes, *notes],
+            "notes": list(image.notes),
             "faces": [self._face(row, *face) for face in seen],
             "timings_ms": {"decode": row.decode_ms, **times},
         }
@@ -169,50 +172,45 @@ class AlignHandler(Handler[AlignRow]):
             outputs["overlay"] = encode_png(draw_faces(image.pixels, [_drawn(*f) for f in seen]))
         return outputs
 
-    def _seen(
-        self, boxes: Sequence[FoundBox], faces: Sequence[Alignment], width: int, height: int
-    ) -> list[tuple[FoundBox, Alignment, HeadPose]]:
-        """The faces whose landmarks have a pose; those that fall into one place have none."""
-        seen = []
-        for box, face in zip(boxes, faces, strict=True):
-            with suppress(DegenerateShape):
-                seen.append((box, face, self.parts.pose.estimate(face.landmarks, width, height)))
-        return seen
-
     def _face(
-        self, row: AlignRow, found: FoundBox, face: Alignment, pose: HeadPose
+        self, row: AlignRow, found: FoundBox, face: Alignment, attributes: dict[str, Any]
     ) -> dict[str, Any]:
-        similarity = Similarity.fit(face.landmarks, self.parts.mean_shape)
+        similarity = self._similarity(face.landmarks)
         outputs: dict[str, Any] = {
             "box": found.box.tolist(),
             "score": found.score,
             "landmarks": face.landmarks.tolist(),
-            "degradation": {"class": face.degradation, "probabilities": face.probabilities},
             "denoised": face.denoised,
-            "similarity": asdict(similarity),
-            "pose": asdict(pose),
-            "quality": quality(face, found.score),
+            "similarity": None if similarity is None else asdict(similarity),
+            **attributes,
         }
-        if "aligned" in row.options.include:
+        if "aligned" in row.options.include and similarity is not None:
             outputs["aligned"] = encode_png(similarity.extract(row.image.pixels))
         if "denoised" in row.options.include:
             looked_at = face.crop if face.denoised_crop is None else face.denoised_crop
             outputs["denoised_face"] = encode_png(looked_at)
         return outputs
 
+    def _similarity(self, landmarks: Floats) -> Similarity | None:
+        """The similarity to the mean shape; None for landmarks that fall into one place."""
+        try:
+            return Similarity.fit(landmarks, self.parts.mean_shape)
+        except DegenerateShape:
+            return None
+
 
 def load_parts(model_store: Path, device: str) -> AlignParts:
     """The parts that are served; raises CheckpointError naming what the store lacks."""
     aligner = load_aligner(model_store, ALIGNER, device)
-    shapes = load_checkpoint(model_store / FACE_SHAPE).tensors
+    mean_shape = load_checkpoint(model_store / FACE_SHAPE).tensors["mean_shape"]
     detector = load_detector(model_store, device)
     _warm_up(detector, aligner.predictor)
     return AlignParts(
         detector,
         aligner.predictor,
         aligner.checkpoint,
-        shapes["mean_shape"].numpy(),
-        PoseEstimator(shapes["mean_shape_3d"].numpy()),
+        mean_shape.numpy(),
+        load_attributes(model_store),
     )
 
 
@@ -221,12 +219,6 @@ def _warm_up(detector: Detector, aligner: Aligner) -> None:
     picture = np.zeros((480, 640, 3), np.uint8)
     detector.detect([picture], 40, MOST_FACES)
     aligner.align([picture], [np.array([[200, 120, 440, 360]], np.float32)], True, 1)
-
-
-def quality(face: Alignment, score: float | None) -> float:
-    """How far the landmarks of a face can be trusted, in [0, 1]."""
-    clean = face.probabilities.get(CLEAN, 1.0)
-    return landmark_quality(face.confidence, score, face.landmarks, clean)
 
 
 def _check_boxes(boxes: object, pixels: Image) -> list[Floats] | None:
@@ -253,9 +245,10 @@ def _stack(found: Sequence[FoundBox]) -> Floats:
     return np.asarray([face.box for face in found], np.float32).reshape(-1, 4)
 
 
-def _drawn(found: FoundBox, face: Alignment, pose: HeadPose) -> DrawnFace:
-    label = f"{quality(face, found.score):.2f} {face.degradation}"
-    return DrawnFace(found.box, face.landmarks, pose, label)
+def _drawn(found: FoundBox, face: Alignment, attributes: dict[str, Any]) -> DrawnFace:
+    label = f"{attributes['quality']:.2f} {face.degradation}"
+    pose = attributes["pose"]
+    return DrawnFace(found.box, face.landmarks, pose and HeadPose(**pose), label)
 
 
 def _since(start: float) -> float:

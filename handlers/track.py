@@ -9,13 +9,14 @@ Errors: `not-an-image`, `invalid-image`, `truncated-image`, `too-many-pixels`, `
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.attributes import FaceAttributes, SeenFace, load_attributes
 from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, describe_model, load_checkpoint, name_model
 from handlers.predictors.alignment import AlignmentPredictor
@@ -44,6 +45,7 @@ class TrackParts:
     predictor: TrackingPredictor
     checkpoint: Checkpoint
     variants: dict[str, Variant]
+    attributes: FaceAttributes = field(default_factory=FaceAttributes)
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,14 @@ class TrackHandler(Handler[TrackRow]):
             [self._options(row.options) for row in items],
             [row.time_s for row in items],
         )
+        pairs = [
+            (row.image.pixels, face)
+            for row, (r, _) in zip(items, results, strict=True)
+            for face in r.faces
+        ]
+        records = iter(describe_faces(self.parts.attributes, pairs))
         return [
-            (self._outputs(row, result), self._dump(state))
+            (self._outputs(row, result, [next(records) for _ in result.faces]), self._dump(state))
             for row, (result, state) in zip(items, results, strict=True)
         ]
 
@@ -146,7 +154,9 @@ class TrackHandler(Handler[TrackRow]):
         tensors = state.to_tensors()
         return dump_state(tensors, checkpoint.name, checkpoint.sha256, SCHEMA, state.step)
 
-    def _outputs(self, row: TrackRow, result: FrameResult) -> dict[str, Any]:
+    def _outputs(
+        self, row: TrackRow, result: FrameResult, faces: list[dict[str, Any]]
+    ) -> dict[str, Any]:
         reset = [] if row.reset is None else [row.reset]
         return {
             "model": name_model(NAME, self.parts.checkpoint),
@@ -156,7 +166,7 @@ class TrackHandler(Handler[TrackRow]):
             "smoothing": row.options.smoothing,
             "status": RESET if reset else result.status.value,
             "step": result.step,
-            "faces": [_face(face) for face in result.faces],
+            "faces": faces,
             "notes": [*reset, *row.image.notes],
             "timings_ms": {"decode": row.decode_ms, **result.timings_ms},
         }
@@ -175,7 +185,24 @@ def load_parts(model_store: Path, device: str) -> TrackParts:
         AlignmentPredictor(aligner.network, replace(aligner.options, flip=False), device),
         read_settings(checkpoint.config),
     )
-    return TrackParts(predictor, checkpoint.emptied(), read_variants(checkpoint.config))
+    return TrackParts(
+        predictor,
+        checkpoint.emptied(),
+        read_variants(checkpoint.config),
+        load_attributes(model_store),
+    )
+
+
+def describe_faces(
+    attributes: FaceAttributes, faces: Sequence[tuple[Image, TrackedFace]]
+) -> list[dict[str, Any]]:
+    """Return the records of faces, each with the frame that it was followed in."""
+    seen = [
+        None if face.landmarks is None else SeenFace(image, face.landmarks, face.alignment)
+        for image, face in faces
+    ]
+    records = zip(faces, attributes.compute(seen), strict=True)
+    return [{**_face(face), **values} for (_, face), values in records]
 
 
 def _face(face: TrackedFace) -> dict[str, Any]:
@@ -183,10 +210,10 @@ def _face(face: TrackedFace) -> dict[str, Any]:
         "track_id": face.track_id,
         "status": face.status.value,
         "box": face.box.tolist(),
+        "score": None,
         "landmarks": None if face.landmarks is None else face.landmarks.tolist(),
         "face_probability": face.face_probability,
         "lost_probability": face.lost_probability,
-        "degradation": face.degradation,
     }
 
 

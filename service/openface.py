@@ -5,7 +5,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 
-from service.schemas import POINTS, AlignReply, Face, Point
+from service.schemas import POINTS, AlignReply, Face, Point, Pose
 
 POSE_COLUMNS = ("pose_Rx", "pose_Ry", "pose_Rz")
 POINT_COLUMNS = (
@@ -41,9 +41,12 @@ def write_rows(rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
-def openface_angles(pitch_deg: float, yaw_deg: float, roll_deg: float) -> list[float]:
-    """Return the values of POSE_COLUMNS, in radians."""
-    return [round(math.radians(angle), 5) for angle in (pitch_deg, yaw_deg, roll_deg)]
+def openface_angles(pose: Pose | None) -> list[float | None]:
+    """Return the values of POSE_COLUMNS, in radians; None where there is no pose."""
+    if pose is None:
+        return [None] * len(POSE_COLUMNS)
+    angles = (pose.pitch_deg, pose.yaw_deg, pose.roll_deg)
+    return [round(math.radians(angle), 5) for angle in angles]
 
 
 def openface_points(landmarks: Sequence[Point]) -> list[float]:
@@ -52,11 +55,10 @@ def openface_points(landmarks: Sequence[Point]) -> list[float]:
 
 
 def _openface_values(index: int, face: Face) -> tuple[object, ...]:
-    pose = face.pose
     return (
         index,
         face.score,
-        *openface_angles(pose.pitch_deg, pose.yaw_deg, pose.roll_deg),
+        *openface_angles(face.pose),
         *openface_points(face.landmarks),
     )
 

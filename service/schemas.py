@@ -4,7 +4,14 @@ import base64
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+)
 
 POINTS = 68
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -17,13 +24,25 @@ def png_data_url(value: object) -> object:
     return value
 
 
-Pixels = Annotated[Finite, AfterValidator(lambda value: round(value, 3))]
-Number = Annotated[Finite, AfterValidator(lambda value: round(value, 5))]
-Share = Annotated[Finite, Field(ge=0, le=1), AfterValidator(lambda value: round(value, 5))]
-TimingsMs = Annotated[dict[str, Finite], Field(description="Time of each stage, in milliseconds.")]
+# Figures are rounded to what they mean: 0.01 pixels and degrees, 0.0001 of a share, 1 us, 0.01 ms.
+Pixels = Annotated[Finite, AfterValidator(lambda value: round(value, 2))]
+Degrees = Annotated[Finite, AfterValidator(lambda value: round(value, 2))]
+Number = Annotated[Finite, AfterValidator(lambda value: round(value, 4))]
+Share = Annotated[Finite, Field(ge=0, le=1), AfterValidator(lambda value: round(value, 4))]
+Scale = Annotated[Finite, AfterValidator(lambda value: float(f"{value:.6g}"))]
+Seconds = Annotated[
+    Finite, PlainSerializer(lambda value: round(value, 6), return_type=float, when_used="json")
+]
+Milliseconds = Annotated[
+    Finite, PlainSerializer(lambda value: round(value, 2), return_type=float, when_used="json")
+]
+TimingsMs = Annotated[
+    dict[str, Milliseconds], Field(description="Time of each stage, in milliseconds.")
+]
 DataUrl = Annotated[str, BeforeValidator(png_data_url)]
 Box = tuple[Pixels, Pixels, Pixels, Pixels]
 Point = tuple[Pixels, Pixels]
+Landmarks = Annotated[list[Point], Field(min_length=POINTS, max_length=POINTS)]
 
 
 class Body(BaseModel):
@@ -60,34 +79,58 @@ class Degradation(Body):
 class Similarity(Body):
     """The Procrustes similarity `s R(angle) p + t` that takes landmarks to the mean shape."""
 
-    scale: Finite = Field(description="Factor s, in mean-shape units a pixel.")
-    rotation_deg: Number = Field(description="Angle of rotation R, in degrees.")
-    translation: tuple[Finite, Finite] = Field(description="Vector t, in mean-shape units.")
+    scale: Scale = Field(description="Factor s, in mean-shape units a pixel.")
+    rotation_deg: Degrees = Field(description="Angle of rotation R, in degrees.")
+    translation: tuple[Number, Number] = Field(description="Vector t, in mean-shape units.")
 
 
 class Pose(Body):
     """Direction of the head from a three-dimensional mean shape, as Euler angles."""
 
-    pitch_deg: Number = Field(description="Rotation about the horizontal axis, in degrees.")
-    yaw_deg: Number = Field(description="Rotation about the vertical axis, in degrees.")
-    roll_deg: Number = Field(description="Rotation within the picture, in degrees.")
+    pitch_deg: Degrees = Field(description="Rotation about the horizontal axis, in degrees.")
+    yaw_deg: Degrees = Field(description="Rotation about the vertical axis, in degrees.")
+    roll_deg: Degrees = Field(description="Rotation within the picture, in degrees.")
 
 
-class Face(Body):
-    """One face; all coordinates are pixels of the upright picture, pixel centres whole numbers."""
+class FaceRecord(Body):
+    """What is said of a face wherever there is one.
 
-    box: Box = Field(description="Corners x1, y1, x2, y2 of the face's box, in pixels.")
+    Coordinates are pixels of the upright picture, pixel centres whole numbers.
+    """
+
+    box: Box = Field(description="Corners x1, y1, x2, y2 of the box around the face, in pixels.")
     score: Share | None = Field(
-        description="The detector's confidence in [0, 1]; null for a box that the client gave."
+        None, description="The detector's confidence in [0, 1]; null where it was not asked."
     )
-    landmarks: Annotated[list[Point], Field(min_length=POINTS, max_length=POINTS)] = Field(
+    landmarks: Landmarks | None = Field(
+        description="The 68 landmarks of the iBUG scheme, x and y, in pixels; null while lost."
+    )
+    pose: Pose | None = Field(None, description="The head's pose; null where it cannot be had.")
+    quality: Share | None = Field(
+        None, description="How far the landmarks can be trusted, in [0, 1]; null while lost."
+    )
+    degradation: Degradation | None = Field(
+        None, description="What spoils the face's picture; null where it was not asked."
+    )
+    face_probability: Share | None = Field(
+        None,
+        description="The validator's probability in [0, 1] that this is a face; null where it was "
+        "not asked.",
+    )
+
+
+class Face(FaceRecord):
+    """One face of a picture."""
+
+    landmarks: Landmarks = Field(
         description="The 68 landmarks of the iBUG scheme, x and y, in pixels."
     )
-    degradation: Degradation
-    denoised: bool = Field(description="Whether the face was denoised before it was aligned.")
-    similarity: Similarity
-    pose: Pose
     quality: Share = Field(description="How far the landmarks can be trusted, in [0, 1].")
+    degradation: Degradation = Field(description="What spoils the face's picture.")
+    denoised: bool = Field(description="Whether the face was denoised before it was aligned.")
+    similarity: Similarity | None = Field(
+        description="The similarity to the mean shape; null for landmarks that have none."
+    )
     aligned: DataUrl | None = Field(
         None, description="The aligned face as a PNG data URL, with `include=aligned`."
     )

@@ -59,9 +59,10 @@ HANDLER_ARROWS: dict[str, set[str]] = {
     # Handlers speak bytes.
     "base": {"wire"},
     "row_checks": {"base", "predictors", "processing"},
-    "align": {"base", "row_checks", "wire"} | LOWER_HANDLERS,
-    "track": {"base", "row_checks", "state", "wire"} | LOWER_HANDLERS,
-    "affect": {"base", "row_checks", "state", "track", "wire"} | LOWER_HANDLERS,
+    "attributes": {"checkpoint", "predictors", "processing"},
+    "align": {"attributes", "base", "row_checks", "wire"} | LOWER_HANDLERS,
+    "track": {"attributes", "base", "row_checks", "state", "wire"} | LOWER_HANDLERS,
+    "affect": {"attributes", "base", "row_checks", "state", "track", "wire"} | LOWER_HANDLERS,
     # TorchServe's way to start, load and ask handlers; only the adaptor loads one, by its name.
     "torchserve": {"base", "processing", "wire"},
     # Learning and measuring use what is served; readers of data sets serve both.

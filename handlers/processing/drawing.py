@@ -42,11 +42,14 @@ FAR = 2**14  # pixels off the picture from where on nothing is drawn: OpenCV cou
 
 @dataclass(frozen=True)
 class DrawnFace:
-    """What is drawn of a face: `box` (4,) and `landmarks` (68, 2) in pixels of the picture."""
+    """What is drawn of a face: `box` (4,) and `landmarks` (68, 2) in pixels of the picture.
+
+    Without a `pose` no axes are drawn.
+    """
 
     box: Floats
     landmarks: Floats
-    pose: HeadPose
+    pose: HeadPose | None
     label: str
 
 
@@ -71,6 +74,8 @@ def _draw_box(canvas: Image, box: Floats, width: int) -> None:
 
 
 def _draw_axes(canvas: Image, face: DrawnFace, size: float, width: int) -> None:
+    if face.pose is None:
+        return
     rotation = face.pose.to_rotation()
     start = face.landmarks[NOSE_TIP]
     for axis, color in HEAD_AXES:

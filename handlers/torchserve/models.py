@@ -29,9 +29,22 @@ class Served:
 
 MODELS: Mapping[str, Served] = {
     "align": Served("handlers.align", "AlignHandler", ("dfa", "face_shape", "mtcnn"), 8, 60),
-    "track": Served("handlers.track", "TrackHandler", ("dcrt", "mtcnn"), 16, 20, 4, gpu_workers=6),
+    "track": Served(
+        "handlers.track",
+        "TrackHandler",
+        ("dcrt", "face_shape", "mtcnn"),
+        16,
+        20,
+        cpu_workers=4,
+        gpu_workers=6,
+    ),
     "affect": Served(
-        "handlers.affect", "AffectHandler", ("avi-gas", "dcrt", "mtcnn"), 8, 60, gpu_workers=2
+        "handlers.affect",
+        "AffectHandler",
+        ("avi-gas", "dcrt", "face_shape", "mtcnn"),
+        8,
+        60,
+        gpu_workers=2,
     ),
 }
 

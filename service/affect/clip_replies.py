@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from service.affect.replies import AffectFrame, Quadrant, Signed, Variant
-from service.schemas import Body, Finite, ModelVersion, Number, Share
+from service.schemas import Body, Finite, Milliseconds, ModelVersion, Number, Share
 
 
 class ClipSoundInfo(Body):
@@ -73,7 +73,7 @@ class ClipTail(Body):
         description="`reset` where the model was exchanged in the middle of the clip."
     )
     notes: list[str] = Field(description="What the client should know.")
-    timings_ms: dict[str, Finite] = Field(
+    timings_ms: dict[str, Milliseconds] = Field(
         description="Time of each stage over the whole clip, in milliseconds; `total` is from the "
         "end of the upload."
     )

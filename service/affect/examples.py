@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from service.align.examples import TRACKED_FACE
+
 MODEL = {"name": "affect", "version": "0.1.0", "sha256": "c41e" + 60 * "0"}
 FRAME: dict[str, Any] = {
     "time_s": 1.28,
@@ -18,12 +20,7 @@ FRAME: dict[str, Any] = {
     "attention_ages_s": [0.12, 0.08, 0.04],
     "gate": 0.58,
     "used": ["face", "voice"],
-    "face": {
-        "track_id": 1,
-        "status": "tracking",
-        "box": [212.0, 138.0, 352.0, 290.0],
-        "face_probability": 0.9981,
-    },
+    "face": TRACKED_FACE,
 }
 STEP: dict[str, Any] = {
     "status": "ok",

@@ -6,14 +6,21 @@ from pydantic import AfterValidator, Field
 
 from service.live.replies import (
     ErrorInfo,
-    FaceBox,
-    FaceProbability,
-    FaceStatus,
     Notes,
     StepCount,
     Stored,
+    TrackedFace,
 )
-from service.schemas import Body, Finite, ModelVersion, Number, Share, TimingsMs
+from service.schemas import (
+    Body,
+    Finite,
+    Milliseconds,
+    ModelVersion,
+    Number,
+    Seconds,
+    Share,
+    TimingsMs,
+)
 
 QUADRANTS = ("positive-active", "negative-active", "negative-passive", "positive-passive")
 Quadrant = Literal["positive-active", "negative-active", "negative-passive", "positive-passive"]
@@ -22,22 +29,13 @@ StepStatus = Annotated[
     Field(description="`reset` where the session started anew with this step."),
 ]
 Variant = Annotated[str, Field(description="The network that was used, such as `avi-gas`.")]
-Signed = Annotated[Finite, Field(ge=-1, le=1), AfterValidator(lambda value: round(value, 5))]
-
-
-class AffectFace(Body):
-    """The face that was looked at; the box is in pixels of the upright picture."""
-
-    track_id: int = Field(description="Number of the face within its session or clip.")
-    status: FaceStatus
-    box: FaceBox
-    face_probability: FaceProbability
+Signed = Annotated[Finite, Field(ge=-1, le=1), AfterValidator(lambda value: round(value, 4))]
 
 
 class AffectFrame(Body):
     """Valence and arousal of one moment, and what they were seen and heard from."""
 
-    time_s: Finite = Field(description="Time of the moment, in seconds.")
+    time_s: Seconds = Field(description="Time of the moment, in seconds.")
     valence: Signed | None = Field(
         description="How pleasant, in [-1, 1]; null where neither face nor voice could be used."
     )
@@ -57,7 +55,7 @@ class AffectFrame(Body):
         "for variants without one."
     )
     used: list[Literal["face", "voice"]] = Field(description="The modalities that could be used.")
-    face: AffectFace | None = Field(description="The face; null while none is followed.")
+    face: TrackedFace | None = Field(description="The face; null while none is followed.")
 
 
 class AffectOutputs(Body):
@@ -78,7 +76,7 @@ class Stepped(Body):
     status: StepStatus
     step: StepCount
     stored: Stored
-    milliseconds: Number = Field(description="Time from the message to its answer, in ms.")
+    milliseconds: Milliseconds = Field(description="Time from the message to its answer, in ms.")
     model: ModelVersion
     variant: Variant
     notes: Notes
@@ -106,7 +104,7 @@ class DroppedFrame(Body):
     type: Literal["frame"] = "frame"
     seq: int
     status: Literal["dropped"] = "dropped"
-    time_s: Finite
+    time_s: Seconds
 
 
 class FrameError(Body):
@@ -115,7 +113,7 @@ class FrameError(Body):
     type: Literal["frame"] = "frame"
     seq: int
     status: Literal["error"] = "error"
-    time_s: Finite | None
+    time_s: Seconds | None
     error: ErrorInfo
 
 
@@ -124,5 +122,5 @@ class MessageError(Body):
 
     type: Literal["error"] = "error"
     of: str = Field(description="What it came as: `sound`, `text`, or `message` if neither.")
-    time_s: Finite | None
+    time_s: Seconds | None
     error: ErrorInfo

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from service.schemas import FaceRecord
+
 
 def _curve(count: int, left: float, right: float, middle: float, sag: float) -> list[list[float]]:
     """Return `count` points from left to right along a parabola; positive `sag` hangs down."""
@@ -45,8 +47,17 @@ FACE: dict[str, Any] = {
     "similarity": {"scale": 0.0071, "rotation_deg": -1.3, "translation": [-2.01, -1.47]},
     "pose": {"pitch_deg": -3.1, "yaw_deg": 4.4, "roll_deg": 1.2},
     "quality": 0.83,
+    "face_probability": None,
     "aligned": None,
     "denoised_face": None,
+}
+TRACKED_FACE: dict[str, Any] = {
+    **{name: FACE[name] for name in FaceRecord.model_fields},
+    "score": None,
+    "face_probability": 0.9981,
+    "track_id": 1,
+    "status": "tracking",
+    "lost_probability": None,
 }
 MODEL = {"name": "align", "version": "0.1.0", "sha256": "9f2c" + 60 * "0"}
 ALIGN_REPLY: dict[str, Any] = {

@@ -13,8 +13,8 @@ from service.commands.clips import MOST_SIDE, Shot, encode_small, encode_whole
 from service.commands.here import Here
 from service.commands.there import There
 from service.inference import Inference, Question
-from service.live.replies import ErrorReply
-from service.track.replies import TrackedFace, TrackOutputs, TrackReply
+from service.live.replies import ErrorReply, TrackedFace
+from service.track.replies import TrackOutputs, TrackReply
 
 MODEL = "track"
 MOST_SENT_SIDE = 1920
@@ -148,7 +148,7 @@ def _rescale_face(face: TrackedFace, scale: float) -> TrackedFace:
     """Pixel centres are whole numbers: half a pixel lies to the left of the first one."""
 
     def back(value: float) -> float:
-        return round((value + 0.5) / scale - 0.5, 3)
+        return round((value + 0.5) / scale - 0.5, 2)
 
     return face.model_copy(
         update={

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from service.commands.followers import Seen
-from service.commands.poses import Poses
 
 CLOCK = Fraction(1, 90_000)  # a common multiple of what cameras count in
 DEFAULT_RATE = 25
@@ -16,9 +15,8 @@ SHARPNESS = "20"  # x264's constant rate factor
 class OverlayVideo:
     """Writes frames as they come into an MP4 file, which is complete once the block has ended."""
 
-    def __init__(self, path: Path, poses: Poses) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._poses = poses
         self._container: Any = None
         self._stream: Any = None
         self._av: Any = importlib.import_module("av")
@@ -56,15 +54,15 @@ class OverlayVideo:
 
     def _draw(self, pixels: Any, seen: Seen) -> Any:
         from handlers.processing.drawing import DrawnFace, draw_faces
+        from handlers.processing.pose import HeadPose
 
         scale = seen.shot.picture.scale
-        height, width = pixels.shape[:2]
         faces = []
         for face in seen.outputs.faces:
             if face.landmarks is None:
                 continue
             points = (self._numpy.asarray(face.landmarks, "float32") + 0.5) * scale - 0.5
             box = (self._numpy.asarray(face.box, "float32") + 0.5) * scale - 0.5
-            if (pose := self._poses.estimate(points, width, height)) is not None:
-                faces.append(DrawnFace(box, points, pose, f"{face.track_id} {face.status}"))
+            pose = None if face.pose is None else HeadPose(**face.pose.model_dump())
+            faces.append(DrawnFace(box, points, pose, f"{face.track_id} {face.status}"))
         return draw_faces(pixels, faces)

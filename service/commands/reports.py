@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from service.openface import OPENFACE_COLUMNS, OUR_COLUMNS, face_rows, write_rows
-from service.schemas import AlignReply, Face
+from service.schemas import AlignReply, Face, Pose
 
 # A report is made of the photograph's name and the answer.
 Report = Callable[[str, AlignReply], str]
@@ -40,9 +40,13 @@ FORMATS: Mapping[str, Report] = {"csv": as_csv_rows, "json": as_json_line, "text
 
 def _describe(face: Face) -> str:
     x1, y1, x2, y2 = (round(value) for value in face.box)
-    pose = face.pose
     return (
         f"box {x1},{y1}-{x2},{y2}  quality {face.quality:.2f}  {face.degradation.kind}"
-        f"{', denoised' if face.denoised else ''}  "
-        f"pitch {pose.pitch_deg:+.0f}° yaw {pose.yaw_deg:+.0f}° roll {pose.roll_deg:+.0f}°"
+        f"{', denoised' if face.denoised else ''}  {_describe_pose(face.pose)}"
     )
+
+
+def _describe_pose(pose: Pose | None) -> str:
+    if pose is None:
+        return "no pose"
+    return f"pitch {pose.pitch_deg:+.0f}° yaw {pose.yaw_deg:+.0f}° roll {pose.roll_deg:+.0f}°"

@@ -5,7 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -34,11 +34,9 @@ from service.commands.options import (
     choose_form,
     max_faces_option,
     result_option,
-    settings_with,
     smoothing_option,
 )
 from service.commands.overlays import OverlayVideo
-from service.commands.poses import Poses, find_poses
 from service.commands.there import There, choose_where
 from service.commands.track_reports import Tally, as_csv_rows, as_json_line, track_csv_header
 
@@ -55,7 +53,6 @@ class TrackJob:
     options: FollowOptions
     form: str
     plan: Plan
-    model_store: Path | None = None
     seconds: float | None = None
 
     def hire(self) -> "TrackWorker":
@@ -69,13 +66,8 @@ class TrackWorker:
     def __init__(self, job: TrackJob) -> None:
         self._job = job
         self._loop = Loop(job.where, MODEL)
-        self._poses: Poses | None = None
 
     def __enter__(self) -> Self:
-        drawn = any(DRAWN in files for files in self._job.plan.paths.values())
-        if drawn or self._job.form == "csv":
-            store = settings_with(model_store=self._job.model_store).model_store
-            self._poses = find_poses(store)
         self._loop.__enter__()
         inference = self._loop.inference
         self._follower = choose_follower(self._job.where, inference, self._job.options)
@@ -114,7 +106,7 @@ class TrackWorker:
             yield tally.add
             emit(tally.as_text(name))
             return
-        report = partial(as_csv_rows, poses=self._poses) if form == "csv" else as_json_line
+        report = as_csv_rows if form == "csv" else as_json_line
         file = self._job.plan.path(source, f".{form}")
         if file is None:
             yield lambda seen: emit(report(name, seen))
@@ -126,12 +118,12 @@ class TrackWorker:
     @contextmanager
     def _drawing(self, path: Path) -> Iterator[Note]:
         """What draws a frame into the clip's video."""
-        if self._poses is None:
+        if find_spec("cv2") is None:
             raise CommandError(
-                "drawing needs the mean face of a model store and pip install "
-                "'countenance[models]', even where a service elsewhere follows the faces"
+                "drawing needs pip install 'countenance[models]', even where a service elsewhere "
+                "follows the faces"
             )
-        with draft_of(path) as draft, OverlayVideo(draft, self._poses) as video:
+        with draft_of(path) as draft, OverlayVideo(draft) as video:
             yield video.add
 
 
@@ -189,7 +181,7 @@ def track(
         plan = plan_with(sources, {f".{form}": out}, DRAWN, overlay, VIDEOS)
         options = FollowOptions(max_faces, min_face_px, steady, smoothing, variant)
         where = choose_where(url, key, key_file, model_store, device)
-        job = TrackJob(where, options, form, plan, model_store, seconds)
+        job = TrackJob(where, options, form, plan, seconds)
         if out is None and form == "csv":
             emit(track_csv_header())
         live = any(source.is_camera for source in sources)

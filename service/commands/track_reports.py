@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.commands.followers import Seen
-from service.commands.poses import Poses
+from service.live.replies import TrackedFace
 from service.openface import (
     BOX_COLUMNS,
     POINT_COLUMNS,
@@ -15,7 +15,6 @@ from service.openface import (
     openface_points,
     write_rows,
 )
-from service.track.replies import TrackedFace
 
 OPENFACE_COLUMNS = (
     "frame",
@@ -35,16 +34,16 @@ def track_csv_header() -> str:
     return write_rows([["clip", *OPENFACE_COLUMNS, *OUR_COLUMNS]])
 
 
-def as_csv_rows(clip: str, seen: Seen, poses: Poses | None) -> str:
+def as_csv_rows(clip: str, seen: Seen) -> str:
     """One row a face; a frame without one has a row too, with `success` 0 and `face_id` 0.
 
     `frame` counts from 1, `timestamp` is in seconds, angles are in radians. What is not known is
     left empty, while OpenFace writes 0.
     """
-    return write_rows([[clip, *row] for row in as_rows(seen, poses)])
+    return write_rows([[clip, *row] for row in as_rows(seen)])
 
 
-def as_rows(seen: Seen, poses: Poses | None) -> list[list[Any]]:
+def as_rows(seen: Seen) -> list[list[Any]]:
     """The values of OPENFACE_COLUMNS and OUR_COLUMNS, a row a face; None where not known."""
     outputs = seen.outputs
     frame, time_s = seen.shot.number + 1, round(seen.shot.time_s, 6)
@@ -52,33 +51,20 @@ def as_rows(seen: Seen, poses: Poses | None) -> list[list[Any]]:
     if not outputs.faces:
         nothing = [None] * len((*POSE_COLUMNS, *POINT_COLUMNS, *BOX_COLUMNS))
         return [[frame, NO_FACE, time_s, 0.0, 0, *nothing, outputs.status, None, *ours]]
-    return [
-        [frame, face.track_id, time_s, *_face_values(face, seen, poses), *ours]
-        for face in outputs.faces
-    ]
+    return [[frame, face.track_id, time_s, *_face_values(face), *ours] for face in outputs.faces]
 
 
-def _face_values(face: TrackedFace, seen: Seen, poses: Poses | None) -> list[Any]:
+def _face_values(face: TrackedFace) -> list[Any]:
     nowhere = [None] * len(POINT_COLUMNS)
     return [
         face.face_probability,
         int(face.landmarks is not None),
-        *_angles(face, seen, poses),
+        *openface_angles(face.pose),
         *(nowhere if face.landmarks is None else openface_points(face.landmarks)),
         *face.box,
         face.status,
-        face.degradation,
+        face.degradation and face.degradation.kind,
     ]
-
-
-def _angles(face: TrackedFace, seen: Seen, poses: Poses | None) -> list[Any]:
-    size = seen.outputs.image
-    if face.landmarks is None or poses is None:
-        return [None] * len(POSE_COLUMNS)
-    pose = poses.estimate(face.landmarks, size.width, size.height)
-    if pose is None:
-        return [None] * len(POSE_COLUMNS)
-    return openface_angles(pose.pitch_deg, pose.yaw_deg, pose.roll_deg)
 
 
 def as_json_line(clip: str, seen: Seen) -> str:

@@ -5,28 +5,11 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from service.errors import ServiceError
-from service.schemas import Body, Box, Finite, Share
+from service.schemas import Body, FaceRecord, Seconds, Share
 
 RESET: Final = "reset"
 DROPPED: Final = "dropped"
 ERROR: Final = "error"
-FaceStatus = Annotated[
-    Literal["tracking", "redetected", "lost"],
-    Field(
-        description="`tracking`: followed, or new; `redetected`: found again by the detector; "
-        "`lost`: not seen in this frame, the box is the last valid one."
-    ),
-]
-FaceBox = Annotated[
-    Box, Field(description="Corners x1, y1, x2, y2 of the box around the face, in pixels.")
-]
-FaceProbability = Annotated[
-    Share | None,
-    Field(
-        description="The validator's probability in [0, 1] that this is a face; null where it was "
-        "not asked."
-    ),
-]
 Notes = Annotated[list[str], Field(description="What the client should know, such as why a reset.")]
 StepCount = Annotated[int, Field(description="Steps of the session, this one included.")]
 Stored = Annotated[
@@ -38,11 +21,24 @@ Stored = Annotated[
 ]
 
 
+class TrackedFace(FaceRecord):
+    """One face that is followed through a session or a clip."""
+
+    track_id: int = Field(description="Number of the face within its session or clip.")
+    status: Literal["tracking", "redetected", "lost"] = Field(
+        description="`tracking`: followed, or new; `redetected`: found again by the detector; "
+        "`lost`: not seen in this frame, the box is the last valid one."
+    )
+    lost_probability: Share | None = Field(
+        None, description="On `redetected`, the probability that lost the face."
+    )
+
+
 class DroppedReply(Body):
     """The answer to a frame that a newer one replaced before its turn came."""
 
     sequence: int
-    time_s: Finite
+    time_s: Seconds
     status: Literal["dropped"] = "dropped"
 
 
@@ -59,7 +55,7 @@ class ErrorReply(Body):
     """The answer to a message that cannot be used; the session goes on from where it was."""
 
     sequence: int | None = Field(description="Which frame this answers; null for a text message.")
-    time_s: Finite | None
+    time_s: Seconds | None
     status: Literal["error"] = "error"
     error: ErrorInfo
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from service.align.examples import LANDMARKS
+from service.align.examples import TRACKED_FACE
 from service.http.responses import PICTURE, problem_responses
 from service.live.interface import STEP, StepNumber, end_responses
 from service.schemas import Finite
@@ -30,17 +30,7 @@ TRACK_REPLY: dict[str, Any] = {
     "steady": True,
     "smoothing": False,
     "status": "tracking",
-    "faces": [
-        {
-            "track_id": 1,
-            "status": "tracking",
-            "box": [212.0, 138.0, 352.0, 290.0],
-            "landmarks": LANDMARKS,
-            "face_probability": 0.9981,
-            "lost_probability": None,
-            "degradation": "clean",
-        }
-    ],
+    "faces": [TRACKED_FACE],
     "notes": [],
     "timings_ms": {"decode": 3.1, "track": 9.8, "align": 8.4},
     "sequence": None,

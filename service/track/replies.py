@@ -1,12 +1,12 @@
 """The public body of one step of `track`."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from service.live.replies import FaceBox, FaceProbability, FaceStatus, Notes, StepCount, Stored
+from service.live.replies import Notes, StepCount, Stored, TrackedFace
 from service.live.subject import Place
-from service.schemas import POINTS, Body, Finite, ModelVersion, Point, Share, TimingsMs
+from service.schemas import Body, ModelVersion, Seconds, TimingsMs
 
 Status = Literal["tracking", "redetected", "lost", "searching", "reset"]
 
@@ -16,24 +16,6 @@ class FrameSize(Body):
 
     width: int = Field(description="Width of the upright frame, in pixels.")
     height: int = Field(description="Height of the upright frame, in pixels.")
-
-
-class TrackedFace(Body):
-    """One face of a frame; coordinates are pixels of the upright frame."""
-
-    track_id: int = Field(description="Number of the face within its session; it stays with it.")
-    status: FaceStatus
-    box: FaceBox
-    landmarks: Annotated[list[Point], Field(min_length=POINTS, max_length=POINTS)] | None = Field(
-        description="The 68 landmarks of the iBUG scheme, x and y, in pixels; null while lost."
-    )
-    face_probability: FaceProbability
-    lost_probability: Share | None = Field(
-        None, description="On `redetected`, the probability that lost the face."
-    )
-    degradation: str | None = Field(
-        None, description="What spoils the face's picture, as the denoiser sees it."
-    )
 
 
 class TrackOutputs(Body):
@@ -59,7 +41,7 @@ class TrackReply(TrackOutputs):
     sequence: int | None = Field(
         None, description="Which frame of the socket this answers, from 0; null without a socket."
     )
-    time_s: Finite = Field(description="The frame's time in seconds, as sent or of its arrival.")
+    time_s: Seconds = Field(description="The frame's time in seconds, as sent or of its arrival.")
     step: StepCount
     stored: Stored
 

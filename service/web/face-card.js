@@ -16,7 +16,7 @@ export function faceCard(face, number) {
     ),
     pictures(face),
     degradation(face.degradation),
-    el("div", {}, el("h4", {}, "Head pose"), pose(face.pose)),
+    ...(face.pose ? [el("div", {}, el("h4", {}, "Head pose"), pose(face.pose))] : []),
   );
 }
 
@@ -25,7 +25,7 @@ function pictures(face) {
   return el(
     "div",
     { class: "pair" },
-    picture(face.aligned, "Original, upright"),
+    ...(face.aligned ? [picture(face.aligned, "Original, upright")] : []),
     picture(face.denoised_face, right),
   );
 }

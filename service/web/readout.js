@@ -28,7 +28,7 @@ export function showStatus(place, status) {
 export function showTracks(list, faces) {
   const rows = faces.map((face) => {
     const sure = face.face_probability === null ? "" : `face ${percent(face.face_probability)}`;
-    const words = [STATUS[face.status][1].toLowerCase(), face.degradation].filter(Boolean);
+    const words = [STATUS[face.status][1].toLowerCase(), face.degradation?.class].filter(Boolean);
     return el(
       "li",
       { class: "track-row" },

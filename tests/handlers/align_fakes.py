@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image as Pillow
 
 from handlers.align import AlignHandler, AlignParts
+from handlers.attributes import load_attributes
 from handlers.checkpoint import Checkpoint, load_checkpoint
 from handlers.predictors.alignment import Alignment
 from handlers.predictors.detection.detector import Detection
-from handlers.processing.pose import PoseEstimator
 from handlers.wire import pack, unpack
 
 ROOT = Path(__file__).parents[2]
@@ -73,8 +73,8 @@ class FakeAligner:
 def fake_handler() -> AlignHandler:
     """Return a handler of the fakes, of version 1.2."""
     checkpoint = Checkpoint("fake", "1.2", {"licence": "X", "channels": 8}, {}, "ab" * 32)
-    pose = PoseEstimator(SHAPES["mean_shape_3d"].numpy())
-    parts = AlignParts(FakeDetector(), FakeAligner(), checkpoint, MEAN, pose)
+    attributes = load_attributes(STORE)
+    parts = AlignParts(FakeDetector(), FakeAligner(), checkpoint, MEAN, attributes)
     return AlignHandler(Path("nowhere"), load=lambda store, device: parts)
 
 

@@ -51,7 +51,7 @@ class Anywhere:
         self.steps += 1
         box = np.array([8, 8, 40, 40], np.float32)
         status = Status.LOST if self.steps == 4 else Status.TRACKING
-        face = TrackedFace(1, status, box, None, 0.9, None, None)
+        face = TrackedFace(1, status, box, None, 0.9, None)
         return [(FrameResult(self.steps, (face,)), SessionState(self.steps))]
 
 

@@ -185,8 +185,11 @@ class CollapsedSecond(FakeAligner):
         return faces
 
 
-def test_a_face_whose_landmarks_collapse_is_left_out_and_told(handler: AlignHandler) -> None:
+def test_a_face_whose_landmarks_collapse_has_no_pose_and_no_similarity(
+    handler: AlignHandler,
+) -> None:
     handler.parts = replace(handler.parts, aligner=CollapsedSecond())
-    answer = outputs(handler, picture(3))
-    assert len(answer["faces"]) == 2
-    assert answer["notes"] == ["left out, without the shape of a face: 1"]
+    faces = outputs(handler, picture(3), include=["aligned", "overlay"])["faces"]
+    assert [face["pose"] is None for face in faces] == [False, True, False]
+    assert [face["similarity"] is None for face in faces] == [False, True, False]
+    assert ["aligned" in face for face in faces] == [True, False, True]

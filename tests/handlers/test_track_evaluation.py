@@ -91,7 +91,7 @@ class Known:
         gone = index in self.lost
         face = TrackedFace(
             1, Status.LOST if gone else Status.TRACKING, bounding_box(points),
-            None if gone else points, 0.9, None, None,
+            None if gone else points, 0.9, None,
         )  # fmt: skip
         return [(FrameResult(state.step + 1, (face,)), SessionState(state.step + 1))]
 

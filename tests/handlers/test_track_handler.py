@@ -9,6 +9,7 @@ import torch
 from PIL import Image as Pillow
 from safetensors.torch import load as load_safetensors
 
+from handlers.attributes import load_attributes
 from handlers.checkpoint import Checkpoint
 from handlers.predictors.tracking.options import TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor
@@ -29,6 +30,9 @@ STILL = box(100, 100)
 FACES: Faces = {number: [STILL] for number in range(20)}
 
 
+STORE = Path(__file__).parents[2] / "model_store"
+
+
 def handler(
     probabilities: dict[int, float] | None = None, sha256: str = "ab" * 32, faces: Faces = FACES
 ) -> TrackHandler:
@@ -36,7 +40,8 @@ def handler(
     checkpoint = Checkpoint("dcrt", "1", config, {}, sha256)
     networks = ScriptedNetworks(faces, probabilities)
     predictor = TrackingPredictor(networks, ScriptedDetector(faces), ScriptedAligner(), SETTINGS)
-    parts = TrackParts(predictor, checkpoint, read_variants(config))
+    attributes = load_attributes(STORE)
+    parts = TrackParts(predictor, checkpoint, read_variants(config), attributes)
     return TrackHandler(Path("unused"), load=lambda store, device: parts)
 
 
@@ -72,7 +77,9 @@ def test_a_frame_is_answered_with_faces_and_the_next_state() -> None:
     assert len(face["landmarks"]) == 68
     assert face["face_probability"] == pytest.approx(0.9)
     assert face["lost_probability"] is None
-    assert face["degradation"] == "blur"
+    assert face["degradation"] == {"class": "blur", "probabilities": {"blur": 1.0}}
+    assert 0 < face["quality"] <= 1
+    assert "yaw_deg" in face["pose"]
     assert set(outputs["timings_ms"]) >= {"decode", "detect", "track", "align"}
     assert isinstance(answer["state"], bytes)
 

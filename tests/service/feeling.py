@@ -8,6 +8,7 @@ from typing import Any
 from service.affect.sounds import RATE_HZ, to_samples
 from service.errors import refusal
 from service.inference import Answer, Question, Readiness
+from service.schemas import POINTS
 from tests.service.fake_inference import FakeInference
 
 STATE = struct.Struct("<4sIIqd")
@@ -106,6 +107,7 @@ def moment(time_s: float, count: int, seen: bool, end: int, checksum: int) -> di
             "track_id": 1,
             "status": "tracking",
             "box": [10.0, 8.0, 30.0, 32.0],
+            "landmarks": [[20.0, 20.0]] * POINTS,
             "face_probability": 0.5,
         }
         if seen

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.predictors.alignment import LOOKS_AT_DETECTED
+from handlers.predictors.alignment import LOOKS_AT_DETECTED, Alignment
 from handlers.predictors.tracking.identity import Target, has_size, is_near, sized_box
 from handlers.predictors.tracking.networks import Estimate
 from handlers.predictors.tracking.options import BoxSource, TrackingOptions
@@ -25,8 +25,8 @@ class Attempt:
 
     `frame` is uint8 RGB `(H, W, 3)`; `fresh` tells whether BT starts from h_0 (line 11 of
     Algorithm 2). `landmarks` `(68, 2)` are the best estimate yet, in pixels of the frame; `lost`
-    is line 16. `view` `(2, 4)` are the windows of `tracking_view.lay`, `memory` what BT keeps
-    for the next frame.
+    is line 16. `alignment` is the landmark network's last answer. `view` `(2, 4)` are the windows
+    of `view.lay`, `memory` what BT keeps for the next frame.
     """
 
     session: int
@@ -38,7 +38,7 @@ class Attempt:
     landmarks: Floats | None = None
     estimate: Estimate | None = None
     probability: float | None = None
-    degradation: str | None = None
+    alignment: Alignment | None = None
     view: Floats | None = None
     memory: Memory | None = None
 

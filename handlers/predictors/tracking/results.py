@@ -7,6 +7,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.predictors.alignment import Alignment
 from handlers.predictors.tracking.attempt import Attempt
 from handlers.predictors.tracking.identity import diagonal
 from handlers.predictors.tracking.smoothing import smooth
@@ -37,7 +38,8 @@ class TrackedFace:
     `box` float32 `(4,)` is tight around `landmarks` float32 `(68, 2)`, all in pixels of the
     frame; a lost face has its last valid box and no landmarks. `face_probability` is the
     validator's answer for this frame, None where it was not asked; `lost_probability`, on
-    redetected, the answer that lost the face. `degradation` is the class that the denoiser saw.
+    redetected, the answer that lost the face. `alignment` is what the landmark network said of the
+    frame, None where it was not asked.
     """
 
     track_id: int
@@ -46,7 +48,7 @@ class TrackedFace:
     landmarks: Floats | None
     face_probability: float | None
     lost_probability: float | None
-    degradation: str | None
+    alignment: Alignment | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def conclude(
         landmarks,
         attempt.probability,
         face.lost_probability if again and not math.isnan(face.lost_probability) else None,
-        attempt.degradation,
+        attempt.alignment,
     )
     return shown, state
 
@@ -121,7 +123,5 @@ def _lost(attempt: Attempt) -> tuple[TrackedFace, FaceState]:
         view=None,
         landmarks=None,
     )
-    shown = TrackedFace(
-        face.track_id, Status.LOST, face.box, None, probability, None, attempt.degradation
-    )
+    shown = TrackedFace(face.track_id, Status.LOST, face.box, None, probability, None)
     return shown, state

@@ -103,7 +103,7 @@ class Stages:
             boxes = [attempt.box[None] for attempt in others]
             faces = self._aligner.align([a.frame for a in others], boxes, denoise, looks)
             for attempt, (face,) in zip(others, faces, strict=True):
-                attempt.landmarks, attempt.degradation = face.landmarks, face.degradation
+                attempt.landmarks, attempt.alignment = face.landmarks, face
 
     def _follow(self, attempts: Sequence[Attempt], denoise: bool) -> None:
         """Look in the windows of faces that BT has found, and again where they are off."""
@@ -132,7 +132,7 @@ class Stages:
         crops = [from_view(view[0]) for view in views]
         faces = self._aligner.look([a.frame for a in attempts], crops, denoise)
         for attempt, face in zip(attempts, faces, strict=True):
-            attempt.landmarks, attempt.degradation = face.landmarks, face.degradation
+            attempt.landmarks, attempt.alignment = face.landmarks, face
 
     def _remember(self, attempts: Sequence[Attempt]) -> None:
         """What the next step takes for X_{t-1}: the features of X_t at its final box.

@@ -94,7 +94,7 @@ def annotate(
         agree_on(place, as_parameters(options))
         if done := len(stock.clips) - len(stock.todo):
             tell(f"{done} of {len(stock.clips)} videos were done before.")
-        job = AnnotateJob(source, out, where, options, model_store)
+        job = AnnotateJob(source, out, where, options)
 
         def run(tick: Tick) -> Iterator[Done]:
             if ray_address is None and jobs in (None, 1):

@@ -4,10 +4,10 @@ import importlib
 from typing import Any
 
 from service.affect.clip_replies import ClipHead
-from service.affect.replies import QUADRANTS, AffectFace, AffectFrame
+from service.affect.replies import QUADRANTS, AffectFrame
 from service.commands.followers import Seen
-from service.commands.poses import Poses
 from service.commands.track_reports import OPENFACE_COLUMNS, OUR_COLUMNS, as_rows
+from service.live.replies import TrackedFace
 from service.openface import BOX_COLUMNS
 
 WHOLE = {"frame", "face_id", "success"}
@@ -29,10 +29,10 @@ def track_schema(metadata: dict[str, str]) -> Any:
     return arrow.schema([(name, kind(name)) for name in names], metadata=metadata)
 
 
-def track_rows(clip: str, seen: Seen, poses: Poses | None) -> list[dict[str, Any]]:
+def track_rows(clip: str, seen: Seen) -> list[dict[str, Any]]:
     """The rows of one frame, by column."""
     names = (*OPENFACE_COLUMNS, *OUR_COLUMNS)
-    return [{"clip": clip, **dict(zip(names, row, strict=True))} for row in as_rows(seen, poses)]
+    return [{"clip": clip, **dict(zip(names, row, strict=True))} for row in as_rows(seen)]
 
 
 def affect_schema(metadata: dict[str, str]) -> Any:
@@ -83,7 +83,7 @@ def affect_row(clip: str, head: ClipHead, frame: AffectFrame) -> dict[str, Any]:
     }
 
 
-def _face_values(face: AffectFace | None) -> dict[str, Any]:
+def _face_values(face: TrackedFace | None) -> dict[str, Any]:
     if face is None:
         return dict.fromkeys(("face_id", "status", "confidence", *BOX_COLUMNS))
     return {

@@ -24,8 +24,6 @@ from service.commands.estimators import EstimateOptions, choose_estimator
 from service.commands.followers import FollowOptions, choose_follower
 from service.commands.here import Here
 from service.commands.loops import Loop
-from service.commands.options import settings_with
-from service.commands.poses import find_poses
 from service.commands.there import There
 
 Rows = list[dict[str, Any]]
@@ -49,12 +47,10 @@ class Annotator(Protocol):
         """Put the rows of the clip in an open file, as they come."""
 
 
-def choose_annotator(
-    where: Here | There, options: FollowOptions | EstimateOptions, model_store: Path | None
-) -> Annotator:
+def choose_annotator(where: Here | There, options: FollowOptions | EstimateOptions) -> Annotator:
     """The annotator for these options, not yet ready; raises ConfigurationError."""
     if isinstance(options, FollowOptions):
-        return FollowingAnnotator(where, options, model_store)
+        return FollowingAnnotator(where, options)
     return EstimatingAnnotator(where, options)
 
 
@@ -68,14 +64,11 @@ def as_parameters(options: FollowOptions | EstimateOptions) -> dict[str, Any]:
 class FollowingAnnotator:
     """Follows faces: one row a face and frame."""
 
-    def __init__(
-        self, where: Here | There, options: FollowOptions, model_store: Path | None
-    ) -> None:
-        self._where, self._options, self._model_store = where, options, model_store
+    def __init__(self, where: Here | There, options: FollowOptions) -> None:
+        self._where, self._options = where, options
         self._loop = Loop(where, "track")
 
     def __enter__(self) -> Self:
-        self._poses = find_poses(settings_with(model_store=self._model_store).model_store)
         self._loop.__enter__()
         self._follower = choose_follower(self._where, self._loop.inference, self._options)
         return self
@@ -93,7 +86,7 @@ class FollowingAnnotator:
         async def follow() -> None:
             async with open_film(file) as film:
                 async for seen in self._follower.follow(film.shots):
-                    put(track_rows(name, seen, self._poses))
+                    put(track_rows(name, seen))
                     tick(seen.shot.number + 1, film.expected)
 
         self._loop.run(follow())
@@ -149,7 +142,6 @@ class AnnotateJob:
     out: str
     where: Here | There
     options: FollowOptions | EstimateOptions
-    model_store: Path | None = None
 
     def hire(self) -> "AnnotateWorker":
         """A worker with a model or a connection of its own; raises ConfigurationError."""
@@ -161,7 +153,7 @@ class AnnotateWorker:
 
     def __init__(self, job: AnnotateJob) -> None:
         self._source, self._out = Place(job.source), Place(job.out)
-        self._annotator = choose_annotator(job.where, job.options, job.model_store)
+        self._annotator = choose_annotator(job.where, job.options)
 
     def __enter__(self) -> Self:
         self._annotator.__enter__()

@@ -1,0 +1,107 @@
+"""Attributes of faces, listed once for all models: each is a function of the faces of a batch.
+
+A new attribute is a function here, a line in `load_attributes`, and a field of the service's
+`FaceRecord`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.checkpoint import load_checkpoint
+from handlers.predictors.alignment import CLEAN, Alignment
+from handlers.processing.pose import PoseEstimator
+from handlers.processing.quality import landmark_quality
+from handlers.processing.similarity import DegenerateShape
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+FACE_SHAPE = "face_shape"
+
+
+@dataclass(frozen=True)
+class SeenFace:
+    """A face as its attributes are computed from it.
+
+    `landmarks` float32 `(68, 2)` are in pixels of `image`, uint8 RGB `(H, W, 3)`. `alignment` is
+    the landmark network's answer, None where the landmarks come from elsewhere; `score` is the
+    detector's, None where it was not asked.
+    """
+
+    image: Image
+    landmarks: Floats
+    alignment: Alignment | None
+    score: float | None = None
+
+
+Attribute = Callable[[Sequence[SeenFace]], Sequence[Any]]
+
+
+class FaceAttributes:
+    """Attributes by name, computed for many faces at once."""
+
+    def __init__(self, attributes: Mapping[str, Attribute] | None = None) -> None:
+        self._attributes = dict(attributes or {})
+
+    def compute(self, faces: Sequence[SeenFace | None]) -> list[dict[str, Any]]:
+        """Return the attributes of every face; all are None for a face that was not seen."""
+        seen = [face for face in faces if face is not None]
+        values = {name: iter(compute(seen)) for name, compute in self._attributes.items()}
+        return [
+            {name: None if face is None else next(rest) for name, rest in values.items()}
+            for face in faces
+        ]
+
+
+def load_attributes(model_store: Path) -> FaceAttributes:
+    """Return every attribute that is served; raises CheckpointError naming what the store lacks."""
+    shape = load_checkpoint(model_store / FACE_SHAPE).tensors["mean_shape_3d"]
+    return FaceAttributes(
+        {
+            "pose": partial(poses, PoseEstimator(shape.numpy())),
+            "quality": qualities,
+            "degradation": degradations,
+        }
+    )
+
+
+def poses(estimator: PoseEstimator, faces: Sequence[SeenFace]) -> list[dict[str, Any] | None]:
+    """Estimate head poses in degrees; None for landmarks that have none."""
+    return [_pose(estimator, face) for face in faces]
+
+
+def qualities(faces: Sequence[SeenFace]) -> list[float | None]:
+    """Say how far landmarks can be trusted, in [0, 1]; None without the network's confidence."""
+    return [
+        None if face.alignment is None else quality(face.alignment, face.landmarks, face.score)
+        for face in faces
+    ]
+
+
+def degradations(faces: Sequence[SeenFace]) -> list[dict[str, Any] | None]:
+    """Name the likeliest degradation with the probability of each class."""
+    alignments = [face.alignment for face in faces]
+    return [
+        None if one is None else {"class": one.degradation, "probabilities": one.probabilities}
+        for one in alignments
+    ]
+
+
+def quality(alignment: Alignment, landmarks: Floats, score: float | None) -> float:
+    """Return the quality of one face's landmarks, in [0, 1]."""
+    clean = alignment.probabilities.get(CLEAN, 1.0)
+    return landmark_quality(alignment.confidence, score, landmarks, clean)
+
+
+def _pose(estimator: PoseEstimator, face: SeenFace) -> dict[str, Any] | None:
+    height, width = face.image.shape[:2]
+    try:
+        return asdict(estimator.estimate(face.landmarks, width, height))
+    except DegenerateShape:
+        return None
