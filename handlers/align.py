@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.attributes import FACE_SHAPE, FaceAttributes, SeenFace, load_attributes
+from handlers.attributes import FaceAttributes, SeenFace, load_attributes
 from handlers.base import Answer, Handler, InputError
 from handlers.checkpoint import Checkpoint, describe_model, load_checkpoint, name_model
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, Alignment
@@ -25,7 +25,7 @@ from handlers.processing.image import DecodedImage, encode_png
 from handlers.processing.pose import HeadPose
 from handlers.processing.similarity import DegenerateShape, Similarity
 from handlers.row_checks import MOST_FACES, AlignOptions, read_picture
-from handlers.store import load_aligner, load_detector
+from handlers.store import FACE_SHAPE, load_aligner, load_detector
 from handlers.wire import Request
 
 Image = NDArray[np.uint8]

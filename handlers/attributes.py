@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.checkpoint import load_checkpoint
 from handlers.predictors.alignment import CLEAN, Alignment
 from handlers.processing.pose import PoseEstimator
 from handlers.processing.quality import landmark_quality
 from handlers.processing.similarity import DegenerateShape
+from handlers.store import load_pose
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-
-FACE_SHAPE = "face_shape"
 
 
 @dataclass(frozen=True)
@@ -61,10 +59,9 @@ class FaceAttributes:
 
 def load_attributes(model_store: Path) -> FaceAttributes:
     """Return every attribute that is served; raises CheckpointError naming what the store lacks."""
-    shape = load_checkpoint(model_store / FACE_SHAPE).tensors["mean_shape_3d"]
     return FaceAttributes(
         {
-            "pose": partial(poses, PoseEstimator(shape.numpy())),
+            "pose": partial(poses, load_pose(model_store)),
             "quality": qualities,
             "degradation": degradations,
         }

@@ -33,9 +33,13 @@ from handlers.predictors.tracking.networks import TrackingNetworks
 from handlers.predictors.tracking.options import VARIANTS as TRACKERS
 from handlers.predictors.tracking.options import TrackingSettings, Variant
 from handlers.processing.audio_descriptors import need_extractor
+from handlers.processing.head import HeadModel
+from handlers.processing.pose import PoseEstimator
 
 Networks = AffectNetworks | ConditionalNetworks
 NO_ALIGNMENT = ""
+FACE_SHAPE = "face_shape"
+HEAD = ("head_mean", "head_modes", "head_spread")
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,14 @@ def load_detector(store: Path, device: str = "cpu") -> FaceDetector:
     network = MTCNN()
     _fill(network, checkpoint)
     return FaceDetector.from_config(network.eval(), checkpoint.config, device)
+
+
+def load_pose(store: Path) -> PoseEstimator:
+    """Build the estimator of head poses. Raises CheckpointError where the store has no head."""
+    checkpoint = load_checkpoint(store / FACE_SHAPE)
+    if missing := [name for name in HEAD if name not in checkpoint.tensors]:
+        raise CheckpointError(f"{store / FACE_SHAPE}: lacks {', '.join(missing)}")
+    return PoseEstimator(HeadModel(*(checkpoint.tensors[name].numpy() for name in HEAD)))
 
 
 def _fill(network: nn.Module, checkpoint: Checkpoint) -> None:

@@ -9,7 +9,12 @@ from service.commands.affect import affect
 from service.commands.align import align
 from service.commands.annotate.command import annotate
 from service.commands.doctor import doctor
-from service.commands.evaluate import evaluate_affect, evaluate_align, evaluate_track
+from service.commands.evaluate import (
+    evaluate_affect,
+    evaluate_align,
+    evaluate_pose,
+    evaluate_track,
+)
 from service.commands.models import models
 from service.commands.serve import serve
 from service.commands.track import track
@@ -40,6 +45,7 @@ app.command()(train)
 evaluate.command("align")(evaluate_align)
 evaluate.command("track")(evaluate_track)
 evaluate.command("affect")(evaluate_affect)
+evaluate.command("pose")(evaluate_pose)
 app.add_typer(evaluate, name="evaluate")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from service.schemas import POINTS, AlignReply, Face, Point, Pose
 
-POSE_COLUMNS = ("pose_Rx", "pose_Ry", "pose_Rz")
+POSE_COLUMNS = ("pose_Tx", "pose_Ty", "pose_Tz", "pose_Rx", "pose_Ry", "pose_Rz")
 POINT_COLUMNS = (
     *(f"x_{index}" for index in range(POINTS)),
     *(f"y_{index}" for index in range(POINTS)),
@@ -25,8 +25,8 @@ def faces_to_csv(reply: AlignReply) -> str:
 def face_rows(reply: AlignReply) -> list[tuple[object, ...]]:
     """Return the values of OPENFACE_COLUMNS and OUR_COLUMNS, a row a face.
 
-    Coordinates are in pixels, angles in radians; `confidence` is the detector's score, empty for a
-    box that the client gave.
+    Coordinates are in pixels, angles in radians, places in millimetres; `confidence` is the
+    detector's score, empty for a box that the client gave.
     """
     return [
         (*_openface_values(index, face), *_our_values(face, reply))
@@ -41,12 +41,13 @@ def write_rows(rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
-def openface_angles(pose: Pose | None) -> list[float | None]:
-    """Return the values of POSE_COLUMNS, in radians; None where there is no pose."""
+def openface_pose(pose: Pose | None) -> list[float | None]:
+    """Return the values of POSE_COLUMNS, in millimetres and radians; None where not known."""
     if pose is None:
         return [None] * len(POSE_COLUMNS)
+    place: Sequence[float | None] = pose.position_mm or [None] * 3
     angles = (pose.pitch_deg, pose.yaw_deg, pose.roll_deg)
-    return [round(math.radians(angle), 5) for angle in angles]
+    return [*place, *(round(math.radians(angle), 5) for angle in angles)]
 
 
 def openface_points(landmarks: Sequence[Point]) -> list[float]:
@@ -58,7 +59,7 @@ def _openface_values(index: int, face: Face) -> tuple[object, ...]:
     return (
         index,
         face.score,
-        *openface_angles(face.pose),
+        *openface_pose(face.pose),
         *openface_points(face.landmarks),
     )
 

@@ -27,6 +27,7 @@ def png_data_url(value: object) -> object:
 # Figures are rounded to what they mean: 0.01 pixels and degrees, 0.0001 of a share, 1 us, 0.01 ms.
 Pixels = Annotated[Finite, AfterValidator(lambda value: round(value, 2))]
 Degrees = Annotated[Finite, AfterValidator(lambda value: round(value, 2))]
+Millimetres = Annotated[Finite, AfterValidator(lambda value: round(value, 1))]
 Number = Annotated[Finite, AfterValidator(lambda value: round(value, 4))]
 Share = Annotated[Finite, Field(ge=0, le=1), AfterValidator(lambda value: round(value, 4))]
 Scale = Annotated[Finite, AfterValidator(lambda value: float(f"{value:.6g}"))]
@@ -85,11 +86,23 @@ class Similarity(Body):
 
 
 class Pose(Body):
-    """Direction of the head from a three-dimensional mean shape, as Euler angles."""
+    """Where the head looks, as Euler angles `Rx(pitch) Ry(yaw) Rz(roll)`, and where it is.
 
-    pitch_deg: Degrees = Field(description="Rotation about the horizontal axis, in degrees.")
-    yaw_deg: Degrees = Field(description="Rotation about the vertical axis, in degrees.")
-    roll_deg: Degrees = Field(description="Rotation within the picture, in degrees.")
+    Zero is upright and straight at the camera. Angles do not depend on the picture around the face.
+    """
+
+    pitch_deg: Degrees = Field(description="In degrees; positive where the head nods down.")
+    yaw_deg: Degrees = Field(
+        description="In degrees; positive where the nose turns to the picture's left."
+    )
+    roll_deg: Degrees = Field(
+        description="In degrees; positive where the head tilts clockwise in the picture."
+    )
+    position_mm: tuple[Millimetres, Millimetres, Millimetres] | None = Field(
+        None,
+        description="The middle of the face from the camera that OpenFace assumes, in millimetres: "
+        "to the picture's right, down, away. Its focal length is 500 pixels at 640 x 480.",
+    )
 
 
 class FaceRecord(Body):

@@ -59,7 +59,7 @@ HANDLER_ARROWS: dict[str, set[str]] = {
     # Handlers speak bytes.
     "base": {"wire"},
     "row_checks": {"base", "predictors", "processing"},
-    "attributes": {"checkpoint", "predictors", "processing"},
+    "attributes": {"predictors", "processing", "store"},
     "align": {"attributes", "base", "row_checks", "wire"} | LOWER_HANDLERS,
     "track": {"attributes", "base", "row_checks", "state", "wire"} | LOWER_HANDLERS,
     "affect": {"attributes", "base", "row_checks", "state", "track", "wire"} | LOWER_HANDLERS,
@@ -67,7 +67,12 @@ HANDLER_ARROWS: dict[str, set[str]] = {
     "torchserve": {"base", "processing", "wire"},
     # Learning and measuring use what is served; readers of data sets serve both.
     "training": LOWER_HANDLERS,
-    "evaluation": {"training.affect.made", "training.datasets", "training.synthetic"}
+    "evaluation": {
+        "training.affect.made",
+        "training.align",
+        "training.datasets",
+        "training.synthetic",
+    }
     | LOWER_HANDLERS,
     "tools": LOWER_HANDLERS,
 }

@@ -1,4 +1,4 @@
-"""Where a head looks: 68 landmarks and a mean shape in three dimensions to three angles.
+"""Where a head is and where it looks: 68 landmarks to three angles and a place in millimetres.
 
 The axes are those of the camera: x to the image's right, y down, z away from the camera; the
 rotation is `Rx(pitch) @ Ry(yaw) @ Rz(roll)`, as OpenFace has it (Baltrusaitis et al. 2018). So
@@ -7,106 +7,82 @@ rotation is `Rx(pitch) @ Ry(yaw) @ Rz(roll)`, as OpenFace has it (Baltrusaitis e
     yaw > 0     the nose turns to the image's left, towards the person's own right
     roll > 0    the head tilts clockwise as seen in the image
 
-and zero is the attitude of the mean shape, the mean one of photographed faces.
+and zero is a head upright and straight ahead: docs/head-pose.md has a picture of it. Angles are
+those towards a camera that looks straight at the face, so the same face has the same angles at any
+place of any picture. The place needs the picture's camera: see `assumed_focal_px`.
 """
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.processing.landmarks import N_POINTS, REGIONS
-from handlers.processing.similarity import DegenerateShape
+from handlers.processing.head import HeadModel, HeadView
 
 Points = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
-CHIN = 8
-INNER = list(range(REGIONS["jaw"].stop, N_POINTS))
-LEFT_SIDE = [*range(CHIN + 1), *INNER]  # as seen in the image
-RIGHT_SIDE = [*range(CHIN, REGIONS["jaw"].stop), *INNER]
-BOTH_SIDES = list(range(N_POINTS))
-
-# Beyond some yaw the far side of the jaw is hidden and its landmarks slide along the contour:
-# they lose their say between these angles.
-FAR_JAW_FADES_DEG = (4.0, 12.0)
+# OpenFace's guess of a camera: so many pixels of focal length for a picture of such a size.
+FOCAL_PX, FOCAL_WIDTH, FOCAL_HEIGHT = 500.0, 640.0, 480.0
 
 
 @dataclass(frozen=True)
 class HeadPose:
-    """Angles in degrees, signs as this module's first lines say."""
+    """Angles in degrees, signs as this module's first lines say.
+
+    `position_mm` is the head's centre, the mean of its landmarks without the jaw, from the camera.
+    """
 
     pitch_deg: float
     yaw_deg: float
     roll_deg: float
+    position_mm: tuple[float, float, float] | None = None
 
     @classmethod
-    def from_rotation(cls, rotation: Floats) -> "HeadPose":
+    def from_rotation(
+        cls, rotation: Floats, position_mm: tuple[float, float, float] | None = None
+    ) -> "HeadPose":
         """The angles of a rotation matrix `(3, 3)`; yaw lies in [-90, 90]."""
         pitch = np.arctan2(-rotation[1, 2], rotation[2, 2])
         yaw = np.arcsin(np.clip(rotation[0, 2], -1.0, 1.0))
         roll = np.arctan2(-rotation[0, 1], rotation[0, 0])
-        return cls(*(float(np.degrees(angle)) for angle in (pitch, yaw, roll)))
+        pitch_deg, yaw_deg, roll_deg = np.degrees([pitch, yaw, roll]).tolist()
+        return cls(pitch_deg, yaw_deg, roll_deg, position_mm)
 
     def to_rotation(self) -> Floats:
-        """The rotation matrix `(3, 3)` from the mean shape's axes to the camera's."""
-        angles = np.radians([self.pitch_deg, self.yaw_deg, self.roll_deg])
-        turns = [
-            cv2.Rodrigues(angle * axis)[0] for angle, axis in zip(angles, np.eye(3), strict=True)
-        ]
-        return np.asarray(turns[0] @ turns[1] @ turns[2], np.float64)
+        """The rotation matrix `(3, 3)` from the head's axes to the camera's."""
+        (cp, cy, cr), (sp, sy, sr) = (
+            turn(np.radians([self.pitch_deg, self.yaw_deg, self.roll_deg]))
+            for turn in (np.cos, np.sin)
+        )
+        about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+        about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+        about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+        return np.asarray(about_x @ about_y @ about_z, np.float64)
 
 
 class PoseEstimator:
-    """Head pose by perspective-n-point on a mean shape `(68, 3)` in the axes above, in any unit."""
+    """Head pose by fitting a head that changes shape."""
 
-    def __init__(self, mean_shape_3d: NDArray[np.floating]) -> None:
-        self.shape = np.ascontiguousarray(mean_shape_3d, np.float64)
+    def __init__(self, head: HeadModel) -> None:
+        self._head = head
 
-    def estimate(
-        self, landmarks: Points, width: int, height: int, focal: float | None = None
-    ) -> HeadPose:
+    def estimate(self, landmarks: Points, width: int, height: int) -> HeadPose:
         """The pose of landmarks `(68, 2)` in pixels of a picture `width` x `height`.
 
-        `focal` is the camera's focal length in pixels; unknown, the longer side stands for it.
-        Raises DegenerateShape when the landmarks span no plane.
+        The picture's size has a say in the place alone. Raises DegenerateShape when the landmarks
+        span no plane.
         """
-        camera = _camera(width, height, focal or max(width, height))
-        points = np.ascontiguousarray(landmarks, np.float64)
-        _check_spread(points)
-        whole = self._solve(points, camera, BOTH_SIDES)
-        near_side = RIGHT_SIDE if whole.yaw_deg > 0 else LEFT_SIDE
-        start, end = FAR_JAW_FADES_DEG
-        fade = float(np.clip((abs(whole.yaw_deg) - start) / (end - start), 0.0, 1.0))
-        return whole if fade == 0 else _blend(whole, self._solve(points, camera, near_side), fade)
-
-    def _solve(self, points: Floats, camera: Floats, used: list[int]) -> HeadPose:
-        shape, image = self.shape[used], points[used]
-        try:
-            found, turn, shift = cv2.solvePnP(shape, image, camera, None, flags=cv2.SOLVEPNP_SQPNP)
-        except cv2.error as error:
-            raise DegenerateShape("no head pose fits these landmarks") from error
-        if not found or not np.isfinite(turn).all():
-            raise DegenerateShape("no head pose fits these landmarks")
-        turn, _ = cv2.solvePnPRefineLM(shape, image, camera, None, turn, shift)
-        return HeadPose.from_rotation(np.asarray(cv2.Rodrigues(turn)[0], np.float64))
+        view = self._head.fit(landmarks)
+        return HeadPose.from_rotation(view.rotation, _position(view, width, height))
 
 
-def _camera(width: int, height: int, focal: float) -> Floats:
-    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+def assumed_focal_px(width: int, height: int) -> float:
+    """The focal length of the camera that is assumed for a picture, OpenFace's, in pixels."""
+    return FOCAL_PX * (width / FOCAL_WIDTH + height / FOCAL_HEIGHT) / 2
 
 
-def _check_spread(points: Floats) -> None:
-    if points.shape != (N_POINTS, 2) or not np.isfinite(points).all():
-        raise DegenerateShape(f"needed are {N_POINTS} finite landmarks, found {points.shape}")
-    spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
-    if spread[1] <= 1e-3 * spread[0]:
-        raise DegenerateShape("the landmarks lie on a line or in one place")
-
-
-def _blend(one: HeadPose, other: HeadPose, share: float) -> HeadPose:
-    """The rotation on the way from one pose to the other, `share` in [0, 1] of it."""
-    start = one.to_rotation()
-    step, _ = cv2.Rodrigues(start.T @ other.to_rotation())
-    return HeadPose.from_rotation(start @ cv2.Rodrigues(step * share)[0])
+def _position(view: HeadView, width: int, height: int) -> tuple[float, float, float]:
+    away = assumed_focal_px(width, height) / view.scale
+    x, y = (view.centre - (width / 2, height / 2)) / view.scale
+    return float(x), float(y), float(away)

@@ -45,7 +45,12 @@ FACE: dict[str, Any] = {
     },
     "denoised": True,
     "similarity": {"scale": 0.0071, "rotation_deg": -1.3, "translation": [-2.01, -1.47]},
-    "pose": {"pitch_deg": -3.1, "yaw_deg": 4.4, "roll_deg": 1.2},
+    "pose": {
+        "pitch_deg": -3.1,
+        "yaw_deg": 4.4,
+        "roll_deg": 1.2,
+        "position_mm": [31.2, -12.7, 894.3],
+    },
     "quality": 0.83,
     "face_probability": None,
     "aligned": None,

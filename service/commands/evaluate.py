@@ -1,4 +1,4 @@
-"""`countenance evaluate align`: the predictors that are served, measured on labelled faces."""
+"""`countenance evaluate`: what is served, measured on labelled faces, videos, clips and heads."""
 
 from pathlib import Path
 from typing import Annotated
@@ -190,3 +190,21 @@ def evaluate_track(
         )
         with as_mistakes(ValueError):
             track.evaluate_track(options)
+
+
+def evaluate_pose(
+    heads: Annotated[
+        Path,
+        typer.Option(exists=True, dir_okay=False, help="A kit of heads in space, .npz (N, I, E)."),
+    ],
+    count: Annotated[int, typer.Option(min=1, help="People for each condition.")] = 500,
+    seed: Annotated[int, typer.Option(help="Seed of people, angles and noise.")] = 0,
+    model_store: ModelStore = None,
+) -> None:
+    """Project people with expressions at known angles and print how far off the estimates are."""
+    with mistakes_explained():
+        from handlers.evaluation import pose
+
+        store = settings_with(model_store=model_store).model_store
+        with as_mistakes(ValueError):
+            pose.evaluate_pose(heads, store, count, seed)

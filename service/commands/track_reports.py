@@ -11,8 +11,8 @@ from service.openface import (
     BOX_COLUMNS,
     POINT_COLUMNS,
     POSE_COLUMNS,
-    openface_angles,
     openface_points,
+    openface_pose,
     write_rows,
 )
 
@@ -37,8 +37,8 @@ def track_csv_header() -> str:
 def as_csv_rows(clip: str, seen: Seen) -> str:
     """One row a face; a frame without one has a row too, with `success` 0 and `face_id` 0.
 
-    `frame` counts from 1, `timestamp` is in seconds, angles are in radians. What is not known is
-    left empty, while OpenFace writes 0.
+    `frame` counts from 1, `timestamp` is in seconds, angles in radians, places in mm.
+    What is not known is left empty, while OpenFace writes 0.
     """
     return write_rows([[clip, *row] for row in as_rows(seen)])
 
@@ -59,7 +59,7 @@ def _face_values(face: TrackedFace) -> list[Any]:
     return [
         face.face_probability,
         int(face.landmarks is not None),
-        *openface_angles(face.pose),
+        *openface_pose(face.pose),
         *(nowhere if face.landmarks is None else openface_points(face.landmarks)),
         *face.box,
         face.status,

@@ -54,7 +54,7 @@ def test_an_answer_has_all_that_was_agreed(handler: AlignHandler) -> None:
     }
     assert face["denoised"] is True
     assert sorted(face["similarity"]) == ["rotation_deg", "scale", "translation"]
-    assert sorted(face["pose"]) == ["pitch_deg", "roll_deg", "yaw_deg"]
+    assert sorted(face["pose"]) == ["pitch_deg", "position_mm", "roll_deg", "yaw_deg"]
     assert 0 < face["quality"] < 1
     assert not {"aligned", "denoised_face"} & face.keys()
     assert "overlay" not in answer

@@ -68,3 +68,26 @@ def test_landmarks_move_with_the_picture(served: AlignHandler) -> None:
     np.testing.assert_allclose(points, face["landmarks"], atol=1.0)
     box = bounding_box(np.array(face["landmarks"], np.float32))
     assert x1 - 20 < box[0] < box[2] < x2 + 20
+
+
+@needs_weights
+def test_small_faces_anywhere_in_a_large_picture_all_come_back_with_one_pose(
+    served: AlignHandler,
+) -> None:
+    pixels = decode_image(ASTRONAUT, 10**6).pixels[20:220, 130:330]
+    small = np.asarray(Pillow.fromarray(pixels).resize((106, 106), Pillow.Resampling.BOX))
+    scene = np.full((1500, 3000, 3), 110, np.uint8)
+    places = [(x, y) for y in (20, 600, 1380) for x in (10, 1400, 2880)]
+    for x, y in places:
+        scene[y : y + 106, x : x + 106] = small
+    buffer = io.BytesIO()
+    Pillow.fromarray(scene).save(buffer, "PNG")
+    faces = outputs(served, buffer.getvalue())["faces"]
+    assert len(faces) == len(places)
+    boxes = [face["box"] for face in faces]
+    faces += outputs(served, buffer.getvalue(), boxes=boxes)["faces"]
+    assert len(faces) == 2 * len(places)
+    angles = np.array(
+        [[face["pose"][f"{name}_deg"] for name in ("pitch", "yaw")] for face in faces]
+    )
+    assert np.ptp(angles, axis=0).max() < 3.0  # the detector's boxes differ by fractions of a pixel

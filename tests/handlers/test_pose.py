@@ -9,47 +9,96 @@ from hypothesis import strategies as st
 
 from handlers.checkpoint import load_checkpoint
 from handlers.processing.landmarks import MIRROR, mirror
-from handlers.processing.pose import HeadPose, PoseEstimator
+from handlers.processing.pose import HeadPose, assumed_focal_px
 from handlers.processing.similarity import DegenerateShape
+from handlers.store import load_pose
 
 STORE = Path(__file__).parents[2] / "model_store"
-SHAPE = load_checkpoint(STORE / "face_shape").tensors["mean_shape_3d"].numpy().astype(np.float64)
+HEAD = load_checkpoint(STORE / "face_shape").tensors
+MEAN = HEAD["head_mean"].numpy().astype(np.float64)
+MEAN -= MEAN[17:].mean(axis=0)
+MODES = HEAD["head_modes"].numpy().astype(np.float64)
 WIDTH, HEIGHT = 640, 480
-ESTIMATOR = PoseEstimator(SHAPE)
+ESTIMATOR = load_pose(STORE)
 
 # Landmarks that turn out of sight first, and the nose that stands out.
 NOSE_TIP, CHIN, NOSE_ROOT = 30, 8, 27
+EYES_APART_MM = 89.0
 
 
-def seen(pose: HeadPose, distance: float = 6.0, focal: float = WIDTH) -> np.ndarray:
-    """The mean head as a camera sees it: landmarks `(68, 2)` in pixels."""
-    points = SHAPE @ pose.to_rotation().T + (0.2, -0.1, distance)
-    centre = ((WIDTH - 1) / 2, (HEIGHT - 1) / 2)
-    return (points[:, :2] / points[:, 2:] * focal + centre).astype(np.float32)
+def somebody(rng: np.random.Generator) -> np.ndarray:
+    return MEAN + MODES @ rng.standard_normal(MODES.shape[2])
+
+
+def seen(pose: HeadPose, head: np.ndarray = MEAN, distance_mm: float = 900.0) -> np.ndarray:
+    """A head as a camera that looks at it sees it: landmarks `(68, 2)`, 2 mm a pixel."""
+    x, y, z = (head @ pose.to_rotation().T).T
+    points = np.stack([x, y], axis=1) / (1 + z[:, None] / distance_mm) / 2
+    return (points + (WIDTH / 2, HEIGHT / 2)).astype(np.float32)
+
+
+def estimate(landmarks: np.ndarray, width: int = WIDTH, height: int = HEIGHT) -> HeadPose:
+    return ESTIMATOR.estimate(landmarks, width, height)
 
 
 def angles(pose: HeadPose) -> tuple[float, float, float]:
     return pose.pitch_deg, pose.yaw_deg, pose.roll_deg
 
 
-@settings(max_examples=50)
-@given(st.floats(-45, 45), st.floats(-75, 75), st.floats(-170, 170), st.floats(3, 30))
-def test_a_pose_is_found_again(pitch: float, yaw: float, roll: float, distance: float) -> None:
+def errors(count: int, yaw_deg: float, pitch_deg: float, noise: float) -> np.ndarray:
+    """Errors in degrees, `(count, 3)`, of people with expressions; noise in eye distances."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(count):
+        made = HeadPose(*(rng.uniform(-most, most) for most in (pitch_deg, yaw_deg, 30)))
+        landmarks = seen(made, somebody(rng), rng.uniform(400, 3000))
+        landmarks += rng.normal(size=(68, 2)) * noise * EYES_APART_MM / 2
+        found.append(np.subtract(angles(estimate(landmarks.astype(np.float32))), angles(made)))
+    return np.array(found)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(-40, 40), st.floats(-60, 60), st.floats(-170, 170), st.floats(400, 3000))
+def test_the_pose_of_the_mean_head_is_found_again(
+    pitch: float, yaw: float, roll: float, distance_mm: float
+) -> None:
     made = HeadPose(pitch, yaw, roll)
-    found = ESTIMATOR.estimate(seen(made, distance), WIDTH, HEIGHT)
-    assert angles(found) == pytest.approx(angles(made), abs=0.3)
+    assert angles(estimate(seen(made, MEAN, distance_mm))) == pytest.approx(angles(made), abs=2.5)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.015, 0.03])
+def test_people_with_expressions_are_off_by_three_degrees_at_most_in_the_mean(noise: float) -> None:
+    found = np.abs(errors(150, yaw_deg=45, pitch_deg=25, noise=noise)).mean(axis=0)
+    assert (found < 3).all(), found
+
+
+def test_zero_is_a_head_that_is_upright_and_straight_ahead() -> None:
+    assert angles(estimate(seen(HeadPose(0, 0, 0)))) == pytest.approx((0, 0, 0), abs=0.5)
+    assert np.abs(errors(150, yaw_deg=5, pitch_deg=5, noise=0.015).mean(axis=0)).max() < 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0, 8000), st.floats(0, 12000), st.floats(0.2, 10), st.integers(100, 12000))
+def test_the_same_face_has_the_same_pose_in_any_place_of_any_picture(
+    x: float, y: float, size: float, side: int
+) -> None:
+    landmarks = seen(HeadPose(-12, 25, 8), somebody(np.random.default_rng(3)))
+    elsewhere = (landmarks - landmarks.mean(axis=0)) * size + (x, y)
+    found = estimate(elsewhere.astype(np.float32), side, 2 * side)
+    assert angles(found) == pytest.approx(angles(estimate(landmarks)), abs=0.1)
+
+
+def test_the_place_is_that_of_the_assumed_camera() -> None:
+    focal = assumed_focal_px(WIDTH, HEIGHT)
+    assert focal == 500
+    points = MEAN + (50, -30, 800)
+    landmarks = points[:, :2] / points[:, 2:] * focal + (WIDTH / 2, HEIGHT / 2)
+    found = estimate(landmarks.astype(np.float32)).position_mm
+    assert found == pytest.approx((50, -30, 800), rel=0.03)
 
 
 def test_a_rotation_and_its_angles_are_one() -> None:
     made = HeadPose(-20.0, 35.0, 120.0)
     assert angles(HeadPose.from_rotation(made.to_rotation())) == pytest.approx(angles(made))
-
-
-def test_the_camera_may_be_told() -> None:
-    made = HeadPose(5.0, -20.0, 3.0)
-    landmarks = seen(made, distance=25.0, focal=3000.0)
-    found = ESTIMATOR.estimate(landmarks, WIDTH, HEIGHT, focal=3000.0)
-    assert angles(found) == pytest.approx(angles(made), abs=0.1)
 
 
 def test_positive_angles_turn_the_way_that_is_documented() -> None:
@@ -66,26 +115,22 @@ def test_positive_angles_turn_the_way_that_is_documented() -> None:
 def test_a_mirrored_face_has_the_mirrored_pose() -> None:
     rng = np.random.default_rng(0)
     landmarks = seen(HeadPose(12, 30, -15)) + rng.normal(size=(68, 2)).astype(np.float32)
-    one = ESTIMATOR.estimate(landmarks, WIDTH, HEIGHT)
-    other = ESTIMATOR.estimate(mirror(landmarks, WIDTH), WIDTH, HEIGHT)
-    assert angles(other) == pytest.approx((one.pitch_deg, -one.yaw_deg, -one.roll_deg), abs=0.01)
+    one = estimate(landmarks)
+    other = estimate(mirror(landmarks, WIDTH))
+    assert angles(other) == pytest.approx((one.pitch_deg, -one.yaw_deg, -one.roll_deg), abs=0.5)
 
 
-def test_the_hidden_side_of_the_jaw_has_no_say() -> None:
+def test_the_hidden_side_of_the_jaw_has_little_say() -> None:
     made = HeadPose(0, 35, 0)
     landmarks = seen(made)
-    landmarks[:8] += (25, 0)  # the left side of the picture is the far one, it slides inwards
-    found = ESTIMATOR.estimate(landmarks, WIDTH, HEIGHT)
-    assert angles(found) == pytest.approx(angles(made), abs=0.5)
+    landmarks[:8] += (8, 0)  # the left side of the picture is the far one, it slides inwards
+    assert angles(estimate(landmarks)) == pytest.approx(angles(made), abs=2)
 
 
 def test_the_pose_of_a_turning_head_moves_without_a_jump() -> None:
     slid = np.zeros((68, 2), np.float32)
-    slid[:8] = (4, 0)
-    yaws = [
-        ESTIMATOR.estimate(seen(HeadPose(0, yaw, 0)) + slid, WIDTH, HEIGHT).yaw_deg
-        for yaw in np.arange(0, 20, 0.5)
-    ]
+    slid[:8] = (3, 0)
+    yaws = [estimate(seen(HeadPose(0, yaw, 0)) + slid).yaw_deg for yaw in np.arange(-20, 40, 0.5)]
     assert np.abs(np.diff(yaws)).max() < 1.0
 
 
@@ -101,26 +146,23 @@ def test_the_pose_of_a_turning_head_moves_without_a_jump() -> None:
 )
 def test_degenerate_landmarks_are_refused(landmarks: np.ndarray) -> None:
     with pytest.raises(DegenerateShape):
-        ESTIMATOR.estimate(landmarks.astype(np.float32), WIDTH, HEIGHT)
+        estimate(landmarks.astype(np.float32))
 
 
 def test_scattered_points_give_some_pose_or_are_refused() -> None:
     rng = np.random.default_rng(1)
-    for _ in range(20):
+    for _ in range(50):
         landmarks = rng.uniform(0, 400, (68, 2)).astype(np.float32)
         try:
-            found = ESTIMATOR.estimate(landmarks, WIDTH, HEIGHT)
+            found = estimate(landmarks)
         except DegenerateShape:
             continue
-        assert np.isfinite(angles(found)).all()
+        assert np.isfinite([*angles(found), *(found.position_mm or ())]).all()
 
 
-def test_the_stored_shape_is_a_symmetric_head_with_the_nose_towards_the_camera() -> None:
-    np.testing.assert_allclose(SHAPE[MIRROR] * (-1, 1, 1), SHAPE, atol=1e-5)
-    assert SHAPE[NOSE_TIP, 2] == SHAPE[:, 2].min()
-    assert SHAPE[0, 2] == pytest.approx(SHAPE[:, 2].max(), abs=0.05)
-    assert SHAPE[45, 0] - SHAPE[36, 0] == pytest.approx(1, abs=1e-5)
-    assert SHAPE[CHIN, 1] > SHAPE[NOSE_TIP, 1] > SHAPE[NOSE_ROOT, 1]
-    # A head is about as deep, from nose tip to ears, as three quarters of its width.
-    depth = (SHAPE[0, 2] - SHAPE[NOSE_TIP, 2]) / (SHAPE[16, 0] - SHAPE[0, 0])
-    assert 0.6 < depth < 0.85
+def test_the_stored_head_is_symmetric_with_the_nose_towards_the_camera() -> None:
+    np.testing.assert_allclose(MEAN[MIRROR] * (-1, 1, 1), MEAN, atol=1.5)
+    assert MEAN[NOSE_TIP, 2] == MEAN[:, 2].min()
+    assert MEAN[0, 2] == pytest.approx(MEAN[:, 2].max(), abs=3)
+    assert MEAN[45, 0] - MEAN[36, 0] == pytest.approx(EYES_APART_MM, abs=2)
+    assert MEAN[CHIN, 1] > MEAN[NOSE_TIP, 1] > MEAN[NOSE_ROOT, 1]

@@ -102,9 +102,11 @@ async def test_csv_has_openface_columns_in_openface_order(client, picture):
     assert reply.headers["countenance-model"] == "align/0.1.0"
     header, row = csv.reader(io.StringIO(reply.text))
     points = [f"{axis}_{index}" for axis in "xy" for index in range(POINTS)]
-    assert header[:141] == ["face", "confidence", "pose_Rx", "pose_Ry", "pose_Rz", *points]
+    pose = [f"pose_{letter}{axis}" for letter in "TR" for axis in "xyz"]
+    assert header[:144] == ["face", "confidence", *pose, *points]
     values = dict(zip(header, row, strict=True))
     assert float(values["pose_Ry"]) == pytest.approx(math.radians(4.4), abs=1e-4)
+    assert float(values["pose_Tz"]) == 894.3
     assert [float(values["x_67"]), float(values["y_67"])] == FACE["landmarks"][67]
     assert values["model_version"] == "0.1.0"
 
