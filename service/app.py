@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
+from prometheus_client import Gauge
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -21,7 +22,7 @@ from service.inference import Inference
 from service.inference.local import LocalInference
 from service.inference.remote.torchserve import TorchServeInference
 from service.live.measured import MeasuredInference
-from service.operations import asyncapi, docs, health, metrics, models, page, sessions
+from service.operations import asyncapi, docs, health, metrics, models, page, sessions, tokens
 from service.security import Authenticator
 from service.services import Services
 from service.sessions.base import SessionStore
@@ -90,7 +91,7 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
     install_error_handlers(app)
     for module in (
         *(align, track, affect, affect_session),
-        *(sessions, models, health, metrics, asyncapi),
+        *(sessions, models, health, metrics, asyncapi, tokens),
     ):
         app.include_router(module.router)
     docs.mount_docs(app)
@@ -107,12 +108,16 @@ def _make_services(settings: Settings, inference: Inference | None) -> Services:
         store=make_store(settings, measured),
         sockets=Sockets(settings.max_sockets, measured),
         authenticator=Authenticator.from_settings(settings),
-        uploads=InFlight(settings.max_uploads, measured.uploads),
-        in_flight=InFlight(settings.max_in_flight, measured.in_flight),
-        clips=InFlight(settings.max_clips, measured.clips),
+        uploads=_in_flight(settings, settings.max_uploads, measured.uploads),
+        in_flight=_in_flight(settings, settings.max_in_flight, measured.in_flight),
+        clips=_in_flight(settings, settings.max_clips, measured.clips),
         metrics=measured,
         tracing=tracing,
     )
+
+
+def _in_flight(settings: Settings, most: int, gauge: Gauge) -> InFlight:
+    return InFlight(most, gauge, settings.share_of(most))
 
 
 def _middleware(services: Services) -> list[Middleware]:

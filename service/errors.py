@@ -43,6 +43,7 @@ class Problem(Enum):
     ORIGIN_NOT_ALLOWED = 403, 4403, "Pages of this origin may not use the service"
     FORWARDED_WITHOUT_KEYS = 403, 4403, "Forwarded requests need API keys to be set up"
     UNAUTHENTICATED = 401, 4401, "A valid API key is needed"
+    WRONG_DOOR = 403, 4403, "The token is not for this address"
     RATE_LIMITED = 429, 4429, "This API key has asked too often"
     TOO_MANY_SOCKETS = 429, 4429, "Too many sockets are open at once"
     SESSION_TAKEN = 409, 4409, "Another connection has gone on with the session or ended it"

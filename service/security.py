@@ -11,7 +11,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -19,9 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from starlette.requests import HTTPConnection
 
 from service.errors import ConfigurationError, Problem, ServiceError
-from service.http.limits import Meter, RateLimiter
+from service.http.limits import ANONYMOUS, Meter, Principal, RateLimiter
 from service.settings import Settings
 from service.telemetry.logs import fields
+from service.tokens import TOKEN_PREFIX, Grant, is_signed, read_grant, read_secret, sign
 
 KEY_PREFIX = "cnt_"
 SUBPROTOCOL = "countenance"
@@ -29,23 +30,6 @@ KEY_SUBPROTOCOL = "bearer."
 LOOK_S = 1.0
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Principal:
-    """Who asks; several keys may stand for one principal, and sessions belong to the principal.
-
-    `meter` counts the bytes that the key sends; `max_sockets` is the most that may be open while
-    this key opens one, the setting's where None.
-    """
-
-    name: str
-    key_id: str | None = None
-    meter: Meter | None = field(default=None, compare=False)
-    max_sockets: int | None = None
-
-
-ANONYMOUS = Principal("anonymous")
 
 
 class KeyEntry(BaseModel):
@@ -62,6 +46,9 @@ class KeyEntry(BaseModel):
     bytes_per_minute: int | None = Field(
         None, ge=1024, description="Rate limit in bytes a minute; the setting's where not given."
     )
+    pixels_per_minute: int | None = Field(
+        None, ge=1_000_000, description="Rate limit in pixels a minute; the setting's else."
+    )
     max_sockets: int | None = Field(
         None, ge=0, description="Most open sockets of its principal; the setting's if not given."
     )
@@ -72,7 +59,7 @@ class KeyFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    keys: tuple[KeyEntry, ...] = Field(min_length=1)
+    keys: tuple[KeyEntry, ...] = ()
 
     @model_validator(mode="after")
     def _ids_differ(self) -> Self:
@@ -97,7 +84,8 @@ def load_keys(path: Path) -> tuple[KeyEntry, ...]:
 class Authenticator:
     """Tells principals by the key they send; without a keys file everybody is anonymous.
 
-    A keys file that has changed is read again; where it is wrong, the keys before it stay.
+    A keys file that has changed is read again; where it is wrong, the keys before it stay, where it
+    is empty or gone, none is valid.
     """
 
     def __init__(
@@ -107,13 +95,17 @@ class Authenticator:
         self._settings = settings
         self._limiter = limiter
         self._clock = clock
+        self._now_s = time.time
         self._looked_s = clock()
         self._stamp: tuple[int, int] | None = None
         self._keys: Sequence[KeyEntry] | None = None
-        self._meters: dict[str, Meter] = {}
+        self._meters: dict[str, Meters] = {}
+        self._secret = read_secret(settings)
         if (path := settings.api_keys_file) is not None:
             self._stamp = _stamp(path)
             self._take(load_keys(path))
+            if not self._keys:
+                raise ConfigurationError(f"the keys file {path} has no key")
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -133,17 +125,52 @@ class Authenticator:
         self._look_again()
         if self._keys is None:
             return ANONYMOUS
-        if not (token := sent_key(connection)):
+        if not (sent := sent_key(connection)):
             raise _unauthenticated("send the key as `Authorization: Bearer <key>`")
-        entry = find_key(self._keys, token)
+        entry = self._of_token(sent, connection) if sent.startswith(TOKEN_PREFIX) else None
+        entry = entry or find_key(self._keys, sent)
         if entry is None:
             raise _unauthenticated("the key is not known here")
         self._limiter.take(
             entry.id, entry.requests_per_minute or self._settings.requests_per_minute
         )
-        meter = self._meters[entry.id]
-        meter.check()
-        return Principal(entry.principal, entry.id, meter, entry.max_sockets)
+        meters = self._meters[entry.id]
+        for meter in (meters.bytes, meters.pixels):
+            meter.check()
+        return Principal(entry.principal, entry.id, meters.bytes, entry.max_sockets, meters.pixels)
+
+    def knows(self, principal: Principal) -> bool:
+        """Whether a key that was accepted once still is."""
+        self._look_again()
+        return self._keys is None or any(key.id == principal.key_id for key in self._keys)
+
+    def grant(self, principal: Principal, doors: Sequence[str], seconds: int) -> tuple[str, int]:
+        """Return a token for these doors, and until when it lasts (Unix seconds).
+
+        Raises ServiceError where it would be of no use.
+        """
+        entry = next((key for key in self._keys or () if key.id == principal.key_id), None)
+        if entry is None:
+            raise ServiceError(Problem.NOT_FOUND, "no keys are set up here: nothing needs a token")
+        grant = Grant(entry.id, tuple(doors), int(self._now_s()) + seconds)
+        return sign(grant, entry.sha256, self._secret), grant.expires_s
+
+    def _of_token(self, token: str, connection: HTTPConnection) -> KeyEntry:
+        """Return the key that a token stands for; raises ServiceError."""
+        claimed = read_grant(token)
+        entry = next(
+            (key for key in self._keys or () if claimed and key.id == claimed.key_id), None
+        )
+        if claimed is None or entry is None or not is_signed(token, entry.sha256, self._secret):
+            raise _unauthenticated("the token is not known here")
+        if claimed.expires_s <= self._now_s():
+            raise _unauthenticated("the token has run out")
+        door = connection.scope["path"].split("/")[1]
+        if door not in claimed.doors:
+            raise ServiceError(
+                Problem.WRONG_DOOR, f"the token is for {', '.join(claimed.doors)} alone"
+            )
+        return entry
 
     def _look_again(self) -> None:
         path, now = self._settings.api_keys_file, self._clock()
@@ -154,19 +181,32 @@ class Authenticator:
             return
         self._stamp = stamp
         try:
-            self._take(load_keys(path))
+            self._take(() if stamp is None else load_keys(path))
             logger.info("keys read again", extra=fields(keys=len(self._keys or ())))
         except ConfigurationError as error:
             logger.error("keys not read again", extra=fields(reason=str(error)))
 
     def _take(self, keys: Sequence[KeyEntry]) -> None:
         self._keys = keys
-        rates = {key.id: key.bytes_per_minute or self._settings.bytes_per_minute for key in keys}
         kept = self._meters
-        self._meters = {
-            name: kept[name] if name in kept and kept[name].per_minute == rate else Meter(rate)
-            for name, rate in rates.items()
-        }
+        self._meters = {key.id: self._meters_of(key, kept.get(key.id)) for key in keys}
+
+    def _meters_of(self, key: KeyEntry, kept: "Meters | None") -> "Meters":
+        """Return the meters of a key, those it has where its rates are the same."""
+        settings = self._settings
+        of_bytes = key.bytes_per_minute or settings.bytes_per_minute
+        of_pixels = key.pixels_per_minute or settings.pixels_per_minute
+        if kept and (kept.bytes.per_minute, kept.pixels.per_minute) == (of_bytes, of_pixels):
+            return kept
+        return Meters(Meter(of_bytes), Meter(of_pixels, what="pixels"))
+
+
+@dataclass(frozen=True)
+class Meters:
+    """What one key has sent: bytes, and pixels that were decoded."""
+
+    bytes: Meter
+    pixels: Meter
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

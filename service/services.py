@@ -7,10 +7,10 @@ from fastapi import Depends
 from fastapi.security import HTTPBearer
 from starlette.requests import HTTPConnection
 
-from service.http.limits import InFlight
+from service.http.limits import CALLER, InFlight, Principal
 from service.http.sockets import Sockets
 from service.inference import Inference
-from service.security import Authenticator, Principal
+from service.security import Authenticator
 from service.sessions import SessionStore
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -53,6 +53,7 @@ async def get_principal(
     principal = services.authenticator.authenticate(connection)
     connection.state.key_id = principal.key_id
     connection.state.meter = principal.meter
+    CALLER.set(principal)
     return principal
 
 

@@ -1,6 +1,7 @@
 """What can be configured, read from the environment here and nowhere else (COUNTENANCE_...)."""
 
 import ipaddress
+import math
 import os
 import re
 from pathlib import Path
@@ -59,7 +60,10 @@ class Settings(BaseSettings):
         description="How long a session is kept after its last step, in seconds.",
     )
     max_sessions: int = Field(
-        1000, ge=1, description="Most sessions kept in this process; the oldest make room."
+        1000,
+        ge=1,
+        description="Most sessions kept in this process; the oldest of who has most make room. In "
+        "Redis each principal may have its share of so many.",
     )
     max_session_bytes: int = Field(
         512 * 2**10, ge=1024, description="Largest state and reply of a session, in bytes."
@@ -79,6 +83,23 @@ class Settings(BaseSettings):
     )
     bytes_per_minute: int = Field(
         2**30, ge=1024, description="Bytes a minute of each key that names none."
+    )
+    pixels_per_minute: int = Field(
+        6 * 10**9,
+        ge=1_000_000,
+        description="Pixels a minute of each key that names none: those of all its pictures.",
+    )
+    max_share: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="Most of what may be at once (uploads, requests, clips, sessions) that one "
+        "principal may have, where there are keys.",
+    )
+    token_secret_file: Path | None = Field(
+        None,
+        description="File of 32 random bytes or more that signs tokens, the same for every "
+        "replica; without one each process signs its own.",
     )
     allowed_hosts: Names = Field(
         (), description="Host names to answer to, without port; *.name and * are understood."
@@ -227,6 +248,10 @@ class Settings(BaseSettings):
         if self.inference == "local":
             return ()
         return tuple(address.strip() for address in self.inference.split(","))
+
+    def share_of(self, most: int) -> int:
+        """How many of so many one principal may have; all of them where there are no keys."""
+        return most if self.api_keys_file is None else math.ceil(most * self.max_share)
 
     @property
     def hosts(self) -> tuple[str, ...]:

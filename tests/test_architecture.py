@@ -31,7 +31,7 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
     {"errors"},
     {"schemas", "settings"},
     {"telemetry"},
-    {"http", "inference", "media", "openface", "sessions"},
+    {"http", "inference", "media", "openface", "sessions", "tokens"},
     {"security"},
     {"services"},
     {"live"},

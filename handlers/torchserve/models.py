@@ -15,7 +15,8 @@ class Served:
     A request has up to `rows` rows; one that takes longer than `response_timeout_s` costs the
     worker its life. Without a GPU there is a worker for each core, `cpu_workers` at most. A GPU has
     one for every `CORES_A_GPU_WORKER` cores of its share, one at least and `gpu_workers` at most: a
-    worker is one interpreter, which decodes and packs while the GPU waits.
+    worker is one interpreter, which decodes and packs while the GPU waits. There are `least` at
+    least: where one may be at a large picture for seconds, another answers the rest.
     """
 
     module: str
@@ -25,10 +26,13 @@ class Served:
     response_timeout_s: int
     cpu_workers: int = 1
     gpu_workers: int = 1
+    least: int = 1
 
 
 MODELS: Mapping[str, Served] = {
-    "align": Served("handlers.align", "AlignHandler", ("dfa", "face_shape", "mtcnn"), 8, 60),
+    "align": Served(
+        "handlers.align", "AlignHandler", ("dfa", "face_shape", "mtcnn"), 8, 60, least=2
+    ),
     "track": Served(
         "handlers.track",
         "TrackHandler",

@@ -224,9 +224,10 @@ def default_workers(name: str, gpus: int, cores: int) -> int:
     Without a GPU networks of this size go faster in several processes than with several threads.
     """
     served = MODELS[name]
+    least = -(-served.least // max(1, gpus))
     if gpus == 0:
-        return min(cores, served.cpu_workers)
-    return max(1, min(served.gpu_workers, cores // gpus // CORES_A_GPU_WORKER))
+        return max(least, min(cores, served.cpu_workers))
+    return max(least, min(served.gpu_workers, cores // gpus // CORES_A_GPU_WORKER))
 
 
 def read_workers(text: str) -> dict[str, int]:

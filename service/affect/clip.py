@@ -79,7 +79,9 @@ class ClipRun:
         times_s = [frame.time_s for frame in chunk.frames]
         sound = None if chunk.sound is None else Sound(chunk.sound.start, chunk.sound.pcm)
         started = time.perf_counter()
-        step = await self._model.step(frames, times_s, sound, self._scaled(pictures), self._state)
+        options = self._scaled(pictures)
+        pixels = [picture.width * picture.height for picture in pictures if picture is not None]
+        step = await self._model.step(frames, times_s, sound, options, self._state, pixels)
         outputs, self._state = step.outputs, step.state
         self._note(outputs, _ms_since(started))
         return [

@@ -9,7 +9,7 @@ from service.affect.replies import AffectFrame, AffectOutputs
 from service.affect.sounds import Sound
 from service.errors import Problem, ServiceError
 from service.inference import Inference
-from service.live.model import Drop, Model, SmallestFace, VariantName, parse_into
+from service.live.model import Cost, Drop, Model, SmallestFace, VariantName, parse_into
 from service.live.subject import Step
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -64,18 +64,22 @@ class AffectModel(Model):
         sound: Sound | None,
         options: AffectOptions,
         state: bytes | None,
+        pixels: Sequence[int] = (),
     ) -> Step[AffectOutputs]:
         """Estimate up to 8 moments, one an entry of `frames`; raises ServiceError.
 
         A frame is an encoded picture, an array as the wire has it, or None for no picture at that
-        time. The sound, if any, is heard before the first moment is estimated.
+        time. The sound, if any, is heard before the first moment is estimated. `pixels` are those
+        of the pictures.
         """
         inputs = {
             "frames": list(frames),
             "times_s": list(times_s),
             "sound": None if sound is None else sound.on_the_wire(),
         }
-        answer = await self.ask(inputs, self._options(options), state)
+        answer = await self.ask(
+            inputs, self._options(options), state, Cost.of_pictures(pixels, options.min_face_px)
+        )
         outputs = AffectOutputs.model_validate(answer.outputs)
         if len(outputs.frames) != len(frames):
             raise ServiceError(Problem.INTERNAL, "the model did not answer every frame")

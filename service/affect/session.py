@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,12 +51,11 @@ class AffectChunk:
 
     async def make(self, state: bytes | None) -> Step[AffectOutputs]:
         """Hear and look; raises ServiceError."""
-        if self.frame is not None:
-            await self.model.check_frame(self.frame)
+        pixels = [] if self.frame is None else [await self.model.check_frame(self.frame)]
         times_s = [] if self.time_s is None else [self.time_s]
         frames: list[Frame] = [self.frame] * len(times_s)
         runs = () if self.sound is None else (self.sound,)
-        return await hear_and_see(self.model, frames, times_s, runs, self.options, state)
+        return await hear_and_see(self.model, frames, times_s, runs, self.options, state, pixels)
 
     def reply(self, outputs: AffectOutputs, place: Place) -> AffectReply | HeardReply:
         """Return the reply to the chunk."""
@@ -70,6 +69,7 @@ async def hear_and_see(
     runs: tuple[Sound, ...],
     options: AffectOptions,
     state: bytes | None,
+    pixels: Sequence[int],
 ) -> Step[AffectOutputs]:
     """Ask for one step: runs of sound with gaps in between are heard one question after another."""
     notes: list[str] = []
@@ -78,7 +78,7 @@ async def hear_and_see(
         heard = await model.step([], [], run, options, state)
         state, notes = heard.state, notes + heard.outputs.notes
         reset = reset or heard.outputs.status == RESET
-    step = await model.step(frames, times_s, runs[-1] if runs else None, options, state)
+    step = await model.step(frames, times_s, runs[-1] if runs else None, options, state, pixels)
     step.outputs.notes[:0] = notes
     if reset:
         step.outputs.status = RESET
@@ -189,12 +189,13 @@ class AffectSubject:
         self, moment: Moment, runs: tuple[Sound, ...], state: bytes | None
     ) -> Step[AffectOutputs]:
         frames: list[Frame] = []
+        pixels: list[int] = []
         if moment.kind is Kind.FRAME:
             frames = [moment.data or None]
             if moment.data:
-                await self._model.check_frame(moment.data)
+                pixels = [await self._model.check_frame(moment.data)]
         times_s = [moment.time_s or 0.0] * len(frames)
-        return await hear_and_see(self._model, frames, times_s, runs, self.options, state)
+        return await hear_and_see(self._model, frames, times_s, runs, self.options, state, pixels)
 
     def reply(self, arrival: Arrival, outputs: AffectOutputs, place: Place) -> Body | None:
         """Return the reply to a frame; sound has none."""

@@ -14,7 +14,7 @@ from service.http.bodies import PICTURE_BODY
 from service.http.body import read_upload
 from service.http.disconnects import while_connected
 from service.http.negotiation import choose_media_type
-from service.live.model import Model
+from service.live.model import Cost, Model
 from service.media.images import check_media_type, check_pixels, sniff
 from service.openface import faces_to_csv
 from service.schemas import AlignReply
@@ -43,11 +43,13 @@ async def align(
     options = _options(query, media_type, services)
     started = time.perf_counter()
     with services.uploads.slot():
-        image = await _read_image(request, services)
+        image, pixels = await _read_image(request, services)
     read_ms = (time.perf_counter() - started) * 1000
     model = Model(MODEL, services.inference, services.settings)
+    cost = Cost.of_pictures([pixels], query.min_face, len(options["boxes"] or ()))
     with services.in_flight.slot():
-        answer = await while_connected(request, model.ask({"image": image}, options))
+        asking = model.ask({"image": image}, options, cost=cost)
+        answer = await while_connected(request, asking)
     return _reply(answer.outputs, media_type, read_ms, services)
 
 
@@ -74,13 +76,13 @@ def _options(query: AlignQuery, media_type: str, services: Services) -> dict[str
     }
 
 
-async def _read_image(request: Request, services: Services) -> bytes:
-    """Return the picture's bytes, bounded by what its header declares."""
+async def _read_image(request: Request, services: Services) -> tuple[bytes, int]:
+    """Return the picture's bytes and pixels, bounded by what its header declares."""
     upload = await read_upload(request, services.settings)
     header = await asyncio.to_thread(sniff, upload.data)
     check_media_type(header, upload.media_type)
     check_pixels(header, services.settings.max_pixels)
-    return upload.data
+    return upload.data, header.pixels
 
 
 def _reply(

@@ -13,6 +13,13 @@ from service.http.problems import problem_response
 from service.settings import PREFIX, Settings
 
 HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
+# What proxies, load balancers and delivery networks tell of whom they pass on.
+FORWARDING = re.compile(
+    r"forwarded|via|(x-)?(real|client|cluster-client|proxyuser)-ip|x-forwarded(-.*)?|x-original-.*|"
+    r"(cf|fastly|fly|true|ali-cdn|cdn|wl-proxy|proxy)-(connecting|client|real)-ip(v6)?|cdn-loop|"
+    r"x-(envoy|azure|appengine|nginx|arr|amz-cf|amzn|proxy|forward)-.*|cf-(ray|visitor|ipcountry)|"
+    r"x-(scheme|url-scheme|host|proxy)|front-end-https|incap-client-ip|akamai-origin-hop"
+)
 DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 
@@ -67,7 +74,7 @@ class Gate:
         if self._keys_required:
             return
         for name in headers:
-            if name == "forwarded" or name.startswith("x-forwarded-"):
+            if FORWARDING.fullmatch(name):
                 raise ServiceError(
                     Problem.FORWARDED_WITHOUT_KEYS,
                     f"{name} says that a proxy passes requests on, but no API keys are set up "

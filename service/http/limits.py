@@ -1,9 +1,13 @@
-"""How much at once and how fast: requests in flight, requests and bytes a minute of each key."""
+"""How much at once and how fast, and by whom: shares of principals, rates of their keys."""
 
+import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 from prometheus_client import Gauge
 
@@ -17,30 +21,42 @@ class InFlight:
     """A bound on requests at once, so that memory and waiting times stay bounded.
 
     Those whose bodies still come are counted apart from those at work or waiting for it: a client
-    that sends slowly keeps no other one from being answered.
+    that sends slowly keeps no other one from being answered. Of the `most` places one principal may
+    have `each`.
     """
 
-    def __init__(self, most: int, gauge: Gauge) -> None:
+    def __init__(self, most: int, gauge: Gauge, each: int | None = None) -> None:
         self.most = most
+        self.each = most if each is None else each
         self._gauge = gauge
-        self._count = 0
+        self._held: Counter[str] = Counter()
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Hold one of the places for a request; raises ServiceError when none is free."""
-        if self._count >= self.most:
-            raise ServiceError(
-                Problem.OVERLOADED,
-                f"{self._count} requests are in flight already, the most that are taken at once",
-                headers={"Retry-After": str(RETRY_OVERLOADED_S)},
+        """Hold a place for a request of who asks; raises ServiceError when none is free."""
+        owner = CALLER.get().name
+        if self._held.total() >= self.most:
+            raise _overloaded(
+                f"{self.most} requests are in flight already, the most that are taken at once"
             )
-        self._count += 1
-        self._gauge.set(self._count)
+        if self._held[owner] >= self.each:
+            raise _overloaded(
+                f"{self.each} requests of yours are in flight already, your share of {self.most}"
+            )
+        self._held[owner] += 1
+        self._gauge.set(self._held.total())
         try:
             yield
         finally:
-            self._count -= 1
-            self._gauge.set(self._count)
+            self._held[owner] -= 1
+            self._held += Counter()  # forgets those who have none
+            self._gauge.set(self._held.total())
+
+
+def _overloaded(detail: str) -> ServiceError:
+    return ServiceError(
+        Problem.OVERLOADED, detail, headers={"Retry-After": str(RETRY_OVERLOADED_S)}
+    )
 
 
 class RateLimiter:
@@ -68,13 +84,17 @@ class RateLimiter:
 
 
 class Meter:
-    """The bytes that one key sends: ten seconds' worth at once, then the steady rate.
+    """The bytes, or the pixels, that one key sends: ten seconds' worth at once, then a steady rate.
 
-    What has begun is let through and owed for: nobody knows how long a body will be.
+    What has begun is let through and owed for: nobody knows how long a body will be. `what` names
+    what is counted.
     """
 
-    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, per_minute: int, clock: Callable[[], float] = time.monotonic, what: str = "bytes"
+    ) -> None:
         self.per_minute = per_minute
+        self.what = what
         self._clock = clock
         self._paid_s = clock() - BURST_S  # until when what was sent would have taken at the rate
 
@@ -84,16 +104,42 @@ class Meter:
         return max(0.0, self._paid_s - self._clock())
 
     def take(self, count: int) -> None:
-        """Count so many bytes."""
+        """Count so many."""
         begun_s = max(self._paid_s, self._clock() - BURST_S)
         self._paid_s = begun_s + count * 60 / self.per_minute
 
     def check(self) -> None:
-        """Raise ServiceError with Retry-After when too many bytes came lately."""
+        """Raise ServiceError with Retry-After when too many came lately."""
         if (owed_s := self.owed_s) > 0:
             wait_s = math.ceil(owed_s)
             raise ServiceError(
                 Problem.RATE_LIMITED,
-                f"this key may send {self.per_minute} bytes a minute; wait {wait_s} s",
+                f"this key may send {self.per_minute} {self.what} a minute; wait {wait_s} s",
                 headers={"Retry-After": str(wait_s)},
             )
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who asks; several keys may stand for one principal, and sessions belong to the principal.
+
+    `meter` counts the bytes that the key sends, `pixels` what is decoded of them; `max_sockets` is
+    the most that may be open while this key opens one, the setting's where None.
+    """
+
+    name: str
+    key_id: str | None = None
+    meter: Meter | None = field(default=None, compare=False)
+    max_sockets: int | None = None
+    pixels: Meter | None = field(default=None, compare=False)
+
+    async def look(self, pixels: int) -> None:
+        """Count pixels that are to be decoded, once those before are paid for."""
+        if self.pixels is not None:
+            await asyncio.sleep(self.pixels.owed_s)
+            self.pixels.take(pixels)
+
+
+ANONYMOUS = Principal("anonymous")
+# Whom the request or the socket that is served here is from.
+CALLER: ContextVar[Principal] = ContextVar("caller", default=ANONYMOUS)

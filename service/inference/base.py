@@ -6,12 +6,24 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
+class Load:
+    """Who asks, and about how much work that is, see `turns`."""
+
+    owner: str = ""
+    work: int = 0
+
+
+@dataclass(frozen=True)
 class Question:
-    """What a model is asked: the data, how to treat it, and the state of a stream, if any."""
+    """What a model is asked: the data, how to treat it, and the state of a stream, if any.
+
+    `load` says whose turn it takes.
+    """
 
     inputs: Mapping[str, Any]
     options: Mapping[str, Any]
     state: bytes | None = None
+    load: Load = field(default=Load(), compare=False)
 
 
 @dataclass(frozen=True)

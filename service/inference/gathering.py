@@ -1,27 +1,36 @@
 """Questions that wait for the same model go to it together: as many as a call takes."""
 
 import asyncio
+from bisect import insort
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from service.inference.base import Batch, Question
+from service.inference.base import Batch, Load, Question
+from service.inference.turns import LANES, QUANTUM, Askers, Turns
 from service.telemetry.logs import REQUEST_ID
 
 MOST_ROWS = {"track": 16}
 USUAL_ROWS = 8
 MOST_BYTES = 8 * 2**20
+MOST_WORK = LANES[-1]
+NOBODY = Load()
 
 
 @dataclass(frozen=True)
 class Row:
-    """A packed question, the id of its request, and for how long its call may be at work."""
+    """A packed question, the id of its request, and for how long its call may be at work.
+
+    `lane` is that of its call: 0 for usual work, more for larger.
+    """
 
     body: bytes
     request_id: str | None
     limit_s: float = 0.0
+    lane: int = 0
 
 
 @dataclass(frozen=True)
@@ -34,11 +43,16 @@ class Reply:
 
 @dataclass(eq=False)
 class _Waiting:
-    """A question until it is answered; `most` rows may be in its call."""
+    """A question until it is answered; `most` rows may be in its call.
+
+    `start` is its place among those of its lane.
+    """
 
     key: object
     row: Row
     most: int
+    load: Load
+    start: float
     reply: "asyncio.Future[Reply]"
 
 
@@ -57,29 +71,43 @@ def most_rows(model: str, question: Question) -> int:
 class Gatherer:
     """At most `lanes()` calls are at work; a lane that is free takes what waits, at once.
 
-    The first that waits chooses the key, others of that key go along. With `ahead` as many calls
-    again may be sent that are full and gain nothing by waiting here, so that the worker need not
-    wait for them.
+    Who has had least is next and chooses the key, others of that key go along. While several ask,
+    none of them fills a call. Large work has calls of its own, one a kind; it takes a lane of the
+    usual work, but never the last, unless it is done `apart` from that anyway. With `ahead` as many
+    usual calls again may be sent that are full and gain nothing by waiting here, so that the worker
+    need not wait for them.
 
     One whose asker leaves is dropped while it waits; in a call its reply is thrown away, and a call
-    that all have left is cancelled.
+    that all have left is cancelled, or where that stops nobody, thrown away as a whole.
     """
 
     def __init__(
-        self, work: Work, lanes: Callable[[], int] = lambda: 1, ahead: bool = False
+        self,
+        work: Work,
+        lanes: Callable[[], int] = lambda: 1,
+        ahead: bool = False,
+        apart: bool = False,
     ) -> None:
         self._work = work
         self._lanes = lanes
         self._ahead = ahead
+        self._apart = apart
         self._waiting: list[_Waiting] = []
         self._calls: dict[asyncio.Task[None], list[_Waiting]] = {}
+        self._askers = Askers()
+        self._turns = [Turns() for _ in range(len(LANES) + 1)]
 
-    async def ask(self, key: object, body: bytes, most: int, limit_s: float = 0.0) -> Reply:
+    async def ask(
+        self, key: object, body: bytes, most: int, limit_s: float = 0.0, load: Load = NOBODY
+    ) -> Reply:
         """Return the reply to one row; raises what its call raised."""
         loop = asyncio.get_running_loop()
-        row = Row(body, REQUEST_ID.get(), limit_s)
-        waiting = _Waiting(key, row, most, loop.create_future())
-        self._waiting.append(waiting)
+        self._askers.note(load.owner)
+        lane = self._askers.lane(key, load.owner, load.work)
+        start = self._turns[lane].enter(load.owner, load.work)
+        row = Row(body, REQUEST_ID.get(), limit_s, lane)
+        waiting = _Waiting(key, row, most, load, start, loop.create_future())
+        insort(self._waiting, waiting, key=lambda one: one.start)
         # Not yet: whoever asks in the same turn of the loop comes along.
         loop.call_soon(self._fill)
         try:
@@ -96,40 +124,72 @@ class Gatherer:
                 waiting.reply.set_exception(error)
 
     def _fill(self, ended: Sequence[_Waiting] = ()) -> None:
-        lanes = max(1, self._lanes())
-        while self._waiting and len(self._calls) < lanes * (1 + self._ahead):
-            taken = self._take(self._share(ended))
-            if len(self._calls) >= lanes and len(taken) < taken[0].most:
-                return
-            self._waiting = [waiting for waiting in self._waiting if waiting not in taken]
-            task = asyncio.get_running_loop().create_task(self._run(taken), context=Context())
-            self._calls[task] = taken
-            task.add_done_callback(self._dropped)
-            for waiting in taken:
-                waiting.reply.add_done_callback(partial(self._leave, task))
+        for lane in range(len(self._turns)):
+            while self._start(lane, ended):
+                pass
 
-    def _share(self, ended: Sequence[_Waiting]) -> int:
+    def _start(self, lane: int, ended: Sequence[_Waiting]) -> bool:
+        """Start a call of a lane, if it has one to start; whether it did."""
+        waiting = [one for one in self._waiting if one.row.lane == lane]
+        free = self._room(lane) - len(self._at_work(lane))
+        spare = self._room(lane) if self._ahead and lane == 0 else 0
+        if not waiting or free + spare <= 0:
+            return False
+        taken = self._take(waiting, self._share(waiting, ended))
+        if free <= 0 and len(taken) < taken[0].most:
+            return False
+        self._waiting = [one for one in self._waiting if one not in taken]
+        self._turns[lane].serve(max(one.start for one in taken))
+        task = asyncio.get_running_loop().create_task(self._run(taken), context=Context())
+        self._calls[task] = taken
+        task.add_done_callback(self._dropped)
+        for one in taken:
+            one.reply.add_done_callback(partial(self._leave, task))
+        return True
+
+    def _room(self, lane: int) -> int:
+        """How many calls of a lane may be at work."""
+        lanes = max(1, self._lanes())
+        large = sum(call[0].row.lane > 0 for call in self._calls.values())
+        if lane == 0:
+            return lanes if self._apart else max(1, lanes - large)
+        if self._apart or self._at_work(lane):
+            return 1
+        return int(large < max(1, lanes - 1))
+
+    def _at_work(self, lane: int) -> list[list[_Waiting]]:
+        return [call for call in self._calls.values() if call[0].row.lane == lane]
+
+    def _share(self, waiting: Sequence[_Waiting], ended: Sequence[_Waiting]) -> int:
         """How many rows the next call takes at most, where it follows the `ended` one.
 
         Sessions wait for their replies before they ask again. In even groups, one more than there
         are lanes, one group's way out and back is the others' time at work.
         """
-        key = self._waiting[0].key
-        if not ended or ended[0].key != key:
-            return len(self._waiting)
-        calls = [self._waiting, ended, *self._calls.values()]
-        there = sum(waiting.key == key for call in calls for waiting in call)
-        return -(-there // (len(self._calls) + 2))
+        key, lane = waiting[0].key, waiting[0].row.lane
+        if not ended or ended[0].key != key or ended[0].row.lane != lane:
+            return len(waiting)
+        at_work = self._at_work(lane)
+        calls = [waiting, ended, *at_work]
+        there = sum(one.key == key for call in calls for one in call)
+        return -(-there // (len(at_work) + 2))
 
-    def _take(self, share: int) -> list[_Waiting]:
-        first, *others = self._waiting
-        taken, size = [first], len(first.row.body)
+    def _take(self, waiting: Sequence[_Waiting], share: int) -> list[_Waiting]:
+        first, *others = waiting
+        taken, size, work = [first], len(first.row.body), first.load.work
+        brought = Counter({first.load.owner: work})
         for other in others:
-            most = min(first.most, other.most, share)
-            size_with = size + len(other.row.body)
-            if other.key == first.key and len(taken) < most and size_with <= MOST_BYTES:
+            owner, more = other.load.owner, other.load.work
+            fits = (
+                other.key == first.key
+                and len(taken) < min(first.most, other.most, share)
+                and size + len(other.row.body) <= MOST_BYTES
+                and work + more <= MOST_WORK
+            )
+            if fits and (brought[owner] + more <= QUANTUM or self._askers.is_alone(owner)):
                 taken.append(other)
-                size = size_with
+                size, work = size + len(other.row.body), work + more
+                brought[owner] += more
         return taken
 
     async def _run(self, taken: Sequence[_Waiting]) -> None:
@@ -142,12 +202,18 @@ class Gatherer:
                 raise RuntimeError(f"{len(replies)} replies came for {len(rows)} rows")
         except Exception as error:
             replies = [error] * len(rows)
+        self._learn(taken, replies[0])
         # The next call leaves before anybody is busy with what this one has brought.
         if (task := asyncio.current_task()) in self._calls:
             self._ended(task)
         for waiting, reply in zip(taken, replies, strict=True):
             if not waiting.reply.done():
                 _answer(waiting.reply, reply)
+
+    def _learn(self, taken: Sequence[_Waiting], reply: Reply | Exception) -> None:
+        if isinstance(reply, Reply) and reply.batch is not None:
+            loads = [(one.load.owner, one.load.work) for one in taken]
+            self._askers.learn(taken[0].key, loads, reply.batch.seconds)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._fill(self._calls.pop(task))
@@ -162,7 +228,11 @@ class Gatherer:
     def _leave(self, task: "asyncio.Task[None]", reply: "asyncio.Future[Reply]") -> None:
         if not reply.cancelled():
             reply.exception()  # seen, also where its asker has just left
-        if all(waiting.reply.done() for waiting in self._calls.get(task, ())):
+        call = self._calls.get(task, [])
+        # A worker elsewhere goes on with what it has begun: large work keeps its lane until then.
+        if all(one.reply.done() for one in call) and (
+            self._apart or not call or not call[0].row.lane
+        ):
             task.cancel()
 
 

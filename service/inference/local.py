@@ -5,6 +5,7 @@ import contextvars
 import importlib
 import importlib.util
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from typing import Any, Protocol, Self, TypeVar
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.inference.base import Answer, Batch, Question, Readiness
 from service.inference.gathering import Gatherer, Reply, Row, most_rows
+from service.inference.turns import LANES
 from service.inference.wire import pack_question, unpack_answer, weights_in, weights_of
 from service.settings import Settings
 from service.telemetry.logs import fields
@@ -58,6 +60,10 @@ class Handler(Protocol):
         """Say what is served."""
 
 
+class Abandoned(Exception):
+    """Nobody waits for the answer any more."""
+
+
 @dataclass(frozen=True)
 class Loaded:
     """Handlers by the name of their model, the device they are on, and what the store lacks.
@@ -79,18 +85,19 @@ class Loaded:
 
 
 class LocalInference:
-    """Handlers behind one worker thread, so that the event loop stays free to read and answer.
+    """Handlers behind worker threads, so that the event loop stays free to read and answer.
 
-    Questions that wait for the same handler are answered in one batch. One whose asker has gone is
-    dropped if it still waits; once begun it runs to its end, and its answer is thrown away.
+    There is one thread for usual work and one for each kind of larger work. Questions that wait for
+    the same handler are answered in one batch. One whose asker has gone is dropped if it still
+    waits; once begun it runs to its end, and its answer is thrown away.
     """
 
     def __init__(self, load: Callable[[], Loaded]) -> None:
         """Take the function that makes the handlers; it runs on the worker thread, at `open`."""
         self._load = load
         self._loaded = Loaded("none", {})
-        self._executor: ThreadPoolExecutor | None = None
-        self._gatherer = Gatherer(self._answer)
+        self._threads: list[ThreadPoolExecutor] = []
+        self._gatherer = Gatherer(self._answer, apart=True)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -115,7 +122,10 @@ class LocalInference:
 
     async def open(self) -> None:
         """Load every handler on the worker thread; raises what loading raises."""
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self._threads = [
+            ThreadPoolExecutor(1, thread_name_prefix=f"inference-{lane}")
+            for lane in range(len(LANES) + 1)
+        ]
         try:
             self._loaded = await self._run(self._load)
         except BaseException:
@@ -124,10 +134,10 @@ class LocalInference:
 
     async def close(self) -> None:
         """Drop what waits, let what runs finish, and forget the handlers."""
-        executor, self._executor = self._executor, None
+        threads, self._threads = self._threads, []
         self._gatherer.close(_closed())
-        if executor is not None:
-            await asyncio.to_thread(executor.shutdown, wait=True, cancel_futures=True)
+        for thread in threads:
+            await asyncio.to_thread(thread.shutdown, wait=True, cancel_futures=True)
         self._loaded = Loaded(self._loaded.device, {})
 
     async def ask(self, model: str, question: Question) -> Answer:
@@ -136,7 +146,7 @@ class LocalInference:
         if handler is None:
             raise ServiceError(Problem.UNAVAILABLE, f"the model {model} is not loaded")
         body, most = pack_question(question), most_rows(model, question)
-        reply = await self._gatherer.ask(handler, body, most)
+        reply = await self._gatherer.ask(handler, body, most, load=question.load)
         return replace(unpack_answer(reply.body), batch=reply.batch)
 
     async def describe(self) -> list[dict[str, Any]]:
@@ -151,14 +161,22 @@ class LocalInference:
         return Readiness(bool(names), self._loaded.device, names, reason, self._loaded.absent)
 
     async def _answer(self, handler: Handler, rows: Sequence[Row]) -> list[Reply]:
-        return await self._run(lambda: _handle(handler, rows))
+        """Answer rows on their lane's thread; when cancelled, return once that is free again."""
+        lane, left = rows[0].lane, threading.Event()
+        working = asyncio.ensure_future(self._run(lambda: _handle(handler, rows, left), lane))
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            left.set()
+            await asyncio.gather(working, return_exceptions=True)
+            raise
 
-    async def _run(self, work: Callable[[], Result]) -> Result:
-        if self._executor is None:
+    async def _run(self, work: Callable[[], Result], lane: int = 0) -> Result:
+        if not self._threads:
             raise _closed()
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, lambda: context.run(work))
+        return await loop.run_in_executor(self._threads[lane], lambda: context.run(work))
 
 
 def load_handlers(model_store: Path, device: str, previous_store: Path | None = None) -> Loaded:
@@ -218,9 +236,15 @@ def resolve_device(device: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _handle(handler: Handler, rows: Sequence[Row]) -> list[Reply]:
+def _handle(handler: Handler, rows: Sequence[Row], left: threading.Event) -> list[Reply]:
+    """Answer rows, usual ones together and large ones one by one, until all askers have left."""
     started = time.perf_counter()
-    replies = handler.handle([row.body for row in rows])
+    bodies = [row.body for row in rows]
+    replies: list[bytes] = []
+    for group in [[body] for body in bodies] if rows[0].lane else [bodies]:
+        if left.is_set():
+            raise Abandoned
+        replies += handler.handle(group)
     batch = Batch(len(rows), time.perf_counter() - started)
     return [Reply(reply, batch) for reply in replies]
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -33,12 +34,21 @@ class LiveStream:
     """One socket, accepted, with its session: a reader, and beside it one who answers.
 
     A frame that cannot be used is answered with an error and the session lives on. The socket is
-    closed with the code of its Problem when a newer connection takes the session, the client falls
-    silent or does not read, the store stays away for too long, or the service stops.
+    closed with the code of its Problem when a newer connection takes the session, its key is taken
+    away, the client falls silent or does not read, the store stays away for too long, or the
+    service stops.
     """
 
-    def __init__(self, socket: WebSocket, stepper: Stepper[Any], settings: Settings) -> None:
+    def __init__(
+        self,
+        socket: WebSocket,
+        stepper: Stepper[Any],
+        settings: Settings,
+        authorized: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Take a socket and what steps its session; `authorized` says whether it still may."""
         self._socket = socket
+        self._authorized = authorized
         self._stepper = stepper
         self._subject = stepper.subject
         self._settings = settings
@@ -96,6 +106,8 @@ class LiveStream:
                     return Problem.STOPPING
                 while (message := await self._socket.receive())["type"] == "websocket.receive":
                     self._be_patient()
+                    if not self._authorized():
+                        return Problem.UNAUTHENTICATED
                     await self._sort(message)
                     message.clear()  # while the next one is waited for, this one is not kept
                     self._reads.take()

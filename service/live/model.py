@@ -1,13 +1,16 @@
 """One model as the routes ask it: is it there, within which limits, for how long."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
 from service.errors import Problem, ServiceError
-from service.inference import Answer, Inference, Question
+from service.http.limits import CALLER
+from service.inference import Answer, Inference, Load, Question
+from service.inference.turns import picture_work
 from service.media.images import check_pixels, sniff
 from service.settings import Settings
 
@@ -21,6 +24,23 @@ Drop = Annotated[
     Field(description="Whether a newer frame replaces one that still waits; false for files."),
 ]
 Parsed = TypeVar("Parsed", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a question costs: pixels that its asker is to account for, and work, see `turns`."""
+
+    pixels: int = 0
+    work: int = 0
+
+    @classmethod
+    def of_pictures(cls, pixels: Sequence[int], min_face_px: float, boxes: int = 0) -> "Cost":
+        """What pictures of so many pixels cost in which faces are searched for or given."""
+        work = sum(picture_work(count, min_face_px, boxes) for count in pixels)
+        return cls(sum(pixels), work)
+
+
+FREE = Cost()
 
 
 class Model:
@@ -49,20 +69,30 @@ class Model:
                 Problem.BODY_TOO_LARGE, f"a frame may have {most} bytes; this one has {size}"
             )
 
-    async def check_frame(self, frame: bytes) -> None:
-        """Raise ServiceError for an encoded frame that is none, or too large."""
+    async def check_frame(self, frame: bytes) -> int:
+        """Return how many pixels an encoded frame declares; raises ServiceError for one that is
+        none, or too large.
+        """
         self.check_size(len(frame))
         header = await asyncio.to_thread(sniff, frame)
         check_pixels(header, self.settings.max_frame_pixels)
+        return header.pixels
 
     async def ask(
-        self, inputs: Mapping[str, Any], options: Mapping[str, Any], state: bytes | None = None
+        self,
+        inputs: Mapping[str, Any],
+        options: Mapping[str, Any],
+        state: bytes | None = None,
+        cost: Cost = FREE,
     ) -> Answer:
         """Return the model's answer; raises ServiceError when it refuses or takes too long."""
         timeout_s = self.settings.inference_timeout_s
+        caller = CALLER.get()
+        await caller.look(cost.pixels)
+        question = Question(inputs, options, state, Load(caller.name, cost.work))
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._inference.ask(self.name, Question(inputs, options, state))
+                return await self._inference.ask(self.name, question)
         except TimeoutError:
             raise ServiceError(
                 Problem.TIMEOUT, f"no answer within {timeout_s:g} s", headers={"Retry-After": "1"}

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Path, Request, Response, WebSocket
@@ -60,7 +61,8 @@ async def _serve(socket: WebSocket, session: str, services: Services, make: Make
         event = "resumed" if resumed else "started"
         services.metrics.sessions.labels(model.name, event).inc()
         stepper = Stepper(hold, subject, services.metrics)
-        stream = LiveStream(socket, stepper, services.settings)
+        authorized = partial(services.authenticator.knows, principal)
+        stream = LiveStream(socket, stepper, services.settings, authorized)
         with services.sockets.listed(stream):
             await stream.run()
 

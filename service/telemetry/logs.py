@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -9,6 +10,8 @@ from typing import Any
 
 from service.settings import Settings
 
+# A key or a token, wherever somebody has put it.
+SECRET = re.compile(r"(cntt?_)[A-Za-z0-9_.=-]{8,}")
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
@@ -22,19 +25,34 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of `record`."""
-        return json.dumps(line_of(record, self), ensure_ascii=False, default=str)
+        return escape(json.dumps(line_of(record, self), ensure_ascii=False, default=str))
 
 
 class TextFormatter(logging.Formatter):
-    """The same for people: time, level, event, then what else is known."""
+    """The same for people: time, level, event, then what else is known.
+
+    What others wrote stays within its line; those of a traceback begin with a bar.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of `record`, with its traceback below."""
         line = line_of(record, self)
         start = f"{line.pop('time')[11:23]} {line.pop('level'):7} {line.pop('event')}"
-        traceback = line.pop("exception", "")
+        traceback = str(line.pop("exception", "")).splitlines()
         rest = " ".join(f"{name}={value}" for name, value in line.items())
-        return f"{start}  {rest}" + (f"\n{traceback}" if traceback else "")
+        return "\n".join(
+            [escape(f"{start}  {rest}"), *(f"  | {escape(text)}" for text in traceback)]
+        )
+
+
+def escape(text: str) -> str:
+    """Return a line's text without keys, and with what is not printable written as JSON does."""
+    text = SECRET.sub(r"\g<1>***", text)
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else json.dumps(character)[1:-1] for character in text
+    )
 
 
 def line_of(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Metrics:
 
     def __init__(self) -> None:
         # Without a line of its own for the time at which each series began.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

@@ -11,7 +11,7 @@ from service.errors import ServiceError
 from service.inference import Inference
 from service.live.mailbox import Arrival
 from service.live.messages import split_frame
-from service.live.model import Drop, Model, SmallestFace, VariantName, parse_into
+from service.live.model import Cost, Drop, Model, SmallestFace, VariantName, parse_into
 from service.live.replies import DroppedReply, ErrorReply, error_reply
 from service.live.subject import Place, Step
 from service.settings import Settings
@@ -65,9 +65,11 @@ class Tracker(Model):
         self, frame: bytes, time_s: float, options: TrackOptions, state: bytes | None
     ) -> Step[TrackOutputs]:
         """Look at one encoded frame; raises ServiceError when it or its model is no good."""
-        await self.check_frame(frame)
+        pixels = await self.check_frame(frame)
         inputs = {"image": frame, "time_s": time_s}
-        answer = await self.ask(inputs, self._options(options), state)
+        answer = await self.ask(
+            inputs, self._options(options), state, Cost.of_pictures([pixels], options.min_face)
+        )
         return Step(TrackOutputs.model_validate(answer.outputs), answer.state)
 
     def _options(self, options: TrackOptions) -> dict[str, Any]:

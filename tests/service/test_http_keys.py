@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import sys
 import time
 from collections.abc import Iterator
 
@@ -13,7 +14,7 @@ from service.errors import URN, ConfigurationError, ServiceError
 from service.http.limits import Meter, RateLimiter
 from service.security import find_key, hash_key, load_keys, main, new_key
 from service.settings import Settings
-from service.telemetry.logs import JsonFormatter, configure_logging
+from service.telemetry.logs import JsonFormatter, TextFormatter, configure_logging
 from tests.service.counting import CountingTracker, closed, frames, headed, serving, step
 
 FRAME = headed(*frames(1)[0])
@@ -159,10 +160,34 @@ async def test_keys_are_changed_without_a_restart_and_a_wrong_file_changes_nothi
     assert await statuses() == [200, 200]
     path.write_text("not toml")
     assert await statuses() == [200, 200]
-    path.unlink()
-    assert await statuses() == [200, 200]
     path.write_text(entry)
     assert await statuses() == [401, 200]
+
+
+@pytest.mark.parametrize("content", [None, "", "keys = []"])
+async def test_who_takes_the_last_key_or_the_whole_file_away_revokes_all(
+    make_client, keys, monkeypatch, content
+):
+    monkeypatch.setattr("service.security.LOOK_S", 0.0)
+    path, first, _ = keys
+    client, before = make_client(api_keys_file=path), path.read_text()
+    path.unlink() if content is None else path.write_text(content)
+    assert (await client.get("/models", headers=bearer(first))).status_code == 401
+    path.write_text(before)
+    assert (await client.get("/models", headers=bearer(first))).status_code == 200
+
+
+async def test_a_socket_whose_key_is_taken_away_is_closed_at_its_next_message(keys, monkeypatch):
+    monkeypatch.setattr("service.security.LOOK_S", 0.0)
+    path, first, _ = keys
+    async with (
+        serving(CountingTracker(), api_keys_file=path) as service,
+        service.open(additional_headers=bearer(first)) as socket,
+    ):
+        await step(socket, FRAME)
+        path.unlink()
+        await socket.send(FRAME)
+        assert await closed(socket) == (4401, "unauthenticated")
 
 
 def test_the_keys_file_holds_no_key():
@@ -182,9 +207,7 @@ def test_a_key_is_found_among_others_and_a_near_miss_is_not(keys):
 @pytest.mark.parametrize(
     "content",
     [
-        "",
         "not toml",
-        "keys = []",
         '[[keys]]\nid = "a"\nprincipal = "b"\nsha256 = "plain-text-key"',
         '[[keys]]\nid = "a"\nprincipal = "b"\nsha256 = "' + 64 * "0" + '"\nrole = "admin"',
         2 * ('[[keys]]\nid = "a"\nprincipal = "b"\nsha256 = "' + 64 * "0" + '"\n'),
@@ -204,6 +227,14 @@ def test_a_keys_file_that_is_missing_stops_the_start(tmp_path, inference):
         create_app(Settings(api_keys_file=tmp_path / "none.toml"), inference)
 
 
+@pytest.mark.parametrize("content", ["", "keys = []"])
+def test_a_keys_file_without_a_key_stops_the_start(tmp_path, inference, content):
+    path = tmp_path / "keys.toml"
+    path.write_text(content)
+    with pytest.raises(ConfigurationError, match="has no key"):
+        create_app(Settings(api_keys_file=path), inference)
+
+
 async def test_no_key_and_no_picture_reaches_the_log(make_client, keys, inference, picture, caplog):
     client = make_client(api_keys_file=keys[0])
     inference.error = RuntimeError("a fault in the model")
@@ -218,6 +249,37 @@ async def test_no_key_and_no_picture_reaches_the_log(make_client, keys, inferenc
     assert hash_key(keys[1]) not in text
     assert "JFIF" not in text
     assert [json.loads(line)["status"] for line in lines if '"request"' in line] == [500, 401]
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+async def test_a_key_in_an_address_reaches_no_log(make_client, keys, caplog, formatter):
+    client = make_client(api_keys_file=keys[0])
+    with caplog.at_level(logging.DEBUG):
+        for address in (f"/track/{keys[1]}", f"/{keys[1]}/x", f"/models?key={keys[1]}"):
+            await client.get(address)
+    text = "\n".join(formatter.format(record) for record in caplog.records)
+    assert text.count("cnt_***") >= 2
+    assert keys[1][4:] not in text
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+async def test_a_log_line_is_one_line_whatever_an_address_holds(make_client, caplog, formatter):
+    client = make_client()
+    with caplog.at_level(logging.INFO, "service"):
+        await client.get("/a%0A%1B%5B31mfaked%C2%9B%E2%80%AEline%7F")
+    (line,) = (formatter.format(record) for record in caplog.records)
+    assert line.isprintable()
+    assert r"\n\u001b[31mfaked\u009b\u202eline\u007f" in line.replace("\\\\", "\\")
+
+
+def test_a_traceback_in_the_text_log_cannot_pass_for_a_line():
+    try:
+        raise ValueError("one\n12:00:00.000 info    keys read again\x1b[2J")
+    except ValueError:
+        record = logging.LogRecord("a", 40, "", 0, "failed", None, sys.exc_info())
+    first, *others = TextFormatter().format(record).split("\n")
+    assert "failed" in first
+    assert all(line.startswith("  | ") and line.isprintable() for line in others)
 
 
 @pytest.fixture

@@ -7,11 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import pytest
 
 from service.errors import URN
+from service.security import new_key
+from tests.service.counting import serving
+from tests.service.test_openapi import Everything
 
 LIMIT = 100_000
 HEAD = "POST /align HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
 
 
 class Connection:
@@ -150,6 +158,71 @@ async def test_clients_that_send_slowly_keep_nobody_from_being_answered(run_serv
             await asyncio.sleep(0.01)
         refused = await http.post(url, content=picture())
         assert (refused.status_code, refused.json()["type"]) == (503, URN + "overloaded")
+
+
+@pytest.fixture
+def two_keys(tmp_path):
+    """Return a keys file and the keys of two principals."""
+    (one, first), (other, second) = new_key("alice"), new_key("bob")
+    path = tmp_path / "keys.toml"
+    path.write_text(first + second)
+    return path, bearer(one), bearer(other)
+
+
+async def test_one_principal_s_requests_take_no_more_than_its_share(
+    make_client, inference, picture, two_keys
+):
+    path, alice, bob = two_keys
+    client = make_client(api_keys_file=path, max_in_flight=4, max_share=0.5)
+    inference.release = asyncio.Event()
+    posts = [
+        asyncio.create_task(client.post("/align", content=picture(), headers=alice))
+        for _ in range(2)
+    ]
+    while len(inference.questions) < 2:
+        await asyncio.sleep(0.01)
+    refused = await client.post("/align", content=picture(), headers=alice)
+    assert (refused.status_code, refused.json()["type"]) == (503, URN + "overloaded")
+    assert "your share of 4" in refused.json()["detail"]
+    posts.append(asyncio.create_task(client.post("/align", content=picture(), headers=bob)))
+    while len(inference.questions) < 3:
+        await asyncio.sleep(0.01)
+    inference.release.set()
+    assert [reply.status_code for reply in await asyncio.gather(*posts)] == [200] * 3
+    owners = {question.load.owner for question in inference.questions}
+    assert owners == {"alice", "bob"}
+
+
+@pytest.mark.parametrize("path", ["align", "affect"])
+async def test_one_principal_s_slow_uploads_lock_nobody_out(two_keys, picture, path):
+    file, alice, bob = two_keys
+    options = {"max_uploads": 4, "max_clips": 4, "max_share": 0.5}
+    async with contextlib.AsyncExitStack() as stack:
+        service = await stack.enter_async_context(
+            serving(Everything(), api_keys_file=file, **options)
+        )
+        head = f"POST /{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n"
+        slow = [await stack.enter_async_context(connect(service.port)) for _ in range(4)]
+        for connection in slow:
+            await connection.send(f"{head}Authorization: {alice['Authorization']}\r\n\r\na")
+        for connection in slow[2:]:
+            assert (await connection.reply())[0] == 503
+        posted = await service.http.post(f"/{path}", content=picture(), headers=bob)
+        assert posted.status_code in (200, 415)
+
+
+async def test_pixels_are_metered_by_key_and_told_when_to_return(make_client, keys, picture):
+    path, first, second = keys
+    limited = path.read_text().replace("requests_per_minute = 12", "pixels_per_minute = 6000000")
+    path.write_text(limited)
+    client = make_client(api_keys_file=path)
+    data = picture(size=(2000, 1000))
+    posts = [await client.post("/align", content=data, headers=bearer(second)) for _ in range(2)]
+    assert [reply.status_code for reply in posts] == [200, 429]
+    assert "6000000 pixels a minute" in posts[1].json()["detail"]
+    assert int(posts[1].headers["retry-after"]) >= 1
+    other = await client.post("/align", content=data, headers=bearer(first))
+    assert other.status_code == 200
 
 
 async def test_a_model_that_takes_too_long_is_answered_504(make_client, inference, picture):

@@ -116,9 +116,9 @@ def test_a_directory_that_torchserve_cannot_use_is_named(short, name):
 @pytest.mark.parametrize(
     ("cores", "workers", "threads"),
     [
-        (1, {"align": 1, "track": 1}, 1),
-        (2, {"align": 1, "track": 2}, 1),
-        (16, {"align": 1, "track": 4}, 3),
+        (1, {"align": 2, "track": 1}, 1),
+        (2, {"align": 2, "track": 2}, 1),
+        (16, {"align": 2, "track": 4}, 2),
     ],
 )
 def test_without_a_gpu_live_sessions_get_a_worker_a_core(
@@ -136,6 +136,10 @@ def test_every_gpu_has_a_worker_of_each_model_and_trackers_by_cores(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
     placement = place(tmp_path, ["align", "track"], gpus=2)
     assert (placement.workers, placement.on_gpu) == ({"align": 2, "track": 2 * a_gpu}, True)
+
+
+def test_a_lone_gpu_has_two_workers_for_pictures_so_that_a_large_one_keeps_nobody_waiting(tmp_path):
+    assert place(tmp_path, ["align"], gpus=1).workers == {"align": 2}
 
 
 def test_workers_and_threads_are_as_many_as_asked_for(tmp_path):

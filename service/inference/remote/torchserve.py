@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Self
 
 from service.errors import Problem, ServiceError
-from service.inference.base import Answer, Question, Readiness
+from service.inference.base import Answer, Load, Question, Readiness
 from service.inference.gathering import Gatherer, most_rows
 from service.inference.remote.calls import RETRY_AFTER_S, CallError, Failure, call_rows, within
 from service.inference.remote.hosts import Host
@@ -108,7 +108,8 @@ class TorchServeInference:
             left_s = max(deadline - time.monotonic(), 0.001)
             try:
                 async with within(left_s):
-                    return await _try(host, model, body, most, left_s if failed else first_s)
+                    limit_s = left_s if failed else first_s
+                    return await _try(host, model, body, most, limit_s, question.load)
             except CallError as error:
                 last = bool(failed) and error.failure is not Failure.REFUSED
                 (refused if error.failure is Failure.REFUSED else failed).add(host)
@@ -126,11 +127,13 @@ class TorchServeInference:
         return total_s, total_s * FIRST_TRY_SHARE.get(model, DEFAULT_SHARE)
 
 
-async def _try(host: Host, model: str, body: bytes, most: int, limit_s: float) -> Answer:
+async def _try(
+    host: Host, model: str, body: bytes, most: int, limit_s: float, load: Load
+) -> Answer:
     health = host.health(model)
     host.in_flight += 1
     try:
-        reply = await _gatherer(host, model).ask(model, body, most, limit_s)
+        reply = await _gatherer(host, model).ask(model, body, most, limit_s, load)
         answer = replace(unpack_answer(reply.body), batch=reply.batch)
     except ServiceError as error:
         if error.problem is not Problem.UNAVAILABLE:
