@@ -64,6 +64,7 @@ def load_attributes(model_store: Path) -> FaceAttributes:
             "pose": partial(poses, load_pose(model_store)),
             "quality": qualities,
             "degradation": degradations,
+            "actions": actions,
         }
     )
 
@@ -88,6 +89,11 @@ def degradations(faces: Sequence[SeenFace]) -> list[dict[str, Any] | None]:
         None if one is None else {"class": one.degradation, "probabilities": one.probabilities}
         for one in alignments
     ]
+
+
+def actions(faces: Sequence[SeenFace]) -> list[dict[str, float] | None]:
+    """Tell what faces do, each action in [0, 1]; None where the network does not tell."""
+    return [None if face.alignment is None else face.alignment.actions for face in faces]
 
 
 def quality(alignment: Alignment, landmarks: Floats, score: float | None) -> float:

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 
+from service.actions import ACTIONS, UNIT_COLUMNS, action_values, unit_values
 from service.schemas import POINTS, AlignReply, Face, Point, Pose
 
 POSE_COLUMNS = ("pose_Tx", "pose_Ty", "pose_Tz", "pose_Rx", "pose_Ry", "pose_Rz")
@@ -13,8 +14,16 @@ POINT_COLUMNS = (
     *(f"y_{index}" for index in range(POINTS)),
 )
 BOX_COLUMNS = ("box_x1", "box_y1", "box_x2", "box_y2")
-OPENFACE_COLUMNS = ("face", "confidence", *POSE_COLUMNS, *POINT_COLUMNS)
-OUR_COLUMNS = (*BOX_COLUMNS, "quality", "degradation", "denoised", "model", "model_version")
+OPENFACE_COLUMNS = ("face", "confidence", *POSE_COLUMNS, *POINT_COLUMNS, *UNIT_COLUMNS)
+OUR_COLUMNS = (
+    *BOX_COLUMNS,
+    "quality",
+    "degradation",
+    "denoised",
+    "model",
+    "model_version",
+    *ACTIONS,
+)
 
 
 def faces_to_csv(reply: AlignReply) -> str:
@@ -61,6 +70,7 @@ def _openface_values(index: int, face: Face) -> tuple[object, ...]:
         face.score,
         *openface_pose(face.pose),
         *openface_points(face.landmarks),
+        *unit_values(face.actions),
     )
 
 
@@ -72,4 +82,5 @@ def _our_values(face: Face, reply: AlignReply) -> tuple[object, ...]:
         str(face.denoised).lower(),
         reply.model.name,
         reply.model.version,
+        *action_values(face.actions),
     )

@@ -125,6 +125,11 @@ class FaceRecord(Body):
     degradation: Degradation | None = Field(
         None, description="What spoils the face's picture; null where it was not asked."
     )
+    actions: dict[str, Share] | None = Field(
+        None,
+        description="What the face does, by ARKit's names, each in [0, 1]; left and right are the "
+        "person's own. Null where the model does not tell.",
+    )
     face_probability: Share | None = Field(
         None,
         description="The validator's probability in [0, 1] that this is a face; null where it was "

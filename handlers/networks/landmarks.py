@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from handlers.networks.actions import ACTIONS
 from handlers.networks.inception_resnet import InceptionResNet
 from handlers.networks.senet import SEResNet, conv_norm
 
 N_POINTS = 68
+N_IRISES = 2
 
 BACKBONES: dict[str, type[SEResNet] | type[InceptionResNet]] = {
     "senet": SEResNet,
@@ -18,10 +20,15 @@ BACKBONES: dict[str, type[SEResNet] | type[InceptionResNet]] = {
 
 
 class Located(NamedTuple):
-    """Landmarks `(B, 68, 2)` and how far each may lie off, `(B, 68)`, in pixels of the crop."""
+    """Landmarks `(B, 68, 2)` and how far each may lie off, `(B, 68)`, in pixels of the crop.
+
+    `actions` `(B, 40)` are the facial actions of `ACTIONS`, about in [0, 1], from a head that
+    knows them.
+    """
 
     points: Tensor
     spread: Tensor
+    actions: Tensor | None = None
 
 
 class RegressionHead(nn.Module):
@@ -51,14 +58,24 @@ class HeatmapHead(nn.Module):
         self.smooth = nn.Sequential(conv_norm(width, width, 3), nn.ReLU())
         self.maps = nn.Conv2d(width, N_POINTS, 1)
 
-    def log_map(self, maps: list[Tensor]) -> Tensor:
-        """Log-probability `(B, 68, H, W)` of each point over the cells of its map."""
+    def pyramid(self, maps: list[Tensor]) -> Tensor:
+        """Features `(B, width, H, W)` that all stages of the backbone add to."""
         merged = self.lateral[-1](maps[-1])
         for lateral, feature in zip(
             reversed(list(self.lateral)[:-1]), reversed(maps[:-1]), strict=True
         ):
             merged = interpolate(merged, scale_factor=2.0) + lateral(feature)
-        logits = self.maps(self.smooth(merged)).float()
+        smooth: Tensor = self.smooth(merged)
+        return smooth
+
+    def logits(self, features: Tensor) -> Tensor:
+        """A map `(B, N, H, W)` for each point, before it is normalised."""
+        maps: Tensor = self.maps(features)
+        return maps
+
+    def log_map(self, features: Tensor) -> Tensor:
+        """Log-probability `(B, N, H, W)` of each point over the cells of its map."""
+        logits = self.logits(features).float()
         flat: Tensor = logits.flatten(2).log_softmax(dim=-1)
         return flat.reshape(logits.shape)
 
@@ -69,20 +86,66 @@ class HeatmapHead(nn.Module):
         cells = log_map.shape[-1]
         at = (torch.arange(cells, device=log_map.device) + 0.5) * (size / cells) - 0.5
         along_x, along_y = probability.sum(dim=2), probability.sum(dim=3)
-        points = torch.stack([along_x @ at, along_y @ at], dim=-1)
-        squares = torch.stack([along_x @ at.square(), along_y @ at.square()], dim=-1)
+        # Mixed precision would round these products to half a pixel.
+        with torch.autocast(log_map.device.type, enabled=False):
+            points = torch.stack([along_x @ at, along_y @ at], dim=-1)
+            squares = torch.stack([along_x @ at.square(), along_y @ at.square()], dim=-1)
         variance = (squares - points.square()).sum(dim=-1).clamp_min(1e-6)
         return Located(points, variance.sqrt())
 
     def forward(self, maps: list[Tensor], size: int) -> Located:
-        return self.integrate(self.log_map(maps), size)
+        return self.integrate(self.log_map(self.pyramid(maps)), size)
+
+
+class RefinedHead(HeatmapHead):
+    """A heat map head that looks at all its points once more together.
+
+    The features under every map (and under two more, of the irises), the points that the maps
+    give and the backbone's last map go through two layers: to a shift of every point, and to what
+    the face does.
+    """
+
+    def __init__(self, channels: tuple[int, ...], width: int, hidden: int = 256) -> None:
+        super().__init__(channels, width)
+        self.irises = nn.Conv2d(width, N_IRISES, 1)
+        kept, n_maps = width // 4, N_POINTS + N_IRISES
+        self.reduce = nn.Linear(width, kept)
+        self.joint = nn.Sequential(
+            nn.Linear(n_maps * (kept + 2) + channels[-1], hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+        )
+        self.shift = nn.Linear(hidden, N_POINTS * 2)
+        self.actions = nn.Linear(hidden, len(ACTIONS))
+        nn.init.zeros_(self.shift.weight)
+        nn.init.zeros_(self.shift.bias)
+
+    def logits(self, features: Tensor) -> Tensor:
+        return torch.cat([self.maps(features), self.irises(features)], dim=1)
+
+    def refine(self, maps: list[Tensor], features: Tensor, log_map: Tensor, size: int) -> Located:
+        """Landmarks and actions from what lies under the maps."""
+        coarse = self.integrate(log_map, size)
+        under = log_map.exp().flatten(2) @ features.flatten(2).transpose(1, 2)
+        where = (coarse.points - (size - 1) / 2) / size
+        pooled = maps[-1].mean(dim=(2, 3))
+        seen = [self.reduce(under).flatten(1).float(), where.flatten(1), pooled.float()]
+        hidden = self.joint(torch.cat(seen, dim=1))
+        shift = self.shift(hidden).float().reshape(-1, N_POINTS, 2) * (size / 32)
+        points = coarse.points[:, :N_POINTS] + shift
+        return Located(points, coarse.spread[:, :N_POINTS], self.actions(hidden).float())
+
+    def forward(self, maps: list[Tensor], size: int) -> Located:
+        features = self.pyramid(maps)
+        return self.refine(maps, features, self.log_map(features), size)
 
 
 class LandmarkNetwork(nn.Module):
     """68 landmarks of a square face crop.
 
     `backbone` is "inception_resnet" (FLL) or "senet" (FLE), `size` "thesis" or "compact", `head`
-    "regression" (as the thesis) or "heatmap".
+    "regression" (as the thesis), "heatmap", or "refined", which also tells facial actions.
     """
 
     head: RegressionHead | HeatmapHead
@@ -92,10 +155,12 @@ class LandmarkNetwork(nn.Module):
         self.backbone = BACKBONES[backbone](size)
         if head == "heatmap":
             self.head = HeatmapHead(self.backbone.channels, head_width)
+        elif head == "refined":
+            self.head = RefinedHead(self.backbone.channels, head_width)
         elif head == "regression":
             self.head = RegressionHead(self.backbone.channels)
         else:
-            raise ValueError(f"unknown head {head!r}: regression or heatmap")
+            raise ValueError(f"unknown head {head!r}: regression, heatmap or refined")
 
     def forward(self, crops: Tensor) -> Located:
         """Crops `(B, 3, S, S)` RGB in [-1, 1] -> points and spread in pixels of the crop."""

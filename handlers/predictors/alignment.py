@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from handlers.networks.actions import ACTION_MIRROR, ACTIONS
 from handlers.networks.align import AlignmentNetwork
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import MIRROR, bounding_box
@@ -31,7 +32,8 @@ class Alignment:
     `landmarks` float32 `(68, 2)` in pixels of the picture; `confidence` in [0, 1] falls with the
     spread of the landmark maps; `degradation` with its class `probabilities`; `denoised` tells
     whether a denoiser changed the crop. `crop` is the `(128, 128, 3)` uint8 window that was looked
-    at last, `denoised_crop` what the denoiser made of it.
+    at last, `denoised_crop` what the denoiser made of it. `actions` are what the face does, by
+    ARKit's names, each in [0, 1]; None where the network does not tell.
     """
 
     landmarks: Floats
@@ -41,6 +43,7 @@ class Alignment:
     denoised: bool
     crop: Image
     denoised_crop: Image | None
+    actions: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class _Look(NamedTuple):
     windows: list[Image]
     points: Floats
     spread: Floats
+    actions: Floats | None
     probabilities: Floats
     chosen: NDArray[np.int64]
     denoised: NDArray[np.bool_]
@@ -144,19 +148,23 @@ class AlignmentPredictor:
             chosen = cleaned.chosen.cpu().numpy()
             selective = len(self.classes) > 1
             denoised = chosen > 0 if selective else np.ones(rows, np.bool_)
-        points, spread = self._points(tensor)
-        return _Look(windows, points, spread, probabilities, chosen, denoised, tensor)
+        points, spread, actions = self._points(tensor)
+        return _Look(windows, points, spread, actions, probabilities, chosen, denoised, tensor)
 
-    def _points(self, tensor: Tensor) -> tuple[Floats, Floats]:
+    def _points(self, tensor: Tensor) -> tuple[Floats, Floats, Floats | None]:
         both = torch.cat([tensor, tensor.flip(-1)]) if self.options.flip else tensor
-        points, spread = (part.float().cpu().numpy() for part in self.locate(both))
+        located = self.locate(both)
+        points, spread = (part.float().cpu().numpy() for part in located[:2])
+        actions = None if located.actions is None else located.actions.float().cpu().numpy()
         if self.options.flip:
             rows = len(tensor)
             mirrored = points[rows:, MIRROR]
             mirrored[..., 0] = tensor.shape[-1] - 1 - mirrored[..., 0]
             points = (points[:rows] + mirrored) / 2
             spread = (spread[:rows] + spread[rows:, MIRROR]) / 2
-        return points, spread
+            if actions is not None:
+                actions = (actions[:rows] + actions[rows:, list(ACTION_MIRROR)]) / 2
+        return points, spread, actions
 
     def _to_tensor(self, windows: Sequence[Image]) -> Tensor:
         stacked = torch.from_numpy(np.stack(windows)).to(self.device).permute(0, 3, 1, 2)
@@ -176,12 +184,18 @@ class AlignmentPredictor:
             denoised=denoised,
             crop=look.windows[row],
             denoised_crop=cleaned,
+            actions=None if look.actions is None else named_actions(look.actions[row]),
         )
 
 
 def eye_line(landmarks: Floats) -> Floats:
     """The vector `(x, y)` from the middle of one eye to that of the other, left to right."""
     return np.asarray(landmarks[42:48].mean(axis=0) - landmarks[36:42].mean(axis=0), np.float32)
+
+
+def named_actions(values: Floats) -> dict[str, float]:
+    """The actions `(A,)` of one face by name, none beyond [0, 1]."""
+    return dict(zip(ACTIONS, np.clip(values, 0, 1).tolist(), strict=True))
 
 
 def confidence(spread: Floats, crop_px: int) -> float:

@@ -33,8 +33,12 @@ MIRROR: NDArray[np.int64] = np.array(
 
 
 def mirror(points: Points, width: float) -> Points:
-    """Landmarks `(..., 68, 2)` of the picture flipped left to right; `width` in pixels."""
-    flipped = points[..., MIRROR, :].copy()
+    """Landmarks `(..., 68, 2)` of the picture flipped left to right; `width` in pixels.
+
+    Two more points, the irises, may follow the 68.
+    """
+    order = MIRROR if points.shape[-2] == N_POINTS else [*MIRROR, N_POINTS + 1, N_POINTS]
+    flipped = points[..., order, :].copy()
     flipped[..., 0] = width - 1 - flipped[..., 0]
     return flipped
 

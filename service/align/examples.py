@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from service.actions import ACTIONS
 from service.schemas import FaceRecord
 
 
@@ -52,6 +53,7 @@ FACE: dict[str, Any] = {
         "position_mm": [31.2, -12.7, 894.3],
     },
     "quality": 0.83,
+    "actions": dict.fromkeys(ACTIONS, 0.02) | {"mouthSmileLeft": 0.61, "mouthSmileRight": 0.58},
     "face_probability": None,
     "aligned": None,
     "denoised_face": None,

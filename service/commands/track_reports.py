@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.actions import ACTIONS, UNIT_COLUMNS, action_values, unit_values
 from service.commands.followers import Seen
 from service.live.replies import TrackedFace
 from service.openface import (
@@ -24,8 +25,9 @@ OPENFACE_COLUMNS = (
     "success",
     *POSE_COLUMNS,
     *POINT_COLUMNS,
+    *UNIT_COLUMNS,
 )
-OUR_COLUMNS = (*BOX_COLUMNS, "status", "degradation", "variant", "model_version")
+OUR_COLUMNS = (*BOX_COLUMNS, "status", "degradation", "variant", "model_version", *ACTIONS)
 NO_FACE = 0
 
 
@@ -47,11 +49,15 @@ def as_rows(seen: Seen) -> list[list[Any]]:
     """The values of OPENFACE_COLUMNS and OUR_COLUMNS, a row a face; None where not known."""
     outputs = seen.outputs
     frame, time_s = seen.shot.number + 1, round(seen.shot.time_s, 6)
-    ours = (outputs.variant, outputs.model.version)
+    model = (outputs.variant, outputs.model.version)
     if not outputs.faces:
-        nothing = [None] * len((*POSE_COLUMNS, *POINT_COLUMNS, *BOX_COLUMNS))
-        return [[frame, NO_FACE, time_s, 0.0, 0, *nothing, outputs.status, None, *ours]]
-    return [[frame, face.track_id, time_s, *_face_values(face), *ours] for face in outputs.faces]
+        nothing = [None] * len((*POSE_COLUMNS, *POINT_COLUMNS, *UNIT_COLUMNS, *BOX_COLUMNS))
+        told = [outputs.status, None, *model, *action_values(None)]
+        return [[frame, NO_FACE, time_s, 0.0, 0, *nothing, *told]]
+    return [
+        [frame, face.track_id, time_s, *_face_values(face), *model, *action_values(face.actions)]
+        for face in outputs.faces
+    ]
 
 
 def _face_values(face: TrackedFace) -> list[Any]:
@@ -61,6 +67,7 @@ def _face_values(face: TrackedFace) -> list[Any]:
         int(face.landmarks is not None),
         *openface_pose(face.pose),
         *(nowhere if face.landmarks is None else openface_points(face.landmarks)),
+        *unit_values(face.actions),
         *face.box,
         face.status,
         face.degradation and face.degradation.kind,

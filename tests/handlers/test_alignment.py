@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from handlers.networks.actions import ACTIONS
 from handlers.networks.align import AlignmentNetwork
 from handlers.networks.denoiser import Cleaned
 from handlers.networks.landmarks import Located
@@ -180,3 +181,25 @@ def test_a_direct_denoiser_says_it_denoised_only_when_it_did(denoise: bool) -> N
     face = whole.align([random_picture()], [BOX[None]], denoise=denoise)[0][0]
     assert face.denoised == denoise
     assert (face.denoised_crop is not None) == denoise
+
+
+class Winks(nn.Module):
+    """A landmark network that sees a wink of the person's left eye in the bright half."""
+
+    def forward(self, crops: Tensor) -> Located:
+        rows = len(crops)
+        actions = torch.full((rows, len(ACTIONS)), -0.1)
+        left, right = crops[..., :64].mean(dim=(1, 2, 3)), crops[..., 64:].mean(dim=(1, 2, 3))
+        actions[:, ACTIONS.index("eyeBlinkRight")] = (left > right) * 0.8
+        actions[:, ACTIONS.index("eyeBlinkLeft")] = (right > left) * 1.4
+        return Located(torch.full((rows, 68, 2), 64.0), torch.ones(rows, 68), actions)
+
+
+def test_actions_are_averaged_with_their_mirror_image_and_stay_within_0_and_1() -> None:
+    picture = np.zeros((128, 128, 3), np.uint8)
+    picture[:, 64:] = 200
+    box = np.array([[0, 0, 127, 127]], np.float32)
+    ((face,),) = predictor(Winks()).align([picture], [box])
+    assert face.actions is not None
+    assert face.actions["eyeBlinkLeft"] == 1.0  # the mean of 1.4 and 0.8
+    assert face.actions["eyeBlinkRight"] == face.actions["jawOpen"] == 0.0

@@ -1,5 +1,7 @@
 """Attributes of faces: computed once for a batch, the same for every model."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from handlers.attributes import FaceAttributes, SeenFace, load_attributes
@@ -53,3 +55,10 @@ def test_an_attribute_is_asked_once_for_all_faces_of_a_batch() -> None:
         {"place": 1},
     ]
     assert batches == [2]
+
+
+def test_what_a_face_does_is_told_where_the_network_tells() -> None:
+    smiling = replace(alignment(LANDMARKS, False), actions={"mouthSmileLeft": 0.9})
+    told, untold = load_attributes(STORE).compute([replace(seen(), alignment=smiling), seen()])
+    assert told["actions"] == {"mouthSmileLeft": 0.9}
+    assert untold["actions"] is None

@@ -2,12 +2,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from handlers.networks.actions import ACTION_MIRROR, ACTIONS
 from handlers.networks.fuse import fuse
 from handlers.networks.inception_resnet import InceptionResNet
 from handlers.networks.landmarks import HeatmapHead, LandmarkNetwork
 from handlers.networks.senet import SEResNet
 
-NETWORKS = [(b, h) for b in ("senet", "inception_resnet") for h in ("regression", "heatmap")]
+HEADS = ("regression", "heatmap", "refined")
+NETWORKS = [(b, h) for b in ("senet", "inception_resnet") for h in HEADS]
 
 
 def tiny(backbone: str, head: str) -> LandmarkNetwork:
@@ -58,6 +60,32 @@ def test_a_map_spread_over_two_cells_gives_the_point_between() -> None:
     located = HeatmapHead.integrate(log_map, 128)
     assert_close(located.points[0, 0], torch.tensor([43.5, 33.5]))
     assert_close(located.spread[0, 0], torch.tensor(2.0))
+
+
+def test_a_refined_head_starts_from_the_points_of_its_maps() -> None:
+    network = tiny("senet", "refined")
+    crops = torch.rand(2, 3, 128, 128)
+    with torch.inference_mode():
+        maps = network.backbone(crops)
+        coarse = HeatmapHead.forward(network.head, maps, 128)
+        refined = network(crops)
+    assert_close(refined.points, coarse.points[:, :68])
+    assert refined.actions is not None
+    assert refined.actions.shape == (2, len(ACTIONS))
+
+
+def test_points_are_as_fine_in_mixed_precision_as_without() -> None:
+    log_map = torch.randn(2, 68, 32, 32).mul(4).flatten(2).log_softmax(-1).reshape(2, 68, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = HeatmapHead.integrate(log_map, 128)
+    assert_close(mixed.points, HeatmapHead.integrate(log_map, 128).points)
+
+
+def test_the_mirror_of_an_action_is_the_same_on_the_other_side() -> None:
+    mirrored = [ACTIONS[index] for index in ACTION_MIRROR]
+    assert mirrored[ACTIONS.index("mouthSmileLeft")] == "mouthSmileRight"
+    assert mirrored[ACTIONS.index("jawOpen")] == "jawOpen"
+    assert [ACTION_MIRROR[index] for index in ACTION_MIRROR] == list(range(len(ACTIONS)))
 
 
 @pytest.mark.parametrize("backbone", [SEResNet, InceptionResNet])

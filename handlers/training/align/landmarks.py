@@ -6,39 +6,98 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from handlers.networks.landmarks import HeatmapHead, LandmarkNetwork
-from handlers.processing.landmarks import bounding_box
+from handlers.networks.denoiser import DirectDenoiser, SelectiveDenoiser
+from handlers.networks.landmarks import HeatmapHead, LandmarkNetwork, RefinedHead
+from handlers.processing.landmarks import N_POINTS, bounding_box
 from handlers.training.augmentation import Augmentation
 from handlers.training.faces import Degrading, FaceBank, Image, to_tensor
 from handlers.training.loop import Batch, Losses
 
 
 class LandmarkLearner(nn.Module):
-    """l1 on the points, and for maps the cross-entropy against a Gaussian at the true point."""
+    """l1 on the points, and for maps the cross-entropy against a Gaussian at the true point.
 
-    def __init__(self, network: LandmarkNetwork, map_weight: float = 0.05) -> None:
+    A refined head is held to the points of its maps and to those it makes of them, and to the
+    actions where they are known.
+    """
+
+    def __init__(
+        self, network: LandmarkNetwork, map_weight: float = 0.05, action_weight: float = 0.3
+    ) -> None:
         super().__init__()
         self.network = network
-        self.map_weight = map_weight
+        self.map_weight, self.action_weight = map_weight, action_weight
 
     def forward(self, batch: Batch, progress: float) -> Losses:
         crops, points = batch["crops"], batch["points"]
         maps = self.network.backbone(crops)
-        return self.losses(maps, points, crops.shape[-1])
+        if isinstance(self.network.head, RefinedHead):
+            return self.refined(maps, points, batch["actions"], crops.shape[-1])
+        return self.losses(maps, points[:, :N_POINTS], crops.shape[-1])
 
     def losses(self, maps: list[Tensor], points: Tensor, size: int) -> Losses:
         """Losses of feature maps against true points `(B, 68, 2)`; those outside do not count."""
-        inside = ((points >= 0) & (points <= size - 1)).all(dim=-1).float()
         head = self.network.head
+        points, inside = within(points, size)
         if not isinstance(head, HeatmapHead):
             located = head(maps, size)
             loss = laplace(located.points, located.spread, points, inside)
             return {"loss": loss, "l1_px": l1(located.points, points, inside)}
-        log_map = head.log_map(maps)
-        located = head.integrate(log_map, size)
-        error = l1(located.points, points, inside)
+        return self._map_losses(head.log_map(head.pyramid(maps)), points, inside, size)
+
+    def refined(self, maps: list[Tensor], points: Tensor, actions: Tensor, size: int) -> Losses:
+        """Losses of a refined head; unknown points and actions are not a number."""
+        head = self.network.head
+        assert isinstance(head, RefinedHead)
+        features = head.pyramid(maps)
+        log_map = head.log_map(features)
+        located = head.refine(maps, features, log_map, size)
+        points, inside = within(points, size)
+        coarse = self._map_losses(log_map[:, : points.shape[1]], points, inside, size)
+        error = l1(located.points, points[:, :N_POINTS], inside[:, :N_POINTS])
+        assert located.actions is not None
+        acted = action_loss(located.actions, actions)
+        loss = error + 0.5 * coarse["loss"] + self.action_weight * acted
+        return {"loss": loss, "l1_px": error, "maps_px": coarse["l1_px"], "actions": acted}
+
+    def _map_losses(self, log_map: Tensor, points: Tensor, inside: Tensor, size: int) -> Losses:
+        error = l1(HeatmapHead.integrate(log_map, size).points, points, inside)
         shape = map_cross_entropy(log_map, points, inside, size)
         return {"loss": error + self.map_weight * shape, "l1_px": error, "maps": shape}
+
+
+class BehindDenoiser(nn.Module):
+    """Learns landmarks of crops of which a share has been through a denoiser, as when serving.
+
+    The denoiser stays as it is.
+    """
+
+    def __init__(
+        self, network: LandmarkNetwork, denoiser: DirectDenoiser | SelectiveDenoiser, share: float
+    ) -> None:
+        super().__init__()
+        self.landmarks = LandmarkLearner(network)
+        self.denoiser = denoiser.requires_grad_(False)
+        self.share = share
+
+    def train(self, mode: bool = True) -> "BehindDenoiser":
+        super().train(mode)
+        self.denoiser.eval()
+        return self
+
+    def forward(self, batch: Batch, progress: float) -> Losses:
+        rows = int(self.share * len(batch["crops"]))
+        with torch.no_grad():
+            cleaned = self.denoiser(batch["crops"][:rows]).crops
+        crops = torch.cat([cleaned, batch["crops"][rows:]])
+        losses: Losses = self.landmarks({**batch, "crops": crops}, progress)
+        return losses
+
+
+def within(points: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Points with 0 for unknown ones, and `(B, N)` 1 for those that lie in the crop."""
+    inside = ((points >= 0) & (points <= size - 1)).all(dim=-1)
+    return torch.where(inside[..., None], points, 0.0), inside.float()
 
 
 def l1(found: Tensor, points: Tensor, weight: Tensor) -> Tensor:
@@ -65,6 +124,16 @@ def map_cross_entropy(
     return (entropy * weight).sum() / weight.sum()
 
 
+def action_loss(found: Tensor, actions: Tensor) -> Tensor:
+    """Smooth l1 over the known actions, each in units of its own spread in this batch."""
+    known = actions.isfinite()
+    if not known.any():
+        return found.sum() * 0
+    target = torch.where(known, actions, found.detach())
+    spread = target.std(dim=0).clamp_min(0.03)
+    return nn.functional.smooth_l1_loss(found / spread, target / spread)
+
+
 @dataclass(frozen=True)
 class LandmarkBatches:
     """Draws batches of crops and points; with `degrading`, crops are degraded as augmentation."""
@@ -74,10 +143,14 @@ class LandmarkBatches:
     degrading: Degrading | None = None
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
-        crops, points = self.bank.draw(rng, size, self.augmentation)
+        crops, points, actions = self.bank.draw(rng, size, self.augmentation)
         if self.degrading is not None:
             crops = [self._degrade(crop, p, rng) for crop, p in zip(crops, points, strict=True)]
-        return {"crops": to_tensor(crops), "points": torch.from_numpy(points)}
+        return {
+            "crops": to_tensor(crops),
+            "points": torch.from_numpy(points),
+            "actions": torch.from_numpy(actions),
+        }
 
     def _degrade(self, crop: Image, points: np.ndarray, rng: np.random.Generator) -> Image:
         assert self.degrading is not None
@@ -86,5 +159,5 @@ class LandmarkBatches:
 
 def face_px(points: np.ndarray) -> float:
     """Side in pixels of the square with the area of the landmarks' box."""
-    x1, y1, x2, y2 = bounding_box(points)
+    x1, y1, x2, y2 = bounding_box(points[:N_POINTS])
     return float(np.sqrt((x2 - x1) * (y2 - y1)))
