@@ -1,16 +1,27 @@
 """Training crops of faces: turned, shifted, mirrored, occluded, as sections 3.3.4 and 4.3.5."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from handlers.processing.boxes import Crop
-from handlers.processing.landmarks import bounding_box, mirror
+from handlers.processing.landmarks import N_POINTS, bounding_box, mirror
+from handlers.training.synthetic.motion import similarity
+from handlers.training.synthetic.occluders import PAINTS, SPRITE_PX
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+
+
+class Cut(NamedTuple):
+    """A crop `(size, size, 3)` uint8, its landmarks `(N, 2)` in crop pixels, whether mirrored."""
+
+    crop: Image
+    points: Floats
+    mirrored: bool
 
 
 @dataclass(frozen=True)
@@ -18,7 +29,8 @@ class Augmentation:
     """How much a training crop may differ from the face's own box.
 
     A `loose` crop has a detector's errors and the thesis's rotations; the others are what a second
-    look at an aligned face gets: upright and centred.
+    look at an aligned face gets: upright and centred. Of the `occluded` crops the share `things`
+    is covered by painted things such as hands, the others by rectangles.
     """
 
     context: float = 1.3
@@ -32,12 +44,11 @@ class Augmentation:
     occluded: float = 0.5
     gain: float = 0.3
     grey: float = 0.1
+    things: float = 0.0
 
-    def __call__(
-        self, image: Image, points: Floats, rng: np.random.Generator
-    ) -> tuple[Image, Floats]:
-        """Cut a crop `(size, size, 3)` uint8 and its landmarks `(68, 2)` in crop pixels."""
-        matrix = self._matrix(points, rng)
+    def __call__(self, image: Image, points: Floats, rng: np.random.Generator) -> Cut:
+        """Cut a crop around landmarks `(68 or more, 2)`; what follows the 68 are the irises."""
+        matrix = self._matrix(points[:N_POINTS], rng)
         crop = np.asarray(
             cv2.warpAffine(
                 image,
@@ -48,12 +59,13 @@ class Augmentation:
             np.uint8,
         )
         moved = np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
-        if rng.random() < 0.5:
+        mirrored = bool(rng.random() < 0.5)
+        if mirrored:
             crop, moved = np.ascontiguousarray(crop[:, ::-1]), mirror(moved, self.size)
         crop = self._light(crop, rng)
         if rng.random() < self.occluded:
-            crop = occlude(crop, rng)
-        return crop, moved
+            crop = (cover if rng.random() < self.things else occlude)(crop, rng)
+        return Cut(crop, moved, mirrored)
 
     def _matrix(self, points: Floats, rng: np.random.Generator) -> NDArray[np.float64]:
         amount = 1.0 if rng.random() < self.loose else 0.3
@@ -109,3 +121,18 @@ def occlude(crop: Image, rng: np.random.Generator) -> Image:
         else:
             patch[:] = color
     return crop
+
+
+def cover(crop: Image, rng: np.random.Generator) -> Image:
+    """Lay a painted hand, ball, bar or fence over part of a crop, somewhere about the face."""
+    kind = str(rng.choice(["hand", "hand", "box", "ellipse", "strip", "fence"]))
+    sprite = PAINTS[kind](rng, crop)
+    size, width = crop.shape[0], rng.uniform(0.35, 1.0 if kind != "hand" else 1.8)
+    if kind in ("strip", "fence"):
+        width = rng.uniform(1.5, 2.5)
+    matrix = similarity(width * size / SPRITE_PX, rng.uniform(-np.pi, np.pi))[:2]
+    middle = size * rng.uniform(0.1, 0.9, 2)
+    matrix[:, 2] = middle - matrix[:, :2] @ np.full(2, (SPRITE_PX - 1) / 2)
+    laid = cv2.warpAffine(sprite, matrix, (size, size), flags=cv2.INTER_LINEAR)
+    opacity = laid[..., 3:].astype(np.float32) / 255
+    return np.asarray(crop * (1 - opacity) + laid[..., :3] * opacity, np.uint8)

@@ -1,8 +1,9 @@
 """Annotated faces held in memory, and batches of augmented crops drawn from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from handlers.networks.actions import ACTION_MIRROR, ACTIONS
 from handlers.processing.boxes import Crop
 from handlers.processing.degradations import LEVELS, degrade
-from handlers.processing.landmarks import bounding_box
+from handlers.processing.landmarks import N_POINTS, bounding_box
 from handlers.training.augmentation import Augmentation
 from handlers.training.datasets.pts import read_pts
 
@@ -22,10 +24,65 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Source:
-    """A folder of pictures with `.pts` beside them and the share of a batch drawn from it."""
+    """A folder of pictures and the share of a batch drawn from it.
+
+    Landmarks come from the `.pts` file beside each picture, or from `labels`, an `.npz` file of
+    `read_labels`, which may also hold irises and facial actions.
+    """
 
     folder: str
     share: float
+    labels: str | None = None
+
+
+class Labelled(NamedTuple):
+    """A picture, its landmarks `(68 or 70, 2)` in its pixels, and actions `(A,)`, or NaN."""
+
+    picture: Path
+    points: Floats
+    actions: Floats
+
+
+class Drawn(NamedTuple):
+    """Random crops, their landmarks `(count, 68 or 70, 2)` in crop pixels and actions."""
+
+    crops: list[Image]
+    points: Floats
+    actions: Floats
+
+
+UNKNOWN = np.full(len(ACTIONS), np.nan, np.float32)
+
+
+def read_points(folder: Path) -> Iterator[Labelled]:
+    """The faces of a folder with `.pts` files. Raises FileNotFoundError where there are none."""
+    paths = sorted(folder.rglob("*.pts"))
+    if not paths:
+        raise FileNotFoundError(f"no .pts file under {folder}")
+    for path in paths:
+        picture = next(p for s in (".jpg", ".png") if (p := path.with_suffix(s)).exists())
+        yield Labelled(picture, read_pts(path), UNKNOWN)
+
+
+def read_labels(path: Path, folder: Path) -> Iterator[Labelled]:
+    """The faces of an `.npz` file.
+
+    It holds `pictures` (names below `folder`), `points` `(N, 70, 2)` (the 68 landmarks and the
+    irises, in pixels from 0), `actions` `(N, A)`, and `names`, which ARKit calls those A.
+    """
+    with np.load(path) as held:
+        names = [str(name) for name in held["names"]]
+        order = [names.index(action) for action in ACTIONS]
+        rows = zip(held["pictures"], held["points"], held["actions"][:, order], strict=True)
+        for picture, points, actions in rows:
+            yield Labelled(folder / str(picture), points, actions)
+
+
+def faces_of(root: Path, source: Source) -> Iterator[Labelled]:
+    """The faces of a source, its folder and labels below `root`."""
+    if source.labels is None:
+        return read_points(root / source.folder)
+    return read_labels(root / source.labels, root / source.folder)
 
 
 class FaceBank:
@@ -34,42 +91,47 @@ class FaceBank:
     def __init__(self, root: Path, sources: Sequence[Source], limit: int = 300) -> None:
         self.images: list[Image] = []
         self.points: list[Floats] = []
+        self.actions: list[Floats] = []
         self.members: list[NDArray[np.int64]] = []
         for source in sources:
-            paths = sorted((root / source.folder).rglob("*.pts"))
-            if not paths:
-                raise FileNotFoundError(f"no .pts file under {root / source.folder}")
             first = len(self.images)
-            for path in paths:
-                self._add(path, limit)
+            for face in faces_of(root, source):
+                self._add(face, limit)
             self.members.append(np.arange(first, len(self.images)))
+        most = max(len(points) for points in self.points)
+        self.points = [padded(points, most) for points in self.points]
         shares = np.array([source.share for source in sources])
         self.shares = shares / shares.sum()
 
-    def _add(self, path: Path, limit: int) -> None:
-        picture = next(p for s in (".jpg", ".png") if (p := path.with_suffix(s)).exists())
-        loaded = cv2.imread(str(picture), cv2.IMREAD_COLOR)
+    def _add(self, face: Labelled, limit: int) -> None:
+        loaded = cv2.imread(str(face.picture), cv2.IMREAD_COLOR)
         if loaded is None:
-            raise ValueError(f"{picture}: no picture that can be read")
+            raise ValueError(f"{face.picture}: no picture that can be read")
         image = cv2.cvtColor(loaded, cv2.COLOR_BGR2RGB)
-        points = read_pts(path)
-        crop = Crop.around(bounding_box(points), context=2.2)
+        points = face.points
+        crop = Crop.around(bounding_box(points[:N_POINTS]), context=2.2)
         size = min(round(crop.side), limit)
         crop = Crop(crop.centre, crop.side, size)
         self.images.append(crop.extract(np.asarray(image, np.uint8)))
         self.points.append(crop.to_crop(points))
+        self.actions.append(face.actions)
 
-    def draw(
-        self, rng: np.random.Generator, count: int, augmentation: Augmentation
-    ) -> tuple[list[Image], Floats]:
-        """Random crops and their landmarks `(count, 68, 2)` in crop pixels."""
-        crops, points = [], []
+    def draw(self, rng: np.random.Generator, count: int, augmentation: Augmentation) -> Drawn:
+        """Random crops with their labels."""
+        crops, points, actions = [], [], []
         for group in rng.choice(len(self.members), count, p=self.shares):
             index = int(rng.choice(self.members[group]))
-            crop, moved = augmentation(self.images[index], self.points[index], rng)
-            crops.append(crop)
-            points.append(moved)
-        return crops, np.stack(points)
+            cut = augmentation(self.images[index], self.points[index], rng)
+            crops.append(cut.crop)
+            points.append(cut.points)
+            known = self.actions[index]
+            actions.append(known[list(ACTION_MIRROR)] if cut.mirrored else known)
+        return Drawn(crops, np.stack(points), np.stack(actions))
+
+
+def padded(points: Floats, count: int) -> Floats:
+    """Points `(N, 2)` with unknown ones behind them, `(count, 2)`."""
+    return np.pad(points, ((0, count - len(points)), (0, 0)), constant_values=np.nan)
 
 
 @dataclass(frozen=True)

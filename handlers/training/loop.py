@@ -28,7 +28,10 @@ Losses = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to learn. The rate warms up linearly and falls as a cosine to zero."""
+    """How long and how fast to learn.
+
+    The rate warms up linearly, stays for `hold` steps and falls as a cosine to zero.
+    """
 
     steps: int
     batch: int
@@ -39,13 +42,15 @@ class Schedule:
     average: float = 0.998
     precision: str = "bf16-mixed"
     save_every: int = 250
+    hold: int = 0
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step."""
         if step < self.warmup:
             return self.rate * (step + 1) / self.warmup
-        done = (step - self.warmup) / max(self.steps - self.warmup, 1)
-        return self.rate * 0.5 * (1 + float(np.cos(np.pi * min(done, 1.0))))
+        falling = self.warmup + self.hold
+        done = (step - falling) / max(self.steps - falling, 1)
+        return self.rate * 0.5 * (1 + float(np.cos(np.pi * min(max(done, 0.0), 1.0))))
 
 
 class Run:

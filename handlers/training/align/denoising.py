@@ -26,7 +26,7 @@ class DenoisingBatches:
     degrading: Degrading
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
-        clean, points = self.bank.draw(rng, size, self.augmentation)
+        clean, points, actions = self.bank.draw(rng, size, self.augmentation)
         pairs = [
             self.degrading(crop, face_px(where), rng)
             for crop, where in zip(clean, points, strict=True)
@@ -36,6 +36,7 @@ class DenoisingBatches:
             "classes": torch.tensor([label for _, label in pairs]),
             "clean": to_tensor(clean),
             "points": torch.from_numpy(points),
+            "actions": torch.from_numpy(actions),
             "stray": torch.from_numpy(rng.random(size, dtype=np.float32)),
         }
 
@@ -97,7 +98,7 @@ class JointLearner(nn.Module):
 
     def forward(self, batch: Batch, progress: float) -> Losses:
         image, cleaned = self.iid.learn(batch, wander=0.25)
-        points = self.landmarks({"crops": cleaned, "points": batch["points"]}, progress)
+        points = self.landmarks({**batch, "crops": cleaned}, progress)
         stage = min(int(progress * 4), 3)
         first, second = min(0.25 + 0.1 * stage, 0.5), max(0.75 - 0.1 * stage, 0.5)
         loss = first * self.point_weight * points["loss"] + second * image["loss"]

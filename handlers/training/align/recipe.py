@@ -40,7 +40,9 @@ class Recipe:
     With `landmarks` alone a landmark network is trained, with `denoiser` alone an internal image
     denoiser, with both the two together (section 4.3.5). `about` says what it is, `licence` what
     the terms of the data leave to users of the weights. `start` names the models of the store that
-    the first weights come from; what begins with a prefix in `fresh` is not taken over.
+    the first weights come from; what begins with a prefix in `fresh` is not taken over. With
+    `behind` the denoiser stays as it is and the landmark network learns from crops of which that
+    share has been through it.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -57,6 +59,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     start: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
+    behind: float | None = None
 
 
 class RecipeError(ValueError):
@@ -71,7 +74,9 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: {error}") from error
     if recipe.landmarks is None and recipe.denoiser is None:
         raise RecipeError(f"{path}: give [landmarks], [denoiser] or both")
-    if recipe.denoiser is not None:
+    if recipe.behind is not None and (recipe.landmarks is None or recipe.denoiser is None):
+        raise RecipeError(f"{path}: 'behind' needs [landmarks] and [denoiser]")
+    if recipe.denoiser is not None and recipe.behind is None:
         _check_classes(path, recipe.denoiser, recipe.degrading)
     return recipe
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from handlers.checkpoint import load_checkpoint, save_checkpoint
 from handlers.networks.align import AlignmentNetwork
 from handlers.training.align.denoising import DenoiserLearner, DenoisingBatches, JointLearner
-from handlers.training.align.landmarks import LandmarkBatches, LandmarkLearner
+from handlers.training.align.landmarks import BehindDenoiser, LandmarkBatches, LandmarkLearner
 from handlers.training.align.recipe import Recipe, RecipeError, read_recipe
 from handlers.training.faces import FaceBank
 from handlers.training.loop import Run
@@ -30,7 +30,7 @@ def run_recipe(path: Path, data: Path, runs: Path, store: Path, resume: bool = T
         None if recipe.denoiser is None else asdict(recipe.denoiser),
     )
     start_from(network, recipe, store)
-    run = Run(make_learner(network), recipe.schedule, runs / recipe.name)
+    run = Run(make_learner(network, recipe.behind), recipe.schedule, runs / recipe.name)
     run.fit(make_batches(recipe, data), resume)
     if run.fabric.is_global_zero:
         plot_losses(runs / recipe.name)
@@ -39,9 +39,11 @@ def run_recipe(path: Path, data: Path, runs: Path, store: Path, resume: bool = T
     return store / recipe.name
 
 
-def make_learner(network: AlignmentNetwork) -> nn.Module:
+def make_learner(network: AlignmentNetwork, behind: float | None = None) -> nn.Module:
     """What is minimised for the parts that a network has."""
     if network.landmarks is not None and network.denoiser is not None:
+        if behind is not None:
+            return BehindDenoiser(network.landmarks, network.denoiser, behind)
         return JointLearner(network.landmarks, network.denoiser)
     if network.denoiser is not None:
         return DenoiserLearner(network.denoiser)
@@ -52,7 +54,7 @@ def make_learner(network: AlignmentNetwork) -> nn.Module:
 def make_batches(recipe: Recipe, data: Path) -> LandmarkBatches | DenoisingBatches:
     """What is drawn from the faces under `data`."""
     bank = FaceBank(data, recipe.sources)
-    if recipe.denoiser is not None:
+    if recipe.denoiser is not None and recipe.behind is None:
         assert recipe.degrading is not None
         return DenoisingBatches(bank, recipe.augmentation, recipe.degrading)
     return LandmarkBatches(bank, recipe.augmentation, recipe.degrading)
@@ -106,7 +108,7 @@ def renumber(
 
 def export(run: Run, network: AlignmentNetwork, recipe: Recipe, store: Path) -> None:
     """Write the averaged weights, in half precision, and what rebuilds the network to the store."""
-    make_learner(network).load_state_dict(run.averaged().state_dict())
+    make_learner(network, recipe.behind).load_state_dict(run.averaged().state_dict())
     config = {
         "about": recipe.about,
         "licence": recipe.licence,
