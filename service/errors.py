@@ -36,6 +36,7 @@ class Problem(Enum):
     INVALID_REQUEST = 422, 4422, "The request does not fit the interface"
     BODY_TOO_LARGE = 413, 1009, "The body is too large"
     BODY_TOO_SLOW = 408, 4408, "The body came too slowly"
+    HEAD_TOO_SLOW = 408, 4408, "The head of the request came too slowly"
     IDLE = 408, 4408, "Nothing came for too long"
     REPLIES_UNREAD = 408, 4408, "The replies are not read"
     NOT_ACCEPTABLE = 406, 4406, "None of the accepted content types is on offer"

@@ -2,16 +2,18 @@
 
 import asyncio
 import math
+import resource
 import socket
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from service.app import create_app
 from service.errors import ConfigurationError
+from service.http.connections import Connections, HttpProtocol, SocketProtocol
 from service.inference import Inference
 from service.services import Services
 from service.settings import Settings
@@ -19,7 +21,7 @@ from service.telemetry.logs import configure_logging
 
 FAILED = "lifespan.startup.failed"
 STARTUP_FAILED = 3
-LINGER_S = 5.0
+SPARE_FILES = 512
 RUNNING_SHARE, REFUSING_SHARE = 0.7, 0.2
 LOOK_S = 0.05
 
@@ -93,38 +95,25 @@ class Server(uvicorn.Server):
             await asyncio.sleep(LOOK_S)
 
 
-class SocketProtocol(WebSocketsSansIOProtocol):
-    """Keeps no frame that has been passed on, and cuts a socket off whose client does not take
-    what is left for it to read.
-    """
-
-    def handle_cont(self, event: Any) -> None:
-        """Pass on a part of a message."""
-        super().handle_cont(event)
-        event.data = b""
-
-    def handle_bytes(self, event: Any) -> None:
-        """Pass on a message; the parser holds on to its frame until the next one comes."""
-        super().handle_bytes(event)
-        event.data = b""
-
-    def on_task_complete(self, task: asyncio.Task[None]) -> None:
-        """Give the client a few seconds once the application is done with it."""
-        super().on_task_complete(task)
-        if self.transport.get_write_buffer_size() > 0:
-            self.loop.call_later(LINGER_S, self.transport.abort)
-
-
 def serve(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM, then finish running requests; return the exit status.
 
     Raises ConfigurationError before anything listens when the settings cannot be served.
     """
     configure_logging(settings)
+    allow_files(settings.max_connections + SPARE_FILES)
     server = make_server(settings)
     with suppress(KeyboardInterrupt):
         server.run()
     return 0 if server.started else STARTUP_FAILED
+
+
+def allow_files(count: int) -> None:
+    """Let this process open so many files, as far as it may; a connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def make_server(settings: Settings, inference: Inference | None = None) -> Server:
@@ -134,13 +123,13 @@ def make_server(settings: Settings, inference: Inference | None = None) -> Serve
     Frames of live sessions are compressed pictures: sockets do not compress them again. Live
     sessions notice silent clients themselves; pings would be answered behind waiting frames.
     """
-    app = create_app(settings, inference)
+    app, connections = create_app(settings, inference), Connections(settings)
     config = uvicorn.Config(
         PlainStart(app),
         host=settings.host.strip("[]"),
         port=settings.port,
-        http="h11",
-        ws=SocketProtocol,
+        http=cast(type[asyncio.Protocol], partial(HttpProtocol, connections=connections)),
+        ws=cast(type[asyncio.Protocol], partial(SocketProtocol, connections=connections)),
         ws_max_size=settings.max_upload_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=None,

@@ -147,6 +147,20 @@ class Settings(BaseSettings):
     max_questions: int = Field(
         256, ge=1, description="Most questions at the workers at once; more are answered 503."
     )
+    max_connections: int = Field(
+        2000, ge=1, description="Most open connections; further ones are answered 503 and closed."
+    )
+    max_connections_each: int = Field(
+        1000,
+        ge=1,
+        description="Most open connections of one address; as many as there may be in all where a "
+        "proxy passes all of them on.",
+    )
+    head_timeout_s: float = Field(
+        10.0,
+        gt=0,
+        description="Time for the head of a request, from its connection on, in seconds.",
+    )
     max_uploads: int = Field(
         128, ge=1, description="Most bodies that come in at once; more are answered 503."
     )

@@ -85,7 +85,7 @@ FOREIGN_TO_HANDLERS = {"aiohttp", "fastapi", "httpx", "redis", "starlette", "typ
 
 # Import names of distributions that are called otherwise, and what comes with another one for sure.
 IMPORT_NAMES = {"pillow": {"PIL"}, "python-multipart": {"multipart", "python_multipart"}}
-COMES_WITH = {"fastapi": {"starlette", "anyio"}, "typer": {"click"}}
+COMES_WITH = {"fastapi": {"starlette", "anyio"}, "typer": {"click"}, "uvicorn": {"h11"}}
 
 # The one reader of the environment, and who hands parts of it on to a process of others.
 ENVIRONMENT_READERS = {"service.settings", "handlers.torchserve.starting"}
