@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from handlers.base import INVALID_REQUEST, InputError
 from handlers.predictors.affect.run import Heard
+from handlers.predictors.detection.detector import MIN_FACE_PX
+from handlers.predictors.detection.proposals import CELL_PX
 from handlers.processing.image import (
     INVALID_IMAGE,
     TOO_MANY_PIXELS,
@@ -20,7 +22,6 @@ from handlers.processing.image import (
 )
 from handlers.processing.mel import RATE_HZ
 
-SMALLEST_FACE_PX = 12
 INCLUDES = ("aligned", "denoised", "overlay")
 DENOISE = ("auto", "off")
 MOST_FACES = 64
@@ -51,7 +52,7 @@ def check_whole(name: str, value: object, least: int, most: int) -> None:
 
 def check_pixels(min_face_px: object, max_pixels: object) -> None:
     """Refuse a smallest face or a largest picture out of bounds."""
-    check_whole("min_face_px", min_face_px, SMALLEST_FACE_PX, 2**31)
+    check_whole("min_face_px", min_face_px, CELL_PX, 2**31)
     check_whole("max_pixels", max_pixels, 1, 2**40)
 
 
@@ -80,7 +81,7 @@ class AlignOptions:
     max_faces: int = MOST_FACES
     denoise: str = "auto"
     include: tuple[str, ...] = ()
-    min_face_px: int = 40
+    min_face_px: int = MIN_FACE_PX
     max_pixels: int = 50_000_000
 
     @classmethod
@@ -109,7 +110,7 @@ class AffectRowOptions:
     """
 
     variant: str
-    min_face_px: int = 40
+    min_face_px: int = MIN_FACE_PX
     max_pixels: int = 8_300_000
 
     @classmethod

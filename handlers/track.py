@@ -20,6 +20,7 @@ from handlers.attributes import FaceAttributes, SeenFace, load_attributes
 from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, describe_model, load_checkpoint, name_model
 from handlers.predictors.alignment import AlignmentPredictor
+from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.tracking.options import TrackingOptions, Variant
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.predictors.tracking.results import FrameResult, TrackedFace
@@ -58,7 +59,7 @@ class TrackRowOptions:
     """
 
     max_faces: int = 1
-    min_face_px: int = 40
+    min_face_px: int = MIN_FACE_PX
     steady: bool = True
     smoothing: bool = False
     variant: str = TRACKER

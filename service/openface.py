@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from service.actions import ACTIONS, UNIT_COLUMNS, action_values, unit_values
-from service.schemas import POINTS, AlignReply, Face, Point, Pose
+from service.schemas import POINTS, AlignReply, Face, Point, Pose, TrackedFace
 
 POSE_COLUMNS = ("pose_Tx", "pose_Ty", "pose_Tz", "pose_Rx", "pose_Ry", "pose_Rz")
 POINT_COLUMNS = (
@@ -14,6 +14,9 @@ POINT_COLUMNS = (
     *(f"y_{index}" for index in range(POINTS)),
 )
 BOX_COLUMNS = ("box_x1", "box_y1", "box_x2", "box_y2")
+# The first columns of every table over time, as OpenFace's FeatureExtraction has them.
+FRAME_COLUMNS = ("frame", "face_id", "timestamp", "confidence", "success")
+NO_FACE = 0
 OPENFACE_COLUMNS = ("face", "confidence", *POSE_COLUMNS, *POINT_COLUMNS, *UNIT_COLUMNS)
 OUR_COLUMNS = (
     *BOX_COLUMNS,
@@ -41,6 +44,17 @@ def face_rows(reply: AlignReply) -> list[tuple[object, ...]]:
         (*_openface_values(index, face), *_our_values(face, reply))
         for index, face in enumerate(reply.faces)
     ]
+
+
+def frame_columns(number: int, time_s: float, face: TrackedFace | None) -> list[object]:
+    """Return the values of FRAME_COLUMNS; `number` counts from 1.
+
+    `confidence` is the validator's probability; a frame without a face has `face_id` 0.
+    """
+    if face is None:
+        return [number, NO_FACE, round(time_s, 6), 0.0, 0]
+    seen = int(face.landmarks is not None)
+    return [number, face.track_id, round(time_s, 6), face.face_probability, seen]
 
 
 def write_rows(rows: Iterable[Sequence[object]]) -> str:

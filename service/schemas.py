@@ -2,7 +2,7 @@
 
 import base64
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -154,6 +154,19 @@ class Face(FaceRecord):
     )
     denoised_face: DataUrl | None = Field(
         None, description="The face as the landmark network saw it, with `include=denoised`."
+    )
+
+
+class TrackedFace(FaceRecord):
+    """One face that is followed through a session or a clip."""
+
+    track_id: int = Field(description="Number of the face within its session or clip.")
+    status: Literal["tracking", "redetected", "lost"] = Field(
+        description="`tracking`: followed, or new; `redetected`: found again by the detector; "
+        "`lost`: not seen in this frame, the box is the last valid one."
+    )
+    lost_probability: Share | None = Field(
+        None, description="On `redetected`, the probability that lost the face."
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.affect.model import AffectSocketOptions
-from service.affect.replies import AffectReply, DroppedFrame, FrameError, MessageError
+from service.affect.replies import AffectReply
 from service.live.messages import Options, Reset
 from service.live.replies import DroppedReply, ErrorReply
 from service.track.replies import TrackReply
@@ -22,9 +22,6 @@ REPLIES: tuple[type[BaseModel], ...] = (
     DroppedReply,
     ErrorReply,
     AffectReply,
-    DroppedFrame,
-    FrameError,
-    MessageError,
 )
 
 

@@ -50,7 +50,7 @@ def test_every_frame_has_a_row_with_its_own_time(talk: Path, service: RunningSer
     result = run(talk, "--csv", "--url", service.url)
     assert result.exit_code == 0, result.stderr
     rows = rows_of(result.stdout)
-    assert [float(row["time_s"]) for row in rows] == pytest.approx(TIMES_S)
+    assert [float(row["timestamp"]) for row in rows] == pytest.approx(TIMES_S)
     assert {row["clip"] for row in rows} == {str(talk)}
     assert all(-1 <= float(row["valence"]) <= 1 for row in rows)
     assert {row["face"] for row in rows} == {"1"}
@@ -124,7 +124,7 @@ def test_the_models_here_see_and_hear_a_clip(talk: Path, store: Path, tmp_path: 
     result = run(talk, "--csv", "--plot", plot, "--model-store", store)
     assert result.exit_code == 0, result.stderr
     rows = rows_of(result.stdout)
-    assert [float(row["time_s"]) for row in rows] == pytest.approx(TIMES_S)
+    assert [float(row["timestamp"]) for row in rows] == pytest.approx(TIMES_S)
     assert {row["face"] for row in rows} == {"1"}
     assert all(-1 <= float(row["valence"]) <= 1 for row in rows)
     assert "data:image/jpeg" in plot.read_text()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from handlers.evaluation.align.conditions import CLEAN, Condition, View, apply, read_view
 from handlers.evaluation.align.loading import stored_detector
 from handlers.evaluation.align.running import Detector
+from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.processing.landmarks import bounding_box
 from handlers.processing.nms import overlaps
 from handlers.training.datasets.layouts import read_layout
@@ -55,7 +56,9 @@ class Recall:
         return self.found / self.faces if self.faces else float("nan")
 
 
-def measure_recall(detector: Detector, views: Iterable[View], min_face_px: int = 40) -> Recall:
+def measure_recall(
+    detector: Detector, views: Iterable[View], min_face_px: int = MIN_FACE_PX
+) -> Recall:
     """Search pictures that each hold one annotated face."""
     faces, shared, spare = 0, [], 0
     for view in views:
@@ -73,7 +76,9 @@ def best_overlap(boxes: Sequence[Floats], truth: Floats) -> float:
     return float(overlaps(np.stack(boxes), truth[None]).max()) if boxes else 0.0
 
 
-def count_false(detector: Detector, images: Iterable[Image], min_face_px: int = 40) -> list[int]:
+def count_false(
+    detector: Detector, images: Iterable[Image], min_face_px: int = MIN_FACE_PX
+) -> list[int]:
     """Detections in each of some pictures that hold no face."""
     return [len(detector.detect([image], min_face_px=min_face_px)[0]) for image in images]
 
@@ -158,7 +163,7 @@ def main() -> None:
     parser.add_argument("model_store", type=Path)
     parser.add_argument("data", type=Path, nargs="+", help="annotated faces, one a picture")
     parser.add_argument("--empty", type=Path, nargs="*", default=[], help="no faces in these")
-    parser.add_argument("--min-face", type=int, default=40, help="pixels")
+    parser.add_argument("--min-face-px", type=int, default=MIN_FACE_PX, help="pixels")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -166,7 +171,7 @@ def main() -> None:
     samples = [sample for folder in options.data for sample in read_layout(folder)]
     views = [read_view(sample.image_path, sample.landmarks) for sample in samples]
     empty = [image for path in options.empty for image in read_empty(path)]
-    for text in report(detector, views, empty, options.min_face, options.seed):
+    for text in report(detector, views, empty, options.min_face_px, options.seed):
         print(text, flush=True)
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from service.affect.replies import AffectFrame, Quadrant, Signed, Variant
+from service.live.replies import ErrorInfo
 from service.schemas import Body, Finite, Milliseconds, ModelVersion, Number, Share
 
 
@@ -116,7 +117,5 @@ class ErrorLine(Line):
     """The last line where the clip could not be read or estimated to its end."""
 
     type: Literal["error"] = "error"
-    problem: str = Field(description="Stable name of the problem, a URN; programs compare this.")
-    title: str = Field(description="The problem in a few words, the same in every case.")
-    status: int = Field(description="The HTTP status that the problem has elsewhere.")
-    detail: str = Field(description="What was found in this case, and what would be right.")
+    status: Literal["error"] = "error"
+    error: ErrorInfo

@@ -32,7 +32,7 @@ STEP: dict[str, Any] = {
     "notes": [],
     "timings_ms": {"decode": 1.9, "face": 9.6, "sound": 1.2, "affect": 7.1},
 }
-AFFECT_REPLY: dict[str, Any] = {"type": "frame", "seq": None, **FRAME, **STEP}
+AFFECT_REPLY: dict[str, Any] = {"type": "frame", "sequence": None, **FRAME, **STEP}
 HEARD_REPLY: dict[str, Any] = {"type": "sound", **STEP}
 CLIP: dict[str, Any] = {
     "format": "mp4",

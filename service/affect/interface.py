@@ -1,7 +1,7 @@
 """What POST /affect takes and answers, as its query model and as OpenAPI shows it."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ from service.errors import Problem
 from service.http.bodies import BINARY, PICTURE_TYPES, file_body, one_file
 from service.http.responses import MODEL, PICTURE, WITH_KEY, problem_responses
 from service.live.interface import STEP, StepNumber, end_responses
+from service.options import RATE_HZ
 from service.schemas import Finite
 
 CLIP_FIELD = "clip"
@@ -24,13 +25,7 @@ FRAME_FIELD, SOUND_FIELD = "frame", "sound"
 class AffectQuery(AffectOptions):
     """How to look at the clip."""
 
-    rate_hz: float = Field(
-        default=25.0,
-        ge=0.5,
-        le=100,
-        allow_inf_nan=False,
-        description="Most frames to look at, a second; of a slower clip all are.",
-    )
+    rate_hz: Annotated[float, RATE_HZ.bounds, Field(allow_inf_nan=False)] = RATE_HZ.default
 
 
 CLIP_TYPES = (

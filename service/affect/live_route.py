@@ -61,10 +61,10 @@ async def affect_chunk(
     Live video goes through a WebSocket at the same address. A binary message is a kind byte, then
     the time in seconds as little-endian float64, then `F`: an encoded picture, or nothing while the
     camera is off; `S`: PCM as above, whose first sample is at that time, up to 10 s of it. Every
-    `F` gets one JSON reply, in order: `{"type": "frame", "seq": 0, "status": "ok", "time_s": ...}`
-    with the fields of this reply; `status` is `dropped` where a newer frame came while it waited
-    (`?drop=false` turns that off) and `error` where it could not be used. `S` is answered only
-    where it could not be used, `{"type": "error", "of": "sound", ...}`: it may be 2 s behind the
+    `F` gets one JSON reply, in order: `{"type": "frame", "sequence": 0, "status": "ok", ...}` with
+    the fields of this reply; `status` is `dropped` where a newer frame came while it waited
+    (`?drop=false` turns that off). What could not be used is answered `{"type": "error", "of":
+    "frame", "sequence": 1, "error": ...}`, sound only then: it may be 2 s behind the
     newest frame or 2 s ahead of the stream. Times of frames increase; what is heard up to 1.5 s
     after a frame improves its estimate, and an estimate once given is never revised. With
     `?delay_s=1` a frame is estimated when frames or sound of 1 s later have come, or at the end of

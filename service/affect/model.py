@@ -9,17 +9,17 @@ from service.affect.replies import AffectFrame, AffectOutputs
 from service.affect.sounds import Sound
 from service.errors import Problem, ServiceError
 from service.inference import Inference
-from service.live.model import Cost, Drop, Model, SmallestFace, VariantName, parse_into
+from service.live.model import Cost, Model, VariantName, parse_into
 from service.live.subject import Step
+from service.options import AFFECT_VARIANT, DELAY_S, DROP, MIN_FACE_PX
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
 MODEL = "affect"
-MOST_DELAY_S = 1.5  # half of what is heard around a moment
 LOST = "lost"
 VOICE = "voice"
 
-Delay = Annotated[float, Field(ge=0, le=MOST_DELAY_S, allow_inf_nan=False)]
+Delay = Annotated[float, DELAY_S.bounds, Field(allow_inf_nan=False)]
 Frame = bytes | Mapping[str, Any] | None
 
 
@@ -28,11 +28,8 @@ class AffectOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    variant: VariantName | None = Field(
-        default=None,
-        description="Another network of the model, such as `vi-des`; its own one if not given.",
-    )
-    min_face_px: SmallestFace = 40
+    variant: Annotated[VariantName | None, AFFECT_VARIANT.bounds] = None
+    min_face_px: Annotated[int, MIN_FACE_PX.bounds] = MIN_FACE_PX.default
 
 
 class AffectSocketOptions(AffectOptions):
@@ -43,7 +40,7 @@ class AffectSocketOptions(AffectOptions):
         description="How much later a frame is estimated, in seconds of the stream, with the sound "
         "that was heard until then. Replies wait for it: they are not to be waited for.",
     )
-    drop: Drop = True
+    drop: Annotated[bool, DROP.bounds] = DROP.default
 
 
 def parse_affect_options(values: Mapping[str, Any]) -> AffectSocketOptions:

@@ -19,7 +19,8 @@ from service.affect.clip_replies import (
 from service.affect.replies import AffectFrame
 from service.affect.timeline import FaceStrip, Timeline, draw_timeline
 from service.errors import ServiceError
-from service.openface import write_rows
+from service.live.replies import error_info
+from service.openface import BOX_COLUMNS, FRAME_COLUMNS, frame_columns, write_rows
 
 JSON, NDJSON, CSV, SVG = (
     "application/json",
@@ -28,8 +29,9 @@ JSON, NDJSON, CSV, SVG = (
     "image/svg+xml",
 )
 COLUMNS = (
-    *("time_s", "valence", "arousal", "quadrant", "gate", "face", "voice"),
-    *("track_id", "face_status", "face_probability", "x1", "y1", "x2", "y2"),
+    *FRAME_COLUMNS,
+    *("valence", "arousal", "quadrant", "gate", "face", "voice", "status"),
+    *BOX_COLUMNS,
     *("model", "model_version"),
 )
 
@@ -102,23 +104,21 @@ class LinesPage:
 
     def fail(self, error: ServiceError) -> bytes:
         """The last line, of an error."""
-        problem = error.problem
-        line = ErrorLine(
-            problem=problem.uri, title=problem.title, status=problem.status, detail=error.detail
-        )
-        return _line(line)
+        return _line(ErrorLine(error=error_info(error)))
 
 
 class CsvPage(WholePage):
     """A header and one line a frame."""
 
     def __init__(self) -> None:
+        self._number = 0
         self._text = io.StringIO()
         self._text.write(write_rows([COLUMNS]))
 
     def add(self, look: Look) -> bytes:
         """Write one frame."""
-        self._text.write(write_rows([table_row(look.frame, self.head)]))
+        self._number += 1
+        self._text.write(write_rows([table_row(self._number, look.frame, self.head)]))
         return b""
 
     def finish(self, clip: ClipInfoBody, summary: Summary, tail: ClipTail) -> bytes:
@@ -159,20 +159,14 @@ def _line(body: ClipLine | FrameLine | SummaryLine | ErrorLine) -> bytes:
     return body.model_dump_json().encode() + b"\n"
 
 
-def table_row(frame: AffectFrame, head: ClipHead) -> tuple[object, ...]:
-    """The values of COLUMNS for one frame; None for what is not known."""
-    face = frame.face
-    seen = (
-        (None,) * 7
-        if face is None
-        else (face.track_id, face.status, face.face_probability, *face.box)
-    )
-    used = (int(name in frame.used) for name in ("face", "voice"))
+def table_row(number: int, frame: AffectFrame, head: ClipHead) -> tuple[object, ...]:
+    """The values of COLUMNS for frame `number`, from 1; None for what is not known."""
+    face, used = frame.face, [int(name in frame.used) for name in ("face", "voice")]
     return (
-        round(frame.time_s, 6),
+        *frame_columns(number, frame.time_s, face),
         *(frame.valence, frame.arousal, frame.quadrant, frame.gate),
         *used,
-        *seen,
+        *([None] * 5 if face is None else [face.status, *face.box]),
         head.model.name,
         head.model.version,
     )

@@ -5,11 +5,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from service.live.replies import (
-    ErrorInfo,
     Notes,
     StepCount,
     Stored,
-    TrackedFace,
 )
 from service.schemas import (
     Body,
@@ -20,6 +18,7 @@ from service.schemas import (
     Seconds,
     Share,
     TimingsMs,
+    TrackedFace,
 )
 
 QUADRANTS = ("positive-active", "negative-active", "negative-passive", "positive-passive")
@@ -87,7 +86,7 @@ class AffectReply(AffectFrame, Stepped):
     """The answer to one frame of a session."""
 
     type: Literal["frame"] = "frame"
-    seq: int | None = Field(
+    sequence: int | None = Field(
         None, description="Which frame of the socket this answers, from 0; null without a socket."
     )
 
@@ -96,31 +95,3 @@ class HeardReply(Stepped):
     """The answer to sound that came alone, without a moment to estimate."""
 
     type: Literal["sound"] = "sound"
-
-
-class DroppedFrame(Body):
-    """The answer to a frame that a newer one replaced before its turn came."""
-
-    type: Literal["frame"] = "frame"
-    seq: int
-    status: Literal["dropped"] = "dropped"
-    time_s: Seconds
-
-
-class FrameError(Body):
-    """The answer to a frame that cannot be used; the session goes on from where it was."""
-
-    type: Literal["frame"] = "frame"
-    seq: int
-    status: Literal["error"] = "error"
-    time_s: Seconds | None
-    error: ErrorInfo
-
-
-class MessageError(Body):
-    """The answer to anything else that cannot be used; the session goes on from where it was."""
-
-    type: Literal["error"] = "error"
-    of: str = Field(description="What it came as: `sound`, `text`, or `message` if neither.")
-    time_s: Seconds | None
-    error: ErrorInfo

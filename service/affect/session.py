@@ -19,15 +19,12 @@ from service.affect.model import (
 from service.affect.replies import (
     AffectOutputs,
     AffectReply,
-    DroppedFrame,
-    FrameError,
     HeardReply,
-    MessageError,
 )
 from service.affect.sounds import Hearing, Sound, SoundQueue, to_samples
 from service.errors import Problem, ServiceError
 from service.live.mailbox import Arrival, Kind
-from service.live.replies import RESET, error_info
+from service.live.replies import RESET, DroppedReply, ErrorReply, dropped_reply, error_reply
 from service.live.subject import Place, Step
 from service.schemas import Body
 from service.telemetry.metrics import Metrics
@@ -86,7 +83,7 @@ async def hear_and_see(
 
 
 def build_affect_reply(
-    outputs: AffectOutputs, seq: int | None, place: Place, arrived_s: float
+    outputs: AffectOutputs, sequence: int | None, place: Place, arrived_s: float
 ) -> AffectReply | HeardReply:
     """Return the reply that says `outputs`, which have been checked, and where they belong."""
     common = {
@@ -99,7 +96,7 @@ def build_affect_reply(
     if not outputs.frames:
         return HeardReply.model_construct(**common)
     (frame,) = outputs.frames
-    return AffectReply.model_construct(**dict(frame), **common, seq=seq)
+    return AffectReply.model_construct(**dict(frame), **common, sequence=sequence)
 
 
 @dataclass
@@ -209,16 +206,13 @@ class AffectSubject:
             moment.sounds.lost_s = 0.0
         return build_affect_reply(outputs, moment.sequence, place, moment.arrived_s)
 
-    def dropped(self, arrival: Arrival) -> DroppedFrame:
+    def dropped(self, arrival: Arrival) -> DroppedReply:
         """Return the reply to a frame that a newer one replaced."""
-        return DroppedFrame(seq=arrival.sequence or 0, time_s=arrival.time_s or 0.0)
+        return dropped_reply(arrival)
 
-    def refused(self, arrival: Arrival, error: ServiceError) -> FrameError | MessageError:
+    def refused(self, arrival: Arrival, error: ServiceError) -> ErrorReply:
         """Return the reply to a message that could not be used."""
-        told = error_info(error)
-        if arrival.sequence is not None:
-            return FrameError(seq=arrival.sequence, time_s=arrival.time_s, error=told)
-        return MessageError(of=arrival.kind.value, time_s=arrival.time_s, error=told)
+        return error_reply(arrival, error)
 
     def measure(self, outputs: AffectOutputs, metrics: Metrics) -> None:
         """Record gates, lost faces and voices."""

@@ -9,6 +9,7 @@ from service.errors import Problem
 from service.http.bodies import BINARY
 from service.http.responses import MODEL, PICTURE, WITH_KEY, problem_responses
 from service.openface import OPENFACE_COLUMNS, OUR_COLUMNS
+from service.options import ALIGN_MAX_FACES, DENOISE, MIN_FACE_PX
 from service.schemas import AlignReply
 
 JSON, PNG, CSV = "application/json", "image/png", "text/csv"
@@ -28,21 +29,14 @@ class AlignQuery(BaseModel):
         "`212,141,352,290` (x1, y1, x2, y2), or as JSON, `[[212, 141, 352, 290]]`. They are tight "
         "around the landmarks, and the detector is skipped.",
     )
-    max_faces: int | None = Field(
-        default=None, ge=1, le=64, description="Most faces to return, best first; 64 if not given."
-    )
-    denoise: Literal["auto", "off"] = Field(
-        default="auto",
-        description="`auto` denoises the faces that are found degraded, `off` none.",
-    )
+    max_faces: Annotated[int | None, ALIGN_MAX_FACES.bounds] = None
+    denoise: Annotated[Literal["auto", "off"], DENOISE.bounds] = "auto"
     include: list[IncludeList] = Field(
         default=[],
         description="Pictures to put into the JSON reply as PNG data URLs: `aligned`, `denoised`; "
         "repeated or with commas.",
     )
-    min_face: int = Field(
-        default=40, ge=20, le=4096, description="Smallest face that is looked for, in pixels."
-    )
+    min_face_px: Annotated[int, MIN_FACE_PX.bounds] = MIN_FACE_PX.default
 
     def included(self) -> list[str]:
         """Return the names in `include`, each once, in order."""

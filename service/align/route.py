@@ -46,7 +46,7 @@ async def align(
         image, pixels = await _read_image(request, services)
     read_ms = (time.perf_counter() - started) * 1000
     model = Model(MODEL, services.inference, services.settings)
-    cost = Cost.of_pictures([pixels], query.min_face, len(options["boxes"] or ()))
+    cost = Cost.of_pictures([pixels], query.min_face_px, len(options["boxes"] or ()))
     with services.in_flight.slot():
         asking = model.ask({"image": image}, options, cost=cost)
         answer = await while_connected(request, asking)
@@ -71,7 +71,7 @@ def _options(query: AlignQuery, media_type: str, services: Services) -> dict[str
         "max_faces": max_faces,
         "denoise": query.denoise,
         "include": ["overlay"] if media_type == PNG else include,
-        "min_face_px": query.min_face,
+        "min_face_px": query.min_face_px,
         "max_pixels": settings.max_pixels,
     }
 

@@ -21,6 +21,7 @@ from service.client.replies import (
     read_line,
     read_track,
 )
+from service.options import MIN_FACE_PX, RATE_HZ, SMOOTHING, STEADY, TRACK_MAX_FACES
 from service.schemas import AlignReply, Models, SessionInfo
 
 Corners = tuple[float, float, float, float]
@@ -67,7 +68,7 @@ class AsyncCountenance:
         *,
         boxes: Sequence[Corners] = (),
         max_faces: int | None = None,
-        min_face: int | None = None,
+        min_face_px: int = MIN_FACE_PX.default,
         denoise: Literal["auto", "off"] = "auto",
         include: tuple[Literal["aligned", "denoised"], ...] = (),
     ) -> AlignReply:
@@ -75,7 +76,7 @@ class AsyncCountenance:
         query = {
             "boxes": [",".join(map(str, box)) for box in boxes],
             "max_faces": max_faces,
-            "min_face": min_face,
+            "min_face_px": min_face_px,
             "denoise": denoise,
             "include": include,
         }
@@ -87,21 +88,21 @@ class AsyncCountenance:
         image: bytes,
         *,
         max_faces: int | None = None,
-        min_face: int | None = None,
+        min_face_px: int = MIN_FACE_PX.default,
         denoise: Literal["auto", "off"] = "auto",
     ) -> bytes:
         """The picture with its faces drawn on it, as PNG."""
-        query = {"max_faces": max_faces, "min_face": min_face, "denoise": denoise}
+        query = {"max_faces": max_faces, "min_face_px": min_face_px, "denoise": denoise}
         return await self._post("align", query, image, "image/png")
 
     def track(
         self,
         session: str,
         *,
-        max_faces: int = 1,
-        min_face: int = 40,
-        steady: bool = True,
-        smoothing: bool = False,
+        max_faces: int = TRACK_MAX_FACES.default,
+        min_face_px: int = MIN_FACE_PX.default,
+        steady: bool = STEADY.default,
+        smoothing: bool = SMOOTHING.default,
         variant: str | None = None,
         drop: bool = False,
         ahead: int = 2,
@@ -113,7 +114,7 @@ class AsyncCountenance:
         """
         query = {
             "max_faces": max_faces,
-            "min_face": min_face,
+            "min_face_px": min_face_px,
             "steady": steady,
             "smoothing": smoothing,
             "variant": variant,
@@ -132,7 +133,7 @@ class AsyncCountenance:
         session: str,
         *,
         variant: str | None = None,
-        min_face_px: int = 40,
+        min_face_px: int = MIN_FACE_PX.default,
         drop: bool = False,
         ahead: int = 2,
     ) -> AffectSession[AffectAnswer]:
@@ -150,9 +151,9 @@ class AsyncCountenance:
         self,
         clip: BinaryIO,
         *,
-        rate_hz: float = 25.0,
+        rate_hz: float = RATE_HZ.default,
         variant: str | None = None,
-        min_face_px: int = 40,
+        min_face_px: int = MIN_FACE_PX.default,
     ) -> AffectClipReply:
         """Valence and arousal over a clip, pictures and sound or one of them; sent piece by piece.
 
@@ -166,9 +167,9 @@ class AsyncCountenance:
         self,
         clip: BinaryIO,
         *,
-        rate_hz: float = 25.0,
+        rate_hz: float = RATE_HZ.default,
         variant: str | None = None,
-        min_face_px: int = 40,
+        min_face_px: int = MIN_FACE_PX.default,
     ) -> AsyncIterator[AffectLine]:
         """The same as soon as it is known: the clip, its frames, a summary."""
         query = {"rate_hz": rate_hz, "variant": variant, "min_face_px": min_face_px}

@@ -14,7 +14,7 @@ import { Problem } from "./problem.js";
 
 export { LiveSession, Problem };
 
-/** @typedef {{include?: ("aligned" | "denoised")[], maxFaces?: number, minFace?: number,
+/** @typedef {{include?: ("aligned" | "denoised")[], maxFaces?: number, minFacePx?: number,
  *             denoise?: "auto" | "off", boxes?: number[][], signal?: AbortSignal}} AlignOptions */
 /** @typedef {{rateHz?: number, variant?: string, minFacePx?: number,
  *             signal?: AbortSignal}} AffectOptions */
@@ -59,7 +59,7 @@ export class Countenance {
     const response = await this.#fetch("affect", query, request);
     for await (const line of linesOf(response)) {
       const found = JSON.parse(line);
-      if (found.type === "error") throw new Problem({ ...found, type: found.problem });
+      if (found.type === "error") throw new Problem(found.error);
       yield found;
     }
   }
@@ -91,11 +91,11 @@ export class Countenance {
   }
 
   /** @param {Blob} picture @param {string} accept @param {AlignOptions} options */
-  #postPicture(picture, accept, { include, maxFaces, minFace, denoise, boxes, signal }) {
+  #postPicture(picture, accept, { include, maxFaces, minFacePx, denoise, boxes, signal }) {
     const query = {
       include: include?.join(","),
       max_faces: maxFaces,
-      min_face: minFace,
+      min_face_px: minFacePx,
       denoise,
       boxes: boxes?.map((box) => box.join(",")),
     };

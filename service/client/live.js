@@ -230,5 +230,5 @@ function frameMessage(kind, body, timeS) {
 
 /** Whether a reply answers a frame, and not a text message or sound. */
 function answersFrame(reply) {
-  return (reply.sequence ?? reply.seq ?? null) !== null && reply.of !== "sound";
+  return (reply.sequence ?? null) !== null;
 }

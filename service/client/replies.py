@@ -1,39 +1,46 @@
 """What a service sends, by its kinds, from sockets and from the lines of a clip's answer."""
 
+from typing import TypeVar
+
 from pydantic import TypeAdapter
 
 from service.affect.clip_replies import ClipLine, ErrorLine, FrameLine, SummaryLine
-from service.affect.replies import AffectReply, DroppedFrame, FrameError, MessageError
+from service.affect.replies import AffectReply
 from service.client.errors import ProblemError
 from service.live.replies import DroppedReply, ErrorInfo, ErrorReply
 from service.track.replies import TrackReply
 
+Reply = TypeVar("Reply")
+
 TrackAnswer = TrackReply | DroppedReply | ErrorReply
-AffectAnswer = AffectReply | DroppedFrame | FrameError
+AffectAnswer = AffectReply | DroppedReply | ErrorReply
 AffectLine = ClipLine | FrameLine | SummaryLine
 
 _TRACK: TypeAdapter[TrackAnswer] = TypeAdapter(TrackAnswer)
-_AFFECT: TypeAdapter[AffectAnswer | MessageError] = TypeAdapter(AffectAnswer | MessageError)
+_AFFECT: TypeAdapter[AffectAnswer] = TypeAdapter(AffectAnswer)
 _LINE: TypeAdapter[AffectLine | ErrorLine] = TypeAdapter(AffectLine | ErrorLine)
 
 
 def read_track(text: str) -> TrackAnswer | ErrorInfo:
     """The answer to a frame of `track`, or what is wrong with another message."""
-    answer = _TRACK.validate_json(text)
-    if isinstance(answer, ErrorReply) and answer.sequence is None:
-        return answer.error
-    return answer
+    return _answer(_TRACK.validate_json(text))
 
 
 def read_affect(text: str) -> AffectAnswer | ErrorInfo:
     """The answer to a frame of `affect`, or what is wrong with another message."""
-    answer = _AFFECT.validate_json(text)
-    return answer.error if isinstance(answer, MessageError) else answer
+    return _answer(_AFFECT.validate_json(text))
+
+
+def _answer(reply: Reply) -> Reply | ErrorInfo:
+    if isinstance(reply, ErrorReply) and reply.sequence is None:
+        return reply.error
+    return reply
 
 
 def read_line(text: str) -> AffectLine:
     """A line of a clip's answer; raises ProblemError for the one that ends it early."""
     line = _LINE.validate_json(text)
     if isinstance(line, ErrorLine):
-        raise ProblemError(line.problem, line.title, line.status, line.detail)
+        told = line.error
+        raise ProblemError(told.type, told.title, told.status, told.detail)
     return line

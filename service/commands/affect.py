@@ -29,10 +29,11 @@ from service.commands.options import (
     Out,
     Url,
     choose_form,
-    rate_option,
     result_option,
+    told,
 )
 from service.commands.there import There, choose_where
+from service.options import MIN_FACE_PX, RATE_HZ
 
 MODEL = "affect"
 
@@ -109,8 +110,8 @@ def affect(
     ] = None,
     again: Again = False,
     jobs: Jobs = 1,
-    rate_hz: Annotated[float, rate_option()] = 25.0,
-    min_face_px: MinFacePx = 40,
+    rate_hz: Annotated[float, told(RATE_HZ)] = RATE_HZ.default,
+    min_face_px: MinFacePx = MIN_FACE_PX.default,
     variant: Annotated[
         str | None,
         typer.Option(help="Another network, such as vi-des.", show_default="the model's own"),

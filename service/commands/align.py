@@ -19,14 +19,17 @@ from service.commands.options import (
     Jobs,
     Key,
     KeyFile,
+    MinFacePx,
     ModelStore,
     Out,
     Url,
     choose_form,
     result_option,
+    told,
 )
 from service.commands.reports import FORMATS, align_csv_header
 from service.commands.there import There, choose_where
+from service.options import ALIGN_MAX_FACES, MIN_FACE_PX
 
 DRAWN = ".png"
 
@@ -47,8 +50,8 @@ def align(
     ] = None,
     again: Again = False,
     jobs: Jobs = 1,
-    max_faces: Annotated[int, typer.Option(min=1, max=64, help="Most faces of a photograph.")] = 64,
-    min_face_px: Annotated[int, typer.Option(min=20, help="Smallest face, in pixels.")] = 40,
+    max_faces: Annotated[int, told(ALIGN_MAX_FACES)] = ALIGN_MAX_FACES.default,
+    min_face_px: MinFacePx = MIN_FACE_PX.default,
     denoise: Annotated[
         Literal["auto", "off"], typer.Option(help="Denoise faces that need it, or none.")
     ] = "auto",

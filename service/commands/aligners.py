@@ -82,7 +82,7 @@ class RemoteAligner:
         self._there = there
         self._how: dict[str, Any] = {
             "max_faces": options.max_faces,
-            "min_face": options.min_face_px,
+            "min_face_px": options.min_face_px,
             "denoise": options.denoise,
         }
         self._stack = ExitStack()

@@ -16,6 +16,7 @@ from service.commands.models import read_store
 from service.commands.options import Device, ModelStore, settings_with
 from service.errors import ServiceError
 from service.inference.local import resolve_device
+from service.options import MIN_FACE_PX
 from service.schemas import AlignReply
 from service.settings import Settings
 from service.telemetry.logs import configure_logging
@@ -23,7 +24,7 @@ from service.telemetry.logs import configure_logging
 SAMPLE = Path(__file__).parent / "sample"
 PORTRAIT = SAMPLE / "portrait.jpg"
 ANSWER = SAMPLE / "answer.json"
-SAMPLE_OPTIONS = AlignOptions(max_faces=1, denoise="auto", min_face_px=40)
+SAMPLE_OPTIONS = AlignOptions(max_faces=1, denoise="auto", min_face_px=MIN_FACE_PX.default)
 
 # Half precision and other kernels move landmarks by less; a wrong preprocessing by more.
 TOLERANCE_PX = 0.5

@@ -11,11 +11,13 @@ from service.commands.options import (
     Figures,
     LabelledFaces,
     Layout,
+    MinFacePx,
     ModelStore,
     Record,
     settings_with,
 )
 from service.inference.local import resolve_device
+from service.options import MIN_FACE_PX
 
 
 def evaluate_align(
@@ -37,9 +39,7 @@ def evaluate_align(
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most so many faces, spread evenly.")
     ] = None,
-    min_face_px: Annotated[
-        int, typer.Option(min=20, help="Smallest face that the detector looks for, in pixels.")
-    ] = 40,
+    min_face_px: MinFacePx = MIN_FACE_PX.default,
     batch: Annotated[int, typer.Option(min=1, help="Faces at a time.")] = 32,
     seed: Annotated[int, typer.Option(help="Seed of degradations and intervals.")] = 0,
     record: Record = False,

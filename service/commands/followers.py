@@ -13,7 +13,9 @@ from service.commands.clips import MOST_SIDE, Shot, encode_small, encode_whole
 from service.commands.here import Here
 from service.commands.there import There
 from service.inference import Inference, Question
-from service.live.replies import ErrorReply, TrackedFace
+from service.live.replies import ErrorReply
+from service.options import MIN_FACE_PX, SMOOTHING, STEADY, TRACK_MAX_FACES
+from service.schemas import TrackedFace
 from service.track.replies import TrackOutputs, TrackReply
 
 MODEL = "track"
@@ -24,10 +26,10 @@ MOST_SENT_SIDE = 1920
 class FollowOptions:
     """How faces are followed, in the words of `/track`."""
 
-    max_faces: int = 1
-    min_face_px: int = 40
-    steady: bool = True
-    smoothing: bool = False
+    max_faces: int = TRACK_MAX_FACES.default
+    min_face_px: int = MIN_FACE_PX.default
+    steady: bool = STEADY.default
+    smoothing: bool = SMOOTHING.default
     variant: str | None = None
 
 
@@ -89,7 +91,7 @@ class RemoteFollower:
         self._there = there
         self._options: dict[str, Any] = {
             "max_faces": options.max_faces,
-            "min_face": options.min_face_px,
+            "min_face_px": options.min_face_px,
             "steady": options.steady,
             "smoothing": options.smoothing,
             "variant": options.variant,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from service.commands.console import EXIT_USAGE, fail
+from service.options import MIN_FACE_PX, Option
 from service.settings import Settings, load_settings
 
 here_option = partial(typer.Option, rich_help_panel="Models of this machine")
@@ -43,7 +44,17 @@ Jobs = Annotated[
         min=1, max=256, help="Processes that share the work, each with one thread and the models."
     ),
 ]
-MinFacePx = Annotated[int, typer.Option(min=12, help="Smallest face, in pixels.")]
+
+
+def told(option: Option[Any], *names: str, panel: str | None = None) -> Any:
+    """An option of the interface as one of the command line, with the same bounds and words."""
+    words = option.meaning.replace("`", "")
+    return typer.Option(
+        *names, min=option.least, max=option.most, help=words, rich_help_panel=panel
+    )
+
+
+MinFacePx = Annotated[int, told(MIN_FACE_PX)]
 
 LabelledFaces = Annotated[
     Path, typer.Option(exists=True, file_okay=False, help="Folder of the labelled faces.")
@@ -55,23 +66,6 @@ Figures = Annotated[
 Record = Annotated[
     bool, typer.Option("--record", help="Write the figures into the models' configurations.")
 ]
-
-
-def max_faces_option(panel: str | None = None) -> Any:
-    """How many faces a tracker follows, shown in `panel`."""
-    return typer.Option(min=1, max=8, help="Most faces to follow.", rich_help_panel=panel)
-
-
-def smoothing_option(panel: str | None = None) -> Any:
-    """Whether a tracker's landmarks are filtered, shown in `panel`."""
-    help_text = "Calm the landmarks, a little late."
-    return typer.Option("--smoothing", help=help_text, rich_help_panel=panel)
-
-
-def rate_option(panel: str | None = None) -> Any:
-    """How many frames a second affect looks at, shown in `panel`."""
-    help_text = "Most frames to look at, a second."
-    return typer.Option(min=0.5, max=100, help=help_text, rich_help_panel=panel)
 
 
 def choose_form(out: Path | None, **asked: bool) -> str:

@@ -32,13 +32,13 @@ from service.commands.options import (
     Out,
     Url,
     choose_form,
-    max_faces_option,
     result_option,
-    smoothing_option,
+    told,
 )
 from service.commands.overlays import OverlayVideo
 from service.commands.there import There, choose_where
 from service.commands.track_reports import Tally, as_csv_rows, as_json_line, track_csv_header
+from service.options import MIN_FACE_PX, SMOOTHING, TRACK_MAX_FACES
 
 DRAWN = ".mp4"
 Note = Callable[[Seen], object]
@@ -156,12 +156,12 @@ def track(
     ] = None,
     again: Again = False,
     jobs: Jobs = 1,
-    max_faces: Annotated[int, max_faces_option()] = 1,
-    min_face_px: MinFacePx = 40,
+    max_faces: Annotated[int, told(TRACK_MAX_FACES)] = TRACK_MAX_FACES.default,
+    min_face_px: MinFacePx = MIN_FACE_PX.default,
     steady: Annotated[
         bool, typer.Option(help="Bring looks at a face at rest together, or take each alone.")
     ] = True,
-    smoothing: Annotated[bool, smoothing_option()] = False,
+    smoothing: Annotated[bool, told(SMOOTHING, "--smoothing")] = SMOOTHING.default,
     variant: Annotated[
         str | None, typer.Option(help="Another tracker, such as crt.", show_default="dcrt")
     ] = None,

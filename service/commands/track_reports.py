@@ -7,28 +7,20 @@ from typing import Any
 
 from service.actions import ACTIONS, UNIT_COLUMNS, action_values, unit_values
 from service.commands.followers import Seen
-from service.live.replies import TrackedFace
 from service.openface import (
     BOX_COLUMNS,
+    FRAME_COLUMNS,
     POINT_COLUMNS,
     POSE_COLUMNS,
+    frame_columns,
     openface_points,
     openface_pose,
     write_rows,
 )
+from service.schemas import TrackedFace
 
-OPENFACE_COLUMNS = (
-    "frame",
-    "face_id",
-    "timestamp",
-    "confidence",
-    "success",
-    *POSE_COLUMNS,
-    *POINT_COLUMNS,
-    *UNIT_COLUMNS,
-)
+OPENFACE_COLUMNS = (*FRAME_COLUMNS, *POSE_COLUMNS, *POINT_COLUMNS, *UNIT_COLUMNS)
 OUR_COLUMNS = (*BOX_COLUMNS, "status", "degradation", "variant", "model_version", *ACTIONS)
-NO_FACE = 0
 
 
 def track_csv_header() -> str:
@@ -48,14 +40,19 @@ def as_csv_rows(clip: str, seen: Seen) -> str:
 def as_rows(seen: Seen) -> list[list[Any]]:
     """The values of OPENFACE_COLUMNS and OUR_COLUMNS, a row a face; None where not known."""
     outputs = seen.outputs
-    frame, time_s = seen.shot.number + 1, round(seen.shot.time_s, 6)
+    frame, time_s = seen.shot.number + 1, seen.shot.time_s
     model = (outputs.variant, outputs.model.version)
     if not outputs.faces:
         nothing = [None] * len((*POSE_COLUMNS, *POINT_COLUMNS, *UNIT_COLUMNS, *BOX_COLUMNS))
         told = [outputs.status, None, *model, *action_values(None)]
-        return [[frame, NO_FACE, time_s, 0.0, 0, *nothing, *told]]
+        return [[*frame_columns(frame, time_s, None), *nothing, *told]]
     return [
-        [frame, face.track_id, time_s, *_face_values(face), *model, *action_values(face.actions)]
+        [
+            *frame_columns(frame, time_s, face),
+            *_face_values(face),
+            *model,
+            *action_values(face.actions),
+        ]
         for face in outputs.faces
     ]
 
@@ -63,8 +60,6 @@ def as_rows(seen: Seen) -> list[list[Any]]:
 def _face_values(face: TrackedFace) -> list[Any]:
     nowhere = [None] * len(POINT_COLUMNS)
     return [
-        face.face_probability,
-        int(face.landmarks is not None),
         *openface_pose(face.pose),
         *(nowhere if face.landmarks is None else openface_points(face.landmarks)),
         *unit_values(face.actions),

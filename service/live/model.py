@@ -14,15 +14,7 @@ from service.inference.turns import picture_work
 from service.media.images import check_pixels, sniff
 from service.settings import Settings
 
-# Options that the sessions of every model have.
-SmallestFace = Annotated[
-    int, Field(ge=12, le=4096, description="Smallest face that is looked for, in pixels.")
-]
 VariantName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
-Drop = Annotated[
-    bool,
-    Field(description="Whether a newer frame replaces one that still waits; false for files."),
-]
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 

@@ -5,7 +5,8 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from service.errors import ServiceError
-from service.schemas import Body, FaceRecord, Seconds, Share
+from service.live.mailbox import Arrival
+from service.schemas import Body, Seconds
 
 RESET: Final = "reset"
 DROPPED: Final = "dropped"
@@ -21,25 +22,13 @@ Stored = Annotated[
 ]
 
 
-class TrackedFace(FaceRecord):
-    """One face that is followed through a session or a clip."""
-
-    track_id: int = Field(description="Number of the face within its session or clip.")
-    status: Literal["tracking", "redetected", "lost"] = Field(
-        description="`tracking`: followed, or new; `redetected`: found again by the detector; "
-        "`lost`: not seen in this frame, the box is the last valid one."
-    )
-    lost_probability: Share | None = Field(
-        None, description="On `redetected`, the probability that lost the face."
-    )
-
-
 class DroppedReply(Body):
     """The answer to a frame that a newer one replaced before its turn came."""
 
-    sequence: int
-    time_s: Seconds
+    type: Literal["frame"] = "frame"
+    sequence: int = Field(description="Which frame of the socket this answers, from 0.")
     status: Literal["dropped"] = "dropped"
+    time_s: Seconds
 
 
 class ErrorInfo(Body):
@@ -54,9 +43,15 @@ class ErrorInfo(Body):
 class ErrorReply(Body):
     """The answer to a message that cannot be used; the session goes on from where it was."""
 
-    sequence: int | None = Field(description="Which frame this answers; null for a text message.")
-    time_s: Seconds | None
+    type: Literal["error"] = "error"
+    of: Literal["frame", "sound", "text", "message"] = Field(
+        description="What the message came as; `message` where that cannot be told."
+    )
+    sequence: int | None = Field(
+        description="Which frame of the socket this answers, from 0; null for all but frames."
+    )
     status: Literal["error"] = "error"
+    time_s: Seconds | None = Field(description="The message's time; null where it has none.")
     error: ErrorInfo
 
 
@@ -70,6 +65,16 @@ def error_info(error: ServiceError) -> ErrorInfo:
     )
 
 
-def error_reply(sequence: int | None, time_s: float | None, error: ServiceError) -> ErrorReply:
-    """Return the reply that tells of `error`."""
-    return ErrorReply(sequence=sequence, time_s=time_s, error=error_info(error))
+def dropped_reply(arrival: Arrival) -> DroppedReply:
+    """Return the reply to a frame that a newer one replaced."""
+    return DroppedReply(sequence=arrival.sequence or 0, time_s=arrival.time_s or 0.0)
+
+
+def error_reply(arrival: Arrival, error: ServiceError) -> ErrorReply:
+    """Return the reply to a message that could not be used."""
+    return ErrorReply(
+        of=arrival.kind.value,
+        sequence=arrival.sequence,
+        time_s=arrival.time_s,
+        error=error_info(error),
+    )

@@ -24,6 +24,7 @@ class TrackQuery(TrackOptions):
 
 
 TRACK_REPLY: dict[str, Any] = {
+    "type": "frame",
     "model": {"name": "track", "version": "0.1.0", "sha256": "5d7a" + 60 * "0"},
     "image": {"width": 640, "height": 480},
     "variant": "dcrt",

@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.live.replies import Notes, StepCount, Stored, TrackedFace
+from service.live.replies import Notes, StepCount, Stored
 from service.live.subject import Place
-from service.schemas import Body, ModelVersion, Seconds, TimingsMs
+from service.schemas import Body, ModelVersion, Seconds, TimingsMs, TrackedFace
 
 Status = Literal["tracking", "redetected", "lost", "searching", "reset"]
 
@@ -38,6 +38,7 @@ class TrackOutputs(Body):
 class TrackReply(TrackOutputs):
     """The answer to one frame of a session."""
 
+    type: Literal["frame"] = "frame"
     sequence: int | None = Field(
         None, description="Which frame of the socket this answers, from 0; null without a socket."
     )

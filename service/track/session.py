@@ -3,17 +3,25 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from service.errors import ServiceError
 from service.inference import Inference
 from service.live.mailbox import Arrival
 from service.live.messages import split_frame
-from service.live.model import Cost, Drop, Model, SmallestFace, VariantName, parse_into
-from service.live.replies import DroppedReply, ErrorReply, error_reply
+from service.live.model import Cost, Model, VariantName, parse_into
+from service.live.replies import DroppedReply, ErrorReply, dropped_reply, error_reply
 from service.live.subject import Place, Step
+from service.options import (
+    DROP,
+    MIN_FACE_PX,
+    SMOOTHING,
+    STEADY,
+    TRACK_MAX_FACES,
+    TRACK_VARIANT,
+)
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.track.replies import TrackOutputs, TrackReply, build_reply
@@ -27,27 +35,17 @@ class TrackOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_faces: int = Field(default=1, ge=1, le=8, description="Most faces to follow at once.")
-    min_face: SmallestFace = 40
-    steady: bool = Field(
-        default=True,
-        description="Whether looks at a face that holds still are brought together, which calms "
-        "its landmarks without delaying motion; false gives every frame's own.",
-    )
-    smoothing: bool = Field(
-        default=False,
-        description="Whether to calm the landmarks by a One-Euro filter; it needs frame times.",
-    )
-    variant: VariantName | None = Field(
-        default=None,
-        description="Another tracker of the model, such as `crt`; its own one if not given.",
-    )
+    max_faces: Annotated[int, TRACK_MAX_FACES.bounds] = TRACK_MAX_FACES.default
+    min_face_px: Annotated[int, MIN_FACE_PX.bounds] = MIN_FACE_PX.default
+    steady: Annotated[bool, STEADY.bounds] = STEADY.default
+    smoothing: Annotated[bool, SMOOTHING.bounds] = SMOOTHING.default
+    variant: Annotated[VariantName | None, TRACK_VARIANT.bounds] = None
 
 
 class SocketOptions(TrackOptions):
     """The options of a socket, in its address or in a text message before the first frame."""
 
-    drop: Drop = True
+    drop: Annotated[bool, DROP.bounds] = DROP.default
 
 
 def parse_options(values: Mapping[str, Any]) -> SocketOptions:
@@ -68,14 +66,14 @@ class Tracker(Model):
         pixels = await self.check_frame(frame)
         inputs = {"image": frame, "time_s": time_s}
         answer = await self.ask(
-            inputs, self._options(options), state, Cost.of_pictures([pixels], options.min_face)
+            inputs, self._options(options), state, Cost.of_pictures([pixels], options.min_face_px)
         )
         return Step(TrackOutputs.model_validate(answer.outputs), answer.state)
 
     def _options(self, options: TrackOptions) -> dict[str, Any]:
         asked = {
             "max_faces": options.max_faces,
-            "min_face_px": options.min_face,
+            "min_face_px": options.min_face_px,
             "steady": options.steady,
             "smoothing": options.smoothing,
             "max_pixels": self.settings.max_frame_pixels,
@@ -129,11 +127,11 @@ class TrackSubject:
 
     def dropped(self, arrival: Arrival) -> DroppedReply:
         """Return the reply to a frame that a newer one replaced."""
-        return DroppedReply(sequence=arrival.sequence or 0, time_s=arrival.time_s or 0.0)
+        return dropped_reply(arrival)
 
     def refused(self, arrival: Arrival, error: ServiceError) -> ErrorReply:
         """Return the reply to a message that could not be used."""
-        return error_reply(arrival.sequence, arrival.time_s, error)
+        return error_reply(arrival, error)
 
     def measure(self, outputs: TrackOutputs, metrics: Metrics) -> None:
         """Count the faces that are out of sight."""

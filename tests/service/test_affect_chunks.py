@@ -53,7 +53,7 @@ async def test_chunks_of_frames_and_sound_are_the_steps_of_one_session(http, mod
     assert [reply["time_s"] for reply in replies] == [(n + 1) / 10 for n in range(6)]
     assert [len(reply["attention"]) for reply in replies] == [1, 2, 3, 4, 5, 6]
     assert {reply["status"] for reply in replies} == {"ok"}
-    assert replies[0]["seq"] is None
+    assert replies[0]["sequence"] is None
     assert replies[0]["used"] == ["face", "voice"]
     assert [start for start, _ in model.heard] == [to_samples(n / 10) for n in range(6)]
 

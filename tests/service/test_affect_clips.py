@@ -175,17 +175,20 @@ async def test_a_table_has_a_row_a_frame(http, clips):
     rows = list(csv.DictReader(io.StringIO(reply.text)))
     assert reply.headers["content-type"].startswith("text/csv")
     assert len(rows) == 25
-    assert (float(rows[3]["time_s"]), rows[3]["face"], rows[3]["voice"]) == (0.12, "1", "1")
-    assert (rows[0]["x1"], rows[0]["face_status"], rows[0]["model"]) == (
+    assert (float(rows[3]["timestamp"]), rows[3]["face"], rows[3]["voice"]) == (0.12, "1", "1")
+    assert (rows[0]["box_x1"], rows[0]["status"], rows[0]["model"]) == (
         *("10.0", "tracking"),
         "affect",
     )
+    first = ("frame", "face_id", "timestamp", "confidence", "success")
+    assert tuple(rows[0])[:5] == first
+    assert [rows[24][name] for name in first] == ["25", "1", "0.96", "0.5", "1"]
 
 
 async def test_what_is_not_known_is_empty_in_the_table(http, clips):
     reply = await post(http, clips["wav"], accept="text/csv", media_type="audio/wav", rate_hz=5)
     row = next(csv.DictReader(io.StringIO(reply.text)))
-    assert (row["face"], row["voice"], row["x1"], row["track_id"]) == ("0", "1", "", "")
+    assert (row["face"], row["voice"], row["box_x1"], row["face_id"]) == ("0", "1", "", "0")
 
 
 async def test_a_timeline_is_a_picture_that_stands_alone(http, clips):

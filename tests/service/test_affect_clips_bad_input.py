@@ -61,8 +61,9 @@ async def test_too_much_of_a_clip_is_refused_with_the_limit(model, clip, options
     for headers in (None, NDJSON):
         reply = await post(model, clip, headers, options)
         last = reply.json() if reply.status_code == 422 else json.loads(reply.text.split("\n")[-2])
-        assert URN + slug in (last["type"], last.get("problem"))
-        assert named in last["detail"]
+        problem = last.get("error", last)
+        assert problem["type"] == URN + slug
+        assert named in problem["detail"]
 
 
 async def test_too_many_tracks_are_refused_with_the_limit(model, many_tracks):
@@ -126,7 +127,7 @@ async def test_what_fails_later_is_the_last_line(model, clip):
     lines = [json.loads(line) for line in reply.text.splitlines()]
     assert reply.status_code == 200
     assert [line["type"] for line in lines] == ["clip", *["frame"] * 16, "error"]
-    assert (lines[-1]["problem"], lines[-1]["status"]) == (URN + "overloaded", 503)
+    assert (lines[-1]["error"]["type"], lines[-1]["error"]["status"]) == (URN + "overloaded", 503)
     assert (await post(model, clip)).status_code == 503
 
 
@@ -139,7 +140,7 @@ async def test_a_fault_in_the_middle_is_told_without_its_details(model, clip, ca
 
     reply = await post(Faulty(), clip, NDJSON)
     last = json.loads(reply.text.splitlines()[-1])
-    assert (last["type"], last["problem"]) == ("error", URN + "internal")
+    assert (last["type"], last["error"]["type"]) == ("error", URN + "internal")
     assert "secret" not in reply.text
     assert "secret path" in caplog.text
 

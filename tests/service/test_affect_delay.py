@@ -52,7 +52,7 @@ async def test_a_frame_is_estimated_when_sound_of_the_delay_later_has_come(servi
         assert await nothing_comes(socket)
         await socket.send(sound(0.6, 0.1))
         reply = await receive(socket)
-    assert (reply["seq"], reply["status"], reply["time_s"]) == (0, "ok", 0.2)
+    assert (reply["sequence"], reply["status"], reply["time_s"]) == (0, "ok", 0.2)
     assert sum(len(pcm) // 2 for _, pcm in model.heard) == to_samples(0.7)
 
 
@@ -75,7 +75,7 @@ async def test_frames_that_come_due_together_are_all_estimated_in_order(service)
                 await socket.send(headed(CLIP[0][0], 0.0))
         await socket.send(sound(0.0, 1.0))
         replies = [await receive(socket) for _ in range(len(CLIP) + 1)]
-    assert [reply["seq"] for reply in replies] == list(range(13))
+    assert [reply["sequence"] for reply in replies] == list(range(13))
     assert [reply["status"] for reply in replies] == ["ok"] * 6 + ["error"] + ["ok"] * 6
 
 

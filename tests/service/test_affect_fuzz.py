@@ -44,8 +44,8 @@ async def test_any_frames_are_answered_one_by_one(seed, drop):
             sending = asyncio.create_task(_send_all(socket, messages))
             numbers: list[int] = []
             while len(numbers) < count:
-                if (reply := await receive(socket))["type"] == "frame":
-                    numbers.append(reply["seq"])
+                if (number := (await receive(socket)).get("sequence")) is not None:
+                    numbers.append(number)
             await sending
             await socket.send('{"type": "reset"}')
             replies = []

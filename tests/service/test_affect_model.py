@@ -182,7 +182,7 @@ async def test_a_live_session_keeps_up_with_a_client_that_sends_faster(make_infe
         replies = [await receive(socket) for _ in range(COUNT)]
     assert {reply["status"] for reply in replies} <= {"ok", "dropped"}
     assert replies[-1]["status"] == "ok"
-    assert [reply["seq"] for reply in replies] == list(range(COUNT))
+    assert [reply["sequence"] for reply in replies] == list(range(COUNT))
 
 
 async def test_the_state_that_is_kept_is_small_and_its_size_can_be_asked(make_inference):

@@ -26,7 +26,7 @@ async def test_every_frame_gets_one_reply_with_its_estimate(service):
     async with service.open() as socket:
         replies = [await step(socket, headed(*frame)) for frame in CLIP[:3]]
     first = replies[0]
-    assert [reply["seq"] for reply in replies] == [0, 1, 2]
+    assert [reply["sequence"] for reply in replies] == [0, 1, 2]
     assert [reply["step"] for reply in replies] == [1, 2, 3]
     assert [reply["time_s"] for reply in replies] == [time_s for _, time_s in CLIP[:3]]
     assert {(reply["type"], reply["status"], reply["stored"]) for reply in replies} == {
@@ -56,10 +56,10 @@ async def test_times_that_do_not_increase_are_an_error_of_the_frame(service, tim
         await step(socket, headed(CLIP[0][0], 1.0))
         reply = await step(socket, headed(CLIP[1][0], time_s))
         after = await step(socket, headed(CLIP[2][0], 1.04))
-    assert (reply["type"], reply["seq"], reply["status"]) == ("frame", 1, "error")
+    assert (reply["of"], reply["sequence"], reply["status"]) == ("frame", 1, "error")
     assert reply["error"]["type"] == URN + "invalid-time"
     assert "increase" in reply["error"]["detail"]
-    assert (after["seq"], after["status"], after["step"]) == (2, "ok", 2)
+    assert (after["sequence"], after["status"], after["step"]) == (2, "ok", 2)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ async def test_a_message_that_cannot_be_used_names_its_rule(service, message, of
         after = await step(socket, headed(*CLIP[0]))
     assert (reply["type"], reply["of"], reply["error"]["type"]) == ("error", of, URN + slug)
     assert named in reply["error"]["detail"]
-    assert (after["seq"], after["status"], after["step"]) == (0, "ok", 1)
+    assert (after["sequence"], after["status"], after["step"]) == (0, "ok", 1)
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ async def test_a_frame_that_cannot_be_used_is_answered_and_spoils_nothing(
         await socket.send(sound(4.5, 0.3))
         reply = await step(socket, message)
         after = await step(socket, headed(CLIP[0][0], 5.1))
-    assert (reply["type"], reply["seq"], reply["status"]) == ("frame", 0, "error")
+    assert (reply["of"], reply["sequence"], reply["status"]) == ("frame", 0, "error")
     assert reply["error"]["type"] == URN + slug
-    assert (after["seq"], after["step"], after["used"]) == (1, 1, ["face", "voice"])
+    assert (after["sequence"], after["step"], after["used"]) == (1, 1, ["face", "voice"])
 
 
 async def test_without_dropping_every_frame_is_answered_in_order(service, model):
@@ -142,7 +142,7 @@ async def test_reset_starts_anew_with_new_times_and_without_old_sound(service, m
         await socket.send(RESET)
         await socket.send(sound(0.0))
         after = await step(socket, headed(CLIP[1][0], 0.1))
-    assert (after["status"], after["step"], after["seq"]) == ("reset", 2, 1)
+    assert (after["status"], after["step"], after["sequence"]) == ("reset", 2, 1)
     assert len(after["attention"]) == 1
     assert [start for start, _ in model.heard] == [0]
 

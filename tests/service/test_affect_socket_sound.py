@@ -26,7 +26,7 @@ async def test_sound_has_no_reply_and_goes_with_the_next_frame(service, model):
         await socket.send(sound(0.0))
         await socket.send(sound(0.1))
         reply = await step(socket, headed(CLIP[0][0], 0.15))
-    assert (reply["seq"], reply["used"], reply["gate"]) == (0, ["face", "voice"], 0.5)
+    assert (reply["sequence"], reply["used"], reply["gate"]) == (0, ["face", "voice"], 0.5)
     assert [(start, len(pcm)) for start, pcm in model.heard] == [(0, 2 * to_samples(0.2))]
 
 
@@ -125,7 +125,7 @@ async def test_the_newest_frame_wins_and_sound_is_never_dropped(service, model):
         model.release.set()
         replies = [await receive(socket) for _ in range(6)]
     assert [reply["status"] for reply in replies] == ["ok", *["dropped"] * 4, "ok"]
-    assert [reply["seq"] for reply in replies] == list(range(6))
+    assert [reply["sequence"] for reply in replies] == list(range(6))
     assert replies[2]["time_s"] == 0.2
     assert model.heard_samples == 5 * to_samples(0.1)
 
@@ -139,7 +139,7 @@ async def test_sound_without_frames_is_heard_from_time_to_time(service, model):
                 await asyncio.sleep(0.01)
         assert model.last.inputs["frames"] == []
         reply = await step(socket, headed(CLIP[0][0], 7.0))
-    assert reply["seq"] == 0
+    assert reply["sequence"] == 0
     assert reply["step"] >= 2
     assert model.heard_samples == 70 * to_samples(0.1)
 
@@ -169,7 +169,7 @@ async def test_sound_that_runs_away_from_its_frames_is_told(service, model):
         while replies[-1]["type"] == "error":
             replies.append(await receive(socket))
     *told, last = replies
-    assert last["seq"] == 1
+    assert last["sequence"] == 1
     assert 20 <= len(told) <= 100
     assert all("ahead of the stream" in reply["error"]["detail"] for reply in told)
     assert told[-1]["time_s"] == 11.9

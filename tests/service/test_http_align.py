@@ -51,7 +51,7 @@ async def test_the_defaults_of_the_options_are_those_of_the_interface(post, infe
 
 
 async def test_options_are_passed_on(client, inference, picture):
-    query = "max_faces=3&denoise=off&include=denoised,aligned&include=aligned&min_face=60"
+    query = "max_faces=3&denoise=off&include=denoised,aligned&include=aligned&min_face_px=60"
     await client.post(f"/align?{query}", content=picture(), headers=JPEG)
     options = inference.questions[0].options
     assert (options["max_faces"], options["denoise"], options["min_face_px"]) == (3, "off", 60)

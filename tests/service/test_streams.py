@@ -94,7 +94,7 @@ def test_options_come_from_an_address_or_from_json():
     ("options", "named"),
     [
         ({"max_faces": "9"}, "max_faces"),
-        ({"max_faces": True, "min_face": 1}, "min_face"),
+        ({"max_faces": True, "min_face_px": 1}, "min_face_px"),
         ({"smoothing": "maybe"}, "smoothing"),
         ({"variant": "../x"}, "variant"),
         ({"faces": 1}, "faces"),

@@ -93,7 +93,7 @@ async def test_weights_that_changed_start_the_session_anew_and_say_why(tracking)
 
 
 async def test_the_options_of_the_interface_are_those_of_the_handler(tracking):
-    query = {"max_faces": 8, "min_face": 12, "smoothing": "true", "variant": "crt"}
+    query = {"max_faces": 8, "min_face_px": 20, "smoothing": "true", "variant": "crt"}
     reply = (await tracking(0, **query)).json()
     assert (reply["variant"], reply["smoothing"]) == ("crt", True)
     refused = await tracking(1, variant="nonsense")

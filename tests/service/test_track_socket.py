@@ -64,7 +64,7 @@ async def test_interleaved_sessions_are_two_separate_ones(service):
 
 
 async def test_options_of_the_address_reach_the_model(service, tracker):
-    query = "?max_faces=3&min_face=60&steady=false&smoothing=true&variant=crt"
+    query = "?max_faces=3&min_face_px=60&steady=false&smoothing=true&variant=crt"
     async with service.open(query=query) as socket:
         await step(socket, frames(1)[0][0])
     assert tracker.last.options == {

@@ -16,6 +16,7 @@ from handlers.evaluation.align.running import Aligner, Case, Detector, Errors, r
 from handlers.evaluation.align.tables import show
 from handlers.evaluation.progress import progress_bar
 from handlers.evaluation.published import alignment_tables
+from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.training.datasets.layouts import AUTO, read_layout
 from handlers.training.datasets.records import FaceSample
 
@@ -56,7 +57,7 @@ class AlignOptions:
     sweep: bool = False
     device: str = "cpu"
     limit: int | None = None
-    min_face_px: int = 40
+    min_face_px: int = MIN_FACE_PX
     batch: int = 32
     seed: int = 0
     record: bool = False

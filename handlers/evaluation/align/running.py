@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from handlers.evaluation.align.conditions import CLEAN, Condition, View, apply, read_view
 from handlers.evaluation.metrics import nme_box, nme_eyes
 from handlers.predictors.alignment import LOOKS_AT_DETECTED
+from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.records import FaceSample
 
@@ -48,7 +49,7 @@ class Detector(Protocol):
     """The served detector."""
 
     def detect(
-        self, images: Sequence[Image], min_face_px: int = 40, max_faces: int = 64
+        self, images: Sequence[Image], min_face_px: int = MIN_FACE_PX, max_faces: int = 64
     ) -> Sequence[Sequence[Found]]: ...
 
 
@@ -102,7 +103,7 @@ def run(
     detector: Detector | None,
     conditions: Sequence[Condition],
     *,
-    min_face_px: int = 40,
+    min_face_px: int = MIN_FACE_PX,
     batch: int = 32,
     seed: int = 0,
     done: Callable[[int], None] = lambda _: None,

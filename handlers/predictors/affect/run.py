@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from handlers.predictors.affect.estimator import Answer, Estimator, Reading
 from handlers.predictors.affect.inputs import Moment, crop_face
 from handlers.predictors.affect.state import AffectState
+from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.results import Status, TrackedFace
 
@@ -79,7 +80,7 @@ class AffectRow:
     sound: Heard | None
     state: AffectState | None
     variant: str
-    min_face_px: int = 40
+    min_face_px: int = MIN_FACE_PX
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from handlers.processing.nms import box_areas
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+MIN_FACE_PX = 40  # the smallest face that is looked for, unless told otherwise
 SLACK = 0.75  # a box of this share of the smallest face is still reported
 
 
@@ -68,7 +69,7 @@ class FaceDetector:
         return cls(cascade, DetectorBounds(**config["bounds"]), landmark_box)
 
     def detect(
-        self, images: Sequence[Image], min_face_px: int = 40, max_faces: int = 64
+        self, images: Sequence[Image], min_face_px: int = MIN_FACE_PX, max_faces: int = 64
     ) -> list[list[Detection]]:
         """Faces of pictures `(H, W, 3)` uint8 RGB, the most prominent (score times area) first.
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.tracking.smoothing import OneEuro
 
 
@@ -88,7 +89,7 @@ class TrackingOptions:
 
     variant: Variant = Variant()
     max_faces: int = 1
-    min_face_px: int = 40
+    min_face_px: int = MIN_FACE_PX
     search_every: int = 1
     discover_every: int = 10
     steady: bool = True

@@ -21,11 +21,10 @@ from service.commands.options import (
     MinFacePx,
     ModelStore,
     Url,
-    max_faces_option,
-    rate_option,
-    smoothing_option,
+    told,
 )
 from service.commands.there import choose_where
+from service.options import MIN_FACE_PX, RATE_HZ, SMOOTHING, TRACK_MAX_FACES
 
 WORKERS = "Workers: more than one need the extra annotate, which brings Ray"
 FOLLOWING, ESTIMATING = "With --what track", "With --what affect"
@@ -57,18 +56,18 @@ def annotate(
     gpus: Annotated[
         float, typer.Option(min=0, help="Share of a GPU for each worker.", rich_help_panel=WORKERS)
     ] = 0.0,
-    min_face_px: MinFacePx = 40,
+    min_face_px: MinFacePx = MIN_FACE_PX.default,
     variant: Annotated[
         str | None,
         typer.Option(help="Another tracker or network.", show_default="the model's own"),
     ] = None,
-    max_faces: Annotated[int, max_faces_option(FOLLOWING)] = 1,
+    max_faces: Annotated[int, told(TRACK_MAX_FACES, panel=FOLLOWING)] = TRACK_MAX_FACES.default,
     steady: Annotated[
         bool,
         typer.Option(help="Bring looks at a face at rest together.", rich_help_panel=FOLLOWING),
     ] = True,
-    smoothing: Annotated[bool, smoothing_option(FOLLOWING)] = False,
-    rate_hz: Annotated[float, rate_option(ESTIMATING)] = 25.0,
+    smoothing: Annotated[bool, told(SMOOTHING, "--smoothing", panel=FOLLOWING)] = SMOOTHING.default,
+    rate_hz: Annotated[float, told(RATE_HZ, panel=ESTIMATING)] = RATE_HZ.default,
     url: Url = None,
     key: Key = None,
     key_file: KeyFile = None,

@@ -7,8 +7,8 @@ from service.affect.clip_replies import ClipHead
 from service.affect.replies import QUADRANTS, AffectFrame
 from service.commands.followers import Seen
 from service.commands.track_reports import OPENFACE_COLUMNS, OUR_COLUMNS, as_rows
-from service.live.replies import TrackedFace
 from service.openface import BOX_COLUMNS
+from service.schemas import TrackedFace
 
 WHOLE = {"frame", "face_id", "success"}
 TEXT = {"clip", "status", "degradation", "variant", "model_version"}

@@ -1,0 +1,51 @@
+"""The options that callers have, each declared once: its default, its bounds, what it means.
+
+Queries, sockets, the command line and the client all take them from here.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import Field
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Option(Generic[Value]):
+    """One option; `least` and `most` bound numbers."""
+
+    default: Value
+    meaning: str
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def bounds(self) -> Any:
+        """The bounds and the meaning, as pydantic has them."""
+        return Field(ge=self.least, le=self.most, description=self.meaning)
+
+
+MIN_FACE_PX = Option(40, "Smallest face that is looked for, in pixels.", 20, 4096)
+ALIGN_MAX_FACES = Option(64, "Most faces to return, best first; 64 if not given.", 1, 64)
+TRACK_MAX_FACES = Option(1, "Most faces to follow at once.", 1, 8)
+STEADY = Option(
+    True,
+    "Whether looks at a face that holds still are brought together, which calms its landmarks "
+    "without delaying motion; false gives every frame's own.",
+)
+SMOOTHING = Option(
+    False, "Whether to calm the landmarks by a One-Euro filter; it needs frame times."
+)
+TRACK_VARIANT = Option[str | None](
+    None, "Another tracker of the model, such as `crt`; its own one if not given."
+)
+AFFECT_VARIANT = Option[str | None](
+    None, "Another network of the model, such as `vi-des`; its own one if not given."
+)
+RATE_HZ = Option(25.0, "Most frames to look at, a second; of a slower clip all are.", 0.5, 100)
+DELAY_S = Option(
+    0.0, "How much later than its time a frame is estimated, with the sound until then.", 0, 1.5
+)
+DROP = Option(True, "Whether a newer frame replaces one that still waits; false for files.")
+DENOISE = Option("auto", "`auto` denoises the faces that are found degraded, `off` none.")
