@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from handlers.attributes import FaceAttributes, SeenFace, load_attributes
 from handlers.base import Answer, Handler, InputError
-from handlers.checkpoint import Checkpoint, describe_model, load_checkpoint, name_model
+from handlers.checkpoint import Checkpoint, describe_model, load_arrays, name_model
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, Alignment
 from handlers.predictors.detection.detector import Detection
 from handlers.processing.box_checks import box_fault
@@ -202,14 +202,14 @@ class AlignHandler(Handler[AlignRow]):
 def load_parts(model_store: Path, device: str) -> AlignParts:
     """The parts that are served; raises CheckpointError naming what the store lacks."""
     aligner = load_aligner(model_store, ALIGNER, device)
-    mean_shape = load_checkpoint(model_store / FACE_SHAPE).tensors["mean_shape"]
+    mean_shape = load_arrays(model_store / FACE_SHAPE)["mean_shape"]
     detector = load_detector(model_store, device)
     _warm_up(detector, aligner.predictor)
     return AlignParts(
         detector,
         aligner.predictor,
         aligner.checkpoint,
-        mean_shape.numpy(),
+        mean_shape,
         load_attributes(model_store),
     )
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
-import torch
-
+from handlers.engines.choice import threads
+from handlers.engines.faults import is_device_fault, is_out_of_memory, release_memory
 from handlers.wire import Request, WireError, read_request, write_error, write_reply
 
 Item = TypeVar("Item")
@@ -18,7 +18,6 @@ logger = logging.getLogger(__name__)
 
 INTERNAL = "internal"
 INVALID_REQUEST = "invalid-request"
-CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 
 
 class InputError(ValueError):
@@ -67,12 +66,12 @@ class Handler(ABC, Generic[Item]):
     def _decode_all(self, rows: Sequence[bytes | bytearray]) -> list[Item | bytes]:
         """The items of rows that can be read, and replies to the others.
 
-        Pictures are decoded side by side, by as many threads as torch computes with.
+        Pictures are decoded side by side, by as many threads as compute.
         """
-        threads = min(torch.get_num_threads(), len(rows))
-        if threads < 2:
+        workers = min(threads(), len(rows))
+        if workers < 2:
             return [self._decode_guarded(row) for row in rows]
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(workers) as pool:
             return list(pool.map(self._decode_guarded, rows))
 
     def _decode_guarded(self, row: bytes | bytearray) -> Item | bytes:
@@ -89,16 +88,16 @@ class Handler(ABC, Generic[Item]):
         try:
             return self._compute_packed(items)
         except Exception as error:
-            out_of_memory = is_out_of_memory(error)
-            if isinstance(error, torch.AcceleratorError) and not out_of_memory:
+            if is_device_fault(error):
                 raise DeviceFault(f"the device failed: {error}") from error
             if len(items) == 1:
                 return [_refuse(error)]
+            out_of_memory = is_out_of_memory(error)
             logger.warning("batch of %d failed and is split: %r", len(items), error)
         # Outside the handler above: the exception held the failed batch's tensors alive.
         if not out_of_memory:
             return [reply for item in items for reply in self._compute_guarded([item])]
-        torch.cuda.empty_cache()
+        release_memory()
         half = len(items) // 2
         return self._compute_guarded(items[:half]) + self._compute_guarded(items[half:])
 
@@ -107,13 +106,6 @@ class Handler(ABC, Generic[Item]):
         if len(answers) != len(items):
             raise RuntimeError(f"{len(answers)} answers came for {len(items)} rows")
         return [write_reply(outputs, state) for outputs, state in answers]
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether the device's memory was too small; a smaller batch may go through."""
-    if isinstance(error, torch.AcceleratorError):
-        return getattr(error, "error_code", None) == CUDA_OUT_OF_MEMORY
-    return isinstance(error, torch.OutOfMemoryError)
 
 
 def _refuse(error: Exception) -> bytes:

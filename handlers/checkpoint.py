@@ -6,12 +6,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
-from torch import Tensor
+from safetensors.numpy import load as load_safetensors
+from safetensors.numpy import save as save_safetensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = NDArray[Any]
 
 SCHEMA = 1
 WEIGHTS_FILE = "weights.safetensors"
@@ -36,7 +41,7 @@ class Checkpoint:
     name: str
     version: str
     config: dict[str, Any]
-    tensors: dict[str, Tensor]
+    tensors: "dict[str, Tensor]"
     sha256: str
 
     def emptied(self) -> "Checkpoint":
@@ -44,12 +49,32 @@ class Checkpoint:
         return replace(self, tensors={})
 
 
-def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
-    """Read and verify the checkpoint in `folder`, its tensors on `device`.
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read and verify the checkpoint in `folder`, leaving its tensors out.
 
     Raises CheckpointError when a file is missing or damaged, the schema is unknown, or the hash of
     the weights is not the one that the configuration names.
     """
+    return _verified(folder)[0]
+
+
+def load_arrays(folder: Path) -> dict[str, Array]:
+    """Read and verify the checkpoint in `folder`; return its tensors as arrays."""
+    return _arrays(folder, _verified(folder)[1])
+
+
+def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
+    """Read and verify the checkpoint in `folder`, its tensors torch's and on `device`."""
+    import torch
+
+    checkpoint, weights = _verified(folder)
+    arrays = _arrays(folder, weights)
+    tensors = {key: torch.from_numpy(one).to(device) for key, one in arrays.items()}
+    return replace(checkpoint, tensors=tensors)
+
+
+def _verified(folder: Path) -> tuple[Checkpoint, bytes]:
+    """A checkpoint without tensors, and the bytes of its weights."""
     header, config = _split_header(_read_config(folder / CONFIG_FILE), folder / CONFIG_FILE)
     weights = _read(folder / WEIGHTS_FILE)
     sha256 = hashlib.sha256(weights).hexdigest()
@@ -58,16 +83,22 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
             f"{folder / WEIGHTS_FILE} has sha256 {sha256}, but {CONFIG_FILE} names "
             f"{header['sha256']}: the two files must come from the same save"
         )
+    return Checkpoint(header["name"], header["version"], config, {}, sha256), weights
+
+
+def _arrays(folder: Path, weights: bytes) -> dict[str, Array]:
     try:
-        tensors = load_safetensors(weights)
+        return load_safetensors(weights)
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS_FILE} is no safetensors file: {error}") from error
-    tensors = {key: tensor.to(device) for key, tensor in tensors.items()}
-    return Checkpoint(header["name"], header["version"], config, tensors, sha256)
 
 
 def save_checkpoint(
-    folder: Path, name: str, version: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
+    folder: Path,
+    name: str,
+    version: str,
+    config: Mapping[str, Any],
+    tensors: "Mapping[str, Tensor]",
 ) -> Checkpoint:
     """Write weights and configuration into `folder` (made when missing) and return what was saved.
 
@@ -76,7 +107,7 @@ def save_checkpoint(
     if taken := sorted(HEADER_TYPES.keys() & config.keys()):
         raise CheckpointError(f"config may not hold {', '.join(taken)}: the header writes them")
     stored = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-    weights = save_safetensors(stored)
+    weights = save_safetensors({key: tensor.numpy() for key, tensor in stored.items()})
     sha256 = hashlib.sha256(weights).hexdigest()
     header = {"schema": SCHEMA, "name": name, "version": version, "sha256": sha256}
     text = json.dumps({**header, **config}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -7,9 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from handlers.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from handlers.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    load_arrays,
+    load_checkpoint,
+    save_checkpoint,
+)
+from handlers.engines.load import load_engine
 from handlers.networks.affect import (
     FACE,
     VARIANTS,
@@ -18,11 +25,9 @@ from handlers.networks.affect import (
     ConditionalNetworks,
     build,
 )
-from handlers.networks.align import AlignmentNetwork
 from handlers.networks.box_tracker import BoxTracker
 from handlers.networks.face_validator import FaceValidator
 from handlers.networks.fuse import fuse
-from handlers.networks.mtcnn import MTCNN
 from handlers.predictors.affect.conditional import ConditionalEstimator
 from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.inputs import DescriptorScale
@@ -55,40 +60,27 @@ def load_aligner(store: Path, name: str, device: str = "cpu") -> StoredAligner:
 
     Raises CheckpointError where the store has no such model or it has no landmark network.
     """
-    checkpoint = load_checkpoint(store / name, device)
+    engine, checkpoint = load_engine(store / name, device)
     config = checkpoint.config
     if config.get("landmarks") is None:
         raise CheckpointError(f"{store / name}: no alignment model, it has no landmark network")
-    network = AlignmentNetwork(config["landmarks"], config["denoiser"])
-    _fill(network, checkpoint)
-    fuse(network.eval()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    options = AlignmentOptions(config["context"], config["crop_px"])
-    return StoredAligner(AlignmentPredictor(network, options, device), checkpoint.emptied())
+    classes = tuple((config["denoiser"] or {}).get("classes", ()))
+    options = AlignmentOptions(config["context"], config["crop_px"], classes)
+    return StoredAligner(AlignmentPredictor(engine, options), checkpoint)
 
 
 def load_detector(store: Path, device: str = "cpu") -> FaceDetector:
     """Build the face detector of the store. Raises CheckpointError where there is none."""
-    checkpoint = load_checkpoint(store / "mtcnn", device)
-    network = MTCNN()
-    _fill(network, checkpoint)
-    return FaceDetector.from_config(network.eval(), checkpoint.config, device)
+    engine, checkpoint = load_engine(store / "mtcnn", device)
+    return FaceDetector.from_config(engine, checkpoint.config)
 
 
 def load_pose(store: Path) -> PoseEstimator:
     """Build the estimator of head poses. Raises CheckpointError where the store has no head."""
-    checkpoint = load_checkpoint(store / FACE_SHAPE)
-    if missing := [name for name in HEAD if name not in checkpoint.tensors]:
+    arrays = load_arrays(store / FACE_SHAPE)
+    if missing := [name for name in HEAD if name not in arrays]:
         raise CheckpointError(f"{store / FACE_SHAPE}: lacks {', '.join(missing)}")
-    return PoseEstimator(HeadModel(*(checkpoint.tensors[name].numpy() for name in HEAD)))
-
-
-def _fill(network: nn.Module, checkpoint: Checkpoint) -> None:
-    try:
-        network.load_state_dict(checkpoint.tensors)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"the weights of {checkpoint.name!r} do not fit its configuration: {error}"
-        ) from error
+    return PoseEstimator(HeadModel(*(arrays[name] for name in HEAD)))
 
 
 def save_affect(

@@ -183,7 +183,7 @@ def load_parts(model_store: Path, device: str) -> TrackParts:
     predictor = TrackingPredictor(
         build_networks(checkpoint.config, checkpoint.tensors, device),
         load_detector(model_store, device),
-        AlignmentPredictor(aligner.network, replace(aligner.options, flip=False), device),
+        AlignmentPredictor(aligner.engine, replace(aligner.options, flip=False)),
         read_settings(checkpoint.config),
     )
     return TrackParts(

@@ -15,6 +15,7 @@ from service.commands.evaluate import (
     evaluate_pose,
     evaluate_track,
 )
+from service.commands.export import export
 from service.commands.models import models
 from service.commands.serve import serve
 from service.commands.track import track
@@ -42,6 +43,7 @@ app.command(epilog=example("annotate s3://lab/videos --out s3://lab/tables --job
 app.command()(models)
 app.command()(doctor)
 app.command()(train)
+app.command(epilog=example("export dfa"))(export)
 evaluate.command("align")(evaluate_align)
 evaluate.command("track")(evaluate_track)
 evaluate.command("affect")(evaluate_affect)

@@ -34,6 +34,11 @@ class Settings(BaseSettings):
     device: str = Field(
         "auto", description="Device of the models: auto (CUDA where there is one), cpu, cuda:0..."
     )
+    engine: Literal["auto", "onnxruntime", "torch"] = Field(
+        "auto",
+        description="What computes the models: auto is ONNX Runtime on a processor and torch on a "
+        "GPU.",
+    )
     threads: int = Field(
         1,
         ge=1,

@@ -44,7 +44,7 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
     {"__main__", "cli"},
 )
 
-LOWER_HANDLERS = {"checkpoint", "networks", "predictors", "processing", "store"}
+LOWER_HANDLERS = {"checkpoint", "engines", "networks", "predictors", "processing", "store"}
 HANDLER_ARROWS: dict[str, set[str]] = {
     # Tensors in, tensors out; arrays in, arrays out; files, states, messages.
     "networks": set(),
@@ -52,19 +52,21 @@ HANDLER_ARROWS: dict[str, set[str]] = {
     "state": set(),
     "checkpoint": set(),
     "wire": set(),
-    # Predictors join networks, which are handed in, with processing.
-    "predictors": {"networks", "processing"},
-    # Builds networks from checkpoints and hands them to predictors.
-    "store": {"checkpoint", "networks", "predictors", "processing"},
+    # Compute the networks of a checkpoint, for whoever asks with arrays.
+    "engines": {"checkpoint", "networks"},
+    # Predictors join networks, which are handed in behind an engine, with processing.
+    "predictors": {"engines", "networks", "processing"},
+    # Hands the networks of checkpoints to predictors.
+    "store": {"checkpoint", "engines", "networks", "predictors", "processing"},
     # Handlers speak bytes.
-    "base": {"wire"},
+    "base": {"engines", "wire"},
     "row_checks": {"base", "predictors", "processing"},
     "attributes": {"predictors", "processing", "store"},
     "align": {"attributes", "base", "row_checks", "wire"} | LOWER_HANDLERS,
     "track": {"attributes", "base", "row_checks", "state", "wire"} | LOWER_HANDLERS,
     "affect": {"attributes", "base", "row_checks", "state", "track", "wire"} | LOWER_HANDLERS,
     # TorchServe's way to start, load and ask handlers; only the adaptor loads one, by its name.
-    "torchserve": {"base", "processing", "wire"},
+    "torchserve": {"base", "engines", "processing", "wire"},
     # Learning and measuring use what is served; readers of data sets serve both.
     "training": LOWER_HANDLERS,
     "evaluation": {

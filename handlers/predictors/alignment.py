@@ -5,19 +5,20 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from handlers.engines.base import Engine
 from handlers.networks.actions import ACTION_MIRROR, ACTIONS
-from handlers.networks.align import AlignmentNetwork
 from handlers.processing.boxes import Crop
+from handlers.processing.crops import to_image, to_input
 from handlers.processing.landmarks import MIRROR, bounding_box
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 CLEAN = "clean"
+# Parts of an alignment model; a class's own denoiser has the class's name behind it.
+LANDMARKS, CLASSIFY, DENOISE = "landmarks", "classify", "denoise"
 MAX_BATCH = 32
 MIDDLE_SPREAD, SPREAD_STEP = 0.17, 0.023
 
@@ -50,11 +51,13 @@ class Alignment:
 class AlignmentOptions:
     """How a face is looked at.
 
-    `context` widens its box; `flip` averages each look with its mirror image.
+    `context` widens its box; `classes` are the degradations that have a denoiser each, in the
+    classifier's order behind "clean"; `flip` averages each look with its mirror image.
     """
 
     context: float
     crop_px: int
+    classes: tuple[str, ...] = ()
     flip: bool = True
 
 
@@ -68,7 +71,7 @@ class _Look(NamedTuple):
     probabilities: Floats
     chosen: NDArray[np.int64]
     denoised: NDArray[np.bool_]
-    cleaned: Tensor
+    cleaned: Floats
 
 
 class AlignmentPredictor:
@@ -77,18 +80,12 @@ class AlignmentPredictor:
     Faces of all pictures share batches; those of one degradation share their denoiser's.
     """
 
-    def __init__(
-        self, network: AlignmentNetwork, options: AlignmentOptions, device: str = "cpu"
-    ) -> None:
-        if network.landmarks is None:
+    def __init__(self, engine: Engine, options: AlignmentOptions) -> None:
+        if LANDMARKS not in engine.parts:
             raise ValueError("an alignment predictor needs a network with landmarks")
-        self.network = network.to(device).eval()
-        self.locate = network.landmarks
-        self.options, self.device = options, torch.device(device)
-        kinds = () if network.denoiser is None else network.denoiser.classes
-        self.classes = (CLEAN, *kinds)
+        self.engine, self.options = engine, options
+        self.classes = (CLEAN, *options.classes)
 
-    @torch.inference_mode()
     def align(
         self,
         images: Sequence[Image],
@@ -113,7 +110,6 @@ class AlignmentPredictor:
             found[index].append(face)
         return found
 
-    @torch.inference_mode()
     def look(
         self, images: Sequence[Image], crops: Sequence[Crop], denoise: bool = True
     ) -> list[Alignment]:
@@ -136,39 +132,43 @@ class AlignmentPredictor:
 
     def _look(self, pictures: Sequence[Image], crops: Sequence[Crop], denoise: bool) -> _Look:
         windows = [crop.extract(picture) for crop, picture in zip(crops, pictures, strict=True)]
-        tensor = self._to_tensor(windows)
+        crops_seen = to_input(windows)
         rows = len(windows)
-        probabilities = np.ones((rows, 1), np.float32)
         chosen = np.zeros(rows, np.int64)
-        denoised = np.zeros(rows, np.bool_)
-        if self.network.denoiser is not None and denoise:
-            cleaned = self.network.denoiser(tensor)
-            tensor = cleaned.crops
-            probabilities = cleaned.probabilities.float().cpu().numpy()
-            chosen = cleaned.chosen.cpu().numpy()
-            selective = len(self.classes) > 1
-            denoised = chosen > 0 if selective else np.ones(rows, np.bool_)
-        points, spread, actions = self._points(tensor)
-        return _Look(windows, points, spread, actions, probabilities, chosen, denoised, tensor)
+        probabilities, denoised = np.ones((rows, 1), np.float32), np.zeros(rows, np.bool_)
+        if denoise and CLASSIFY in self.engine.parts:
+            probabilities = self.engine.run(CLASSIFY, crops=crops_seen)["probabilities"]
+            chosen = probabilities.argmax(axis=1)
+            denoised = chosen > 0
+            crops_seen = self._clean(crops_seen, chosen)
+        elif denoise and DENOISE in self.engine.parts:
+            denoised = np.ones(rows, np.bool_)
+            crops_seen = self.engine.run(DENOISE, crops=crops_seen)["cleaned"]
+        located = self._points(crops_seen)
+        return _Look(windows, *located, probabilities, chosen, denoised, crops_seen)
 
-    def _points(self, tensor: Tensor) -> tuple[Floats, Floats, Floats | None]:
-        both = torch.cat([tensor, tensor.flip(-1)]) if self.options.flip else tensor
-        located = self.locate(both)
-        points, spread = (part.float().cpu().numpy() for part in located[:2])
-        actions = None if located.actions is None else located.actions.float().cpu().numpy()
+    def _clean(self, crops: Floats, chosen: NDArray[np.int64]) -> Floats:
+        """Crops through the denoiser of their class, one batch a class; class 0 passes as it is."""
+        cleaned = crops.copy()
+        for index, name in enumerate(self.options.classes, start=1):
+            rows = np.flatnonzero(chosen == index)
+            if len(rows):
+                cleaned[rows] = self.engine.run(f"{DENOISE}_{name}", crops=crops[rows])["cleaned"]
+        return cleaned
+
+    def _points(self, crops: Floats) -> tuple[Floats, Floats, Floats | None]:
+        both = np.concatenate([crops, crops[..., ::-1]]) if self.options.flip else crops
+        found = self.engine.run(LANDMARKS, crops=both)
+        points, spread, actions = found["points"], found["spread"], found.get("actions")
         if self.options.flip:
-            rows = len(tensor)
+            rows = len(crops)
             mirrored = points[rows:, MIRROR]
-            mirrored[..., 0] = tensor.shape[-1] - 1 - mirrored[..., 0]
+            mirrored[..., 0] = crops.shape[-1] - 1 - mirrored[..., 0]
             points = (points[:rows] + mirrored) / 2
             spread = (spread[:rows] + spread[rows:, MIRROR]) / 2
             if actions is not None:
                 actions = (actions[:rows] + actions[rows:, list(ACTION_MIRROR)]) / 2
         return points, spread, actions
-
-    def _to_tensor(self, windows: Sequence[Image]) -> Tensor:
-        stacked = torch.from_numpy(np.stack(windows)).to(self.device).permute(0, 3, 1, 2)
-        return stacked.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
 
     def _result(self, look: _Look, row: int, crop: Crop) -> Alignment:
         denoised = bool(look.denoised[row])
@@ -206,9 +206,3 @@ def confidence(spread: Floats, crop_px: int) -> float:
     """
     share = float(np.median(spread)) / crop_px
     return float(1 / (1 + np.exp((share - MIDDLE_SPREAD) / SPREAD_STEP)))
-
-
-def to_image(tensor: Tensor) -> Image:
-    """A crop `(3, S, S)` in [-1, 1] as uint8 RGB `(S, S, 3)`."""
-    scaled = (tensor.permute(1, 2, 0).float() * 127.5 + 127.5).round().clamp(0, 255)
-    return np.asarray(scaled.to(torch.uint8).cpu().numpy())

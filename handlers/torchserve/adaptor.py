@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-import cv2
 import torch
 
 from handlers.base import DeviceFault
+from handlers.engines.choice import choose
 from handlers.torchserve.asking import DESCRIBE
 from handlers.torchserve.messages import read_call, write_replies
 from handlers.torchserve.models import MODELS
@@ -71,7 +71,7 @@ class Adaptor:
         self._on_gpu = bool(options["on_gpu"])
         self._workers, self._most_rows = int(options["workers"]), int(options["rows"])
         quieten()
-        bound_threads(int(options["threads"]))
+        choose(int(options["threads"]))
         self._load()
 
     def handle(self, data: Sequence[Mapping[str, bytes | bytearray]], _: Context) -> list[bytes]:
@@ -164,12 +164,6 @@ def prepare_gpu() -> None:
     """Let single precision use the tensor cores: ten bits of mantissa in products."""
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True
-
-
-def bound_threads(threads: int) -> None:
-    """Let this process compute with so many threads: workers share the machine's cores."""
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
 
 
 def quieten() -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -71,16 +72,20 @@ def examine(settings: Settings, keep_answer: bool = False) -> Iterator[Finding]:
 
 
 def examine_device(settings: Settings) -> Finding:
-    """Which build of torch runs, and on which device."""
+    """Which engine computes, on which device, with how many threads."""
+    device = resolve_device(settings.device)
+    threads = f"{settings.threads} thread{'s' if settings.threads > 1 else ''}"
+    if device == "cpu" and settings.engine != "torch":
+        engine = f"onnxruntime {version('onnxruntime')}"
+        return Finding("device", f"cpu, {engine}, {threads}", ok=True)
     import torch
 
-    device = resolve_device(settings.device)
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         return Finding("device", f"{device} cannot be used: {error}", ok=False)
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "CPU"
-    return Finding("device", f"{device} ({name}), torch {torch.__version__}", ok=True)
+    return Finding("device", f"{device} ({name}), torch {torch.__version__}, {threads}", ok=True)
 
 
 def examine_store(folder: Path) -> Iterator[Finding]:

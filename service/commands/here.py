@@ -48,7 +48,7 @@ def local_inference(settings: Settings, names: tuple[str, ...]) -> LocalInferenc
 
 
 def _load(settings: Settings, names: tuple[str, ...]) -> Loaded:
-    bound_threads(settings.threads)
+    bound_threads(settings.threads, settings.engine)
     device = resolve_device(settings.device)
     handlers = {}
     for name in names:

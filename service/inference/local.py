@@ -34,20 +34,19 @@ OPTIONAL: Mapping[str, tuple[str, ...]] = {
         *("anclaf-sa", "anclaf-s", "anclaf", "aeg-cd-sz", "aeg-cd", "disc"),
     ),
 }
+ENGINE = "onnxruntime"  # of processors; torch computes on GPUs
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
 
-def bound_threads(threads: int) -> None:
-    """Bound torch and OpenCV; what is not installed needs no bound.
+def bound_threads(threads: int, engine: str | None = None) -> None:
+    """Choose with how many threads, and by what where it is given, this process computes.
 
     Waking a second thread costs the small networks of a live session more than it brings them, and
     the other cores have work: reading clips, encoding beside the tracker, other processes.
     """
-    for library, setting in (("torch", "set_num_threads"), ("cv2", "setNumThreads")):
-        if importlib.util.find_spec(library) is not None:
-            getattr(importlib.import_module(library), setting)(threads)
+    importlib.import_module("handlers.engines.choice").choose(threads, engine)
 
 
 class Handler(Protocol):
@@ -102,11 +101,7 @@ class LocalInference:
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """Check that handlers can run here, loading nothing; raises ConfigurationError."""
-        if importlib.util.find_spec("torch") is None:
-            raise ConfigurationError(
-                "the models run in this process (inference=local), but torch is not installed: "
-                "pip install 'countenance[models]'"
-            )
+        check_engine(settings)
         if not settings.model_store.is_dir():
             raise ConfigurationError(
                 f"the model store {settings.model_store.resolve()} is no folder; "
@@ -115,7 +110,7 @@ class LocalInference:
         stores = settings.model_store, settings.previous_model_store
 
         def load() -> Loaded:
-            bound_threads(settings.threads)
+            bound_threads(settings.threads, settings.engine)
             return load_handlers(stores[0], settings.device, stores[1])
 
         return cls(load)
@@ -228,12 +223,25 @@ def _weights(handler: Handler) -> str | None:
     return weights_in(handler.describe())
 
 
+def check_engine(settings: Settings) -> None:
+    """Refuse settings that ask for what is not installed; raises ConfigurationError."""
+    on_gpu = settings.device not in ("auto", "cpu")
+    needed, extra = ("torch", "gpu") if settings.engine == "torch" or on_gpu else (ENGINE, "models")
+    if importlib.util.find_spec(needed) is None:
+        raise ConfigurationError(
+            f"the models run in this process (inference=local), but {needed} is not installed: "
+            f"pip install 'countenance[{extra}]'"
+        )
+    if settings.engine == ENGINE and on_gpu:
+        raise ConfigurationError(
+            f"engine={ENGINE} computes on processors; device is {settings.device}, not auto or cpu"
+        )
+
+
 def resolve_device(device: str) -> str:
     """Return the device's name, `auto` being CUDA where there is one."""
-    if device != "auto":
-        return device
-    torch = importlib.import_module("torch")
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    resolved: str = importlib.import_module("handlers.engines.choice").resolve_device(device)
+    return resolved
 
 
 def _handle(handler: Handler, rows: Sequence[Row], left: threading.Event) -> list[Reply]:

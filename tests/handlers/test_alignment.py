@@ -1,57 +1,51 @@
 import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
 
 from handlers.networks.actions import ACTIONS
-from handlers.networks.align import AlignmentNetwork
-from handlers.networks.denoiser import Cleaned
-from handlers.networks.landmarks import Located
 from handlers.predictors.alignment import AlignmentOptions, AlignmentPredictor, eye_line
 from handlers.processing.landmarks import MIRROR, bounding_box
+from tests.handlers.engine_fakes import Function, FunctionEngine
+
+Floats = NDArray[np.float32]
 
 
-class BrightDots(nn.Module):
-    """A landmark network that reads the face drawn by `draw`: point i has its own brightness."""
-
-    def forward(self, crops: Tensor) -> Located:
-        rows = len(crops)
-        red = (crops[:, 0] * 127.5 + 127.5).flatten(1)
-        at = red.argmax(dim=1)
-        x, y = at % 128, at // 128
-        points = torch.stack([x, y], dim=-1).float()[:, None].repeat(1, 68, 1)
-        return Located(points, torch.ones(rows, 68))
+def bright_dots(crops: Floats) -> dict[str, Floats]:
+    """A landmark network that finds every point where the crop is brightest."""
+    red = (crops[:, 0] * 127.5 + 127.5).reshape(len(crops), -1)
+    y, x = np.divmod(red.argmax(axis=1), 128)
+    points = np.stack([x, y], axis=-1).astype(np.float32)[:, None].repeat(68, axis=1)
+    return {"points": points, "spread": np.ones((len(crops), 68), np.float32)}
 
 
-class TinyFace(nn.Module):
+def tiny_face(shape: Floats, spread: float = 1.0) -> Function:
     """A landmark network that puts an upright face shape around the middle of any crop."""
 
-    def __init__(self, shape: np.ndarray) -> None:
-        super().__init__()
-        self.shape = torch.from_numpy(shape)
+    def locate(crops: Floats) -> dict[str, Floats]:
+        points = np.repeat(shape[None], len(crops), axis=0)
+        return {"points": points, "spread": np.full((len(crops), 68), spread, np.float32)}
 
-    def forward(self, crops: Tensor) -> Located:
-        return Located(self.shape.repeat(len(crops), 1, 1), torch.ones(len(crops), 68))
-
-
-class Darkness(nn.Module):
-    """A denoiser that brightens dark crops."""
-
-    classes = ("illumination",)
-
-    def forward(self, crops: Tensor) -> Cleaned:
-        dark = crops.mean(dim=(1, 2, 3)) < -0.5
-        cleaned = torch.where(dark[:, None, None, None], crops + 0.5, crops)
-        probabilities = torch.stack([(~dark).float(), dark.float()], dim=1)
-        return Cleaned(cleaned, probabilities, dark.long())
+    return locate
 
 
-def predictor(
-    locate: nn.Module, denoiser: nn.Module | None = None, **options: object
-) -> AlignmentPredictor:
-    network = AlignmentNetwork(landmarks={"backbone": "senet", "size": "tiny", "head": "heatmap"})
-    network.landmarks, network.denoiser = locate, denoiser  # type: ignore[assignment]
-    return AlignmentPredictor(network, AlignmentOptions(1.3, 128, **options))  # type: ignore[arg-type]
+def is_dark(crops: Floats) -> dict[str, Floats]:
+    """A classifier of dark crops."""
+    dark = (crops.mean(axis=(1, 2, 3)) < -0.5).astype(np.float32)
+    return {"probabilities": np.stack([1 - dark, dark], axis=1)}
+
+
+def brighten(crops: Floats) -> dict[str, Floats]:
+    """A denoiser of dark crops."""
+    return {"cleaned": crops + np.float32(0.5)}
+
+
+DARKNESS = {"classify": is_dark, "denoise_illumination": brighten}
+
+
+def predictor(locate: Function, denoises: bool = False, flip: bool = True) -> AlignmentPredictor:
+    engine = FunctionEngine(landmarks=locate, **(DARKNESS if denoises else {}))
+    classes = ("illumination",) if denoises else ()
+    return AlignmentPredictor(engine, AlignmentOptions(1.3, 128, classes, flip))
 
 
 def symmetric_shape() -> np.ndarray:
@@ -76,33 +70,33 @@ BOX = np.array([60, 40, 180, 160], np.float32)
 def test_a_point_seen_in_the_crop_is_reported_in_pixels_of_the_picture() -> None:
     picture = np.zeros((200, 300, 3), np.uint8)
     picture[90:93, 130:133] = 255
-    found = predictor(BrightDots(), flip=False).align([picture], [BOX[None]])[0][0]
+    found = predictor(bright_dots, flip=False).align([picture], [BOX[None]])[0][0]
     np.testing.assert_allclose(found.landmarks[0], [131, 91], atol=1.5)
 
 
 def test_averaging_with_the_mirror_image_keeps_a_point_where_it_is() -> None:
     picture = np.zeros((200, 300, 3), np.uint8)
     picture[90:93, 130:133] = 255
-    found = predictor(BrightDots(), flip=True).align([picture], [BOX[None]])[0][0]
+    found = predictor(bright_dots, flip=True).align([picture], [BOX[None]])[0][0]
     np.testing.assert_allclose(found.landmarks[0], [131, 91], atol=1.5)
 
 
 def test_the_faces_of_many_pictures_come_back_in_their_order() -> None:
     pictures = [random_picture(seed) for seed in range(3)]
     boxes = [np.stack([BOX, BOX + 5]), np.zeros((0, 4), np.float32), BOX[None] - 20]
-    many = predictor(TinyFace(symmetric_shape())).align(pictures, boxes)
+    many = predictor(tiny_face(symmetric_shape())).align(pictures, boxes)
     assert [len(faces) for faces in many] == [2, 0, 1]
-    alone = predictor(TinyFace(symmetric_shape())).align([pictures[2]], [boxes[2]])
+    alone = predictor(tiny_face(symmetric_shape())).align([pictures[2]], [boxes[2]])
     np.testing.assert_allclose(many[2][0].landmarks, alone[0][0].landmarks, atol=1e-3)
 
 
 def test_no_face_needs_no_network() -> None:
-    assert predictor(nn.Module()).align([random_picture()], [np.zeros((0, 4))]) == [[]]
+    assert predictor(bright_dots).align([random_picture()], [np.zeros((0, 4))]) == [[]]
 
 
 def test_more_faces_than_a_batch_holds_are_all_found() -> None:
     boxes = np.tile(BOX, (70, 1))
-    found = predictor(TinyFace(symmetric_shape())).align([random_picture()], [boxes])
+    found = predictor(tiny_face(symmetric_shape())).align([random_picture()], [boxes])
     assert len(found[0]) == 70
 
 
@@ -110,7 +104,7 @@ def test_the_second_look_is_upright_on_what_the_first_one_found() -> None:
     shape = symmetric_shape()
     turned = shape @ np.array([[0.8, 0.6], [-0.6, 0.8]], np.float32)
     turned = turned - turned.mean(axis=0) + 63.5
-    found = predictor(TinyFace(turned), flip=False).align([random_picture()], [BOX[None]], looks=2)
+    found = predictor(tiny_face(turned), flip=False).align([random_picture()], [BOX[None]], looks=2)
     one_turn = np.arctan2(*eye_line(turned)[::-1])
     both = np.arctan2(*eye_line(found[0][0].landmarks)[::-1])
     assert both == pytest.approx(2 * one_turn, abs=1e-4)
@@ -118,7 +112,7 @@ def test_the_second_look_is_upright_on_what_the_first_one_found() -> None:
 
 def test_a_dark_crop_is_denoised_and_a_bright_one_is_not() -> None:
     dark, bright = np.full((200, 300, 3), 5, np.uint8), np.full((200, 300, 3), 200, np.uint8)
-    whole = predictor(TinyFace(symmetric_shape()), Darkness())
+    whole = predictor(tiny_face(symmetric_shape()), denoises=True)
     first, second = (faces[0] for faces in whole.align([dark, bright], [BOX[None]] * 2))
     assert first.denoised
     assert first.degradation == "illumination"
@@ -131,23 +125,17 @@ def test_a_dark_crop_is_denoised_and_a_bright_one_is_not() -> None:
 
 def test_denoising_can_be_turned_off() -> None:
     dark = np.full((200, 300, 3), 5, np.uint8)
-    whole = predictor(TinyFace(symmetric_shape()), Darkness())
+    whole = predictor(tiny_face(symmetric_shape()), denoises=True)
     face = whole.align([dark], [BOX[None]], denoise=False)[0][0]
     assert not face.denoised
     assert face.degradation == "clean"
 
 
 def test_confidence_falls_as_the_maps_spread() -> None:
-    class Spreading(TinyFace):
-        spread = 1.0
-
-        def forward(self, crops: Tensor) -> Located:
-            return super().forward(crops)._replace(spread=torch.full((len(crops), 68), self.spread))
-
-    network = Spreading(symmetric_shape())
     values = []
-    for network.spread in (11.0, 20.0, 40.0):
-        values.append(predictor(network).align([random_picture()], [BOX[None]])[0][0].confidence)
+    for spread in (11.0, 20.0, 40.0):
+        whole = predictor(tiny_face(symmetric_shape(), spread))
+        values.append(whole.align([random_picture()], [BOX[None]])[0][0].confidence)
     assert values == sorted(values, reverse=True)
     assert values[0] > 0.9
     assert values[-1] < 0.1
@@ -155,51 +143,41 @@ def test_confidence_falls_as_the_maps_spread() -> None:
 
 def test_a_network_without_landmarks_is_refused() -> None:
     with pytest.raises(ValueError, match="landmarks"):
-        AlignmentPredictor(AlignmentNetwork(), AlignmentOptions(1.3, 128))
+        AlignmentPredictor(FunctionEngine(), AlignmentOptions(1.3, 128))
 
 
 def test_the_result_box_of_a_face_lies_around_its_landmarks() -> None:
-    found = predictor(TinyFace(symmetric_shape())).align([random_picture()], [BOX[None]])[0][0]
+    found = predictor(tiny_face(symmetric_shape())).align([random_picture()], [BOX[None]])[0][0]
     box = bounding_box(found.landmarks)
     assert box[0] < box[2]
     assert box[1] < box[3]
 
 
-class Brightening(nn.Module):
-    """A direct denoiser: every crop through it, no classes."""
-
-    classes: tuple[str, ...] = ()
-
-    def forward(self, crops: Tensor) -> Cleaned:
-        rows = len(crops)
-        return Cleaned(crops + 0.2, torch.ones(rows, 1), torch.zeros(rows, dtype=torch.long))
-
-
 @pytest.mark.parametrize("denoise", [True, False])
 def test_a_direct_denoiser_says_it_denoised_only_when_it_did(denoise: bool) -> None:
-    whole = predictor(TinyFace(symmetric_shape()), Brightening())
+    engine = FunctionEngine(landmarks=tiny_face(symmetric_shape()), denoise=brighten)
+    whole = AlignmentPredictor(engine, AlignmentOptions(1.3, 128))
     face = whole.align([random_picture()], [BOX[None]], denoise=denoise)[0][0]
     assert face.denoised == denoise
     assert (face.denoised_crop is not None) == denoise
 
 
-class Winks(nn.Module):
+def winks(crops: Floats) -> dict[str, Floats]:
     """A landmark network that sees a wink of the person's left eye in the bright half."""
-
-    def forward(self, crops: Tensor) -> Located:
-        rows = len(crops)
-        actions = torch.full((rows, len(ACTIONS)), -0.1)
-        left, right = crops[..., :64].mean(dim=(1, 2, 3)), crops[..., 64:].mean(dim=(1, 2, 3))
-        actions[:, ACTIONS.index("eyeBlinkRight")] = (left > right) * 0.8
-        actions[:, ACTIONS.index("eyeBlinkLeft")] = (right > left) * 1.4
-        return Located(torch.full((rows, 68, 2), 64.0), torch.ones(rows, 68), actions)
+    rows = len(crops)
+    actions = np.full((rows, len(ACTIONS)), -0.1, np.float32)
+    left, right = crops[..., :64].mean(axis=(1, 2, 3)), crops[..., 64:].mean(axis=(1, 2, 3))
+    actions[:, ACTIONS.index("eyeBlinkRight")] = (left > right) * 0.8
+    actions[:, ACTIONS.index("eyeBlinkLeft")] = (right > left) * 1.4
+    points, spread = np.full((rows, 68, 2), 64, np.float32), np.ones((rows, 68), np.float32)
+    return {"points": points, "spread": spread, "actions": actions}
 
 
 def test_actions_are_averaged_with_their_mirror_image_and_stay_within_0_and_1() -> None:
     picture = np.zeros((128, 128, 3), np.uint8)
     picture[:, 64:] = 200
     box = np.array([[0, 0, 127, 127]], np.float32)
-    ((face,),) = predictor(Winks()).align([picture], [box])
+    ((face,),) = predictor(winks).align([picture], [box])
     assert face.actions is not None
     assert face.actions["eyeBlinkLeft"] == 1.0  # the mean of 1.4 and 0.8
     assert face.actions["eyeBlinkRight"] == face.actions["jawOpen"] == 0.0

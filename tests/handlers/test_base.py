@@ -1,23 +1,22 @@
 """The guard of every handler: whatever one row holds, its neighbours get their answers."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 
-from handlers.base import CUDA_OUT_OF_MEMORY, Answer, DeviceFault, Handler, InputError
+from handlers.base import Answer, DeviceFault, Handler, InputError
+from handlers.engines.choice import chosen
+from handlers.engines.faults import CUDA_OUT_OF_MEMORY
 from handlers.wire import Request, pack, unpack
 
 
 @pytest.fixture(autouse=True, params=[1, 2], ids=["one thread", "two threads"])
-def threads(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Rows are read by as many threads as torch computes with."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield
-    torch.set_num_threads(before)
+def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are read by as many threads as compute."""
+    monkeypatch.setattr(chosen, "threads", request.param)
 
 
 class Halver(Handler[int]):

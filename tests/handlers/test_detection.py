@@ -10,6 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from handlers.checkpoint import load_checkpoint
+from handlers.engines.load import load_engine
+from handlers.engines.parts import detection_parts
+from handlers.engines.torch_engine import TorchEngine
 from handlers.networks.mtcnn import MTCNN
 from handlers.predictors.detection.detector import Detection, FaceDetector
 from handlers.store import load_detector
@@ -55,6 +58,11 @@ def pictures() -> dict[str, Image]:
     group[100:356, 300:556] = portrait[:256, 100:356][:, ::-1]
     mirrored = np.ascontiguousarray(portrait[:300, 60:400][:, ::-1])
     return {"portrait": portrait, "mirrored": mirrored, "group": group}
+
+
+def untrained() -> TorchEngine:
+    network = MTCNN()
+    return TorchEngine(network, detection_parts(network))
 
 
 def assert_same(found: list[Detection], wanted: list[Detection], within: float = 1e-3) -> None:
@@ -159,21 +167,17 @@ def test_no_pictures_give_no_answers(detector: FaceDetector) -> None:
 
 
 def test_a_large_picture_is_searched_in_a_small_copy(pictures: dict[str, Image]) -> None:
-    stored = load_checkpoint(STORE / "mtcnn")
-    network = MTCNN()
-    network.load_state_dict(stored.tensors)
+    engine, stored = load_engine(STORE / "mtcnn")
     bounds = {"max_picture_px": 60_000, "max_level_px": 10_000}
-    bounded = FaceDetector.from_config(network, {**stored.config, "bounds": bounds})
+    bounded = FaceDetector.from_config(engine, {**stored.config, "bounds": bounds})
     found = bounded.detect([pictures["portrait"]])[0]
     assert_same(found, load_detector(STORE).detect([pictures["portrait"]])[0], within=8)
 
 
 def test_bounds_on_candidates_keep_the_best(pictures: dict[str, Image]) -> None:
-    stored = load_checkpoint(STORE / "mtcnn")
-    network = MTCNN()
-    network.load_state_dict(stored.tensors)
+    engine, stored = load_engine(STORE / "mtcnn")
     cascade = {**stored.config["cascade"], "max_level_candidates": 20, "max_candidates": 10}
-    tight = FaceDetector.from_config(network, {**stored.config, "cascade": cascade})
+    tight = FaceDetector.from_config(engine, {**stored.config, "cascade": cascade})
     assert len(tight.detect([pictures["portrait"]])[0]) == 1
 
 
@@ -182,9 +186,9 @@ def test_networks_that_know_nothing_do_no_harm() -> None:
     eager = dict.fromkeys(("proposal_threshold", "refine_threshold", "output_threshold"), 0.0)
     torch.manual_seed(0)
     config = {**config, "cascade": {**config["cascade"], **eager, "max_candidates": 50}}
-    untrained = FaceDetector.from_config(MTCNN(), config)
+    blind = FaceDetector.from_config(untrained(), config)
     picture = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
-    for face in untrained.detect([picture], min_face_px=12)[0]:
+    for face in blind.detect([picture], min_face_px=12)[0]:
         assert all(np.isfinite(value).all() for value in dataclasses.astuple(face))
 
 
@@ -192,7 +196,7 @@ def test_an_unknown_setting_is_refused() -> None:
     config = load_checkpoint(STORE / "mtcnn").config
     wrong = {**config, "bounds": {**config["bounds"], "max_pixels": 1}}
     with pytest.raises(TypeError, match="max_pixels"):
-        FaceDetector.from_config(MTCNN(), wrong)
+        FaceDetector.from_config(untrained(), wrong)
 
 
 @pytest.mark.parametrize(

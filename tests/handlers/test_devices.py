@@ -16,6 +16,7 @@ from PIL import Image
 from handlers.affect import AffectHandler
 from handlers.align import AlignHandler
 from handlers.base import Handler
+from handlers.engines.choice import chosen
 from handlers.networks.affect import VARIANTS
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectRow, Heard
@@ -84,6 +85,12 @@ def assert_alike(one: Any, other: Any, pixels: float = SAME, of_one: float = SAM
         if a is not None and b is not None:
             b = pytest.approx(b, abs=pixels if key in IN_PIXELS else of_one, rel=0)
         assert a == b, key
+
+
+@pytest.fixture(autouse=True)
+def _torch_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is compared is devices, and not engines."""
+    monkeypatch.setattr(chosen, "engine", "torch")
 
 
 def test_the_stand_in_refuses_what_a_gpu_refuses() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import importlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import msgpack
@@ -11,7 +10,7 @@ import pytest
 
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.inference import Question
-from service.inference.local import Loaded, LocalInference, bound_threads, resolve_device
+from service.inference.local import Loaded, LocalInference, resolve_device
 from service.inference.wire import pack_question, unpack_answer
 from service.settings import Settings
 from service.telemetry.logs import REQUEST_ID
@@ -181,18 +180,21 @@ def test_a_missing_model_store_stops_the_start(tmp_path):
         LocalInference.from_settings(Settings(model_store=tmp_path / "none"))
 
 
-@pytest.mark.skipif(find_spec("torch") is None, reason="needs torch")
-def test_models_compute_with_the_threads_of_the_settings(tmp_path):
-    torch = importlib.import_module("torch")
-    before = torch.get_num_threads()
-    local = LocalInference.from_settings(Settings(model_store=tmp_path, threads=3))
-    try:
-        with pytest.raises(ValueError, match="cannot read"):
-            asyncio.run(local.open())  # the store is empty, but threads come first
-        with ThreadPoolExecutor(1) as begun_later:
-            assert begun_later.submit(torch.get_num_threads).result() == 3
-    finally:
-        bound_threads(before)
+def test_models_compute_with_the_threads_and_the_engine_of_the_settings(tmp_path, monkeypatch):
+    chosen = importlib.import_module("handlers.engines.choice").chosen
+    monkeypatch.setattr(chosen, "threads", None)
+    monkeypatch.setattr(chosen, "engine", "auto")
+    settings = Settings(model_store=tmp_path, threads=3, engine="torch")
+    with pytest.raises(ValueError, match="cannot read"):
+        asyncio.run(LocalInference.from_settings(settings).open())  # the store is empty
+    assert (chosen.threads, chosen.engine) == (3, "torch")
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_an_engine_of_processors_is_not_asked_for_on_a_gpu(tmp_path, device):
+    settings = Settings(model_store=tmp_path, engine="onnxruntime", device=device)
+    with pytest.raises(ConfigurationError, match="processors"):
+        LocalInference.from_settings(settings)
 
 
 def test_a_named_device_is_taken_at_its_word():

@@ -155,10 +155,8 @@ class Shelf:
         if name not in self._aligners:
             stored = load_aligner(self.store, name, self.device)
             self._checkpoints[name] = stored.checkpoint
-            network, options = stored.predictor.network, stored.predictor.options
-            self._aligners[name] = AlignmentPredictor(
-                network, replace(options, flip=False), self.device
-            )
+            engine, options = stored.predictor.engine, stored.predictor.options
+            self._aligners[name] = AlignmentPredictor(engine, replace(options, flip=False))
         return self._aligners[name]
 
     def _find_detector(self) -> Any:

@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
+from handlers.engines.base import Engine
 from handlers.predictors.detection.proposals import (
     cell_boxes,
     move,
@@ -90,18 +89,10 @@ class Candidates:
 class Cascade:
     """The three networks in turn; holds nothing between calls."""
 
-    def __init__(self, network: nn.Module, settings: CascadeSettings, device: str) -> None:
-        """`network` is a `networks.mtcnn.MTCNN`; it is moved to `device` and frozen."""
-        network = network.to(device, torch.float32).eval().requires_grad_(False)
-        # Three times as fast on a CPU; a keyword that PyTorch's own types lack.
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._proposal = network.get_submodule("proposal")
-        self._refine = network.get_submodule("refine")
-        self._output = network.get_submodule("output")
-        self._settings = settings
-        self._device = device
+    def __init__(self, engine: Engine, settings: CascadeSettings) -> None:
+        """`engine` has the parts of `networks.mtcnn.MTCNN`."""
+        self._engine, self._settings = engine, settings
 
-    @torch.inference_mode()
     def run(self, images: Sequence[Floats], min_face_px: float) -> list[Candidates]:
         """Faces of pictures `(H, W, 3)` float32 RGB on [0, 255], all of one size, best first."""
         found = self._propose(images, min_face_px)
@@ -125,8 +116,9 @@ class Cascade:
         ]
 
     def _propose_level(self, level: Floats, scale: float) -> list[Candidates]:
-        scores, offsets = (maps.cpu().numpy() for maps in self._proposal(self._to_tensor(level)))
-        return [self._read_maps(*maps, scale) for maps in zip(scores, offsets, strict=True)]
+        maps = self._engine.run("proposal", levels=_to_input(level))
+        rows = zip(maps["scores"], maps["offsets"], strict=True)
+        return [self._read_maps(scores, offsets, scale) for scores, offsets in rows]
 
     def _read_maps(self, scores: Floats, offsets: Floats, scale: float) -> Candidates:
         """Candidates from P-Net's scores `(h, w)` and offsets `(4, h, w)` of one picture."""
@@ -144,7 +136,7 @@ class Cascade:
             kept = Candidates.boxed(move(seen.boxes, offsets), scores)
             return kept.above(settings.refine_threshold).suppressed(settings.refine_overlap)
 
-        return [kept.squared() for kept in self._look(self._refine, REFINE_PX, images, found, read)]
+        return [kept.squared() for kept in self._look("refine", REFINE_PX, images, found, read)]
 
     def _finish(self, images: Sequence[Floats], found: list[Candidates]) -> list[Candidates]:
         """O-Net on what is left: the final boxes and five points."""
@@ -158,30 +150,37 @@ class Cascade:
             kept = kept.above(settings.output_threshold)
             return kept.suppressed(settings.output_overlap, "smaller")
 
-        return self._look(self._output, OUTPUT_PX, images, found, read)
+        return self._look("output", OUTPUT_PX, images, found, read)
 
     def _look(
         self,
-        network: nn.Module,
+        part: str,
         size: int,
         images: Sequence[Floats],
         found: list[Candidates],
         read: Callable[..., Candidates],
     ) -> list[Candidates]:
-        """Show the candidates of all pictures to a network together and read its answers."""
+        """Show the candidates of all pictures to a part together and read its answers."""
         counts = [len(one.scores) for one in found]
         if not any(counts):
             return found
         crops = np.concatenate(
             [sample_crops(image, one.boxes, size) for image, one in zip(images, found, strict=True)]
         )
-        batches = torch.split(self._to_tensor(crops), self._settings.max_batch)
-        outputs = [torch.cat(parts) for parts in zip(*map(network, batches), strict=True)]
-        split = [torch.split(output.cpu(), counts) for output in outputs]
-        answers = zip(found, *split, strict=True)
-        return [read(one, *(answer.numpy() for answer in rest)) for one, *rest in answers]
+        most = self._settings.max_batch
+        starts = range(0, len(crops), most)
+        batches = [self._engine.run(part, crops=_to_input(crops[i : i + most])) for i in starts]
+        ends = np.cumsum(counts)[:-1]
+        answers = [
+            np.split(np.concatenate([batch[name] for batch in batches]), ends)
+            for name in batches[0]
+        ]
+        return [read(one, *rest) for one, *rest in zip(found, *answers, strict=True)]
 
-    def _to_tensor(self, images: Floats) -> Tensor:
-        """Pictures `(B, H, W, 3)` on [0, 255] -> `(B, 3, H, W)`, channels last in memory."""
-        pixels = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2)
-        return (pixels - 127.5) / 128
+
+def _to_input(images: Floats) -> Floats:
+    """Pictures `(B, H, W, 3)` on [0, 255] -> `(B, 3, H, W)`."""
+    scaled = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    scaled -= np.float32(127.5)
+    scaled *= np.float32(1 / 128)
+    return scaled

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
+from handlers.engines.base import Engine
 from handlers.predictors.detection.cascade import Candidates, Cascade, CascadeSettings
 from handlers.predictors.detection.input import prepare, smooth
 from handlers.predictors.detection.landmark_box import LandmarkBoxMap
@@ -57,14 +57,12 @@ class FaceDetector:
         self._landmark_box = landmark_box
 
     @classmethod
-    def from_config(
-        cls, network: nn.Module, config: Mapping[str, Any], device: str = "cpu"
-    ) -> "FaceDetector":
-        """The detector of a checkpoint: its network with its weights, and its configuration.
+    def from_config(cls, engine: Engine, config: Mapping[str, Any]) -> "FaceDetector":
+        """The detector of a checkpoint: its networks, and its configuration.
 
         Raises KeyError or TypeError for a setting that is missing or unknown.
         """
-        cascade = Cascade(network, CascadeSettings(**config["cascade"]), device)
+        cascade = Cascade(engine, CascadeSettings(**config["cascade"]))
         landmark_box = LandmarkBoxMap(np.asarray(config["landmark_box"]["weights"], np.float32))
         return cls(cascade, DetectorBounds(**config["bounds"]), landmark_box)
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.checkpoint import load_checkpoint, save_checkpoint
-from handlers.networks.mtcnn import MTCNN
+from handlers.engines.load import load_engine
 from handlers.predictors.detection.cascade import Cascade, CascadeSettings
 from handlers.predictors.detection.landmark_box import LandmarkBoxMap
 from handlers.processing.landmarks import bounding_box
@@ -79,9 +79,8 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+", help="pictures with .pts beside them")
     arguments = parser.parse_args()
     stored = load_checkpoint(arguments.checkpoint)
-    network = MTCNN()
-    network.load_state_dict(stored.tensors)
-    cascade = Cascade(network, CascadeSettings(**stored.config["cascade"]), "cpu")
+    engine, _ = load_engine(arguments.checkpoint)
+    cascade = Cascade(engine, CascadeSettings(**stored.config["cascade"]))
     fitted = fit([list(collect(cascade, folder)) for folder in arguments.folders])
     weights = np.round(fitted.weights.astype(np.float64), DECIMALS).tolist()
     config = {**stored.config, "landmark_box": {"weights": weights}}

@@ -32,7 +32,7 @@ def load_tracker(store: Path) -> Tracker:
     predictor = TrackingPredictor(
         build_networks(checkpoint.config, checkpoint.tensors, device),
         load_detector(store, device),
-        AlignmentPredictor(aligner.network, replace(aligner.options, flip=False), device),
+        AlignmentPredictor(aligner.engine, replace(aligner.options, flip=False)),
         replace(read_settings(checkpoint.config), patience=None),
     )
     return Tracker(predictor)

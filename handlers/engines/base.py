@@ -1,0 +1,55 @@
+"""What predictors ask of whatever computes their networks: named arrays in, named arrays out."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+# An output with this prefix is what the input of the name becomes: memory after a step.
+NEXT = "next_"
+
+
+@dataclass(frozen=True)
+class Input:
+    """One argument of a part: its shape behind the axis of rows, None where any length fits."""
+
+    shape: tuple[int | None, ...]
+    dtype: str = "float32"
+
+
+class Engine(Protocol):
+    """The networks of one model, cut into parts that are functions of named arrays.
+
+    The first axis of every array counts rows, and rows do not depend on each other. Nothing is held
+    between calls; several threads may call at once.
+    """
+
+    name: str
+    parts: Collection[str]
+
+    def inputs(self, part: str) -> Mapping[str, Input]:
+        """Return what a part takes, by name."""
+
+    def run(self, part: str, **inputs: Array) -> dict[str, Array]:
+        """Compute a part; raises KeyError for a part or an input that there is not."""
+
+    def prepare(self) -> None:
+        """Load now what would be loaded at the first call of each part."""
+
+
+def zeros(engine: Engine, part: str, rows: int, *left_out: str) -> dict[str, Array]:
+    """Zeros for the inputs of a part but those `left_out`: the memory at a sequence's start."""
+    return {
+        name: np.zeros((rows, *(size or 0 for size in one.shape)), one.dtype)
+        for name, one in engine.inputs(part).items()
+        if name not in left_out
+    }
+
+
+def carried(answers: Mapping[str, Array]) -> dict[str, Array]:
+    """The memory among a step's answers, by the names that the next step takes it by."""
+    return {name.removeprefix(NEXT): one for name, one in answers.items() if name.startswith(NEXT)}

@@ -1,0 +1,61 @@
+"""What computes in this process, and with how many threads; loads nothing that is not needed."""
+
+import ctypes
+import os
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import cv2
+
+AUTO, ONNX, TORCH = "auto", "onnxruntime", "torch"
+CPU, CUDA = "cpu", "cuda"
+NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")
+
+
+@dataclass
+class Choice:
+    """The engine, and the threads of each computation; None leaves them to the libraries."""
+
+    engine: str = AUTO
+    threads: int | None = None
+
+
+chosen = Choice()
+
+
+def choose(threads: int, engine: str | None = None) -> None:
+    """Set threads and, where given, the engine of models that are loaded from now on."""
+    chosen.threads, chosen.engine = threads, engine or chosen.engine
+    cv2.setNumThreads(threads)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(threads)
+
+
+def threads() -> int:
+    """How many threads a computation has: as chosen, else one for each core."""
+    return chosen.threads or len(os.sched_getaffinity(0))
+
+
+def resolve_device(device: str) -> str:
+    """Return the device's name, `auto` being CUDA where torch and an NVIDIA GPU are at hand.
+
+    torch is large and slow to import: without a driver it is not asked.
+    """
+    if device != AUTO:
+        return device
+    if chosen.engine == ONNX or find_spec(TORCH) is None or not _has_driver():
+        return CPU
+    import torch
+
+    return CUDA if torch.cuda.is_available() else CPU
+
+
+def _has_driver() -> bool:
+    for name in NVIDIA_DRIVERS:
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            continue
+        return True
+    return False

@@ -1,0 +1,149 @@
+"""The parts of a stored model to ONNX graphs beside its weights.
+
+A graph holds no weights but says where in `weights.safetensors` each lies, under the name that it
+has there, so any reader of ONNX can load it from the model's folder. Nothing is folded: the reader
+does that.
+"""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import onnx
+import torch
+from onnx import TensorProto, helper
+from torch import Tensor, nn
+
+from handlers.checkpoint import WEIGHTS_FILE, annotate, load_checkpoint
+from handlers.engines.base import Input
+from handlers.engines.load import GRAPHS
+from handlers.engines.onnx_engine import SUFFIX
+from handlers.engines.parts import Part
+from handlers.engines.torch_engine import build_network
+
+ROWS, PREFIX = "rows", "network."
+EXAMPLE_ROWS, EXAMPLE_LENGTH = 3, 61
+OPSET = 20
+ONNX_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "I64": TensorProto.INT64}
+
+
+class Place(NamedTuple):
+    """Where a tensor lies in a file of safetensors, in bytes, and its ONNX type."""
+
+    type: int
+    offset: int
+    length: int
+
+
+def export_model(folder: Path) -> list[str]:
+    """Write the graphs of the model in `folder` and note them in its configuration.
+
+    Raises CheckpointError for a folder that holds no model of ours.
+    """
+    checkpoint = load_checkpoint(folder)
+    network, parts = build_network(checkpoint)
+    places = read_places(folder / WEIGHTS_FILE)
+    for stale in folder.glob(f"*{SUFFIX}"):
+        stale.unlink()
+    for name, part in parts.items():
+        graph = make_graph(network, part, places)
+        (folder / f"{name}{SUFFIX}").write_bytes(graph.SerializeToString(deterministic=True))
+    annotate(folder, **{GRAPHS: {"weights": checkpoint.sha256, "parts": sorted(parts)}})
+    return sorted(parts)
+
+
+def make_graph(network: nn.Module, part: Part, places: dict[str, Place]) -> onnx.ModelProto:
+    """One part as a graph whose weights lie at `places`."""
+    examples = tuple(_example(one) for one in part.inputs.values())
+    free = tuple(
+        {
+            axis: torch.export.Dim.DYNAMIC
+            for axis, size in enumerate((None, *one.shape))
+            if size is None
+        }
+        for one in part.inputs.values()
+    )
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own exporter
+        program = torch.onnx.export(
+            _Function(network, part).eval(),
+            examples,
+            input_names=list(part.inputs),
+            output_names=list(part.outputs),
+            dynamic_shapes=(free,),
+            opset_version=OPSET,
+            dynamo=True,
+            optimize=False,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    _point_at_weights(model.graph, places)
+    _strip(model)
+    return model
+
+
+def read_places(path: Path) -> dict[str, Place]:
+    """The places of all tensors in a file of safetensors."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header: dict[str, Any] = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    places = {}
+    for name, one in header.items():
+        begin, end = one["data_offsets"]
+        places[name] = Place(ONNX_TYPES[one["dtype"]], 8 + length + begin, end - begin)
+    return places
+
+
+class _Function(nn.Module):
+    """A part as a module of its own: exporters take nothing else."""
+
+    def __init__(self, network: nn.Module, part: Part) -> None:
+        super().__init__()
+        self.network, self.part = network, part
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.part.forward(self.network, *inputs))
+
+
+def _example(one: Input) -> Tensor:
+    shape = (EXAMPLE_ROWS, *(size or EXAMPLE_LENGTH for size in one.shape))
+    return torch.zeros(shape, dtype=getattr(torch, one.dtype))
+
+
+def _point_at_weights(graph: onnx.GraphProto, places: dict[str, Place]) -> None:
+    """Exchange weights for their places; those stored in another type are cast before their use."""
+    casts = []
+    for kept in [one for one in graph.initializer if one.name.startswith(PREFIX)]:
+        name = kept.name.removeprefix(PREFIX)
+        place = places[name]
+        stored = place.type == kept.data_type
+        outside = TensorProto(name=kept.name if stored else name, dims=kept.dims)
+        outside.data_type, outside.data_location = place.type, TensorProto.EXTERNAL
+        where = {"location": WEIGHTS_FILE, "offset": place.offset, "length": place.length}
+        for key, value in where.items():
+            outside.external_data.add(key=key, value=str(value))
+        if not stored:
+            casts.append(helper.make_node("Cast", [name], [kept.name], to=kept.data_type))
+        graph.initializer.remove(kept)
+        graph.initializer.append(outside)
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Leave out what only who looks for mistakes in an exporter needs, and name the free axis."""
+    graph = model.graph
+    del graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
+    for node in graph.node:
+        del node.metadata_props[:]
+        node.name = node.doc_string = ""
+    rows = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for one in (*graph.input, *graph.output):
+        del one.metadata_props[:]
+        for size in one.type.tensor_type.shape.dim:
+            if size.dim_param == rows:
+                size.dim_param = ROWS

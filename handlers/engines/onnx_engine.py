@@ -1,0 +1,75 @@
+"""Networks as graphs beside their weights, computed by ONNX Runtime: for processors, without torch.
+
+A graph holds no weights: it names places in `weights.safetensors`, as ONNX's external data allows.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from handlers.engines.base import Array, Input
+
+# Of ONNX's types those that our networks speak.
+TYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
+SUFFIX = ".onnx"
+ERRORS_ALONE = 3  # it warns of constants that it leaves to be computed
+
+
+class OnnxEngine:
+    """The graphs of a model's folder; each is loaded when it is first asked for."""
+
+    name = "onnxruntime"
+
+    def __init__(self, folder: Path, parts: Sequence[str], threads: int) -> None:
+        """Take the names of the graphs; each computation has so many threads."""
+        self.folder, self.parts = folder, frozenset(parts)
+        self._options = _session_options(threads)
+        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+        self._loading = threading.Lock()
+
+    def inputs(self, part: str) -> Mapping[str, Input]:
+        """Read them off the graph."""
+        return {
+            one.name: Input(tuple(map(_length, one.shape[1:])), TYPES[one.type])
+            for one in self._session(part).get_inputs()
+        }
+
+    def run(self, part: str, **inputs: Array) -> dict[str, Array]:
+        """Compute a part; a session may be run by several threads at once."""
+        session = self._session(part)
+        names = [one.name for one in session.get_outputs()]
+        fed = {one.name: np.ascontiguousarray(inputs[one.name]) for one in session.get_inputs()}
+        return dict(zip(names, session.run(names, fed), strict=True))
+
+    def prepare(self) -> None:
+        """Load all graphs."""
+        for part in self.parts:
+            self._session(part)
+
+    def _session(self, part: str) -> onnxruntime.InferenceSession:
+        if part not in self.parts:
+            raise KeyError(f"{self.folder} has no graph {part}; there are {sorted(self.parts)}")
+        with self._loading:
+            if part not in self._sessions:
+                self._sessions[part] = onnxruntime.InferenceSession(
+                    self.folder / f"{part}{SUFFIX}",
+                    self._options,
+                    providers=["CPUExecutionProvider"],
+                )
+            return self._sessions[part]
+
+
+def _session_options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = ERRORS_ALONE
+    # Threads that wait sleep: other processes and the other models' threads need the cores.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _length(size: int | str | None) -> int | None:
+    return size if isinstance(size, int) else None

@@ -1,0 +1,208 @@
+"""The parts of every kind of model: what of its networks is served, and with which arrays.
+
+A new function of a network is a line in its kind's list, a new kind of model a row of `KINDS`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from handlers.engines.base import NEXT, Input
+from handlers.networks.affect import (
+    DESCRIPTORS,
+    AffectConfig,
+    AffectNetworks,
+    ConditionalNetworks,
+    build,
+)
+from handlers.networks.align import AlignmentNetwork
+from handlers.networks.box_tracker import BoxTracker
+from handlers.networks.denoiser import DirectDenoiser
+from handlers.networks.face_validator import FaceValidator
+from handlers.networks.landmarks import RefinedHead
+from handlers.networks.latent import LATENT_PX
+from handlers.networks.mtcnn import MTCNN
+
+Config = Mapping[str, Any]
+Forward = Callable[..., Sequence[Tensor]]
+
+CROPS = {"crops": Input((3, 128, 128))}
+MEMORY = ("h1", "c1", "h2", "c2")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A function of a network: tensors in the order of `inputs` to one for each of `outputs`."""
+
+    forward: Forward
+    inputs: Mapping[str, Input]
+    outputs: tuple[str, ...]
+
+
+Parts = dict[str, Part]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of model: how its configuration becomes a module, and which parts that has."""
+
+    build: Callable[[Config], nn.Module]
+    parts: Callable[[Any], Parts]
+
+
+class TrackingModules(nn.Module):
+    """BT and FV under the names that their weights have in a checkpoint; either may be missing."""
+
+    def __init__(self, tracker: BoxTracker | None, validator: FaceValidator | None) -> None:
+        super().__init__()
+        self.tracker, self.validator = tracker, validator
+
+
+def detection_parts(_: MTCNN) -> Parts:
+    """MTCNN's three networks."""
+    any_size, refined = Input((3, None, None)), ("scores", "offsets")
+    return {
+        "proposal": Part(lambda n, x: n.proposal(x), {"levels": any_size}, refined),
+        "refine": Part(lambda n, x: n.refine(x), {"crops": Input((3, 24, 24))}, refined),
+        "output": Part(
+            lambda n, x: n.output(x), {"crops": Input((3, 48, 48))}, (*refined, "points")
+        ),
+    }
+
+
+def alignment_parts(network: AlignmentNetwork) -> Parts:
+    """Landmarks; the one denoiser, or the classifier of several and a part for each class."""
+    parts, denoiser = {}, network.denoiser
+    if network.landmarks is not None:
+        located = ("points", "spread", "actions")
+        known = located if isinstance(network.landmarks.head, RefinedHead) else located[:2]
+        parts["landmarks"] = Part(
+            lambda n, x: [one for one in n.landmarks(x) if one is not None], CROPS, known
+        )
+    if isinstance(denoiser, DirectDenoiser):
+        parts["denoise"] = Part(lambda n, x: [n.denoiser.autoencoder(x)], CROPS, ("cleaned",))
+    elif denoiser is not None:
+        parts["classify"] = Part(
+            lambda n, x: [n.denoiser.classifier.classify(x).float().softmax(dim=-1)],
+            CROPS,
+            ("probabilities",),
+        )
+        for index, name in enumerate(denoiser.classes):
+            parts[f"denoise_{name}"] = Part(_denoiser(index), CROPS, ("cleaned",))
+    return parts
+
+
+def tracking_parts(network: TrackingModules) -> Parts:
+    """BT's features of a crop and its step, FV's answer."""
+    parts = {}
+    if (tracker := network.tracker) is not None:
+        features, hidden = Input((tracker.feature_width,)), Input((tracker.hidden,))
+        parts["features"] = Part(lambda n, x: [n.tracker.features(x)], CROPS, ("features",))
+        parts["step"] = Part(
+            _track_step,
+            {"now": features, "before": features, **dict.fromkeys(MEMORY, hidden)},
+            ("points", *(NEXT + name for name in MEMORY)),
+        )
+    if network.validator is not None:
+        parts["validate"] = Part(
+            lambda n, x, points: [n.validator.probability(x, points)],
+            {**CROPS, "points": Input((68, 2))},
+            ("probability",),
+        )
+    return parts
+
+
+def affect_parts(network: AffectNetworks | ConditionalNetworks) -> Parts:
+    """Chapters 6 and 7: an encoder a modality, what C reads, C's step; chapter 5: one judgement."""
+    if isinstance(network, ConditionalNetworks):
+        heard = {"descriptors": Input((DESCRIPTORS,))} if network.config.conditioned else {}
+        return {"judge": Part(_judge, {**CROPS, **heard}, ("estimate",))}
+    modalities, config = network.config.modalities, network.config
+    parts = {
+        f"encode_{name}": Part(_encoder(name), CROPS, ("planes", "quadrants"))
+        for name in modalities
+    }
+    planes = {name: Input((network.planes, LATENT_PX, LATENT_PX)) for name in modalities}
+    if len(modalities) > 1:
+        planes |= {f"has_{name}": Input((), "bool") for name in modalities}
+    fused = ("features", "gate") if config.fusion == "gate" else ("features",)
+    parts["features"] = Part(_read_planes, planes, fused)
+    memory = {
+        name: Input(tuple(one.shape[1:]), str(one.dtype).removeprefix("torch."))
+        for name, one in network.initial_memory(1).items()
+    }
+    told = ("estimate", "weights") if config.states else ("estimate",)
+    parts["step"] = Part(
+        _affect_step(tuple(memory), told),
+        {"features": Input((network.combiner.feature_width,)), **memory},
+        (*told, *(NEXT + name for name in memory)),
+    )
+    return parts
+
+
+def _build_alignment(config: Config) -> AlignmentNetwork:
+    return AlignmentNetwork(config["landmarks"], config["denoiser"])
+
+
+def _build_tracking(config: Config) -> TrackingModules:
+    tracker, validator = config.get("tracker"), config.get("validator")
+    return TrackingModules(
+        None if tracker is None else BoxTracker(**tracker),
+        None if validator is None else FaceValidator(**validator),
+    )
+
+
+# By a key of a checkpoint's configuration that only this kind has.
+KINDS: Mapping[str, Kind] = {
+    "cascade": Kind(lambda _: MTCNN(), detection_parts),
+    "landmarks": Kind(_build_alignment, alignment_parts),
+    "denoiser": Kind(_build_alignment, alignment_parts),
+    "tracker": Kind(_build_tracking, tracking_parts),
+    "validator": Kind(_build_tracking, tracking_parts),
+    "network": Kind(lambda config: build(AffectConfig.read(config["network"])), affect_parts),
+}
+
+
+def kind_of(config: Config) -> Kind | None:
+    """The kind of a checkpoint's configuration; None where it names no network of ours."""
+    return next((kind for key, kind in KINDS.items() if config.get(key) is not None), None)
+
+
+def _denoiser(index: int) -> Forward:
+    return lambda n, crops: [n.denoiser.denoisers[index](crops)]
+
+
+def _track_step(n: TrackingModules, now: Tensor, before: Tensor, *memory: Tensor) -> list[Tensor]:
+    assert n.tracker is not None
+    points, after = n.tracker.step(now, before, dict(zip(MEMORY, memory, strict=True)))
+    return [points, *(after[name] for name in MEMORY)]
+
+
+def _judge(n: ConditionalNetworks, *inputs: Tensor) -> list[Tensor]:
+    return [n(*inputs).estimate]
+
+
+def _encoder(modality: str) -> Forward:
+    def encode(n: AffectNetworks, crops: Tensor) -> list[Tensor]:
+        planes, logits = n.encode(modality, crops)
+        return [planes, logits.float().softmax(dim=-1)]
+
+    return encode
+
+
+def _read_planes(n: AffectNetworks, *planes: Tensor) -> list[Tensor]:
+    if n.fusion is None:
+        return [n.features(*planes)]
+    fused = n.join(*planes)
+    gate = [] if fused.gate is None else [fused.gate]
+    return [n.features(fused.planes), *gate]
+
+
+def _affect_step(names: tuple[str, ...], told: tuple[str, ...]) -> Forward:
+    def step(n: AffectNetworks, features: Tensor, *memory: Tensor) -> list[Tensor]:
+        answer = n.step(features, dict(zip(names, memory, strict=True)))
+        return [getattr(answer, name) for name in told] + [answer.memory[name] for name in names]
+
+    return step

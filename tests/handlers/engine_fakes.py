@@ -1,0 +1,25 @@
+"""An engine of plain functions, for predictors whose networks are told what to say."""
+
+from collections.abc import Callable, Mapping
+
+from handlers.engines.base import Array, Input
+
+Function = Callable[..., Mapping[str, Array]]
+
+
+class FunctionEngine:
+    """Each part is a function of arrays."""
+
+    name = "functions"
+
+    def __init__(self, **parts: Function) -> None:
+        self.parts = parts
+
+    def inputs(self, part: str) -> Mapping[str, Input]:
+        raise NotImplementedError(part)
+
+    def run(self, part: str, **inputs: Array) -> dict[str, Array]:
+        return dict(self.parts[part](**inputs))
+
+    def prepare(self) -> None:
+        """There is nothing to load."""
