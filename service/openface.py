@@ -46,7 +46,7 @@ def face_rows(reply: AlignReply) -> list[tuple[object, ...]]:
     ]
 
 
-def frame_columns(number: int, time_s: float, face: TrackedFace | None) -> list[object]:
+def frame_columns(number: int | None, time_s: float, face: TrackedFace | None) -> list[object]:
     """Return the values of FRAME_COLUMNS; `number` counts from 1.
 
     `confidence` is the validator's probability; a frame without a face has `face_id` 0.

@@ -8,13 +8,13 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from service.affect.clip_replies import ClipHead, ClipInfoBody, ClipSoundInfo, ClipTail
+from service.affect.clip_replies import ClipHead, ClipInfoBody, ClipMoment, ClipSoundInfo, ClipTail
 from service.affect.model import AffectModel, AffectOptions, Frame
 from service.affect.replies import AffectFrame, AffectOutputs
 from service.affect.sounds import Sound
 from service.errors import Problem, ServiceError
 from service.live.replies import RESET
-from service.media.clips.contents import ClipChunk, ClipInfo, ClipTotals, Picture
+from service.media.clips.contents import ClipChunk, ClipFrame, ClipInfo, ClipTotals, Picture
 from service.media.clips.process import Clip
 
 SMALLEST_FACE_PX = 12
@@ -25,7 +25,7 @@ Item = TypeVar("Item")
 class Look:
     """One moment: what was found, in the clip's own pixels, and what it was found in."""
 
-    frame: AffectFrame
+    frame: ClipMoment
     picture: Picture | None
 
 
@@ -65,7 +65,8 @@ class ClipRun:
     def tail(self) -> ClipTail:
         """What is known at the end."""
         status: Any = RESET if self._reset else "ok"
-        notes = list(self._notes)
+        totals = self._clip.totals
+        notes = [*self._notes, *(totals.notes if totals else ())]
         return ClipTail(status=status, notes=notes, timings_ms=dict(self._timings_ms))
 
     @property
@@ -85,8 +86,8 @@ class ClipRun:
         outputs, self._state = step.outputs, step.state
         self._note(outputs, _ms_since(started))
         return [
-            Look(_in_the_clip(frame, picture), picture)
-            for frame, picture in zip(outputs.frames, pictures, strict=True)
+            Look(_moment(_in_the_clip(found, frame.picture), frame), frame.picture)
+            for found, frame in zip(outputs.frames, chunk.frames, strict=True)
         ]
 
     def _scaled(self, pictures: list[Picture | None]) -> AffectOptions:
@@ -133,7 +134,7 @@ def describe_clip(info: ClipInfo, totals: ClipTotals | None) -> ClipInfoBody:
         height=info.height,
         rotation_deg=info.rotation_deg,
         decoded_frames=None if totals is None else totals.decoded_frames,
-        expected_frames=info.expected_frames,
+        expected_frames=info.expected_frames if totals is None else totals.expected_frames,
         used_frames=None if totals is None else totals.used_frames,
         sound=sound,
         complete=None if totals is None else totals.complete,
@@ -152,6 +153,10 @@ def _in_the_clip(frame: AffectFrame, picture: Picture | None) -> AffectFrame:
     x1, y1, x2, y2 = (round((at + 0.5) / picture.scale - 0.5, 3) for at in frame.face.box)
     face = frame.face.model_copy(update={"box": (x1, y1, x2, y2)})
     return frame.model_copy(update={"face": face})
+
+
+def _moment(found: AffectFrame, frame: ClipFrame) -> ClipMoment:
+    return ClipMoment.model_construct(**dict(found), frame=frame.number)
 
 
 def _ms_since(started: float) -> float:

@@ -29,11 +29,15 @@ class ClipInfoBody(Body):
     height: int | None = Field(description="Height of the upright pictures, in pixels.")
     rotation_deg: int = Field(description="How far pictures were turned clockwise, in degrees.")
     decoded_frames: int | None = Field(description="Frames that could be decoded.")
-    expected_frames: int | None = Field(description="Frames that the clip declares.")
+    expected_frames: int | None = Field(
+        description="Frames that the file holds, decoded or not; until it is read, those that it "
+        "declares, if any."
+    )
     used_frames: int | None = Field(description="Frames that were looked at.")
     sound: ClipSoundInfo | None
     complete: bool | None = Field(
-        description="Whether all that the clip declares was there and could be decoded."
+        description="Whether all that the file holds or declares was there and could be decoded; "
+        "what was not is in `notes`."
     )
 
 
@@ -80,11 +84,19 @@ class ClipTail(Body):
     )
 
 
+class ClipMoment(AffectFrame):
+    """One moment of a clip."""
+
+    frame: int | None = Field(
+        None, description="Number of the frame in its file, from 0; null in sound alone."
+    )
+
+
 class AffectClipReply(ClipTail, ClipHead):
     """The whole answer as JSON."""
 
     clip: ClipInfoBody
-    frames: list[AffectFrame] = Field(description="The frames, in the order of their times.")
+    frames: list[ClipMoment] = Field(description="The frames, in the order of their times.")
     summary: Summary
 
 
@@ -100,7 +112,7 @@ class ClipLine(ClipInfoBody, ClipHead, Line):
     type: Literal["clip"] = "clip"
 
 
-class FrameLine(AffectFrame, Line):
+class FrameLine(ClipMoment, Line):
     """One line a frame."""
 
     type: Literal["frame"] = "frame"

@@ -10,13 +10,13 @@ from service.affect.clip_replies import (
     ClipHead,
     ClipInfoBody,
     ClipLine,
+    ClipMoment,
     ClipTail,
     ErrorLine,
     FrameLine,
     Summary,
     SummaryLine,
 )
-from service.affect.replies import AffectFrame
 from service.affect.timeline import FaceStrip, Timeline, draw_timeline
 from service.errors import ServiceError
 from service.live.replies import error_info
@@ -111,14 +111,12 @@ class CsvPage(WholePage):
     """A header and one line a frame."""
 
     def __init__(self) -> None:
-        self._number = 0
         self._text = io.StringIO()
         self._text.write(write_rows([COLUMNS]))
 
     def add(self, look: Look) -> bytes:
         """Write one frame."""
-        self._number += 1
-        self._text.write(write_rows([table_row(self._number, look.frame, self.head)]))
+        self._text.write(write_rows([table_row(look.frame, self.head)]))
         return b""
 
     def finish(self, clip: ClipInfoBody, summary: Summary, tail: ClipTail) -> bytes:
@@ -159,11 +157,14 @@ def _line(body: ClipLine | FrameLine | SummaryLine | ErrorLine) -> bytes:
     return body.model_dump_json().encode() + b"\n"
 
 
-def table_row(number: int, frame: AffectFrame, head: ClipHead) -> tuple[object, ...]:
-    """The values of COLUMNS for frame `number`, from 1; None for what is not known."""
+def table_row(frame: ClipMoment, head: ClipHead) -> tuple[object, ...]:
+    """The values of COLUMNS for one moment; None for what is not known.
+
+    `frame` is the number in the file, from 1 as in OpenFace's tables; sound alone has none.
+    """
     face, used = frame.face, [int(name in frame.used) for name in ("face", "voice")]
     return (
-        *frame_columns(number, frame.time_s, face),
+        *frame_columns(None if frame.frame is None else frame.frame + 1, frame.time_s, face),
         *(frame.valence, frame.arousal, frame.quadrant, frame.gate),
         *used,
         *([None] * 5 if face is None else [face.status, *face.box]),

@@ -31,13 +31,11 @@ class NamedCsv(WholePage):
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._number = 0
         self._text = io.StringIO()
 
     def add(self, look: Look) -> bytes:
         """Write one frame."""
-        self._number += 1
-        row = table_row(self._number, look.frame, self.head)
+        row = table_row(look.frame, self.head)
         self._text.write(write_rows([(self._name, *row)]))
         return b""
 

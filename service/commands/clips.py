@@ -1,6 +1,7 @@
 """A clip's file, a pipe or a camera into pictures at their own times, one chunk in memory."""
 
 import io
+import math
 import shutil
 import sys
 import tempfile
@@ -26,14 +27,14 @@ LIMITS = ClipLimits(
     cpu_s=1_000_000,
     stall_s=120.0,
 )
-EVERY_FRAME_HZ = 1000.0
+EVERY_FRAME_HZ = math.inf
 MOST_SIDE = 3840  # larger pictures are shrunk to this
 JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture of a clip: its number from 0, its time in seconds, the picture itself."""
+    """One picture of a clip: its number in the file from 0, its time in seconds, itself."""
 
     number: int
     time_s: float
@@ -61,12 +62,10 @@ async def open_film(file: BinaryIO) -> AsyncIterator[Film]:
             raise ServiceError(Problem.EMPTY_CLIP, "it holds sound alone, no pictures")
 
         async def shots() -> AsyncIterator[Shot]:
-            number = 0
             async for chunk in clip:
                 for frame in chunk.frames:
-                    if frame.picture is not None:
-                        yield Shot(number, frame.time_s, frame.picture)
-                        number += 1
+                    if frame.picture is not None and frame.number is not None:
+                        yield Shot(frame.number, frame.time_s, frame.picture)
 
         yield Film(clip.info, shots())
 

@@ -11,12 +11,12 @@ from service.affect.clip_replies import (
     ClipHead,
     ClipInfoBody,
     ClipLine,
+    ClipMoment,
     ClipTail,
     Summary,
     SummaryLine,
 )
 from service.affect.model import AffectModel, AffectOptions
-from service.affect.replies import AffectFrame
 from service.affect.summary import Summarizer
 from service.client import AsyncCountenance, ProblemError
 from service.client.replies import AffectLine
@@ -29,7 +29,7 @@ from service.media.clips.contents import Sampling
 from service.media.clips.process import open_clip
 from service.settings import Settings
 
-Part = TypeVar("Part", AffectFrame, ClipHead, ClipInfoBody, ClipTail, Summary)
+Part = TypeVar("Part", ClipMoment, ClipHead, ClipInfoBody, ClipTail, Summary)
 
 ANSWER_S = 600.0  # a chunk may take so long on a slow machine
 
@@ -118,7 +118,7 @@ class RemoteEstimator:
                 elif isinstance(line, SummaryLine):
                     sink.finish(line.clip, _part(Summary, line), _part(ClipTail, line))
                 else:
-                    sink.add(Look(_part(AffectFrame, line), None))
+                    sink.add(Look(_part(ClipMoment, line), None))
                     tick(line.time_s, length_s)
 
     async def _lines(self, client: AsyncCountenance, file: BinaryIO) -> AsyncIterator[AffectLine]:

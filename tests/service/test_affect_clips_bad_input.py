@@ -150,7 +150,7 @@ async def test_a_damaged_middle_is_answered_as_far_as_it_goes(model, clip):
     reply = await post(model, clip[:middle] + bytes(2000) + clip[middle + 2000 :])
     body = reply.json()
     assert reply.status_code == 200
-    assert body["clip"]["expected_frames"] == pytest.approx(100, abs=2)
+    assert any("there is no picture for" in note for note in body["notes"])
     assert body["clip"]["decoded_frames"] > 40
     assert len(body["frames"]) == body["clip"]["used_frames"]
     assert not body["clip"]["complete"]

@@ -66,6 +66,7 @@ def _body(message: Message, pictures: list[bytes]) -> dict[str, Any]:
     pictures += [picture.rgb for picture in shown if picture]
     return {
         "times_s": [frame.time_s for frame in message.frames],
+        "numbers": [frame.number for frame in message.frames],
         "shapes": [picture and (picture.width, picture.height, picture.scale) for picture in shown],
         "sound": message.sound and (message.sound.start, message.sound.pcm),
     }
@@ -85,17 +86,17 @@ def _info(body: dict[str, Any]) -> ClipInfo:
 
 def _chunk(body: Mapping[str, Any], pictures: Iterator[bytes]) -> ClipChunk:
     frames = []
-    for time_s, shape in zip(body["times_s"], body["shapes"], strict=True):
+    for time_s, number, shape in zip(body["times_s"], body["numbers"], body["shapes"], strict=True):
         picture = None
         if shape:
             width, height, scale = shape
             picture = Picture(width, height, next(pictures), scale)
-        frames.append(ClipFrame(time_s, picture))
+        frames.append(ClipFrame(time_s, picture, number))
     return ClipChunk(tuple(frames), ClipSound(*body["sound"]) if body["sound"] else None)
 
 
 def _totals(body: dict[str, Any]) -> ClipTotals:
-    return ClipTotals(**body)
+    return ClipTotals(**{**body, "notes": tuple(body["notes"])})
 
 
 READERS: Mapping[str, Callable[[Any], Message]] = {

@@ -7,7 +7,10 @@ RATE_HZ = 22_050
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a clip is read: `rate_hz` pictures a second at most, no side over `max_side` pixels."""
+    """How a clip is read: `rate_hz` pictures a second at most, no side over `max_side` pixels.
+
+    An infinite rate reads every frame.
+    """
 
     rate_hz: float = 25.0
     max_side: int = 640
@@ -57,10 +60,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class ClipFrame:
-    """One moment, in seconds of the clip; in sound alone there is no picture."""
+    """One moment, in seconds of the clip, and the number of its frame in the file, from 0.
+
+    Where there is sound alone, there is neither picture nor number.
+    """
 
     time_s: float
     picture: Picture | None
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,12 +98,15 @@ class ClipChunk:
 class ClipTotals:
     """A clip as it was found, known when all of it has been read.
 
-    `complete` is False where pictures or sound were damaged or ended before they should.
+    `complete` is False where pictures or sound were damaged or ended before they should; `notes`
+    tell people what is missing, and what was done to what is there.
     """
 
     decoded_frames: int
+    expected_frames: int | None
     used_frames: int
     decoded_sound_s: float | None
     duration_s: float
     damages: int
     complete: bool
+    notes: tuple[str, ...] = ()

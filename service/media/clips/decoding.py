@@ -11,11 +11,15 @@ from av.container import InputContainer
 
 from service.errors import Problem, ServiceError
 from service.media.clips.limits import ClipLimits
+from service.media.clips.times import Parts
 from service.media.formats import describe_bytes, name_format
 
 # FFmpeg's names of the containers that are read; no playlists, no lists of further files.
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,wav,mp3,ogg,flac,aac"
 READ_HERE = "mp4, mov, webm, mkv, avi, mpg, wav, mp3, ogg, flac or m4a"
+# AVFMT_TS_DISCONT: times of the format may leap.
+TS_DISCONT = 0x200
+TIMED = ("video", "audio")
 BUFFER_BYTES = 256 * 1024
 SNIFFED_BYTES = 512
 # How often a demuxer may fail without a packet between before the rest is given up.
@@ -62,10 +66,35 @@ class FileReader(RawIOBase):
 
 
 @dataclass
-class Damages:
-    """How many packets could not be read or decoded."""
+class Tally:
+    """What a stream held: packets that should be shown, frames that were, and what was damaged."""
 
-    count: int = 0
+    packets: int = 0
+    frames: int = 0
+    damages: int = 0
+    first_pts: int | None = None
+
+    def count(self, packet: Any, hidden: bool) -> None:
+        """Count a packet unless it is not meant to be shown; the decoder may need it all the same.
+
+        Packets before the first one need pictures that the file does not hold.
+        """
+        self.damages += packet.is_corrupt
+        if not packet.size or packet.is_discard or hidden:
+            return
+        if self.first_pts is None:
+            self.first_pts = packet.pts
+        if packet.pts is None or self.first_pts is None or packet.pts >= self.first_pts:
+            self.packets += 1
+
+    @property
+    def missing(self) -> int:
+        """How many packets gave no frame; of interlaced pictures two may make one frame."""
+        return (
+            0
+            if self.frames * 2 in range(self.packets - 2, self.packets + 1)
+            else max(0, self.packets - self.frames)
+        )
 
 
 def open_container(descriptor: int, limits: ClipLimits) -> InputContainer:
@@ -83,12 +112,14 @@ def open_container(descriptor: int, limits: ClipLimits) -> InputContainer:
     try:
         with av.logging.Capture(local=False) as log:
             container = av.open(
-                FileReader(descriptor), "r", options=options, buffer_size=BUFFER_BYTES
+                FileReader(descriptor),
+                "r",
+                options=options,
+                buffer_size=BUFFER_BYTES,
+                metadata_errors="replace",  # titles in other codings than UTF-8
             )
     except av.FFmpegError as error:
         raise _why_not(error, descriptor, limits, [line for *_, line in log]) from error
-    finally:
-        av.logging.set_level(None)
     if len(container.streams) > limits.streams:
         raise _too_many_streams(limits)
     return container
@@ -106,22 +137,35 @@ def name_container(container: InputContainer, descriptor: int) -> str:
     return NAMES.get(name, name)
 
 
-def decode(container: InputContainer, stream: Any, damages: Damages) -> Iterator[Any]:
+def parts_of(container: InputContainer) -> Parts:
+    """How the packets of a container are moved, where it is of several files joined."""
+    begin_s = max(0.0, (container.start_time or 0) / av.time_base)
+    return Parts(begin_s, leaps=bool(container.format.flags & TS_DISCONT))
+
+
+def decode(container: InputContainer, stream: Any, tally: Tally, parts: Parts) -> Iterator[Any]:
     """Decode a stream's frames to the end of what can be read, past damaged packets."""
-    packets, failures = container.demux(stream), 0
+    packets, failures = container.demux(), 0
     while failures < MOST_FAILURES:
         try:
-            packet = next(packets)
+            with av.logging.Capture(local=False) as log:
+                packet = next(packets)
             failures = 0
         except StopIteration:
             return
         except MemoryError:
             raise
         except av.FFmpegError:
-            damages.count, failures = damages.count + 1, failures + 1
-            packets = container.demux(stream)
+            tally.damages, failures = tally.damages + 1, failures + 1
+            packets = container.demux()
             continue
-        yield from _decode_packet(packet, damages)
+        # What the container's reader skips it only tells the log.
+        tally.damages += any(name == container.format.name for _, name, _ in log)
+        if packet.stream.type in TIMED:
+            parts.move(packet)
+        if packet.stream_index == stream.index:
+            tally.count(packet, hidden=_is_hidden(packet))
+            yield from _decode_packet(packet, tally)
 
 
 def start_s(container: InputContainer, stream: Any) -> float:
@@ -132,23 +176,37 @@ def start_s(container: InputContainer, stream: Any) -> float:
     return min(begin, float(stream.start_time * stream.time_base))
 
 
-def duration_s(container: InputContainer, stream: Any) -> float | None:
-    """The declared length of a stream in seconds, or else of the container, if any.
-
-    MPEG declares none: FFmpeg guesses, and the container's guess is the better one.
-    """
+def own_duration_s(container: InputContainer, stream: Any) -> float | None:
+    """The length that a stream declares of itself, in seconds; MPEG's is FFmpeg's guess."""
     if stream.duration and not container.format.name.startswith("mpeg"):
         return float(stream.duration * stream.time_base)
+    return None
+
+
+def duration_s(container: InputContainer, stream: Any) -> float | None:
+    """The declared length of a stream in seconds, or else of the container, if any."""
+    own_s = own_duration_s(container, stream)
+    if own_s is not None:
+        return own_s
     return container.duration / av.time_base if container.duration else None
 
 
-def _decode_packet(packet: Any, damages: Damages) -> Iterator[Any]:
+def _is_hidden(packet: Any) -> bool:
+    """Whether a packet holds a picture that is there for others alone: VP8 has it in a bit."""
+    context = packet.stream.codec_context
+    return bool(packet.size and context and context.name == "vp8" and not bytes(packet)[0] & 16)
+
+
+def _decode_packet(packet: Any, tally: Tally) -> Iterator[Any]:
     try:
-        yield from packet.decode()
+        for frame in packet.decode():
+            tally.frames += 1
+            tally.damages += frame.is_corrupt
+            yield frame
     except MemoryError:
         raise
     except av.FFmpegError:
-        damages.count += 1
+        tally.damages += 1
 
 
 def _why_not(

@@ -1,8 +1,8 @@
 """A container's video stream into sampled upright pictures at their own times (in the child)."""
 
 import math
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -10,20 +10,21 @@ from av.stream import Disposition
 
 from service.errors import Problem, ServiceError
 from service.media.clips.contents import ClipFrame, Sampling
-from service.media.clips.decoding import Damages, decode, duration_s, start_s
+from service.media.clips.decoding import Tally, decode, duration_s, parts_of, start_s
 from service.media.clips.limits import ClipLimits
+from service.media.clips.times import Forwards, Moment, sample
 from service.media.clips.upright import Turn, Upright
 
-Item = TypeVar("Item")
-
-# A moment that is further ahead than this, and the next one is not, has a damaged time.
-LEAP_S = 1.0
+# A gap between pictures that is told.
+LONG_GAP_S = 0.3
+# A container may count a frame too many.
+SLACK_FRAMES = 1
 
 
 class Pictures:
-    """The pictures of a clip; `decoded` and `used` count them as they are read.
+    """The pictures of a clip; `tally` and `used` count them as they are read.
 
-    Making one reads up to the first frame; `first` is None where no frame can be decoded.
+    Making one reads up to the first frame; where no frame can be decoded, none is `found`.
     """
 
     def __init__(
@@ -37,16 +38,19 @@ class Pictures:
         self.codec: str = context.codec.canonical_name
         self.zero_s = start_s(container, stream)
         self.declared_s = duration_s(container, stream)
-        self.expected = _expected(stream, self.declared_s, limits)
-        self.decoded = self.used = 0
-        self.last_s = 0.0
-        self.damages = Damages()
+        self.expected = _expected(stream, limits)
+        self.tally, self.parts, self.used = Tally(), parts_of(container), 0
+        self.last_s, self.gap = math.inf, (0.0, 0.0)
         self._limits, self._sampling = limits, sampling
-        self._step_s = float(1 / (stream.average_rate or 25))
+        rate_hz = float(stream.average_rate or 25)
+        self.step_s = 1 / rate_hz
+        self._is_faster = rate_hz > sampling.rate_hz
         self._check_size(context)
         context.thread_count = 1
         context.options = {"max_pixels": str(limits.pixels)}
-        self._moments = self._timed(decode(container, stream, self.damages))
+        self.forwards = Forwards(self.step_s)
+        frames = decode(container, stream, self.tally, self.parts)
+        self._moments = self._bounded(self.forwards.run(self._timed(frames)))
         self._first = next(self._moments, None)
         self._check_size(context)
         if self._first is None:
@@ -61,55 +65,87 @@ class Pictures:
     @property
     def turn(self) -> Turn:
         """How the first picture is turned upright."""
-        return Turn.of(self._first[1]) if self._first else Turn(1, 0, 0, 1)
+        return Turn.of(self._first.frame) if self._first else Turn(1, 0, 0, 1)
 
     @property
     def size(self) -> tuple[int, int] | tuple[None, None]:
         """Width and height of the first picture, upright, in pixels."""
         if self._first is None:
             return None, None
-        frame = self._first[1]
+        frame = self._first.frame
         stored = (frame.width, frame.height)
         return (stored[1], stored[0]) if self.turn.swaps_sides else stored
+
+    @property
+    def end_s(self) -> float:
+        """Time of the last picture so far."""
+        return 0.0 if math.isinf(self.last_s) else self.last_s
+
+    @property
+    def missing(self) -> int:
+        """How many frames the file holds or declares that were not decoded."""
+        declared = (self.expected or 0) - SLACK_FRAMES
+        missing = self.tally.missing if self.tally.missing > SLACK_FRAMES else 0
+        if self.tally.frames < declared:
+            return max(missing, declared + SLACK_FRAMES - self.tally.frames)
+        return missing
+
+    @property
+    def notes(self) -> list[str]:
+        """Say what was done to the times of frames."""
+        notes = []
+        if self.parts.joints:
+            notes.append(
+                f"its times jump {self.parts.joints} times, as in joined files: "
+                "each part is put behind the one before"
+            )
+        if self.forwards.moved:
+            notes.append(
+                f"{self.forwards.moved} frames do not lie after the one before by their times: "
+                "they are put between their neighbours"
+            )
+        if self.gap[0] > max(LONG_GAP_S, 3 * self.step_s):
+            notes.append(f"there is no picture for {self.gap[0]:.2f} s after {self.gap[1]:.2f} s")
+        return notes
 
     def frames(self) -> Iterator[ClipFrame]:
         """Yield the pictures nearest to the ticks of the working rate."""
         upright = Upright(self._sampling.max_side)
-        for time_s, frame in sample(self._with_first(), self._sampling.rate_hz):
+        for moment in sample(self._with_first(), self._sampling.rate_hz, self._is_faster):
             try:
-                picture = upright.convert(frame)
+                picture = upright.convert(moment.frame)
             except MemoryError:
                 raise
             except (av.FFmpegError, ValueError):
-                self.damages.count += 1
+                self.tally.damages += 1
                 continue
             self.used += 1
-            yield ClipFrame(time_s, picture)
+            yield ClipFrame(moment.time_s, picture, moment.number)
 
-    def _with_first(self) -> Iterator[tuple[float, Any]]:
+    def _with_first(self) -> Iterator[Moment]:
         if self._first is not None:
             yield self._first
             yield from self._moments
 
-    def _timed(self, frames: Iterator[Any]) -> Iterator[tuple[float, Any]]:
-        """Give frames their times in seconds of the clip, and keep those that run forwards."""
-        for time_s, frame in forwards(self._clocked(frames)):
-            if self._limits.is_too_long(time_s):
+    def _bounded(self, moments: Iterator[Moment]) -> Iterator[Moment]:
+        for moment in moments:
+            if self._limits.is_too_long(moment.time_s):
                 raise too_long(self._limits)
-            self.last_s = time_s
-            yield time_s, frame
+            self.gap = max(self.gap, (moment.time_s - self.last_s, self.last_s))
+            self.last_s = moment.time_s
+            yield moment
 
-    def _clocked(self, frames: Iterator[Any]) -> Iterator[tuple[float, Any]]:
-        time_s = -self._step_s
-        for frame in frames:
-            self.decoded += 1
-            time_s = time_s + self._step_s if frame.time is None else frame.time - self.zero_s
+    def _timed(self, frames: Iterator[Any]) -> Iterator[Moment]:
+        """Number frames, and give them their times in seconds of the clip."""
+        time_s = -self.step_s
+        for number, frame in enumerate(frames):
+            time_s = time_s + self.step_s if frame.time is None else frame.time - self.zero_s
             self._check(frame)
-            yield time_s, frame
+            yield Moment(number, time_s, frame)
 
     def _check(self, frame: Any) -> None:
         self._check_size(frame)
-        if self.decoded > self._limits.frames:
+        if self.tally.frames > self._limits.frames:
             raise _too_many(self._limits)
 
     def _check_size(self, frame: Any) -> None:
@@ -142,53 +178,12 @@ def _too_many(limits: ClipLimits) -> ServiceError:
     )
 
 
-def _expected(stream: Any, declared_s: float | None, limits: ClipLimits) -> int | None:
-    """How many frames are declared to be shown, or fit into the declared length at its rate."""
+def _expected(stream: Any, limits: ClipLimits) -> int | None:
+    """How many frames are declared to be shown; None where the container does not count them."""
     if stream.frames > limits.frames:
         raise _too_many(limits)
-    if stream.frames:
-        # An edit list may cut off frames that are only there for others to be decoded.
-        hidden = sum(bool(entry.is_discard) for entry in stream.index_entries)
-        return int(stream.frames) - hidden
-    if declared_s is None or not stream.average_rate:
+    if not stream.frames:
         return None
-    return int(declared_s * float(stream.average_rate) + 0.5)
-
-
-def forwards(moments: Iterable[tuple[float, Item]]) -> Iterator[tuple[float, Item]]:
-    """Leave out moments that lie before an earlier one, and single ones that leap ahead."""
-    last_s: float | None = None
-    leaping: tuple[float, Item] | None = None
-    for moment in moments:
-        if leaping is not None and moment[0] > leaping[0]:
-            yield leaping
-            last_s = leaping[0]
-        leaping = None
-        if last_s is None or last_s < moment[0] <= last_s + LEAP_S:
-            yield moment
-            last_s = moment[0]
-        elif moment[0] > last_s:
-            leaping = moment
-    if leaping is not None:
-        yield leaping
-
-
-def sample(moments: Iterable[tuple[float, Item]], rate_hz: float) -> Iterator[tuple[float, Item]]:
-    """Pass on the moment nearest to each tick, none twice; times in seconds, increasing.
-
-    Ticks are counted from the first moment, so that a source of the same rate passes whole, and
-    of a slower one nothing is left out. A moment is passed on when the next one is known.
-    """
-    waiting: tuple[float, Item] | None = None
-    first, tick = 0.0, 0
-    for moment in moments:
-        if waiting is None:
-            first = moment[0]
-        else:
-            middle = (waiting[0] + moment[0]) / 2
-            if first + tick / rate_hz < middle:
-                yield waiting
-                tick = math.ceil((middle - first) * rate_hz)
-        waiting = moment
-    if waiting is not None and first + tick / rate_hz < waiting[0] + 0.5 / rate_hz:
-        yield waiting
+    # An edit list may cut off frames that are only there for others to be decoded.
+    hidden = sum(bool(entry.is_discard) for entry in stream.index_entries)
+    return int(stream.frames) - hidden

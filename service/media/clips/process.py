@@ -79,7 +79,8 @@ class ClipProcess:
         """End the child, however it is, and wait until it is gone."""
         if self._process.returncode is None:
             self._process.kill()
-        await self._process.wait()
+        # What is left in its pipe is read, too: asyncio waits for the pipe's end.
+        await self._process.communicate()
 
     async def _read(self) -> Message:
         length = int.from_bytes(await self._bytes(LENGTH_BYTES), "little")

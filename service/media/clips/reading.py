@@ -1,5 +1,8 @@
 """An open file into the messages of a clip: what it declares, its chunks, its totals (child)."""
 
+import itertools
+import math
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +18,7 @@ from service.media.clips.contents import (
     Sampling,
 )
 from service.media.clips.decoding import READ_HERE, name_container, open_container, start_s
+from service.media.clips.lengths import is_cut_off, is_joined
 from service.media.clips.limits import ClipLimits
 from service.media.clips.pictures import Pictures, too_long, video_stream
 from service.media.clips.sound import Sound
@@ -24,8 +28,12 @@ CHUNK_FRAMES = 8
 CHUNK_S = 4.0
 # Half the window of the Mel spectrogram that belongs to a picture, and a little.
 AHEAD_S = 1.55
-# Frames or sound missing at the end by less than these are rounding of what was declared.
-SLACK_FRAMES, SLACK_S = 1, 0.25
+# Sound missing by less than this is rounding of what was declared.
+SLACK_S = 0.25
+# Moments of sound alone come at most so often.
+SOUND_HZ = 100.0
+# Sound longer than this before the first picture or after the last has moments of its own.
+ALONE_S = 0.25
 
 
 class Reading:
@@ -45,10 +53,11 @@ class Reading:
         self._declared_s = max((s for s in lengths if s is not None), default=None)
         if self._declared_s is not None and limits.is_too_long(self._declared_s):
             raise too_long(limits, self._declared_s)
-        lacks_sound = self._sound is None and len(container.streams.audio) > 0
-        lacks_pictures = self._pictures is not None and not self._pictures.found
-        self._lacks = lacks_sound or lacks_pictures
-        if lacks_pictures:
+        self._lacks = _outer_faults(descriptor)
+        if self._sound is None and len(container.streams.audio) > 0:
+            self._lacks.append("its sound is coded in a way that is not read here")
+        if self._pictures and not self._pictures.found:
+            self._lacks.append("none of its pictures could be decoded")
             self._pictures = None
         if not self._pictures and not (self._sound and self._sound.reaches(0)):
             raise ServiceError(
@@ -74,8 +83,7 @@ class Reading:
 
     def chunks(self) -> Iterator[ClipChunk]:
         """Yield the clip, chunk by chunk."""
-        frames = self._pictures.frames() if self._pictures else self._ticks()
-        for group in _groups(frames):
+        for group in _groups(self._moments()):
             until_s = group[-1].time_s + AHEAD_S
             yield ClipChunk(tuple(group), self._sound.until(until_s) if self._sound else None)
         if self._sound:
@@ -85,23 +93,70 @@ class Reading:
     def totals(self) -> ClipTotals:
         """What was found, to be asked for after the chunks."""
         pictures, sound = self._pictures, self._sound
-        damages = sum(part.damages.count for part in (pictures, sound) if part)
-        ends = [pictures.last_s if pictures else 0.0, sound.end / RATE_HZ if sound else 0.0]
+        damages = (pictures.tally.damages if pictures else 0) + (sound.damages if sound else 0)
+        decoded = pictures.tally.frames if pictures else 0
+        missing = pictures.missing if pictures else 0
+        ends = [pictures.end_s if pictures else 0.0, sound.end / RATE_HZ if sound else 0.0]
+        faults = self._faults(damages, missing)
         return ClipTotals(
-            decoded_frames=pictures.decoded if pictures else 0,
+            decoded_frames=decoded,
+            expected_frames=decoded + missing if pictures else None,
             used_frames=pictures.used if pictures else 0,
             decoded_sound_s=sound.decoded_s if sound else None,
             duration_s=max(ends),
             damages=damages,
-            complete=not (damages or self._lacks) and _is_whole(pictures, sound),
+            complete=not faults,
+            notes=(*faults, *(pictures.notes if pictures else ())),
         )
 
-    def _ticks(self) -> Iterator[ClipFrame]:
-        """The moments of sound alone."""
-        number = 0
-        while self._sound and self._sound.reaches(number / self._sampling.rate_hz):
-            yield ClipFrame(number / self._sampling.rate_hz, None)
-            number += 1
+    def _faults(self, damages: int, missing: int) -> list[str]:
+        """Say what of the file could not be used."""
+        faults = list(self._lacks)
+        if missing:
+            faults.append(f"{missing} of {missing + self._decoded} frames could not be decoded")
+        if damages:
+            faults.append(f"{damages} pieces of the file were damaged")
+        if self._sound and self._sound.lacking_s > SLACK_S:
+            faults.append(f"{self._sound.lacking_s:.1f} s of its sound could not be decoded")
+        return faults
+
+    def _moments(self) -> Iterator[ClipFrame]:
+        """Yield the pictures, and moments without where sound begins earlier or ends later."""
+        rate_hz, sound = self._sampling.rate_hz, self._sound
+        if math.isinf(rate_hz):
+            sound = None  # every picture is asked for, and there is no rate for sound
+        last_s: float | None = None
+        for frame in self._pictures.frames() if self._pictures else ():
+            if last_s is None and sound and frame.time_s > ALONE_S:
+                yield from self._ticks(0.0, frame.time_s - 0.5 / rate_hz)
+            yield frame
+            last_s = frame.time_s
+        if not self._pictures or last_s is None:
+            yield from self._ticks(0.0, math.inf)
+        elif sound and sound.reaches(last_s + max(self._pictures.step_s, 1 / rate_hz) + ALONE_S):
+            yield from self._ticks(last_s + 1 / rate_hz, math.inf)
+
+    def _ticks(self, begin_s: float, end_s: float) -> Iterator[ClipFrame]:
+        """Yield moments of sound alone."""
+        rate_hz = min(self._sampling.rate_hz, SOUND_HZ)
+        for number in itertools.count():
+            time_s = begin_s + number / rate_hz
+            if time_s >= end_s or not (self._sound and self._sound.reaches(time_s)):
+                return
+            yield ClipFrame(time_s, None)
+
+    @property
+    def _decoded(self) -> int:
+        return self._pictures.tally.frames if self._pictures else 0
+
+
+def _outer_faults(descriptor: int) -> list[str]:
+    def read(at: int, count: int) -> bytes:
+        return os.pread(descriptor, count, at)
+
+    size = os.fstat(descriptor).st_size
+    faults = ["the file ends before the end that it declares"] * is_cut_off(read, size)
+    return faults + ["another file is joined to it, which is not read"] * is_joined(read, size)
 
 
 def _open_pictures(
@@ -136,10 +191,3 @@ def _groups(frames: Iterator[ClipFrame]) -> Iterator[list[ClipFrame]]:
         group.append(frame)
     if group:
         yield group
-
-
-def _is_whole(pictures: Pictures | None, sound: Sound | None) -> bool:
-    """Whether as much was decoded as was declared."""
-    if pictures and pictures.expected and pictures.decoded + SLACK_FRAMES < pictures.expected:
-        return False
-    return not (sound and sound.declared_s and sound.decoded_s + SLACK_S < sound.declared_s)

@@ -8,12 +8,13 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 
 from service.media.clips.contents import RATE_HZ, ClipSound, SoundInfo
-from service.media.clips.decoding import Damages, decode, duration_s
+from service.media.clips.decoding import Tally, decode, duration_s, own_duration_s, parts_of
 from service.media.clips.limits import ClipLimits
 from service.media.clips.pictures import too_long
 
 # Frames further off their place than this are put where their times say.
 JOINT_S = 0.05
+LEAST_LACK_S = 0.1
 
 
 class Sound:
@@ -25,13 +26,15 @@ class Sound:
         context = stream.codec_context
         context.thread_count = 1
         self.declared_s = duration_s(container, stream)
+        self.own_s = own_duration_s(container, stream)
         self.info = SoundInfo(
             context.codec.canonical_name, context.rate, context.channels, self.declared_s
         )
         self.decoded_samples = 0
-        self.damages = Damages()
+        self.tally = Tally()
         self._limits = limits
-        self._pieces = self._resample(decode(container, stream, self.damages), zero_s)
+        frames = decode(container, stream, self.tally, parts_of(container))
+        self._pieces = self._resample(frames, zero_s)
         self._waiting = bytearray()
         self._start: int | None = None
         self._ended = False
@@ -45,6 +48,17 @@ class Sound:
     def decoded_s(self) -> float:
         """Seconds of sound that were decoded, holes not counted."""
         return self.decoded_samples / RATE_HZ
+
+    @property
+    def lacking_s(self) -> float:
+        """Seconds that the track declares of itself and that were not decoded."""
+        return max(0.0, (self.own_s or 0.0) - self.decoded_s)
+
+    @property
+    def damages(self) -> int:
+        """How many pieces were damaged; between joined MP3 files there is what is no sound."""
+        is_whole = self.info.codec == "mp3" and self.lacking_s < LEAST_LACK_S
+        return 0 if is_whole else self.tally.damages
 
     def reaches(self, time_s: float) -> bool:
         """Whether there is sound after a time; reads as far."""
@@ -101,7 +115,7 @@ class Sound:
             except MemoryError:
                 raise
             except (av.FFmpegError, ValueError):
-                self.damages.count += 1
+                self.tally.damages += 1
         yield from run.end()
 
 

@@ -1,0 +1,147 @@
+"""Every frame of a clip counts once, and `complete` says whether any is missing."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from service.media.clips.contents import Sampling
+from tests.service.clip_files import numbers, write_clip
+from tests.service.clip_reading import Found, burst_s, read
+
+EVERY_FRAME = Sampling(rate_hz=float("inf"))
+CUT = "the file ends before the end that it declares"
+
+
+def times_ms(found: Found) -> list[int]:
+    return [round(frame.time_s * 1000) for frame in found.frames]
+
+
+@pytest.mark.parametrize("kind", ["mpg", "mkv", "webm", "avi"])
+async def test_joined_files_go_on_where_the_first_one_ended(kind: str, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / f"clip.{kind}", frames=50, sound_s=2.0)
+    path.write_bytes(path.read_bytes() * 2)
+    found = await read(path)
+    assert found.totals.complete
+    assert found.totals.decoded_frames == found.totals.expected_frames == 100
+    assert [frame.number for frame in found.frames] == list(range(100))
+    assert numbers(found.frames) == [*range(40), *range(10)] * 2
+    assert np.diff(times_ms(found)).min() >= 30
+    assert found.totals.duration_s == pytest.approx(4.0, abs=0.15)
+    half = len(found.sound) // 2
+    second = Found(found.info, found.frames[50:], found.sound[half:], half, found.totals)
+    after_s = burst_s(second) - second.frames[0].time_s
+    assert after_s == pytest.approx(burst_s(found) - found.frames[0].time_s, abs=0.07)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "wav"])
+async def test_a_joined_file_that_is_not_read_is_told(kind: str, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / f"clip.{kind}", frames=25)
+    path.write_bytes(path.read_bytes() * 2)
+    found = await read(path)
+    assert not found.totals.complete
+    assert found.totals.notes == ("another file is joined to it, which is not read",)
+
+
+@pytest.mark.parametrize("kind", ["ogg", "mp3"])
+async def test_joined_sounds_are_heard_to_the_end(kind: str, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / f"clip.{kind}", sound_s=2.0)
+    path.write_bytes(path.read_bytes() * 2)
+    found = await read(path)
+    assert found.totals.decoded_sound_s == pytest.approx(4.0, abs=0.15)
+    assert found.totals.complete
+
+
+async def test_frames_that_share_a_time_are_all_there(tmp_path: Path) -> None:
+    times = [0, 40, 80, 80, 80, 200, 240, 240, 320, 360]
+    path = write_clip(tmp_path / "clip.webm", frames=10, times=times, sound_s=None)
+    for sampling in (EVERY_FRAME, Sampling(rate_hz=25)):
+        found = await read(path, sampling)
+        assert numbers(found.frames) == [frame.number for frame in found.frames] == [*range(10)]
+        assert times_ms(found) == [40 * number for number in range(10)]
+        assert found.totals.complete
+        assert found.totals.notes[0].startswith("3 frames do not lie after the one before")
+
+
+async def test_a_variable_rate_and_a_hole_are_whole(tmp_path: Path) -> None:
+    times = [0, 40, 80, 300, 340, 345, 350, 380, 700, 3500]
+    path = write_clip(tmp_path / "clip.mkv", frames=10, times=times, sound_s=3.5)
+    found = await read(path, EVERY_FRAME)
+    assert times_ms(found) == times
+    assert found.totals.complete
+    assert found.totals.notes == ("there is no picture for 2.80 s after 0.70 s",)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "avi"])
+async def test_pictures_that_end_before_the_sound_are_whole(kind: str, tmp_path: Path) -> None:
+    found = await read(write_clip(tmp_path / f"clip.{kind}", frames=25, sound_s=3.0))
+    assert found.totals.complete
+    assert found.totals.decoded_frames == 25
+    shown = [frame for frame in found.frames if frame.picture is not None]
+    alone = [frame for frame in found.frames if frame.picture is None]
+    assert len(shown) == 25
+    assert alone[0].time_s == pytest.approx(1.0, abs=0.02)
+    assert alone[-1].time_s == pytest.approx(3.0, abs=0.1)
+    assert np.diff([frame.time_s for frame in found.frames]).max() < 0.05
+    assert {frame.number for frame in alone} == {None}
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "webm"])
+async def test_pictures_that_begin_late_are_whole_and_sound_before_them_is_answered(
+    kind: str, tmp_path: Path
+) -> None:
+    times = [1500 + 40 * number for number in range(25)]
+    path = write_clip(tmp_path / f"clip.{kind}", frames=25, times=times, sound_s=2.5)
+    found = await read(path)
+    assert found.totals.complete
+    assert found.frames[0].time_s == 0
+    assert found.frames[0].picture is None
+    shown = [frame for frame in found.frames if frame.picture is not None]
+    assert [frame.number for frame in shown] == list(range(25))
+    assert shown[0].time_s == pytest.approx(1.5, abs=0.05)
+    assert burst_s(found) == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "avi", "mpg", "wav", "ogg", "mp3", "flac"])
+async def test_a_file_that_is_cut_off_is_not_whole(kind: str, tmp_path: Path) -> None:
+    options = {"movflags": "faststart"} if kind == "mp4" else {}
+    path = write_clip(tmp_path / f"clip.{kind}", frames=100, sound_s=4.0, options=options)
+    data = path.read_bytes()
+    for part in (0.6, 0.9):
+        path.write_bytes(data[: int(len(data) * part) + 700])
+        found = await read(path)
+        assert not found.totals.complete
+        assert found.totals.notes
+        if kind not in {"mp3", "flac"}:
+            assert CUT in found.totals.notes
+
+
+async def test_what_is_damaged_is_said_to_be(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mkv", frames=100, sound_s=None)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 2000] = bytes(2000)
+    path.write_bytes(data)
+    found = await read(path)
+    assert not found.totals.complete
+    assert any("damaged" in note for note in found.totals.notes)
+    assert any("there is no picture for" in note for note in found.totals.notes)
+
+
+async def test_frames_that_an_encoder_reorders_keep_their_times(tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"  # which knows no times of display
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.max_b_frames = 2
+        for number in range(30):
+            picture = np.full((48, 64, 3), 40 + 4 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    found = await read(path)
+    assert numbers(found.frames) == pytest.approx(list(range(30)), abs=1)
+    assert np.diff(times_ms(found)).tolist() == [40] * 29
+    assert found.totals.complete
