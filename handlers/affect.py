@@ -3,7 +3,8 @@
 Of a row, `inputs` is `{"frames", "times_s", "sound"}`: up to 8 frames, each an encoded picture, an
 array uint8 `(H, W, 3)` RGB or nil; as many increasing times in seconds, later than the state's
 last; `{"start", "pcm"}`, int16 mono at 22 050 Hz whose first sample's index is counted from time
-zero, or nil. A window of 2.97 s around each frame's time is used, as far as sound has come.
+zero, or nil. A window of 2.97 s around each frame's time is used, as far as sound has come, where
+there is speech in it.
 `options`, all optional, are those of AffectRowOptions; `state` is what the session's last answer
 gave, absent at its start. A state of other weights, another variant or another schema is not used:
 the session starts anew and its status is `reset`. Errors: those of `track`, `invalid-sound`,
@@ -34,13 +35,19 @@ from handlers.row_checks import (
     read_times,
 )
 from handlers.state import dump_state, load_state, resume
+<<<<<<< HEAD
 from handlers.store import load_estimator
 from handlers.track import describe_faces
+=======
+from handlers.store import load_estimator, load_speech_detector
+>>>>>>> f9f6dd9 (Let a speech detector decide what is a voice; estimate arousal alone where valence is not to be had)
 from handlers.track import load_parts as load_tracker
 from handlers.wire import Request
 
 NAME, DEFAULT = "affect", "avi-gas"
 OK, RESET = "ok", "reset"
+UNSPOKEN = "there was sound without speech: it is not used"
+ONLY_AROUSAL = "a voice alone tells arousal; valence is estimated of faces"
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,7 @@ class AffectHandler(Handler[ReadRow]):
             "model": name_model(NAME, self.parts.checkpoints[item.row.variant]),
             "variant": item.row.variant,
             "status": RESET if reset else OK,
-            "notes": [*reset, *item.frames.notes],
+            "notes": [*reset, *item.frames.notes, *_notes(result.frames)],
             "timings_ms": {"decode": item.frames.decode_ms, **result.timings_ms},
             "frames": [_frame(frame, faces) for frame in result.frames],
         }
@@ -161,8 +168,9 @@ class AffectHandler(Handler[ReadRow]):
 def load_parts(model_store: Path, device: str) -> AffectParts:
     """The variants of the store, with the tracker that `track` serves.
 
-    Raises CheckpointError where the store lacks the tracker or has no variant at all. One that
-    needs a library which is not installed is left out, and refused with the reason when asked for.
+    Raises CheckpointError where the store lacks the tracker, the speech detector or any variant.
+    One that needs a library which is not installed is left out, and refused with the reason when
+    asked for.
     """
     tracker = load_tracker(model_store, device)
     estimators, checkpoints, missing = {}, {}, {}
@@ -175,11 +183,27 @@ def load_parts(model_store: Path, device: str) -> AffectParts:
             missing[name] = str(error)
     if not checkpoints:
         raise CheckpointError(f"{model_store} has no affect model: {DEFAULT} or another variant")
+<<<<<<< HEAD
     predictor = AffectPredictor(estimators, tracker.predictor)
     return AffectParts(predictor, checkpoints, tracker.checkpoint, missing, tracker.attributes)
 
 
 def _frame(frame: FrameAffect, faces: Iterator[dict[str, Any]]) -> dict[str, Any]:
+=======
+    speech = load_speech_detector(model_store, device)
+    predictor = AffectPredictor(estimators, tracker.predictor, speech)
+    return AffectParts(predictor, checkpoints, tracker.checkpoint, missing)
+
+
+def _notes(frames: Sequence[FrameAffect]) -> list[str]:
+    """What was not estimated, and why."""
+    unspoken = any(frame.unspoken for frame in frames)
+    only_arousal = any(frame.valence is None and frame.arousal is not None for frame in frames)
+    return [UNSPOKEN] * unspoken + [ONLY_AROUSAL] * only_arousal
+
+
+def _frame(frame: FrameAffect) -> dict[str, Any]:
+>>>>>>> f9f6dd9 (Let a speech detector decide what is a voice; estimate arousal alone where valence is not to be had)
     quadrants = None
     if frame.quadrants is not None:
         quadrants = dict(zip(QUADRANTS, frame.quadrants.tolist(), strict=True))

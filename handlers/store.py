@@ -28,10 +28,14 @@ from handlers.networks.affect import (
 from handlers.networks.box_tracker import BoxTracker
 from handlers.networks.face_validator import FaceValidator
 from handlers.networks.fuse import fuse
+from handlers.networks.speech import SpeechNetwork
+from handlers.networks.voice import VoiceNetwork
 from handlers.predictors.affect.conditional import ConditionalEstimator
 from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.inputs import DescriptorScale
 from handlers.predictors.affect.latent import LatentEstimator
+from handlers.predictors.affect.speech import SpeechDetector
+from handlers.predictors.affect.voice import VoiceEstimator
 from handlers.predictors.alignment import AlignmentOptions, AlignmentPredictor
 from handlers.predictors.detection.detector import FaceDetector
 from handlers.predictors.tracking.networks import TrackingNetworks
@@ -41,7 +45,7 @@ from handlers.processing.audio_descriptors import need_extractor
 from handlers.processing.head import HeadModel
 from handlers.processing.pose import PoseEstimator
 
-Networks = AffectNetworks | ConditionalNetworks
+Networks = AffectNetworks | ConditionalNetworks | VoiceNetwork
 NO_ALIGNMENT = ""
 FACE_SHAPE = "face_shape"
 HEAD = ("head_mean", "head_modes", "head_spread")
@@ -81,6 +85,16 @@ def load_pose(store: Path) -> PoseEstimator:
     if missing := [name for name in HEAD if name not in arrays]:
         raise CheckpointError(f"{store / FACE_SHAPE}: lacks {', '.join(missing)}")
     return PoseEstimator(HeadModel(*(arrays[name] for name in HEAD)))
+
+
+def load_speech_detector(store: Path, device: str = "cpu") -> SpeechDetector:
+    """Build the speech detector of the store. Raises CheckpointError where there is none."""
+    network, checkpoint = SpeechNetwork(), load_checkpoint(store / "silero")
+    try:
+        network.load_state_dict(checkpoint.tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"{store / 'silero'}: no speech detector ({error})") from error
+    return SpeechDetector(network.eval().to(device), device)
 
 
 def save_affect(
@@ -132,6 +146,8 @@ def load_estimator(folder: Path, device: str = "cpu") -> tuple[Estimator, Checkp
 
 def serve(networks: Networks, config: Mapping[str, Any], device: str = "cpu") -> Estimator:
     """Networks with their checkpoint's configuration, as an estimator; folds them in place."""
+    if isinstance(networks, VoiceNetwork):
+        return VoiceEstimator(networks, device)
     fuse(networks.eval()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     context = float(config["context"]) if FACE in networks.config.modalities else 1.0
     if isinstance(networks, AffectNetworks):

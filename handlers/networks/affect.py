@@ -13,6 +13,7 @@ from handlers.networks.conditional import Condition, ConditionalDiscriminator, V
 from handlers.networks.discriminator import QUADRANTS, Discriminator
 from handlers.networks.gate import Concatenation, Fused, GatedUnit
 from handlers.networks.latent import LATENT_PX, Generator
+from handlers.networks.voice import VoiceNetwork
 
 FACE, VOICE = "face", "voice"
 # Two sets of the 25 low-level descriptors of eGeMAPS (5.3.4).
@@ -27,7 +28,8 @@ class AffectConfig:
     the gate's planes being `wider` times those of one modality.
     `recurrent` is the LSTM, `states` the number of past states that attention sees (0: none).
     `generator` False leaves G out, `estimator` is "combiner" (chapters 6, 7) or "discriminator"
-    (chapter 5), the latter with `conditioned` given Z and sound descriptors. `size` is "thesis",
+    (chapter 5), the latter with `conditioned` given Z and sound descriptors, or "voice", see
+    `networks.voice`. `size` is "thesis",
     "compact" or, for tests, "tiny"; `norm` is G's, "instance" or "batch".
     """
 
@@ -69,6 +71,8 @@ VARIANTS: dict[str, AffectConfig] = {
     "au-des": replace(_FACES, modalities=(VOICE,), states=8),
     "avi-cas": replace(_FACES, modalities=_BOTH, states=8, fusion="concatenate"),
     "avi-gas": replace(_FACES, modalities=_BOTH, states=8, fusion="gate", wider=2),
+    # Not of the thesis: arousal of a voice, by a plainer network.
+    "voice": AffectConfig(modalities=(VOICE,), generator=False, estimator="voice"),
 }
 
 
@@ -193,8 +197,10 @@ class ConditionalNetworks(nn.Module):
         return self.discriminator(cleaned, z, descriptors)  # type: ignore[no-any-return]
 
 
-def build(config: AffectConfig) -> AffectNetworks | ConditionalNetworks:
+def build(config: AffectConfig) -> AffectNetworks | ConditionalNetworks | VoiceNetwork:
     """The networks of a configuration; raises ValueError where it makes no sense."""
+    if config.estimator == "voice":
+        return VoiceNetwork(config)
     if config.estimator == "discriminator":
         if config.modalities != (FACE,) or (config.conditioned and not config.generator):
             raise ValueError("the discriminator of chapter 5 needs the face, and G for its latent")

@@ -24,6 +24,10 @@ FLOOR_DB = -80.0
 # Rooms without speech lie below this level, the quietest speakers well above it.
 SILENCE_DB = -55.0
 
+# Bands up to 4 kHz; of their columns those this share of the loudest and more make up the level.
+VOICE_BANDS, QUIET = 88, 0.01
+RELATIVE_DB = -45.0, 25.0
+
 FULL_SCALE = 2.0**15
 COLUMNS_AT_ONCE = 512
 TINY = 1e-30
@@ -69,6 +73,22 @@ def to_network(power: Floats, reference: float = REFERENCE) -> Floats:
     ratio = power / np.float32(max(reference, TINY))
     decibels: Floats = np.clip(10 * np.log10(np.maximum(ratio, TINY)), FLOOR_DB, 0)
     return 1 - decibels * np.float32(2 / FLOOR_DB)
+
+
+def without_level(power: Floats) -> Floats:
+    """Bring Mel power `(128, C)` to decibels against its own loud part, scaled to [-1, 1].
+
+    0 dB is a band's mean power, of those up to 4 kHz, over the columns within 20 dB of the loudest:
+    neither a recording's level nor what a telephone cuts off moves it much. -1 is -45 dB and less,
+    1 is 25 dB and more; what is not heard lies at -1.
+    """
+    totals = power[:VOICE_BANDS].sum(axis=0)
+    loud = totals[totals >= totals.max() * QUIET]
+    reference = max(float(loud.mean()) / VOICE_BANDS, TINY)
+    decibels = 10 * np.log10(np.maximum(power / np.float32(reference), TINY))
+    low, high = RELATIVE_DB
+    scaled: Floats = 2 * (np.clip(decibels, low, high) - low) / (high - low) - 1
+    return scaled
 
 
 def level_db(power: Floats) -> Floats:

@@ -45,7 +45,7 @@ MODELS: Mapping[str, Served] = {
     "affect": Served(
         "handlers.affect",
         "AffectHandler",
-        ("avi-gas", "dcrt", "face_shape", "mtcnn"),
+        ("avi-gas", "dcrt", "face_shape", "mtcnn", "silero"),
         8,
         60,
         gpu_workers=2,

@@ -2,21 +2,23 @@
 
 import logging
 import time
+import wave
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handlers.wire import pack, unpack
 
 # NASA's portrait of the astronaut Eileen Collins, public domain, 160 x 160: every network works.
 FACE = Path(__file__).with_name("face.jpg")
+# A second of vowels by a formant synthesiser, 22 050 Hz: noise would be no speech.
+VOICE = Path(__file__).with_name("voice.wav")
 
 logger = logging.getLogger(__name__)
 
-SOUND_SAMPLES = 22_050
-LOUD = 3000
 RATE_HZ = 25.0
 
 
@@ -48,13 +50,17 @@ def sizes_of(batch_size: int, on_gpu: bool) -> list[int]:
 def face_row(model: str, step: int = 0, state: bytes | None = None) -> bytes:
     """A request of one face, the first of a session or a later one with the state before it.
 
-    For `affect` the first has a second of noise, so that it hears too.
+    For `affect` the first has a second of speech, so that it hears too.
     """
     image = FACE.read_bytes()
     inputs: dict[str, Any] = {"image": image}
     if model == "affect":
-        noise = np.random.default_rng(0).integers(-LOUD, LOUD, SOUND_SAMPLES).astype(np.int16)
-        sound = None if step else {"start": 0, "pcm": noise}
+        sound = None if step else {"start": 0, "pcm": _speech()}
         inputs = {"frames": [image], "times_s": [step / RATE_HZ], "sound": sound}
     row: dict[str, Any] = {"inputs": inputs, "options": {}}
     return pack(row if state is None else {**row, "state": state})
+
+
+def _speech() -> NDArray[np.int16]:
+    with wave.open(str(VOICE)) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16)

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from handlers.affect import AffectParts
 from handlers.checkpoint import Checkpoint
 from handlers.networks.affect import build, variant
+from handlers.networks.speech import SpeechMemory
 from handlers.predictors.affect.predictor import AffectPredictor
+from handlers.predictors.affect.speech import SpeechDetector
 from handlers.predictors.tracking.options import TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.processing.mel import RATE_HZ
@@ -64,7 +67,16 @@ def parts(
     estimators = {name: estimator for name, (estimator, _) in loaded.items()}
     checkpoints = {name: checkpoint for name, (_, checkpoint) in loaded.items()}
     dcrt = Checkpoint("dcrt", "1", {}, {}, "ab" * 32)
-    return AffectParts(AffectPredictor(estimators, tracker), checkpoints, dcrt)
+    return AffectParts(AffectPredictor(estimators, tracker, loud_detector()), checkpoints, dcrt)
+
+
+def loud_detector(device: str = "cpu") -> SpeechDetector:
+    """A detector that takes for speech what is not silent."""
+    return SpeechDetector(_loud, device)
+
+
+def _loud(chunks: Tensor, memory: SpeechMemory) -> tuple[Tensor, SpeechMemory]:
+    return (chunks.abs().amax(dim=1) > 0.001).float(), memory
 
 
 def frame(number: int, seed: int = 0) -> Image:

@@ -20,11 +20,12 @@ from handlers.engines.choice import chosen
 from handlers.networks.affect import VARIANTS
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectRow, Heard
-from handlers.store import load_aligner, load_estimator
+from handlers.predictors.affect.speech import SpeechStream
+from handlers.store import load_aligner, load_estimator, load_speech_detector
 from handlers.torchserve.warming import face_row
 from handlers.track import TrackHandler
 from handlers.wire import pack, unpack
-from tests.handlers.affect_fakes import RATE, frame, parts, save, voice
+from tests.handlers.affect_fakes import RATE, frame, loud_detector, parts, save, voice
 from tests.handlers.far_device import FarTensor, far_device
 
 ROOT = Path(__file__).parents[2]
@@ -154,7 +155,8 @@ def test_every_affect_model_does(tmp_path: Path, name: str) -> None:
     row = AffectRow(frames, [n / RATE for n in range(3)], Heard(0, voice(1.0)), None, name)
 
     def found(device: str) -> list[list[float | None]]:
-        predictor = AffectPredictor({name: load_estimator(tmp_path / name, device)[0]}, tracker)
+        estimators = {name: load_estimator(tmp_path / name, device)[0]}
+        predictor = AffectPredictor(estimators, tracker, loud_detector(device))
         predictor._encoder = Here()  # type: ignore[assignment]
         first, second = predictor.step([row, row])
         assert first.frames[-1].valence == pytest.approx(second.frames[-1].valence, abs=SAME)
@@ -163,6 +165,16 @@ def test_every_affect_model_does(tmp_path: Path, name: str) -> None:
     with far_device() as device:
         far = found(device)
     assert_alike(far, found("cpu"))
+
+
+def test_the_speech_detector_does() -> None:
+    def found(device: str) -> torch.Tensor:
+        detector = load_speech_detector(STORE, device)
+        return torch.from_numpy(detector.hear(SpeechStream(), voice(1.0), 0).speech)
+
+    with far_device() as device:
+        far = found(device)
+    torch.testing.assert_close(far, found("cpu"), atol=SAME, rtol=0)
 
 
 @pytest.mark.slow

@@ -131,7 +131,7 @@ def _trace(
         used.append(() if reading is None else reading.used)
         if reading is None or answer is None:
             continue
-        estimates[moment] = answer.valence, answer.arousal
+        estimates[moment] = [np.nan if one is None else one for one in answer[:2]]
         gate[moment] = np.nan if reading.gate is None else reading.gate
         weights[moment, weights.shape[1] - len(answer.attention) :] = answer.attention
     face, voice = (np.array([name in one for one in used]) for name in (FACE, VOICE))

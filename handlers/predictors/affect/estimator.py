@@ -28,10 +28,13 @@ class Reading(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Valence and arousal in [-1, 1], weights of the states held, the memory after the moment."""
+    """Valence and arousal in [-1, 1], weights of the states held, the memory after the moment.
 
-    valence: float
-    arousal: float
+    None is what the networks do not estimate from what they were given.
+    """
+
+    valence: float | None
+    arousal: float | None
     attention: tuple[float, ...]
     memory: Memory
 

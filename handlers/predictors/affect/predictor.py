@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from handlers.predictors.affect.estimator import Estimator, Reading
 from handlers.predictors.affect.run import AffectResult, AffectRow, Run
+from handlers.predictors.affect.speech import SpeechDetector
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.predictors.tracking.stages import Stopwatch
 
@@ -16,14 +16,19 @@ GROUP = 3
 
 
 class AffectPredictor:
-    """Every affect model of the thesis, for many sessions at once; keeps nothing of any.
+    """Every affect model, for many sessions at once; keeps nothing of any.
 
     Sound is heard before the first moment is looked at: a window may reach ahead of its frame as
     far as sound has come.
     """
 
-    def __init__(self, estimators: Mapping[str, Estimator], tracker: TrackingPredictor) -> None:
-        self.estimators, self.tracker = dict(estimators), tracker
+    def __init__(
+        self,
+        estimators: Mapping[str, Estimator],
+        tracker: TrackingPredictor,
+        speech: SpeechDetector,
+    ) -> None:
+        self.estimators, self.tracker, self.speech = dict(estimators), tracker, speech
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="affect-encoder")
 
     @torch.inference_mode()
@@ -35,15 +40,14 @@ class AffectPredictor:
         KeyError for an unknown variant.
         """
         clock = Stopwatch()
-        runs = [Run(row, self.estimators[row.variant]) for row in rows]
+        runs = [Run(row, self.estimators[row.variant], self.speech) for row in rows]
         clock.lap("hear")
         encoding: list[Future[None]] = []
         try:
             for group in _groups(runs):
                 for moment in group:
                     self._follow([run for run in runs if run.looks_at(moment)], moment)
-                precision = _precision(runs)
-                encoding.append(self._encoder.submit(_encode, runs, group, precision))
+                encoding.append(self._encoder.submit(_encode, runs, group))
             clock.lap("track")
         finally:
             wait(encoding)
@@ -75,29 +79,16 @@ def _groups(runs: Sequence[Run]) -> Iterator[range]:
     return (range(begin, min(begin + GROUP, longest)) for begin in range(0, longest, GROUP))
 
 
-def _precision(runs: Sequence[Run]) -> AbstractContextManager[object]:
-    """This thread's autocast, for another one to enter: threads do not share it."""
-    kind = runs[0].estimator.device.type
-    if not torch.amp.is_autocast_available(kind):
-        return nullcontext()
-    dtype, enabled = torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
-    return torch.autocast(kind, dtype, enabled)
-
-
 @torch.inference_mode()
-def _encode(runs: Sequence[Run], group: range, precision: AbstractContextManager[object]) -> None:
+def _encode(runs: Sequence[Run], group: range) -> None:
     """Read some moments of every run, those of a model in shared batches."""
-    with precision:
-        for estimator, members in _by_estimator(runs):
-            places = [
-                (run, moment)
-                for run in members
-                for moment in group
-                if moment < len(run.row.times_s)
-            ]
-            readings = estimator.read([run.moment(moment) for run, moment in places])
-            for (run, moment), reading in zip(places, readings, strict=True):
-                run.readings[moment] = reading
+    for estimator, members in _by_estimator(runs):
+        places = [
+            (run, moment) for run in members for moment in group if moment < len(run.row.times_s)
+        ]
+        readings = estimator.read([run.moment(moment) for run, moment in places])
+        for (run, moment), reading in zip(places, readings, strict=True):
+            run.readings[moment] = reading
 
 
 def _by_estimator(runs: Sequence[Run]) -> list[tuple[Estimator, list[Run]]]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from handlers.predictors.affect.estimator import Answer, Estimator, Reading
 from handlers.predictors.affect.inputs import Moment, crop_face
+from handlers.predictors.affect.speech import SpeechDetector
 from handlers.predictors.affect.state import AffectState
 from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.tracking.options import TrackingOptions
@@ -26,10 +27,11 @@ SEARCH_S, MOST_SKIPPED = 0.12, 100
 class FrameAffect:
     """Affect at `time_s`.
 
-    `valence` and `arousal` in [-1, 1] are None where nothing could be `used`, of "face" and
-    "voice". `quadrants` `(4,)` are D's probabilities, as QUADRANTS; None for networks whose D
-    estimates affect itself. `attention` weighs the past states held, oldest first, and
-    `attention_ages_s` says how old they are. `gate` is the mean of Z_G: 1 is all face, 0 all voice.
+    `valence` and `arousal` in [-1, 1] are None where they are not estimated: both where nothing
+    could be `used`, of "face" and "voice". `quadrants` `(4,)` are D's probabilities, as QUADRANTS;
+    None for networks whose D estimates affect itself. `attention` weighs the past states held,
+    oldest first, and `attention_ages_s` says how old they are. `gate` is the mean of Z_G: 1 is all
+    face, 0 all voice. `unspoken` says that there was sound around the moment and no speech in it.
     """
 
     time_s: float
@@ -41,6 +43,7 @@ class FrameAffect:
     gate: float | None = None
     used: tuple[str, ...] = ()
     face: TrackedFace | None = None
+    unspoken: bool = False
 
     @property
     def quadrant(self) -> str | None:
@@ -95,16 +98,18 @@ class AffectResult:
 class Run:
     """A row on its way through a step."""
 
-    def __init__(self, row: AffectRow, estimator: Estimator) -> None:
+    def __init__(self, row: AffectRow, estimator: Estimator, detector: SpeechDetector) -> None:
         self.row, self.estimator = row, estimator
         self.state = row.state or AffectState(estimator.silence())
-        self.sound = self.state.sound
+        self.sound, self.speech = self.state.sound, self.state.speech
         if row.sound is not None and estimator.hears:
             self.sound = self.sound.push(row.sound.pcm, row.sound.start)
+            self.speech = detector.hear(self.speech, row.sound.pcm, row.sound.start)
         self.tracker, self.memory = self.state.tracker, self.state.memory
         self.times_s = list(self.state.times_s)
         self.faces: list[TrackedFace | None] = [None] * len(row.frames)
         self.readings: list[Reading | None] = [None] * len(row.frames)
+        self.unspoken = [False] * len(row.frames)
         self.results: list[FrameAffect] = []
 
     def looks_at(self, moment: int) -> bool:
@@ -125,9 +130,12 @@ class Run:
         return TrackingOptions(min_face_px=self.row.min_face_px, search_every=every)
 
     def moment(self, moment: int) -> Moment:
-        """What one of the run's moments gives to use."""
-        heard = self.estimator.hear(self.sound, self.row.times_s[moment])
-        return Moment(self._crop(moment), heard)
+        """What one of the run's moments gives to use: of what is heard, where somebody speaks."""
+        time_s = self.row.times_s[moment]
+        heard = self.estimator.hear(self.sound, time_s)
+        speaks = self.speech.speaks(time_s)
+        self.unspoken[moment] = heard is not None and not speaks
+        return Moment(self._crop(moment), heard if speaks else None)
 
     def _crop(self, moment: int) -> Image | None:
         face = self.faces[moment]
@@ -137,7 +145,8 @@ class Run:
 
     def pass_by(self, moment: int) -> None:
         """A moment that gives nothing to use: memory stays as it is."""
-        self.results.append(FrameAffect(self.row.times_s[moment], face=self.faces[moment]))
+        time_s, face = self.row.times_s[moment], self.faces[moment]
+        self.results.append(FrameAffect(time_s, face=face, unspoken=self.unspoken[moment]))
 
     def take(self, moment: int, reading: Reading, answer: Answer) -> None:
         """A moment's answer."""
@@ -154,6 +163,7 @@ class Run:
                 reading.gate,
                 reading.used,
                 self.faces[moment],
+                self.unspoken[moment],
             )
         )
         self.memory = answer.memory
@@ -165,6 +175,7 @@ class Run:
         time_s = self.row.times_s[-1] if self.row.times_s else self.state.time_s
         state = AffectState(
             self.sound.forget_before(max(time_s, 0.0)),
+            self.speech.forget_before(max(time_s, 0.0)),
             self.state.step + len(self.row.frames),
             time_s,
             self.tracker,

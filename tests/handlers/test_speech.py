@@ -1,0 +1,196 @@
+"""Where somebody speaks: streams equal wholes, states keep, what is no speech counts as none."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch.testing import assert_close
+
+from handlers.networks.speech import CHUNK, SpeechMemory, SpeechNetwork
+from handlers.predictors.affect.speech import CHUNK_S, SpeechDetector, SpeechStream
+from handlers.processing.mel import RATE_HZ
+from handlers.processing.resampling import PERIOD, REACH, TO_HZ, resample
+from handlers.store import load_speech_detector
+from tests.handlers.spoken import speech
+
+Pcm = NDArray[np.int16]
+
+STORE = Path(__file__).parents[2] / "model_store"
+MOST_STATE_BYTES = 8 * 1024
+
+
+@pytest.fixture(scope="module")
+def detector() -> SpeechDetector:
+    return load_speech_detector(STORE)
+
+
+@pytest.fixture(scope="module")
+def spoken() -> Pcm:
+    return speech(3.0)
+
+
+@torch.inference_mode()
+def hear(detector: SpeechDetector, pcm: Pcm, stream: SpeechStream | None = None) -> SpeechStream:
+    begun = stream or SpeechStream()
+    return detector.hear(begun, pcm, begun.end)
+
+
+def tone(seconds: float, hz: float, amplitude: float = 0.3) -> NDArray[np.float64]:
+    return amplitude * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE_HZ)) / RATE_HZ)
+
+
+def pink(seconds: float) -> NDArray[np.float64]:
+    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(round(seconds * RATE_HZ)))
+    noise = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.arange(len(spectrum)), 1)))
+    return np.asarray(0.5 * noise / np.abs(noise).max())
+
+
+def chords(seconds: float) -> NDArray[np.float64]:
+    """A chord every half second, struck and fading, over a drum."""
+    count, beat = round(seconds * RATE_HZ), RATE_HZ // 2
+    fading = np.exp(-4 * (np.arange(count) % beat) / RATE_HZ)
+    sound = 0.4 * np.random.default_rng(0).standard_normal(count) * fading**12
+    for step, ratio in enumerate((1, 1.26, 1.5, 2, 2.52, 3)):
+        sound += fading * tone(seconds, 196 * ratio, 1 / (1 + step))
+    return np.asarray(0.5 * sound / np.abs(sound).max())
+
+
+def birds(seconds: float) -> NDArray[np.float64]:
+    """Chirps around 4 kHz, five a second."""
+    time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    pitch = 4000 + 1200 * np.sin(2 * np.pi * 15 * time_s)
+    swell = np.clip(np.sin(2 * np.pi * 5 * time_s), 0, 1)
+    return np.asarray(0.4 * swell * np.sin(2 * np.pi * np.cumsum(pitch) / RATE_HZ))
+
+
+def applause(seconds: float) -> NDArray[np.float64]:
+    rng = np.random.default_rng(0)
+    claps = np.zeros(round(seconds * RATE_HZ))
+    hands = rng.integers(len(claps), size=round(seconds * 90))
+    claps[hands] = rng.uniform(0.2, 1, len(hands))
+    clap = rng.standard_normal(400) * np.exp(-np.arange(400) / 70)
+    sound = np.convolve(claps, clap)[: len(claps)]
+    return np.asarray(0.5 * sound / np.abs(sound).max())
+
+
+SOUNDS = {
+    "tone": tone(3.0, 440),
+    "noise": pink(3.0),
+    "music": chords(3.0),
+    "birds": birds(3.0),
+    "applause": applause(3.0),
+}
+
+
+@pytest.mark.parametrize("gain_db", [0, -20])
+@pytest.mark.parametrize("name", SOUNDS)
+def test_what_only_sounds_is_no_speech(detector: SpeechDetector, name: str, gain_db: int) -> None:
+    sound = 32767 * SOUNDS[name] * 10 ** (gain_db / 20)
+    stream = hear(detector, sound.astype(np.int16))
+    assert len(stream.speech) > 90
+    assert not any(stream.speaks(time_s) for time_s in np.arange(0, 3, 0.04))
+
+
+@pytest.mark.parametrize("gain_db", [0, -20])
+def test_a_voice_is_speech_however_loud(
+    detector: SpeechDetector, spoken: Pcm, gain_db: int
+) -> None:
+    stream = hear(detector, (spoken * 10 ** (gain_db / 20)).astype(np.int16))
+    assert all(stream.speaks(time_s) for time_s in np.arange(0, 3, 0.04))
+
+
+def test_speech_counts_half_a_window_to_either_side_of_it(detector: SpeechDetector) -> None:
+    pause = np.zeros(3 * RATE_HZ, np.int16)
+    stream = hear(detector, np.concatenate([pause, speech(2.0), pause]))
+    spoken = [stream.speaks(float(time_s)) for time_s in np.arange(0, 8, 0.1)]
+    first, last = spoken.index(True) / 10, (len(spoken) - 1 - spoken[::-1].index(True)) / 10
+    assert 1.5 < first < 2.5
+    assert 5.5 < last < 6.5
+    assert all(spoken[round(first * 10) : round(last * 10)])
+
+
+def test_a_stream_in_pieces_equals_the_whole_and_keeps_in_its_state(
+    detector: SpeechDetector, spoken: Pcm
+) -> None:
+    whole, pieces = hear(detector, spoken), SpeechStream()
+    for begin in range(0, len(spoken), 1777):
+        pieces = hear(detector, spoken[begin : begin + 1777], pieces)
+        pieces = SpeechStream.from_tensors(pieces.to_tensors())
+    assert (pieces.end, pieces.next_s) == (whole.end, pytest.approx(whole.next_s))
+    assert_close(torch.tensor(pieces.speech), torch.tensor(whole.speech), atol=1e-4, rtol=0)
+    assert_close(torch.tensor(pieces.times_s), torch.tensor(whole.times_s))
+
+
+def test_what_was_heard_already_is_dropped(detector: SpeechDetector, spoken: Pcm) -> None:
+    half = hear(detector, spoken[:30_000])
+    with torch.inference_mode():
+        joined = detector.hear(half, spoken[20_000:], 20_000)
+    whole = hear(detector, spoken)
+    assert_close(torch.tensor(joined.speech), torch.tensor(whole.speech), atol=1e-4, rtol=0)
+    assert hear(detector, spoken[:0], half) is half
+
+
+def test_after_a_gap_the_network_starts_anew(detector: SpeechDetector, spoken: Pcm) -> None:
+    before, start = hear(detector, spoken[:RATE_HZ]), 4 * RATE_HZ
+    with torch.inference_mode():
+        after = detector.hear(before, spoken, start)
+    fresh = hear(detector, spoken)
+    assert_close(torch.tensor(after.speech[len(before.speech) :]), torch.tensor(fresh.speech))
+    assert after.times_s[len(before.speech)] == pytest.approx(4.0)
+    assert not after.speaks(2.6)
+
+
+def test_two_interleaved_streams_equal_two_separate_ones(
+    detector: SpeechDetector, spoken: Pcm
+) -> None:
+    other = speech(3.0, seed=2)
+    one = two = SpeechStream()
+    for begin in range(0, len(spoken), 5000):
+        one = hear(detector, spoken[begin : begin + 5000], one)
+        two = hear(detector, other[begin : begin + 5000], two)
+    for stream, pcm in ((one, spoken), (two, other)):
+        alone = torch.tensor(hear(detector, pcm).speech)
+        assert_close(torch.tensor(stream.speech), alone, atol=1e-4, rtol=0)
+
+
+def test_a_state_is_small_and_forgets_what_no_window_needs(detector: SpeechDetector) -> None:
+    stream = hear(detector, np.zeros(20 * RATE_HZ, np.int16)).forget_before(19.0)
+    assert stream.times_s[0] >= 19.0 - 1.49 - CHUNK_S
+    tensors = hear(detector, np.zeros(20 * RATE_HZ, np.int16)).to_tensors()
+    assert sum(one.numel() * one.element_size() for one in tensors.values()) <= MOST_STATE_BYTES
+
+
+def test_a_state_of_another_making_is_refused() -> None:
+    tensors = SpeechStream().to_tensors()
+    with pytest.raises(ValueError, match="begin at"):
+        SpeechStream.from_tensors({**tensors, "speech": torch.zeros(3)})
+    with pytest.raises(KeyError):
+        SpeechStream.from_tensors({"speech": torch.zeros(0)})
+
+
+def test_the_network_hears_chunks_one_by_one_as_it_hears_them_together() -> None:
+    torch.manual_seed(0)
+    network = SpeechNetwork().eval()
+    chunks = torch.randn(5, CHUNK)
+    with torch.inference_mode():
+        together, last = network(chunks, SpeechMemory.at_start())
+        memory, apart = SpeechMemory.at_start(), []
+        for chunk in chunks:
+            answer, memory = network(chunk[None], memory)
+            apart.append(answer)
+    assert_close(torch.cat(apart), together)
+    assert_close(memory.tensors(), last.tensors())
+
+
+@pytest.mark.parametrize(("hz", "kept_db"), [(100, 0), (3000, 0), (6000, 0), (9000, -60)])
+def test_resampling_keeps_what_both_rates_can_hold_and_nothing_else(
+    hz: float, kept_db: float
+) -> None:
+    sound = tone(1.0, hz, 1.0).astype(np.float32)
+    resampled = resample(np.pad(sound, REACH))
+    inner = resampled[500:-500]
+    level_db = 10 * np.log10(np.mean(np.square(inner)) * 2)
+    assert len(resampled) == len(sound) // PERIOD * PERIOD * TO_HZ // RATE_HZ
+    assert abs(level_db) < 0.1 if kept_db == 0 else level_db < kept_db
