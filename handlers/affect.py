@@ -35,12 +35,8 @@ from handlers.row_checks import (
     read_times,
 )
 from handlers.state import dump_state, load_state, resume
-<<<<<<< HEAD
-from handlers.store import load_estimator
-from handlers.track import describe_faces
-=======
 from handlers.store import load_estimator, load_speech_detector
->>>>>>> f9f6dd9 (Let a speech detector decide what is a voice; estimate arousal alone where valence is not to be had)
+from handlers.track import describe_faces
 from handlers.track import load_parts as load_tracker
 from handlers.wire import Request
 
@@ -183,16 +179,9 @@ def load_parts(model_store: Path, device: str) -> AffectParts:
             missing[name] = str(error)
     if not checkpoints:
         raise CheckpointError(f"{model_store} has no affect model: {DEFAULT} or another variant")
-<<<<<<< HEAD
-    predictor = AffectPredictor(estimators, tracker.predictor)
-    return AffectParts(predictor, checkpoints, tracker.checkpoint, missing, tracker.attributes)
-
-
-def _frame(frame: FrameAffect, faces: Iterator[dict[str, Any]]) -> dict[str, Any]:
-=======
     speech = load_speech_detector(model_store, device)
     predictor = AffectPredictor(estimators, tracker.predictor, speech)
-    return AffectParts(predictor, checkpoints, tracker.checkpoint, missing)
+    return AffectParts(predictor, checkpoints, tracker.checkpoint, missing, tracker.attributes)
 
 
 def _notes(frames: Sequence[FrameAffect]) -> list[str]:
@@ -202,8 +191,7 @@ def _notes(frames: Sequence[FrameAffect]) -> list[str]:
     return [UNSPOKEN] * unspoken + [ONLY_AROUSAL] * only_arousal
 
 
-def _frame(frame: FrameAffect) -> dict[str, Any]:
->>>>>>> f9f6dd9 (Let a speech detector decide what is a voice; estimate arousal alone where valence is not to be had)
+def _frame(frame: FrameAffect, faces: Iterator[dict[str, Any]]) -> dict[str, Any]:
     quadrants = None
     if frame.quadrants is not None:
         quadrants = dict(zip(QUADRANTS, frame.quadrants.tolist(), strict=True))

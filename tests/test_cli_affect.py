@@ -112,7 +112,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakes = pytest.importorskip("tests.handlers.affect_fakes")
     folder = tmp_path_factory.mktemp("store")
     for model in Settings().model_store.absolute().iterdir():
-        if model.name in {"dcrt", "dfa", "face_shape", "mtcnn"}:
+        if model.name in {"dcrt", "dfa", "face_shape", "mtcnn", "silero"}:
             (folder / model.name).symlink_to(model)
     fakes.save(folder / "avi-gas")
     return folder

@@ -276,7 +276,7 @@ def test_without_quadrants_the_signs_name_one(predictor: AffectPredictor) -> Non
 
 def test_what_nobody_listens_to_is_not_kept(predictor: AffectPredictor) -> None:
     deaf, hearing = (alone(predictor, row([0], name)).state for name in ("vi-des", "avi-gas"))
-    assert state_bytes(deaf) < 2048 < state_bytes(hearing)
+    assert state_bytes(deaf) < 4096 < state_bytes(hearing)
 
 
 def test_the_state_after_a_long_session_is_small(predictor: AffectPredictor) -> None:

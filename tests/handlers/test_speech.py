@@ -13,7 +13,7 @@ from handlers.predictors.affect.speech import CHUNK_S, SpeechDetector, SpeechStr
 from handlers.processing.mel import RATE_HZ
 from handlers.processing.resampling import PERIOD, REACH, TO_HZ, resample
 from handlers.store import load_speech_detector
-from tests.handlers.spoken import speech
+from tests.spoken import speech
 
 Pcm = NDArray[np.int16]
 

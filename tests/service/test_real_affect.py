@@ -18,8 +18,9 @@ from service.affect.clip_replies import AffectClipReply
 from service.app import create_app
 from service.inference.local import OPTIONAL, LocalInference
 from service.settings import Settings
-from tests.service.clip_files import tone, write_sound
+from tests.service.clip_files import write_sound
 from tests.service.counting import serving, step
+from tests.spoken import RATE_HZ, speech
 
 pytest.importorskip("handlers.affect")
 
@@ -30,6 +31,7 @@ SHIPPED = [name for name in OPTIONAL["affect"] if (STORE / name).is_dir()]
 # What hears by opensmile, an extra whose licence is for research.
 NEEDING = ["aeg-cd-sz"] if find_spec("opensmile") is None else []
 FRAMES = 20
+HEARING = ("au", "au-de", "au-des", "avi-cas", "avi-gas", "voice")
 
 pytestmark = [
     pytest.mark.slow,
@@ -44,18 +46,19 @@ def picture(number: int) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A clip of a face and a tone."""
+    """A clip of a face and a voice."""
     path = tmp_path_factory.mktemp("clips") / "portrait.mp4"
     with av.open(str(path), "w") as container:
         pictures = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
         pictures.width = pictures.height = 320
         pictures.pix_fmt = "yuv420p"
-        track = container.add_stream("aac", rate=44_100, layout="mono")
+        track = container.add_stream("aac", rate=RATE_HZ, layout="mono")
         for number in range(FRAMES):
             frame = av.VideoFrame.from_image(picture(number))
             container.mux(pictures.encode(frame))
         container.mux(pictures.encode(None))
-        write_sound(container, track, tone(FRAMES / 25, 44_100), 44_100)
+        spoken = (speech(FRAMES / 25) / 32_768).astype(np.float32)
+        write_sound(container, track, spoken, RATE_HZ)
     return path.read_bytes()
 
 
@@ -99,16 +102,18 @@ async def test_every_shipped_variant_estimates_a_clip(variant, clip, settings):
         models = (await http.get("/models")).json()["models"]
     body = AffectClipReply.model_validate(reply.json())
     assert (body.variant, len(body.frames)) == (variant, FRAMES)
-    assert body.summary.valence is not None
+    assert body.summary.arousal is not None
+    assert (body.summary.valence is None) == (variant == "voice")
+    assert body.summary.share_with_voice == (variant in HEARING)
     assert variant in next(item for item in models if item["name"] == "affect")["variants"]
-    if not variant.startswith("au"):
+    if variant not in ("au", "au-de", "au-des", "voice"):
         assert body.summary.share_with_face > 0.9
         x1, y1, x2, y2 = body.frames[0].face.box
         assert 60 < x2 - x1 < 200
         assert 60 < y2 - y1 < 200
     said = [json.loads(line) for line in lines.text.splitlines()]
     for one, other in zip(body.frames, said[1:-1], strict=True):
-        assert one.valence == pytest.approx(other["valence"], abs=1e-4)
+        assert one.arousal == pytest.approx(other["arousal"], abs=1e-4)
 
 
 async def test_a_live_session_sees_and_hears(settings):
@@ -116,9 +121,9 @@ async def test_a_live_session_sees_and_hears(settings):
     async with serving(inference, model_store=STORE, device="cpu") as service:
         service.model = "affect"
         async with service.open() as socket:
-            replies = []
+            replies, spoken = [], speech(1.0)
             for number in range(6):
-                pcm = (tone(0.04, 22_050) * 32_767).astype(np.int16).tobytes()
+                pcm = spoken[number * 882 : (number + 1) * 882].tobytes()
                 await socket.send(struct.pack("<cd", b"S", number / 25) + pcm)
                 data = io.BytesIO()
                 picture(number).save(data, "JPEG")

@@ -46,7 +46,7 @@ SMALL: dict[str, Any] = {
 
 def fill(store: Path) -> None:
     """Put a working align into a store, the shipped one or an untrained one, and a broken track."""
-    for name in ("mtcnn", "face_shape"):
+    for name in ("mtcnn", "face_shape", "silero"):
         shutil.copytree(STORE / name, store / name)
     if (STORE / "dfa").is_dir():
         shutil.copytree(STORE / "dfa", store / "dfa")
