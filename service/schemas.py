@@ -214,6 +214,15 @@ class StoreState(Body):
     reason: str | None = Field(None, description="Why not.")
 
 
+class Limits(Body):
+    """The largest files that are taken."""
+
+    picture_bytes: int = Field(description="File of a picture, in bytes.")
+    picture_pixels: int = Field(description="Width x height x frames of a picture.")
+    clip_bytes: int = Field(description="File of a clip, in bytes.")
+    clip_s: float = Field(description="Length of a clip, in seconds.")
+
+
 class Ready(Body):
     """The service can answer questions."""
 
@@ -224,6 +233,7 @@ class Ready(Body):
         default_factory=dict, description="Models that are not served, and what they lack."
     )
     store: StoreState
+    limits: Limits
 
 
 class StreamInfo(Body):

@@ -11,6 +11,8 @@ const LONGEST_WAIT_MS = 8000;
 const CUT_MS = 2000; // long enough to be seen
 const ANSWER_WITHIN_MS = 20000;
 const MOST_BUFFERED_BYTES = 1 << 20;
+/** Frames on their way at once: while one is measured, the next one travels. */
+const AHEAD = 2;
 
 /** @typedef {"idle" | "connecting" | "open" | "waiting" | "closed"} LiveState */
 
@@ -28,8 +30,9 @@ export class LiveSession extends EventTarget {
   #options;
   /** @type {WebSocket | null} */
   #socket = null;
-  /** @type {{resolve: (reply: any) => void, timer: number} | null} */
-  #asked = null;
+  /** Frames that wait for their replies, oldest first; these come in the same order.
+   *  @type {{resolve: (reply: any) => void, timer: any, settled?: Promise<any>}[]} */
+  #asked = [];
   /** Why it is closed. */
   #problem = new Problem({ title: "The session is closed" });
   #failures = 0;
@@ -55,17 +58,30 @@ export class LiveSession extends EventTarget {
   }
 
   /**
-   * Send one encoded frame and wait for its reply; frames go one after the other, each after the
-   * answer to the one before. While there is no connection it waits for one.
+   * Send one encoded frame and wait for its reply. Frames go in their order, up to two before the
+   * first of them is answered; see {@link LiveSession.whenFree}. While there is no connection it
+   * waits for one.
    * @param {Blob | ArrayBuffer} picture
    * @param {number} timeS The frame's time in seconds, on one clock for the whole session.
    * @returns {Promise<any>} The reply, or null where the connection was lost before it came.
    *   Rejects with a {@link Problem} when the session is closed.
    */
   send(picture, timeS) {
-    const reply = this.#turn.then(() => this.#ask(picture, timeS));
-    this.#turn = reply.catch(() => {});
-    return reply;
+    const sent = this.#turn.then(() => this.#ask(picture, timeS));
+    this.#turn = sent.catch(() => {});
+    return sent.then(({ reply }) => reply);
+  }
+
+  /**
+   * Wait until another frame may be sent: whoever sends what a camera shows takes the picture then.
+   * @returns {Promise<void>} Rejects with a {@link Problem} when the session is closed.
+   */
+  async whenFree() {
+    await this.whenOpen();
+    while (this.#asked.length >= AHEAD) {
+      await Promise.race(this.#asked.map(({ settled }) => settled));
+      await this.whenOpen();
+    }
   }
 
   /**
@@ -83,7 +99,7 @@ export class LiveSession extends EventTarget {
   }
 
   /**
-   * Wait until there is a connection: whoever sends what a camera shows takes the picture then.
+   * Wait until there is a connection.
    * @returns {Promise<void>} Rejects with a {@link Problem} when the session is closed.
    */
   whenOpen() {
@@ -147,15 +163,16 @@ export class LiveSession extends EventTarget {
     socket.onclose = (event) => this.#lost(event);
   }
 
+  /** Send a frame when it may be sent; its reply comes wrapped, so that nobody waits for it here. */
   async #ask(picture, timeS) {
-    await this.whenOpen();
+    await this.whenFree();
     const bytes = picture instanceof Blob ? await picture.arrayBuffer() : picture;
-    if (this.state !== "open" || !this.#socket) return null;
+    if (this.state !== "open" || !this.#socket) return { reply: null };
     this.#socket.send(frameMessage("F", bytes, timeS));
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#drop(this.#pauseMs()), ANSWER_WITHIN_MS);
-      this.#asked = { resolve, timer };
-    });
+    const timer = setTimeout(() => this.#drop(this.#pauseMs()), ANSWER_WITHIN_MS);
+    const settled = new Promise((resolve) => this.#asked.push({ resolve, timer }));
+    this.#asked.at(-1).settled = settled;
+    return { reply: settled };
   }
 
   #receive(reply) {
@@ -164,7 +181,8 @@ export class LiveSession extends EventTarget {
       return;
     }
     this.#failures = 0;
-    this.#settle(reply);
+    const asked = this.#asked.shift();
+    if (asked) settle(asked, reply);
   }
 
   #lost({ code, reason }) {
@@ -199,21 +217,19 @@ export class LiveSession extends EventTarget {
     const socket = this.#socket;
     if (socket) socket.onopen = socket.onmessage = socket.onclose = null;
     this.#socket = null;
-    this.#settle(null);
+    for (const asked of this.#asked.splice(0)) settle(asked, null);
     return socket;
-  }
-
-  #settle(reply) {
-    if (!this.#asked) return;
-    clearTimeout(this.#asked.timer);
-    this.#asked.resolve(reply);
-    this.#asked = null;
   }
 
   #enter(state, detail = {}) {
     this.state = state;
     this.dispatchEvent(new CustomEvent("state", { detail: { state, ...detail } }));
   }
+}
+
+function settle({ resolve, timer }, reply) {
+  clearTimeout(timer);
+  resolve(reply);
 }
 
 /**

@@ -7,9 +7,10 @@ from fastapi import APIRouter
 
 from service.errors import Problem, ServiceError
 from service.http.responses import problem_responses
-from service.schemas import Live, Ready, StoreState
+from service.schemas import Limits, Live, Ready, StoreState
 from service.services import SharedServices
 from service.sessions import SessionStore, StoreUnavailable
+from service.settings import Settings
 
 READY_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -21,6 +22,12 @@ READY_RESPONSES: dict[int | str, dict[str, Any]] = {
                     "models": ["align", "track", "affect"],
                     "absent": {},
                     "store": {"kind": "redis", "ready": True, "reason": None},
+                    "limits": {
+                        "picture_bytes": 10_485_760,
+                        "picture_pixels": 50_000_000,
+                        "clip_bytes": 268_435_456,
+                        "clip_s": 600.0,
+                    },
                 }
             }
         }
@@ -54,7 +61,20 @@ async def ready(services: SharedServices) -> Ready:
         reason = state.reason or store.reason or "not ready"
         raise ServiceError(problem, reason, extensions=found)
     return Ready(
-        device=state.device, models=list(state.models), absent=dict(state.absent), store=store
+        device=state.device,
+        models=list(state.models),
+        absent=dict(state.absent),
+        store=store,
+        limits=_limits(services.settings),
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        picture_bytes=settings.max_upload_bytes,
+        picture_pixels=settings.max_pixels,
+        clip_bytes=settings.max_clip_bytes,
+        clip_s=settings.max_clip_s,
     )
 
 

@@ -3,6 +3,7 @@
 import { showAttention, showGate } from "./attention.js";
 import { Circumplex } from "./circumplex.js";
 import { clock, signed } from "./dom.js";
+import { shares } from "./face-card.js";
 import { Timeline } from "./timeline.js";
 
 const MOST_FRAMES = 45000;
@@ -65,6 +66,7 @@ export class Board {
     valence.textContent = signed(frame?.valence);
     arousal.textContent = signed(frame?.arousal);
     quadrant.textContent = quadrantWords(frame?.quadrant);
+    showExpressions(this.#parts.expressions, frame);
     showAttention(attention, frame);
     showGate(gate, frame);
     scrub.value = String(Math.max(index, 0));
@@ -75,6 +77,12 @@ export class Board {
   #momentWords(frame) {
     return `${clock(frame.time_s)}: valence ${signed(frame.valence)}, arousal ${signed(frame.arousal)}`;
   }
+}
+
+function showExpressions(place, frame) {
+  const bars = shares(frame?.expressions);
+  place.hidden = bars === null;
+  place.replaceChildren(...(bars ? [bars] : []));
 }
 
 /** A quadrant's name for people, such as `Positive, active`. */

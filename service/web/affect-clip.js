@@ -2,6 +2,8 @@
 
 import { clock, el, percent, signed } from "./dom.js";
 import { quadrantWords } from "./affect-board.js";
+import { MeasuredPicture } from "./measured.js";
+import { sentence } from "./notice.js";
 import { service, withKey } from "./service.js";
 
 const SAME_MOMENT_S = 0.1;
@@ -11,11 +13,15 @@ export class ClipSource {
   running = true;
   size;
   model;
+  /** The photograph, where the file is one. */
+  measured = null;
   #view;
   #file;
   #abort = new AbortController();
   #listeners = new AbortController();
   #isFollowing = true;
+  #durationS = 0;
+  #readSince = 0;
 
   /** @param {any} view the view of affect @param {File} file */
   constructor(view, file) {
@@ -40,7 +46,7 @@ export class ClipSource {
     if (!this.running) return;
     this.running = false;
     this.#abort.abort();
-    this.#view.parts.busy.hidden = true;
+    this.#view.parts.busy.hidden = this.#view.parts.progress.hidden = true;
     this.#view.parts.stop.textContent = "Close";
     this.#view.tell("watch", `Stopped at ${this.#reached()}`);
   }
@@ -60,6 +66,7 @@ export class ClipSource {
 
   /** Whether the picture that is seen is of another moment. @param {number} timeS */
   isElsewhere(timeS) {
+    if (this.measured) return false;
     return Math.abs(this.#view.parts.video.currentTime - timeS) > SAME_MOMENT_S;
   }
 
@@ -71,6 +78,10 @@ export class ClipSource {
     this.#view.parts["scrub-row"].hidden = false;
     cut.hidden = true;
     about.textContent = this.name;
+    if (this.#file.type.startsWith("image/")) {
+      this.#showPicture();
+      return;
+    }
     video.muted = false;
     video.controls = true;
     video.src = URL.createObjectURL(this.#file);
@@ -81,16 +92,44 @@ export class ClipSource {
     video.addEventListener("error", cannotPlay, { signal });
   }
 
+  /** A photograph takes the player's place. */
+  async #showPicture() {
+    this.#view.parts["scrub-row"].hidden = true;
+    const picture = await createImageBitmap(this.#file).catch(() => null);
+    if (!picture) {
+      this.#view.parts.stage.dataset.words = "This browser cannot show the photo";
+      return;
+    }
+    const canvas = el("canvas", { width: picture.width, height: picture.height });
+    canvas.getContext("2d").drawImage(picture, 0, 0);
+    this.measured = new MeasuredPicture();
+    this.measured.keep(canvas);
+    this.size = { width: picture.width, height: picture.height };
+    this.#view.overlay.draw(this.size);
+  }
+
   #take(line) {
     if (line.type === "clip") this.#takeClip(line);
     if (line.type === "summary") this.#takeSummary(line);
     if (line.type !== "frame") return;
     this.#view.add(line, this.#isFollowing);
-    this.#view.tell("watch", `Reading ${this.#reached()}`);
+    this.#tellProgress(line.time_s);
+  }
+
+  /** The share that is read, and about how long the rest takes. */
+  #tellProgress(timeS) {
+    const share = this.#durationS ? Math.min(timeS / this.#durationS, 1) : 0;
+    this.#view.parts.progress.hidden = !share;
+    this.#view.parts.progress.value = share;
+    const leftS = (performance.now() - this.#readSince) / 1000 * (1 / share - 1);
+    const left = share > 0.05 && leftS > 2 ? `, about ${Math.ceil(leftS)} s left` : "";
+    this.#view.tell("watch", share ? `Reading, ${percent(share)}${left}` : `Reading ${this.#reached()}`);
   }
 
   #takeClip(clip) {
     this.model = clip.model;
+    this.#durationS = clip.duration_s ?? 0;
+    this.#readSince = performance.now();
     this.size = clip.width ? { width: clip.width, height: clip.height } : undefined;
     this.#view.board.clear(clip.duration_s ?? 0);
     const size = clip.width ? `${clip.width} × ${clip.height}` : "no picture";
@@ -102,16 +141,16 @@ export class ClipSource {
   }
 
   #takeSummary(line) {
-    const { valence, arousal, seconds, share_with_face, share_with_voice, gate_mean } = line;
+    const { valence, arousal, seconds, share_with_face, share_with_voice } = line;
     const longest = Object.entries(seconds ?? {}).sort((a, b) => b[1] - a[1])[0];
+    this.#view.parts.answer.textContent = answerWords(line, longest?.[0]);
     const spread = (part) => [signed(part?.mean), el("small", {}, ` ± ${(part?.std ?? 0).toFixed(2)}`)];
     const figures = [
       ["Valence, mean", spread(valence)],
       ["Arousal, mean", spread(arousal)],
       ["Mostly", [longest ? quadrantWords(longest[0]) : "–"]],
       ["With a face", [percent(share_with_face ?? 0)]],
-      ["With a voice", [percent(share_with_voice ?? 0)]],
-      ["Gate, mean", [gate_mean === null || gate_mean === undefined ? "–" : gate_mean.toFixed(2)]],
+      ["With speech", [percent(share_with_voice ?? 0)]],
     ].map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...value)));
     this.#view.parts.summary.replaceChildren(...figures);
     this.#view.parts["summary-panel"].hidden = false;
@@ -119,7 +158,7 @@ export class ClipSource {
 
   #end() {
     this.running = false;
-    this.#view.parts.busy.hidden = true;
+    this.#view.parts.busy.hidden = this.#view.parts.progress.hidden = true;
     this.#view.parts.stop.textContent = "Close";
     this.#view.tell("good", `Done: ${this.#view.board.frames.length} frames`);
     if (this.#isFollowing) this.seek(this.#view.parts.video.currentTime);
@@ -142,4 +181,12 @@ export class ClipSource {
     this.#view.board.showTime(timeS);
     this.#view.overlay.draw(this.size);
   }
+}
+
+/** The whole clip in a sentence, with what it rests on. */
+function answerWords({ valence, arousal, share_with_face, share_with_voice, notes = [] }, longest) {
+  if (!valence && !arousal) return "Neither a face nor speech was found: there is nothing to tell.";
+  const looks = longest ? `Mostly ${quadrantWords(longest).toLowerCase()}.` : "";
+  const seen = `A face was seen in ${percent(share_with_face ?? 0)} of the frames, speech was heard in ${percent(share_with_voice ?? 0)}.`;
+  return [looks, seen, ...notes.map(sentence)].filter(Boolean).join(" ");
 }

@@ -5,7 +5,7 @@ import { Problem } from "./client/countenance.js";
 import { LineWords, sessionName } from "./line.js";
 import { MeasuredPicture } from "./measured.js";
 import { Microphone } from "./microphone.js";
-import { Pace, SLOW_MS } from "./pace.js";
+import { Pace } from "./pace.js";
 import { service } from "./service.js";
 
 /** A live session shown on the board of `view`, until it is stopped. */
@@ -13,7 +13,7 @@ export class LiveSource {
   running = true;
   size;
   model;
-  /** What is shown instead of the live picture, where replies come late. */
+  /** The picture that the newest reply is about, shown in the live one's place. */
   measured = null;
   #picture = new MeasuredPicture();
   #view;
@@ -103,11 +103,11 @@ export class LiveSource {
 
   async #follow(began, grabber) {
     while (this.running) {
-      await this.#live.whenOpen();
-      const blob = await grabber.next();
+      await this.#live.whenFree();
+      const { blob, picture } = await grabber.next();
       const sentAt = performance.now();
-      const reply = await this.#live.send(blob, (sentAt - began) / 1000);
-      if (this.running) this.#take(reply, sentAt, grabber.canvas);
+      const reply = this.#live.send(blob, (sentAt - began) / 1000);
+      reply.then((found) => this.running && this.#take(found, sentAt, picture), () => {});
     }
   }
 
@@ -122,7 +122,7 @@ export class LiveSource {
     this.size = this.#picture.canvas;
     this.model = reply.model;
     this.#pace.answered(sentAt);
-    this.measured = this.#pace.typicalMs() > SLOW_MS ? this.#picture : null;
+    this.measured = this.#picture;
     this.#news = this.#words.answered(reply) ?? this.#news;
     this.#view.add(reply, true);
     const { fps, latencyMs } = this.#pace.now();

@@ -26,9 +26,10 @@ class Affect {
     /** @type {LiveSource | ClipSource | null} */
     this.source = null;
     this.board = new Board(this.parts, (timeS) => this.source?.seek(timeS));
-    const { drop, file, start, stop, cut, overlay, video } = this.parts;
+    const { drop, file, sample, start, stop, cut, overlay, video } = this.parts;
     this.overlay = new Overlay(overlay, video, (...canvas) => this.paint(...canvas));
-    const accepts = (item) => /^(video|audio)\//.test(item.type);
+    const accepts = (item) => /^(video|audio|image)\//.test(item.type);
+    sample.addEventListener("click", () => this.openSample());
     takeFiles(view, { drop, input: file, accepts, take: (item) => this.open(item) });
     start.addEventListener("click", () => this.begin(() => new LiveSource(this)));
     stop.addEventListener("click", () => this.stopOrClose());
@@ -44,6 +45,11 @@ class Affect {
     if (!models || models.includes("affect")) return;
     const title = "This service has no model for affect";
     showNotice(this.parts.notice, new Problem({ title, detail: absent?.affect }));
+  }
+
+  async openSample() {
+    const response = await fetch("web/sample/portrait.jpg");
+    this.open(new File([await response.blob()], "portrait.jpg", { type: "image/jpeg" }));
   }
 
   open(file) {
@@ -91,7 +97,7 @@ class Affect {
     this.source = null;
     work.hidden = true;
     empty.hidden = false;
-    busy.hidden = true;
+    busy.hidden = this.parts.progress.hidden = true;
     about.textContent = "";
     this.parts["summary-panel"].hidden = true;
     video.removeAttribute("src");

@@ -38,12 +38,26 @@ function show() {
 
 async function lookAtService() {
   try {
-    const { device } = await service.ready();
+    const { device, limits } = await service.ready();
+    tellLimits(limits);
     tell("ready", `Ready on ${device.replace("cpu", "CPU")}`);
   } catch (error) {
     tell("trouble", error instanceof Problem ? error.title : String(error));
   }
   setTimeout(lookAtService, ASK_AGAIN_MS);
+}
+
+/** What may be sent, where files are dropped. */
+function tellLimits(limits) {
+  if (!limits) return;
+  const megabytes = (bytes) => `${Math.floor(bytes / 2 ** 20)}\u00a0MB`;
+  const words = {
+    picture: ` up to ${megabytes(limits.picture_bytes)} and ${Math.floor(limits.picture_pixels / 1e6)} megapixels`,
+    clip: ` up to ${megabytes(limits.clip_bytes)} and ${Math.floor(limits.clip_s / 60)} minutes`,
+  };
+  for (const place of document.querySelectorAll("[data-limit]")) {
+    place.textContent = words[place.dataset.limit];
+  }
 }
 
 function tell(kind, text) {

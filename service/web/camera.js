@@ -1,20 +1,24 @@
 /** The view of the camera: faces followed live, and what the connection does. @module */
 
-import { FrameGrabber, closeCamera, listCameras, openCamera, showStream } from "./capture.js";
+import {
+  FrameGrabber, closeCamera, listCameras, openCamera, openSample, showStream,
+} from "./capture.js";
 import { Problem } from "./client/countenance.js";
-import { partsOf } from "./dom.js";
+import { clock, partsOf, save } from "./dom.js";
 import { drawFace } from "./draw.js";
 import { Glide } from "./glide.js";
 import { LineWords, logLine, sessionName } from "./line.js";
 import { MeasuredPicture } from "./measured.js";
 import { clearNotice, showNotice } from "./notice.js";
 import { Overlay } from "./overlay.js";
-import { Pace, SLOW_MS } from "./pace.js";
+import { Pace } from "./pace.js";
+import { Recording } from "./recording.js";
 import { showPace, showStatus, showTracks } from "./readout.js";
 import { askForKey, service } from "./service.js";
 
 const FIGURES_MS = 250;
 const SETTLED_MS = 300; // after a reply; then the landmarks are where they are to be
+const SAMPLE = "web/sample/portrait.jpg";
 
 /** Make the view work. @param {HTMLElement} view */
 export function mountCamera(view) {
@@ -27,10 +31,14 @@ class Camera {
     this.parts = partsOf(view);
     this.live = this.reply = this.stream = null;
     this.repliedAt = 0;
+    this.recording = new Recording();
     this.measured = new MeasuredPicture();
     const { video, overlay, start, stop, cut, mirror, smooth, faces, device } = this.parts;
     this.overlay = new Overlay(overlay, video, (...canvas) => this.paint(...canvas));
     start.addEventListener("click", () => this.start());
+    this.parts.sample.addEventListener("click", () => this.start(true));
+    this.parts.keep.addEventListener("click", () => this.saveRecording());
+    this.parts.shows.addEventListener("change", () => this.draw());
     stop.addEventListener("click", () => this.stop());
     cut.addEventListener("click", () => this.live?.cut());
     mirror.addEventListener("change", () => this.setMirror());
@@ -46,13 +54,15 @@ class Camera {
     return { max_faces: Number(faces.value), smoothing: smooth.checked };
   }
 
-  /** Open the camera and a new session, and follow until either ends. */
-  async start() {
+  /** Open the camera, or what stands for it, and a new session; follow until either ends. */
+  async start(isSample = false) {
+    this.isSample = isSample;
     const { notice, empty, live, busy, log, status } = this.parts;
     clearNotice(notice);
     empty.hidden = true;
     live.hidden = busy.hidden = false;
     log.replaceChildren();
+    this.parts.recorded.hidden = true;
     showStatus(status, "connecting");
     const run = (this.live = this.connect(sessionName("camera")));
     try {
@@ -70,6 +80,7 @@ class Camera {
     this.words = new LineWords();
     this.pace = new Pace();
     this.glide = new Glide();
+    this.recording = new Recording();
     this.reply = null;
     const live = service.track(name, this.options());
     live.addEventListener("state", ({ detail }) => this.changed(live, detail));
@@ -80,8 +91,9 @@ class Camera {
   async openCamera(deviceId) {
     const { video, device } = this.parts;
     closeCamera(this.stream);
-    this.stream = await openCamera({ deviceId });
+    this.stream = this.isSample ? await openSample(SAMPLE) : await openCamera({ deviceId });
     await showStream(video, this.stream);
+    if (this.isSample) return;
     const cameras = await listCameras();
     const items = cameras.map((item) => new Option(item.label || "Camera", item.deviceId));
     device.replaceChildren(...items);
@@ -97,7 +109,7 @@ class Camera {
     }
   }
 
-  /** Send frame after frame, each when the one before is answered, until this run ends. */
+  /** Send frame after frame, two on their way at once, until this run ends. */
   async follow(run) {
     const grabber = new FrameGrabber(this.parts.video);
     const began = performance.now();
@@ -105,18 +117,19 @@ class Camera {
     this.animate(run);
     try {
       while (this.live === run) {
-        await run.whenOpen();
-        const blob = await grabber.next();
+        await run.whenFree();
+        const { blob, picture } = await grabber.next();
         const sentAt = performance.now();
-        const reply = await run.send(blob, (sentAt - began) / 1000);
-        if (this.live === run) this.take(reply, sentAt, grabber.canvas);
+        const timeS = (sentAt - began) / 1000;
+        const take = (reply) => this.live === run && this.take(reply, sentAt, timeS, picture);
+        run.send(blob, timeS).then(take, () => {}); // a closed session ends the wait above
       }
     } finally {
       clearInterval(figures);
     }
   }
 
-  take(reply, sentAt, picture) {
+  take(reply, sentAt, timeS, picture) {
     const { busy, log, step, status, tracks } = this.parts;
     if (!reply?.faces) {
       this.pace.unanswered += 1;
@@ -126,6 +139,7 @@ class Camera {
     busy.hidden = true;
     this.pace.answered(sentAt);
     this.reply = reply;
+    this.recording.add(reply, timeS);
     this.repliedAt = performance.now();
     this.measured.keep(picture);
     this.draw();
@@ -169,9 +183,9 @@ class Camera {
     }
   }
 
+  /** Whether the picture that was measured is shown: points lie on it, not behind it. */
   showsMeasured() {
-    const { value } = this.parts.shows;
-    return value === "measured" || (value === "auto" && this.pace.typicalMs() > SLOW_MS);
+    return this.parts.shows.value === "measured";
   }
 
   setMirror() {
@@ -189,17 +203,31 @@ class Camera {
     this.stream = this.parts.video.srcObject = null;
     this.parts.live.hidden = true;
     this.parts.empty.hidden = false;
+    this.offerRecording();
     live?.close();
     if (!live || !this.pace.hasAnswers) return;
     service.end("track", name).catch(() => {}); // it is forgotten by itself, later
   }
 
+  /** What was measured stays, to be kept as a table, until the next start. */
+  offerRecording() {
+    const { recorded, about } = this.parts;
+    const { frames, seconds, isFull, hasRows } = this.recording;
+    recorded.hidden = !hasRows;
+    const cut = isFull ? "; the last of them do not fit into the table" : "";
+    about.textContent = `Measured: ${frames} frames in ${clock(seconds)}${cut}.`;
+  }
+
+  saveRecording() {
+    save(this.recording.toCsv(), `${this.name}.csv`);
+  }
+
   async fail(error) {
     this.stop();
     if (error instanceof Problem && error.status === 401 && (await askForKey(error))) {
-      this.start();
+      this.start(this.isSample);
       return;
     }
-    showNotice(this.parts.notice, error, () => this.start());
+    showNotice(this.parts.notice, error, () => this.start(this.isSample));
   }
 }

@@ -6,6 +6,8 @@ import { el } from "./dom.js";
 const LONGEST_SIDE = 640;
 const QUALITY = 0.82;
 const STALE_MS = 250;
+const KEPT = 3; // pictures: two that are on their way, and the one that is being taken
+const SAMPLE_HZ = 25;
 
 const REFUSALS = {
   NotAllowedError: [
@@ -52,28 +54,61 @@ export async function listCameras() {
   return devices.filter((device) => device.kind === "videoinput");
 }
 
+/**
+ * A stream that stands for a camera where there is none: a photograph that sways.
+ * @param {string} source Address of the photograph. @returns {Promise<MediaStream>}
+ */
+export async function openSample(source) {
+  const image = new Image();
+  image.src = source;
+  await image.decode();
+  const canvas = el("canvas", { width: 640, height: 480 });
+  const context = canvas.getContext("2d");
+  const scale = 1.3 * Math.max(canvas.width / image.width, canvas.height / image.height);
+  const began = performance.now();
+  const draw = () => {
+    const time = (performance.now() - began) / 1000;
+    context.setTransform(1, 0, 0, 1, canvas.width / 2, canvas.height / 2);
+    context.rotate(0.1 * Math.sin(time * 1.1));
+    context.scale(scale, scale);
+    context.translate(24 * Math.sin(time * 0.9), 14 * Math.sin(time * 1.7) + image.height * 0.12);
+    context.drawImage(image, -image.width / 2, -image.height / 2);
+  };
+  draw();
+  const stream = canvas.captureStream(SAMPLE_HZ);
+  const timer = setInterval(() => {
+    draw();
+    if (stream.getTracks().every((track) => track.readyState === "ended")) clearInterval(timer);
+  }, 1000 / SAMPLE_HZ);
+  return stream;
+}
+
 /** Encodes what a video shows now, no larger than the networks can use. */
 export class FrameGrabber {
-  /** Holds the newest picture until the next one is asked for. */
-  canvas = el("canvas");
   #video;
+  #canvases = Array.from({ length: KEPT }, () => el("canvas"));
 
   /** @param {HTMLVideoElement} video */
   constructor(video) {
     this.#video = video;
   }
 
-  /** The next picture as JPEG. @returns {Promise<Blob>} */
+  /**
+   * The next picture as JPEG, and as it was drawn; the latter holds for the two pictures after it.
+   * @returns {Promise<{blob: Blob, picture: HTMLCanvasElement}>}
+   */
   async next() {
     await newPicture(this.#video);
     const { videoWidth, videoHeight } = this.#video;
     const scale = Math.min(1, LONGEST_SIDE / Math.max(videoWidth, videoHeight));
-    const width = (this.canvas.width = Math.round(videoWidth * scale));
-    const height = (this.canvas.height = Math.round(videoHeight * scale));
-    this.canvas.getContext("2d").drawImage(this.#video, 0, 0, width, height);
-    const blob = await new Promise((done) => this.canvas.toBlob(done, "image/jpeg", QUALITY));
+    const picture = this.#canvases.shift();
+    this.#canvases.push(picture);
+    picture.width = Math.round(videoWidth * scale);
+    picture.height = Math.round(videoHeight * scale);
+    picture.getContext("2d").drawImage(this.#video, 0, 0, picture.width, picture.height);
+    const blob = await new Promise((done) => picture.toBlob(done, "image/jpeg", QUALITY));
     if (!blob) throw new Problem({ title: "The camera gives no pictures" });
-    return blob;
+    return { blob, picture };
   }
 }
 

@@ -1,9 +1,17 @@
 /** The circumplex of affect: valence to the right, arousal upwards, the last seconds as a trail. */
 
-import { signed, svg } from "./dom.js";
+import { isNumber, signed, svg } from "./dom.js";
+import { isSure } from "./timeline.js";
 
 const TRAIL_S = 4;
 const TRAIL_POINTS = 48;
+const NEUTRAL = 0.15; // a circle around the middle in which no word but `neutral` is meant
+// Where raters place the words of faces (Scherer 2005; neutral is the middle).
+const WORDS = [
+  ["happy", 0.89, 0.17, "end"], ["surprised", 0.4, 0.88, "middle"], ["afraid", -0.12, 0.79, "end"],
+  ["angry", -0.4, 0.7, "end"], ["disgusted", -0.67, 0.49, "end"], ["sad", -0.81, -0.4, "middle"],
+  ["calm", 0.6, -0.5, "middle"],
+];
 const QUARTERS = [
   ["Positive, active", 1, -1.045, "end"],
   ["Negative, active", -1, -1.045, "start"],
@@ -27,8 +35,9 @@ export class Circumplex {
     const frame = frames[index];
     const points = frame ? trailTo(frames, index) : [];
     this.trail.replaceChildren(...segments(points));
-    const isKnown = frame?.valence !== null && frame?.valence !== undefined;
+    const isKnown = isNumber(frame?.valence) && isNumber(frame?.arousal);
     this.point.setAttribute("visibility", isKnown ? "visible" : "hidden");
+    this.point.setAttribute("fill-opacity", isSure(frame) ? "1" : "0.4");
     if (isKnown) {
       this.point.setAttribute("cx", frame.valence);
       this.point.setAttribute("cy", -frame.arousal);
@@ -47,11 +56,13 @@ function field() {
   return [
     svg("rect", { class: "field", x: -1, y: -1, width: 2, height: 2, rx: 0.04 }),
     svg("circle", { class: "ring", r: 1 }),
-    svg("circle", { class: "ring", r: 0.5 }),
+    svg("circle", { class: "neutral", r: NEUTRAL }),
     line(-1, 0, 1, 0),
     line(0, -1, 0, 1),
     words("Valence", 0.97, -0.035, "end"),
-    words("Arousal", 0.035, -0.91, "start"),
+    words("Arousal", -0.035, -0.91, "end"),
+    words("neutral", 0, 0.03, "middle", "place"),
+    ...WORDS.map(([text, valence, arousal, anchor]) => words(text, valence, -arousal, anchor, "place")),
     ...QUARTERS.map(([text, x, y, anchor]) => words(text, x, y, anchor, "quarter")),
   ];
 }
@@ -60,7 +71,7 @@ function trailTo(frames, index) {
   const since = frames[index].time_s - TRAIL_S;
   const points = [];
   for (let at = index; at >= 0 && frames[at].time_s >= since; at -= 1) {
-    if (frames[at].valence !== null) points.push([frames[at].valence, -frames[at].arousal]);
+    if (isNumber(frames[at].valence) && isNumber(frames[at].arousal)) points.push([frames[at].valence, -frames[at].arousal]);
   }
   const step = Math.max(1, Math.ceil(points.length / TRAIL_POINTS));
   return points.filter((_, at) => at % step === 0);

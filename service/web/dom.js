@@ -27,6 +27,11 @@ export function svg(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** Whether a figure is there. */
+export function isNumber(value) {
+  return typeof value === "number";
+}
+
 /** A share in [0, 1] as text. @param {number} share */
 export function percent(share) {
   return `${Math.round(share * 100)} %`;

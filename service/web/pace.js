@@ -4,16 +4,11 @@ const WINDOW_MS = 2000;
 const FEWEST = 4; // answers that are counted however slowly they came, up to:
 const LONGEST_MS = 20000;
 
-const SHARE = 0.2;
-
-/** From here on what is drawn would trail behind what a live picture shows. */
-export const SLOW_MS = 150;
-
 /** Counts the answers of the last two seconds, or the last few where they are rarer. */
 export class Pace {
-  #typicalMs = 0;
   /** @type {{at: number, latencyMs: number}[]} */
   #answers = [];
+  #hasAnswers = false;
   unanswered = 0;
 
   /** @param {number} sentAt When the answered frame was sent, by performance.now. */
@@ -21,16 +16,11 @@ export class Pace {
     const at = performance.now();
     const latencyMs = at - sentAt;
     this.#answers.push({ at, latencyMs });
-    this.#typicalMs += (latencyMs - this.#typicalMs) * (this.#typicalMs ? SHARE : 1);
+    this.#hasAnswers = true;
   }
 
   get hasAnswers() {
-    return this.#typicalMs > 0;
-  }
-
-  /** The latency by and large, in milliseconds: it does not leap. */
-  typicalMs() {
-    return this.#typicalMs;
+    return this.#hasAnswers;
   }
 
   /** Frames a second and the median latency in milliseconds; null where nothing came. */

@@ -6,6 +6,9 @@ import { faceCard } from "./face-card.js";
 import { clearNotice, showNotice } from "./notice.js";
 import { Overlay } from "./overlay.js";
 import { service, withKey } from "./service.js";
+import { Zoom } from "./zoom.js";
+
+const MOST_OPEN = 3; // cards that are shown whole; of more faces the list is short
 
 /** Make the view work. @param {HTMLElement} view */
 export function mountPhoto(view) {
@@ -23,6 +26,9 @@ class Photo {
     this.abort = new AbortController();
     const { drop, file, sample, another, overlay, picture } = this.parts;
     this.overlay = new Overlay(overlay, picture, (...canvas) => this.paint(...canvas));
+    this.zoom = new Zoom(this.parts.stage, picture, () => this.overlay.draw());
+    const zooms = { in: () => this.zoom.step(1), out: () => this.zoom.step(-1), fit: () => this.zoom.fit() };
+    this.parts.zoom.addEventListener("click", ({ target }) => zooms[target.dataset.zoom]?.());
     const accepts = (item) => item.type.startsWith("image/");
     takeFiles(view, { drop, input: file, accepts, take: (item) => this.open(item) });
     sample.addEventListener("click", () => this.openSample());
@@ -62,6 +68,8 @@ class Photo {
     const { notice, empty, result, picture, busy, cards, count, about } = this.parts;
     clearNotice(notice);
     this.reply = null;
+    this.zoom.fit();
+    this.parts.intro.hidden = true;
     empty.hidden = true;
     result.hidden = busy.hidden = false;
     URL.revokeObjectURL(picture.src);
@@ -84,7 +92,8 @@ class Photo {
     const model = `${reply.model.name} ${reply.model.version} (${reply.model.sha256.slice(0, 8)})`;
     const facts = [this.file.name, `${width} × ${height} ${format}`, `${total.toFixed(0)} ms`, model];
     about.textContent = [...facts, ...reply.notes].join(" · ");
-    cards.replaceChildren(...reply.faces.map((face, index) => this.card(face, index)));
+    const isOpen = reply.faces.length <= MOST_OPEN;
+    cards.replaceChildren(...reply.faces.map((face, index) => this.card(face, index, isOpen)));
     if (!reply.faces.length) cards.replaceChildren(noFace());
     this.allowSaving(true);
     this.overlay.draw(reply.image);
@@ -98,8 +107,11 @@ class Photo {
     showNotice(notice, error, () => this.open(file));
   }
 
-  card(face, index) {
-    const card = faceCard(face, index + 1);
+  card(face, index, isOpen) {
+    const card = faceCard(face, index + 1, isOpen);
+    const show = el("button", { type: "button", class: "quiet", onclick: () => this.show(face) }, "Show");
+    show.setAttribute("aria-label", `Show face ${index + 1} in the photo`);
+    card.querySelector(".where").append(show);
     const point = (number) => () => {
       this.highlighted = number;
       this.overlay.draw(this.reply?.image);
@@ -107,6 +119,12 @@ class Photo {
     card.addEventListener("pointerenter", point(index));
     card.addEventListener("pointerleave", point(-1));
     return card;
+  }
+
+  /** Enlarge a face in the photo. */
+  show(face) {
+    this.zoom.to(face.box, this.reply.image);
+    this.parts.stage.scrollIntoView({ block: "nearest" });
   }
 
   paint(context, place, unit) {
@@ -160,6 +178,6 @@ function countWords(count) {
 }
 
 function noFace() {
-  const words = "Faces smaller than 40 pixels, turned far away or mostly covered may be missed.";
+  const words = "Small faces (under 40 pixels), and faces that are turned far away or mostly covered, may be missed.";
   return el("div", { class: "card" }, el("p", { class: "none" }, words));
 }

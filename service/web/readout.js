@@ -3,11 +3,11 @@
 import { el, percent } from "./dom.js";
 
 const STATUS = {
-  tracking: ["good", "Tracking"],
-  redetected: ["watch", "Redetected"],
-  lost: ["bad", "Lost"],
-  searching: ["watch", "Searching"],
-  reset: ["watch", "Reset"],
+  tracking: ["good", "Following"],
+  redetected: ["watch", "Found again"],
+  lost: ["bad", "Out of sight"],
+  searching: ["watch", "Looking for a face"],
+  reset: ["watch", "Started anew"],
   connecting: ["watch", "Connecting"],
   waiting: ["bad", "No connection"],
 };

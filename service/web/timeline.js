@@ -1,16 +1,23 @@
 /** Valence and arousal over time (uPlot), and the moment that is looked at. @module */
 
-import { clock } from "./dom.js";
+import { clock, isNumber } from "./dom.js";
 
-const HEIGHT = 220;
+const HEIGHT = 240;
+const UNSURE = 0.5;
+const SERIES = 5; // times, and of both figures the sure ones and all
 const LIVE_S = 30;
+
+/** Whether an estimate is given with confidence; where none is told, it is. */
+export function isSure(frame) {
+  return !isNumber(frame?.confidence) || frame.confidence >= UNSURE;
+}
 
 /** A chart that follows its data at the display's rate and tells which moment was pointed at. */
 export class Timeline {
   #place;
   #seek;
   #chart = null;
-  #data = [[], [], []];
+  #data = empty();
   #from = 0;
   #until = 0;
   #moment = null;
@@ -26,7 +33,7 @@ export class Timeline {
 
   /** Empty the chart. @param {number} durationS Length of the clip; 0 for a live session. */
   clear(durationS = 0) {
-    this.#data = [[], [], []];
+    this.#data = empty();
     [this.#from, this.#until] = [0, durationS];
     this.#moment = null;
     this.#build();
@@ -34,7 +41,9 @@ export class Timeline {
 
   /** Add the newest frame; `first` says how many old ones are to be left out. */
   add(frame, leaveOut = 0) {
-    const values = [frame.time_s, frame.valence, frame.arousal];
+    const { time_s, valence = null, arousal = null } = frame;
+    const sure = (value) => (isSure(frame) ? value : null);
+    const values = [time_s, valence, arousal, sure(valence), sure(arousal)];
     this.#data.forEach((series, index) => {
       series.push(values[index]);
       if (leaveOut) series.splice(0, leaveOut);
@@ -84,17 +93,24 @@ export class Timeline {
     const grid = { stroke: colour("line"), width: 1 };
     const font = `12px ${getComputedStyle(this.#place).fontFamily}`;
     const axis = { stroke: colour("ink-3"), grid, ticks: { show: false }, font };
-    const line = (label, name) => ({ label, stroke: colour(name), width: 2, spanGaps: false, points: { show: false } });
+    const line = (label, name, alpha) =>
+      ({ label, stroke: colour(name), width: 2, alpha, spanGaps: false, points: { show: false } });
     return {
       width,
       height: HEIGHT,
+      padding: [10, 8, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 8 } },
       scales: { x: { time: false, range: () => this.#range() }, y: { range: [-1, 1] } },
-      series: [{}, line("Valence", "valence"), line("Arousal", "arousal")],
+      // The uncertain parts show through where the sure ones are not drawn over them.
+      series: [
+        {}, line("Valence", "valence", 0.3), line("Arousal", "arousal", 0.3),
+        line("Valence", "valence", 1), line("Arousal", "arousal", 1),
+      ],
       axes: [
-        { ...axis, space: 90, size: 36, gap: 10, values: (_, splits) => splits.map(axisClock) },
-        { ...axis, size: 44, splits: () => [-1, -0.5, 0, 0.5, 1], values: (_, all) => all.map(axisValue) },
+        { ...axis, space: 90, size: 30, label: "Time", labelSize: 18, labelFont: font,
+          values: (_, splits) => splits.map(axisClock) },
+        { ...axis, size: 44, label: "Valence, arousal", labelSize: 20, labelFont: font, splits: () => [-1, -0.5, 0, 0.5, 1], values: (_, all) => all.map(axisValue) },
       ],
       hooks: { draw: [(chart) => this.#drawMoment(chart, colour("ink"))] },
     };
@@ -135,6 +151,10 @@ export class Timeline {
       if (event.buttons & 1) point(event);
     });
   }
+}
+
+function empty() {
+  return Array.from({ length: SERIES }, () => []);
 }
 
 /** A tick's time: as many digits as it needs. */

@@ -48,10 +48,12 @@ def test_a_clip_is_read_and_any_moment_of_it_can_be_looked_at(affect, media, sho
     expect(part(affect, "moment")).to_have_text("0:00.5")
     until(affect, "Math.abs(document.querySelector('#affect video').currentTime - 0.5) < 0.06")
     expect(part(affect, "valence")).to_have_text(FIGURE)
-    expect(part(affect, "gate")).to_contain_text("Face")
+    affect.get_by_text("Workings: what the estimate leans on").click()
+    expect(part(affect, "gate")).not_to_be_empty()
     affect.locator("#affect .u-over").click(position={"x": 600, "y": 60})
     expect(part(affect, "moment")).not_to_have_text("0:00.5")
     expect(part(affect, "summary")).to_contain_text("Valence, mean")
+    expect(part(affect, "answer")).to_contain_text("A face was seen in")
     shoot(affect, "affect-clip")
 
 
@@ -90,7 +92,7 @@ def test_what_is_no_clip_is_refused_in_the_service_s_words(affect_service, open_
     path.write_bytes(bytes(range(256)) * 8)
     page.set_input_files("#affect input[type=file]", path)
     expect(page.get_by_role("alert")).to_contain_text("The bytes are neither a video nor sound")
-    expect(page.get_by_text("Drop a clip here")).to_be_visible()
+    expect(page.get_by_text("Drop a clip or a photo here")).to_be_visible()
 
 
 def test_without_its_model_the_service_says_so(service, open_page, media, shoot):
@@ -105,5 +107,5 @@ def test_without_its_model_the_service_says_so(service, open_page, media, shoot)
         ),
     )
     page.set_input_files("#affect input[type=file]", media / "clip.webm")
-    expect(page.get_by_role("alert")).to_contain_text("The model affect is not loaded")
+    expect(page.get_by_role("alert")).to_contain_text("one of its models is missing")
     shoot(page, "affect-error")

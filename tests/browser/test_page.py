@@ -52,7 +52,7 @@ def test_a_key_is_asked_for_once_and_kept_for_the_tab(guarded_service, open_page
     assert page.evaluate("localStorage.length") == 0
     page.get_by_role("link", name="Camera").click()
     page.get_by_role("button", name="Start the camera").click()
-    expect(page.locator("#camera [data-part=status]")).to_have_text("Tracking")
+    expect(page.locator("#camera [data-part=status]")).to_have_text("Following")
     page.get_by_role("button", name="Forget key").click()
     assert page.evaluate("sessionStorage.length") == 0
 
@@ -63,7 +63,7 @@ def test_a_socket_asks_for_a_key_too(guarded_service, open_page):
     page.get_by_role("button", name="Start the camera").click()
     page.get_by_label("API key", exact=True).fill(key)
     page.keyboard.press("Enter")
-    expect(page.locator("#camera [data-part=status]")).to_have_text("Tracking")
+    expect(page.locator("#camera [data-part=status]")).to_have_text("Following")
 
 
 def test_who_has_no_key_may_say_so(guarded_service, open_page):

@@ -59,7 +59,8 @@ def test_the_sample_shows_its_face_with_all_that_is_known_of_it(service, open_pa
     card = page.get_by_role("article", name="Face 1")
     expect(card).to_contain_text("Pitch")
     expect(card).to_contain_text("clean")
-    assert card.get_by_role("img").count() == 2
+    assert card.get_by_role("figure").count() == 2
+    expect(page.locator("[data-limit=picture]")).to_have_text("up to 10 MB and 50 megapixels")
     overlay = page.get_by_role("img", name="portrait.jpg: one face")
     everything = overlay.evaluate(DRAWN)
     assert everything > 1000
@@ -110,14 +111,45 @@ def test_a_photo_without_a_face_says_so(service, open_page, tmp_path, shoot):
     shoot(page, "photo-no-face")
 
 
-def test_what_is_no_picture_is_refused_in_the_service_s_words(service, open_page, tmp_path, shoot):
+def test_a_face_can_be_enlarged_and_the_whole_photo_shown_again(service, open_page, shoot):
+    page = open_page(service)
+    choose(page, PORTRAIT)
+    page.get_by_role("button", name="Show face 1 in the photo").click()
+    shown = "document.querySelector('#photo [data-part=picture]').getBoundingClientRect().width"
+    enlarged = page.evaluate(shown)
+    overlay = page.get_by_role("img", name="portrait.jpg: one face")
+    assert overlay.evaluate(DRAWN) > 1000
+    shoot(page, "photo-enlarged")
+    page.get_by_role("button", name="Whole photo").click()
+    assert page.evaluate(shown) < enlarged / 1.5
+
+
+def test_many_faces_are_a_list_of_which_each_can_be_opened(service, open_page, tmp_path, shoot):
+    face = Image.open(PORTRAIT).crop((120, 30, 330, 240)).resize((96, 96))
+    crowd = Image.new("RGB", (960, 480), (90, 96, 104))
+    for index in range(12):
+        crowd.paste(face, (40 + index % 6 * 150, 60 + index // 6 * 220))
+    crowd.save(tmp_path / "crowd.png")
+    page = open_page(service)
+    choose(page, tmp_path / "crowd.png")
+    expect(page.get_by_role("heading", name="12 faces")).to_be_visible()
+    assert page.locator("#photo details[open].none, #photo .card details[open]").count() == 0
+    last = page.get_by_role("article", name="Face 12")
+    last.locator("summary").click()
+    expect(last).to_contain_text("Head pose")
+    shoot(page, "photo-crowd")
+
+
+def test_what_is_no_picture_is_refused_in_words_for_people(service, open_page, tmp_path, shoot):
     page = open_page(service, expect=("415",))
     path = tmp_path / "letter.txt"
     path.write_text("Dear all")
     choose(page, path)
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("The bytes are not a picture")
-    expect(alert.get_by_role("button", name="Try again")).to_be_visible()
+    expect(alert).to_contain_text("Choose a photo")
+    # The same file would be refused again.
+    expect(alert.get_by_role("button", name="Try again")).to_have_count(0)
     expect(page.get_by_text("Drop a photo here")).to_be_visible()
     shoot(page, "photo-error")
 
