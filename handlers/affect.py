@@ -13,7 +13,7 @@ the session starts anew and its status is `reset`. Errors: those of `track`, `in
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from handlers.row_checks import (
     read_sound,
     read_times,
 )
-from handlers.state import dump_state, load_state, resume
+from handlers.state import UNUSABLE, dump_state, load_state, resume
 from handlers.store import load_estimator, load_speech_detector
 from handlers.track import describe_faces
 from handlers.track import load_parts as load_tracker
@@ -125,6 +125,12 @@ class AffectHandler(Handler[ReadRow]):
             (self._outputs(item, result, faces), self._dump(item.row.variant, result.state))
             for item, result in zip(items, results, strict=True)
         ]
+
+    def restart(self, item: ReadRow) -> ReadRow | None:
+        """Return the row as the first of a session."""
+        if item.row.state is None:
+            return None
+        return replace(item, row=replace(item.row, state=None), reset=UNUSABLE)
 
     def _faces(
         self, items: Sequence[ReadRow], results: Sequence[AffectResult]

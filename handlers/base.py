@@ -49,6 +49,10 @@ class Handler(ABC, Generic[Item]):
     def compute(self, items: Sequence[Item]) -> list[Answer]:
         """Answer a batch: outputs and, for streams, the next state, one a row and in order."""
 
+    def restart(self, item: Item) -> Item | None:
+        """Return a failed row without its state, which may be to blame; None where it has none."""
+        return None
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Say what is served: name, version, weights hash, licence, figures."""
@@ -90,11 +94,14 @@ class Handler(ABC, Generic[Item]):
         except Exception as error:
             if is_device_fault(error):
                 raise DeviceFault(f"the device failed: {error}") from error
-            if len(items) == 1:
-                return [_refuse(error)]
             out_of_memory = is_out_of_memory(error)
+            anew = self.restart(items[0]) if len(items) == 1 and not out_of_memory else None
+            if len(items) == 1 and anew is None:
+                return [_refuse(error)]
             logger.warning("batch of %d failed and is split: %r", len(items), error)
         # Outside the handler above: the exception held the failed batch's tensors alive.
+        if anew is not None:
+            return self._compute_guarded([anew])
         if not out_of_memory:
             return [reply for item in items for reply in self._compute_guarded([item])]
         release_memory()

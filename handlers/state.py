@@ -15,6 +15,7 @@ from torch import Tensor
 
 State = TypeVar("State")
 
+UNUSABLE = "the session starts anew: the model failed on its state"
 METADATA_KEYS = frozenset({"model", "sha256", "schema", "step"})
 
 
@@ -63,7 +64,7 @@ def resume(read: Callable[[bytes], State], blob: bytes | None) -> tuple[State | 
         return read(blob), None
     except StateError as error:
         return None, f"the session starts anew: {error}"
-    except (KeyError, ValueError) as error:
+    except Exception as error:  # tensors of another making trip over anything
         return None, f"the session starts anew: its state is damaged ({error!r:.80})"
 
 
@@ -78,7 +79,7 @@ def _read_metadata(blob: bytes) -> dict[str, str]:
         raise StateError(f"state of {len(blob)} bytes is cut off or no safetensors")
     try:
         header = json.loads(blob[8 : 8 + length])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StateError(f"state has no readable header: {error}") from error
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not metadata.keys() >= METADATA_KEYS:

@@ -28,7 +28,7 @@ from handlers.predictors.tracking.smoothing import OneEuro
 from handlers.predictors.tracking.state import SCHEMA, SessionState
 from handlers.processing.image import DecodedImage
 from handlers.row_checks import check_names, check_pixels, check_whole, read_picture, refuse
-from handlers.state import dump_state, load_state, resume
+from handlers.state import UNUSABLE, dump_state, load_state, resume
 from handlers.store import build_networks, load_aligner, load_detector, read_settings, read_variants
 from handlers.wire import Request
 
@@ -135,6 +135,10 @@ class TrackHandler(Handler[TrackRow]):
             (self._outputs(row, result, [next(records) for _ in result.faces]), self._dump(state))
             for row, (result, state) in zip(items, results, strict=True)
         ]
+
+    def restart(self, item: TrackRow) -> TrackRow | None:
+        """Return the row as the first of a session."""
+        return None if item.state is None else replace(item, state=None, reset=UNUSABLE)
 
     def _options(self, options: TrackRowOptions) -> TrackingOptions:
         return TrackingOptions(

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from prometheus_client import Gauge
@@ -53,9 +54,12 @@ def make_inference(settings: Settings) -> Inference:
 def make_store(settings: Settings, metrics: Metrics) -> SessionStore:
     """Return the store, connected to nothing yet; raises ConfigurationError for a wrong address."""
     ttl_s, most = settings.session_ttl_s, settings.max_session_bytes
+    each = None if settings.api_keys_file is None else settings.share_of(settings.max_sessions)
     if settings.redis_url is None:
-        return MeasuredStore(MemoryStore(ttl_s, settings.max_sessions, most), metrics)
-    store = RedisStore(settings.redis_url, ttl_s, most, settings.store_timeout_s)
+        memory = MemoryStore(ttl_s, settings.max_sessions, most, each=each)
+        return MeasuredStore(memory, metrics)
+    secret = settings.read_secret() or (urlsplit(settings.redis_url).password or "").encode()
+    store = RedisStore(settings.redis_url, ttl_s, most, settings.store_timeout_s, each, secret)
     return MeasuredStore(store, metrics)
 
 

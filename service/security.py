@@ -20,9 +20,9 @@ from starlette.requests import HTTPConnection
 
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.http.limits import ANONYMOUS, Meter, Principal, RateLimiter
-from service.settings import Settings
+from service.settings import SECRET_BYTES, Settings
 from service.telemetry.logs import fields
-from service.tokens import TOKEN_PREFIX, Grant, is_signed, read_grant, read_secret, sign
+from service.tokens import TOKEN_PREFIX, Grant, is_signed, read_grant, sign
 
 KEY_PREFIX = "cnt_"
 SUBPROTOCOL = "countenance"
@@ -100,7 +100,7 @@ class Authenticator:
         self._stamp: tuple[int, int] | None = None
         self._keys: Sequence[KeyEntry] | None = None
         self._meters: dict[str, Meters] = {}
-        self._secret = read_secret(settings)
+        self._secret = settings.read_secret() or secrets.token_bytes(SECRET_BYTES)
         if (path := settings.api_keys_file) is not None:
             self._stamp = _stamp(path)
             self._take(load_keys(path))

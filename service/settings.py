@@ -16,6 +16,7 @@ PREFIX = "COUNTENANCE_"
 CLIENT_KEY = f"{PREFIX}KEY"  # what the command line sends to a service elsewhere
 WORKER = re.compile(r"http://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?/?|unix:/[^,]+")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+SECRET_BYTES = 32
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -101,10 +102,11 @@ class Settings(BaseSettings):
         description="Most of what may be at once (uploads, requests, clips, sessions) that one "
         "principal may have, where there are keys.",
     )
-    token_secret_file: Path | None = Field(
+    secret_file: Path | None = Field(
         None,
-        description="File of 32 random bytes or more that signs tokens, the same for every "
-        "replica; without one each process signs its own.",
+        description="File of 32 random bytes or more, the same for every replica, that signs "
+        "tokens and the sessions in Redis. Without one each process signs its own tokens, and "
+        "Redis' password the sessions.",
     )
     allowed_hosts: Names = Field(
         (), description="Host names to answer to, without port; *.name and * are understood."
@@ -271,6 +273,20 @@ class Settings(BaseSettings):
     def share_of(self, most: int) -> int:
         """How many of so many one principal may have; all of them where there are no keys."""
         return most if self.api_keys_file is None else math.ceil(most * self.max_share)
+
+    def read_secret(self) -> bytes | None:
+        """Return what the secret's file holds, None without one; raises ConfigurationError."""
+        if (path := self.secret_file) is None:
+            return None
+        try:
+            secret = path.read_bytes().strip()
+        except OSError as error:
+            raise ConfigurationError(f"cannot read the secret {path}: {error.strerror}") from error
+        if len(secret) < SECRET_BYTES:
+            raise ConfigurationError(
+                f"the secret {path} has {len(secret)} bytes; {SECRET_BYTES} at least are needed"
+            )
+        return secret
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -4,16 +4,11 @@ import base64
 import hashlib
 import hmac
 import json
-import secrets
 from dataclasses import dataclass
 from typing import Literal
 
-from service.errors import ConfigurationError
-from service.settings import Settings
-
 TOKEN_PREFIX = "cntt_"
 MOST_CHARACTERS = 1024
-SECRET_BYTES = 32
 Door = Literal["align", "track", "affect"]
 
 
@@ -24,26 +19,6 @@ class Grant:
     key_id: str
     doors: tuple[str, ...]
     expires_s: int
-
-
-def read_secret(settings: Settings) -> bytes:
-    """Return what tokens are signed with: the file's, else one of this process alone.
-
-    Raises ConfigurationError for a file that cannot be read or holds too little.
-    """
-    if (path := settings.token_secret_file) is None:
-        return secrets.token_bytes(SECRET_BYTES)
-    try:
-        secret = path.read_bytes().strip()
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot read the token secret {path}: {error.strerror}"
-        ) from error
-    if len(secret) < SECRET_BYTES:
-        raise ConfigurationError(
-            f"the token secret {path} has {len(secret)} bytes; {SECRET_BYTES} at least are needed"
-        )
-    return secret
 
 
 def sign(grant: Grant, key_sha256: str, secret: bytes) -> str:

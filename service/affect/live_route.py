@@ -13,11 +13,12 @@ from service.affect.interface import (
     SOUND_FIELD,
     AffectChunkQuery,
 )
-from service.affect.messages import check_time, read_sound
+from service.affect.messages import read_sound
 from service.affect.model import MODEL, AffectModel, parse_affect_options
 from service.affect.session import AffectChunk, AffectSubject
 from service.affect.sounds import RATE_HZ, SAMPLE_BYTES
 from service.http.body import MULTIPART, Bounds, Upload, essence, read_files, read_picture
+from service.live.messages import check_time
 from service.live.serving import SessionName, answer_step, check_declared, end_session, serve_socket
 from service.services import Caller, SharedServices
 from service.sessions import Address

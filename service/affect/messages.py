@@ -10,11 +10,10 @@ import math
 from service.affect.sounds import RATE_HZ, Sound, check_pcm, to_samples
 from service.errors import Problem, ServiceError
 from service.live.mailbox import Kind
-from service.live.messages import FRAME, HEADER
+from service.live.messages import FRAME, HEADER, check_time
 
 SOUND = b"S"
 KINDS = {FRAME: Kind.FRAME, SOUND: Kind.SOUND}
-LATEST_S = 1e10
 TOLERANCE_S = 2.0  # how far sound may be behind or ahead
 
 
@@ -38,15 +37,6 @@ def split_message(message: bytes) -> tuple[float, bytes]:
         )
     _, time_s = HEADER.unpack_from(message)
     return check_time(time_s), message[HEADER.size :]
-
-
-def check_time(time_s: float) -> float:
-    """Return a time in seconds; raises ServiceError for one that cannot be."""
-    if not math.isfinite(time_s) or not 0 <= time_s <= LATEST_S:
-        raise ServiceError(
-            Problem.INVALID_TIME, f"the time is {time_s}; seconds from 0 to {LATEST_S:g} are needed"
-        )
-    return time_s
 
 
 def read_sound(time_s: float, pcm: bytes) -> Sound:

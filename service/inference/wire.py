@@ -88,7 +88,7 @@ def weights_of(state: bytes | None) -> str | None:
         return None
     try:
         found = json.loads(state[8 : 8 + length])["__metadata__"]["sha256"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return found if isinstance(found, str) else None
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 
 from service.errors import Problem, ServiceError
@@ -20,7 +21,7 @@ class Kept(Enum):
 
     STORED = "stored"
     HERE = "here"  # the store is away: in this connection's memory only
-    LOST = "lost"  # the store had lost the session: it starts anew and the step is to be repeated
+    CHANGED = "changed"  # the session is not what it was taken for: the step is to be repeated
 
 
 class Hold:
@@ -45,7 +46,9 @@ class Hold:
         self._away_since: float | None = None
         self._session = Session(new_epoch())
         self._known_step = 0
+        self._begun = True
         self._reset = False
+        self._notes: list[str] = []
 
     @property
     def step(self) -> int:
@@ -63,9 +66,14 @@ class Hold:
         return self._away_since is not None and self._clock() - self._away_since >= self._outage_s
 
     async def connect(self) -> bool:
-        """Take the session over; whether it had been stepped before. Raises StoreUnavailable."""
-        self._session = await self._store.connect(self._address, self._session.epoch)
-        self._known_step = self._session.step
+        """Take the session over; whether it had been stepped before. Raises StoreUnavailable.
+
+        One that does not exist begins with its first step: nobody keeps what was never used.
+        """
+        found = await self._store.resume(self._address, self._session.epoch)
+        self._begun = found is not None
+        if found is not None:
+            self._take(found)
         return self._session.step > 0
 
     def reset(self) -> None:
@@ -78,10 +86,17 @@ class Hold:
         reset, self._reset = self._reset, False
         return reset
 
+    def take_notes(self) -> list[str]:
+        """Return what is to be said of the session since this was last asked."""
+        notes, self._notes = self._notes, []
+        return notes
+
     async def keep(self, state: bytes | None) -> Kept:
         """Count one step and keep its state; raises ServiceError when another has the session."""
         new = Session(self._session.epoch, self._session.step + 1, state)
         try:
+            if not self._begun and await self._begin():
+                return Kept.CHANGED
             outcome = await self._store.commit(self._address, new.epoch, self._known_step, new)
         except StoreUnavailable:
             self._session = new
@@ -90,15 +105,42 @@ class Hold:
             return Kept.HERE
         self._away_since = None
         if outcome is Outcome.CONFLICT:
-            raise ServiceError(
-                Problem.SESSION_TAKEN,
-                f"the session {self._address.name!r} was taken over after step {self.step} here",
-            )
+            raise self._taken()
         if outcome is Outcome.MISSING:
             self._start_anew()
-            return Kept.LOST
+            return Kept.CHANGED
         self._session, self._known_step = new, new.step
         return Kept.STORED
+
+    async def _begin(self) -> bool:
+        """Begin the session; whether another has meanwhile, whose steps it goes on from.
+
+        Raises ServiceError where the other was opened later, or where there are steps here, too.
+        """
+        began = await self._store.load(self._address)
+        if began is not None and began.epoch > self._session.epoch:
+            raise self._taken()
+        found = await self._store.connect(self._address, self._session.epoch)
+        self._begun = True
+        if found.step == 0:
+            return False
+        if self._session.step > 0:
+            raise self._taken()
+        self._take(found)
+        return True
+
+    def _take(self, found: Session) -> None:
+        self._known_step = found.step
+        self._session = replace(found, state=None) if self._reset else found
+        if found.damage is not None:
+            self._reset = True
+            self._notes.append(f"the session starts anew: {found.damage}")
+
+    def _taken(self) -> ServiceError:
+        return ServiceError(
+            Problem.SESSION_TAKEN,
+            f"the session {self._address.name!r} was taken over after step {self.step} here",
+        )
 
     def _start_anew(self) -> None:
         """A new epoch: whatever else still writes to the lost session must not meet this one."""

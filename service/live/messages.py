@@ -13,6 +13,7 @@ from service.errors import Problem, ServiceError
 HEADER = struct.Struct("<cd")
 FRAME = b"F"
 MAX_TEXT = 4096
+LATEST_S = 1e10
 
 
 class Reset(BaseModel):
@@ -43,7 +44,7 @@ def split_frame(message: bytes, arrival_s: float) -> tuple[float, bytes]:
     """Return a binary message's time and picture; a bare picture's time is its arrival.
 
     Behind the kind byte `F` come eight bytes of little-endian float64, the time in seconds. Raises
-    ServiceError when the header is cut short or its time is not finite.
+    ServiceError when the header is cut short or its time cannot be.
     """
     if not message.startswith(FRAME):
         return arrival_s, message
@@ -53,9 +54,16 @@ def split_frame(message: bytes, arrival_s: float) -> tuple[float, bytes]:
             f"the header of a frame has {HEADER.size} bytes; {len(message)} came",
         )
     _, time_s = HEADER.unpack_from(message)
-    if not math.isfinite(time_s):
-        raise ServiceError(Problem.INVALID_REQUEST, f"the time of the frame is {time_s}")
-    return time_s, message[HEADER.size :]
+    return check_time(time_s), message[HEADER.size :]
+
+
+def check_time(time_s: float) -> float:
+    """Return a time in seconds; raises ServiceError for one that cannot be."""
+    if not math.isfinite(time_s) or not 0 <= time_s <= LATEST_S:
+        raise ServiceError(
+            Problem.INVALID_TIME, f"the time is {time_s}; seconds from 0 to {LATEST_S:g} are needed"
+        )
+    return time_s
 
 
 def read_text(message: str) -> Reset | Options:

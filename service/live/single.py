@@ -16,9 +16,12 @@ async def step_once(store: SessionStore, address: Address, asked: Chunk[Said]) -
     ServiceError: wrong-step, naming the one the session is at; session-taken when another
     connection was faster and the client did not say which step it expects.
     """
-    lost = False
+    lost, notes = False, list[str]()
     for _ in range(ATTEMPTS):
         found = await store.load(address)
+        if found is not None and found.damage is not None:
+            lost, notes = True, [f"the session starts anew: {found.damage}"]
+            found = None
         if found is not None and (repeated := _find_reply(found, asked.step)) is not None:
             return repeated
         lost = lost or (found is None and (asked.step or 1) > 1)
@@ -26,6 +29,7 @@ async def step_once(store: SessionStore, address: Address, asked: Chunk[Said]) -
         step = await asked.make(state)
         if lost:
             step.outputs.status = RESET
+            step.outputs.notes.extend(notes)
         reply = asked.reply(step.outputs, Place(number)).model_dump_json().encode()
         new = Session(new_epoch(), number, step.state, reply)
         outcome = await _commit(store, address, found, new)

@@ -46,10 +46,10 @@ class Stepper(Generic[Said]):
 
     async def _step(self, arrival: Arrival) -> Body | None:
         """Step the session; one that the store has lost is stepped again, from its new start."""
-        started, kept = time.perf_counter(), Kept.LOST
+        started, kept = time.perf_counter(), Kept.CHANGED
         if arrival.reset:
             self._hold.reset()
-        while kept is Kept.LOST:
+        while kept is Kept.CHANGED:
             step = await self.subject.step(arrival, self._hold.state)
             stepped = time.perf_counter()
             kept = await self._hold.keep(step.state)
@@ -59,6 +59,7 @@ class Stepper(Generic[Said]):
         if arrival.is_frame:
             if self._hold.take_reset():
                 outputs.status = RESET
+            outputs.notes.extend(self._hold.take_notes())
             self._count(outputs.status)
         self._metrics.observe_stages(self.subject.model, outputs.timings_ms)
         self.subject.measure(outputs, self._metrics)

@@ -14,6 +14,7 @@ class Outputs(Protocol):
     """What a model says of one step, as far as every session needs it."""
 
     status: Any
+    notes: list[str]
     timings_ms: dict[str, float]
 
 

@@ -25,7 +25,8 @@ class Session:
 
     `epoch` names the connection that may write, `step` counts the session's steps from 1, 0 before
     the first. `state` is the model's, `reply` what the last step answered where that may be asked
-    for again. Times are Unix seconds.
+    for again. Times are Unix seconds. `damage` says what was wrong with what was kept, where it was
+    thrown away: the session then starts anew.
     """
 
     epoch: str
@@ -34,6 +35,7 @@ class Session:
     reply: bytes | None = None
     created_s: float = 0.0
     updated_s: float = 0.0
+    damage: str | None = None
 
     @property
     def size(self) -> int:
@@ -67,6 +69,9 @@ class SessionStore(Protocol):
     Every connection writes under an epoch of its own. A write says under which epoch and after
     which step it goes on, and is refused when the session has moved on otherwise, so of two
     connections the newer wins and the older learns of it.
+
+    Of one owner so many sessions are kept, the oldest make room. What another has put in place of
+    one is thrown away, see `Session.damage`.
     """
 
     @property
@@ -81,6 +86,9 @@ class SessionStore(Protocol):
 
     async def connect(self, address: Address, epoch: str) -> Session:
         """Give the session the new epoch, starting it where there is none; return it."""
+
+    async def resume(self, address: Address, epoch: str) -> Session | None:
+        """Give the session the new epoch and return it, None where there is none."""
 
     async def load(self, address: Address) -> Session | None:
         """Return the session, None where there is none."""
@@ -98,8 +106,8 @@ class SessionStore(Protocol):
 
 
 def new_epoch() -> str:
-    """Return a name for a connection that no other has."""
-    return secrets.token_hex(8)
+    """Return a name for a connection that no other has; in order, the later opened comes later."""
+    return f"{time.time_ns():016x}{secrets.token_hex(4)}"
 
 
 def check_size(session: Session, most: int) -> None:

@@ -39,6 +39,11 @@ class MeasuredStore:
         with self._measured("connect"):
             return await self._store.connect(address, epoch)
 
+    async def resume(self, address: Address, epoch: str) -> Session | None:
+        """Give the session the new epoch and return it, None where there is none."""
+        with self._measured("connect"):
+            return await self._store.resume(address, epoch)
+
     async def load(self, address: Address) -> Session | None:
         """Return the session, None where there is none."""
         with self._measured("load"):

@@ -8,27 +8,39 @@ from service.sessions.base import Address, Outcome, Session, check_size, now_s
 
 ENDED = ""  # the epoch of a session that was ended: it refuses the writes of live connections
 
+SWEEP_S = 10.0
+
 
 class MemoryStore:
-    """Keeps the `most` sessions that were written last; a restart of the process loses them."""
+    """Keeps the `most` sessions that were written last, `each` of one owner.
+
+    The oldest of who has most make room. A restart of the process loses them.
+    """
 
     kind = "memory"
 
     def __init__(
-        self, ttl_s: float, most: int, max_bytes: int, clock: Callable[[], float] = now_s
+        self,
+        ttl_s: float,
+        most: int,
+        max_bytes: int,
+        clock: Callable[[], float] = now_s,
+        each: int | None = None,
     ) -> None:
         self._ttl_s = ttl_s
         self._most = most
+        self._each = most if each is None else each
         self._max_bytes = max_bytes
         self._clock = clock
-        self._sessions: OrderedDict[Address, Session] = OrderedDict()  # the oldest write first
+        self._owners: dict[str, OrderedDict[Address, Session]] = {}  # the oldest write first
+        self._swept_s = clock()
 
     def __len__(self) -> int:
-        return len(self._sessions)
+        return sum(map(len, self._owners.values()))
 
     async def close(self) -> None:
         """Forget everything."""
-        self._sessions.clear()
+        self._owners.clear()
 
     async def check(self) -> None:
         """Memory always answers."""
@@ -38,6 +50,11 @@ class MemoryStore:
         found = await self.load(address)
         session = Session(epoch) if found is None else replace(found, epoch=epoch)
         return self._keep(address, session)
+
+    async def resume(self, address: Address, epoch: str) -> Session | None:
+        """Give the session the new epoch and return it, None where there is none."""
+        found = await self.load(address)
+        return None if found is None else self._keep(address, replace(found, epoch=epoch))
 
     async def load(self, address: Address) -> Session | None:
         """Return the session, None where there is none."""
@@ -66,18 +83,31 @@ class MemoryStore:
     def _keep(self, address: Address, session: Session) -> Session:
         now = self._clock()
         kept = replace(session, updated_s=now, created_s=session.created_s or now)
-        self._sessions[address] = kept
-        self._sessions.move_to_end(address)
-        while len(self._sessions) > self._most or self._has_run_out(self._oldest()):
-            self._sessions.popitem(last=False)
+        sessions = self._owners.setdefault(address.owner, OrderedDict())
+        sessions[address] = kept
+        sessions.move_to_end(address)
+        self._sweep(now)
+        while len(sessions) > self._each:
+            ended = (one for one, session in sessions.items() if session.epoch == ENDED)
+            del sessions[next(ended, next(iter(sessions)))]
+        while len(self) > self._most:
+            max(self._owners.values(), key=len).popitem(last=False)
         return kept
 
-    def _find(self, address: Address) -> Session | None:
-        found = self._sessions.get(address)
-        return None if found is None or self._has_run_out(found) else found
+    def _sweep(self, now: float) -> None:
+        """Forget what has run out, once in a while."""
+        if now - self._swept_s < min(SWEEP_S, self._ttl_s):
+            return
+        self._swept_s = now
+        for owner, sessions in list(self._owners.items()):
+            while sessions and self._has_run_out(next(iter(sessions.values()))):
+                sessions.popitem(last=False)
+            if not sessions:
+                del self._owners[owner]
 
-    def _oldest(self) -> Session:
-        return next(iter(self._sessions.values()))
+    def _find(self, address: Address) -> Session | None:
+        found = self._owners.get(address.owner, OrderedDict()).get(address)
+        return None if found is None or self._has_run_out(found) else found
 
     def _has_run_out(self, session: Session) -> bool:
         return self._clock() - session.updated_s >= self._ttl_s

@@ -1,7 +1,9 @@
 """Sessions in Redis 6.2 or newer, one hash each: every replica of the service sees the same."""
 
+import hmac
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -14,51 +16,13 @@ from redis.exceptions import TimeoutError as NoAnswer
 
 from service.errors import ConfigurationError
 from service.sessions.base import Address, Outcome, Session, StoreUnavailable, check_size, now_s
+from service.sessions.scripts import COMMIT, CONNECT, DELETE, LOAD
 
-FIELDS = ("epoch", "step", "state", "reply", "created", "updated")
-
-# epoch, time, time to live (ms) -> the fields
-CONNECT = f"""
-local key, epoch, now = KEYS[1], ARGV[1], ARGV[2]
-if redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'ended') == 1 then
-  redis.call('DEL', key)
-  redis.call('HSET', key, 'step', 0, 'state', '', 'reply', '', 'created', now)
-end
-redis.call('HSET', key, 'epoch', epoch, 'updated', now)
-redis.call('PEXPIRE', key, ARGV[3])
-return redis.call('HMGET', key, {", ".join(f"'{name}'" for name in FIELDS)})
-"""
-
-# the writer's epoch and known step, the new epoch and step, state, reply, time, time to live (ms)
-# -> the outcome
-COMMIT = """
-local key, known, step = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[4])
-local found = redis.call('HMGET', key, 'epoch', 'step')
-local at = tonumber(found[2] or -1)
-if redis.call('EXISTS', key) == 0 then
-  if known > 0 then return 'missing' end
-  redis.call('HSET', key, 'created', ARGV[7])
-elseif not (found[1] == ARGV[3] and at == step)
-  and not (found[1] == ARGV[1] and known <= at and at < step) then
-  return 'conflict'
-end
-redis.call('HSET', key, 'epoch', ARGV[3], 'step', ARGV[4], 'state', ARGV[5], 'reply', ARGV[6],
-           'updated', ARGV[7])
-redis.call('PEXPIRE', key, ARGV[8])
-return 'stored'
-"""
-
-# -> 1 where there was a session
-DELETE = """
-if redis.call('HEXISTS', KEYS[1], 'epoch') == 0 then return 0 end
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'ended', 1)
-redis.call('PEXPIRE', KEYS[1], 60000)
-return 1
-"""
 KEY_PREFIX = "countenance"
 MAX_CONNECTIONS = 32
 PAUSE_S = 1.0
+MOST_SHOWN, MOST_DIGITS = 200, 32
+MOST_STEPS, LATEST_S = 2**53, 1e11
 Result = TypeVar("Result")
 
 
@@ -68,11 +32,24 @@ class RedisStore:
     After an answer that did not come in `timeout_s`, calls fail at once for a second: live sessions
     go on meanwhile and must not stop at every frame to wait. Raises ConfigurationError for a
     `url` that is none.
+
+    What it holds is not believed: each session is sealed with `secret`, and one whose seal does not
+    fit is damaged. Of one owner `each` sessions are kept, any number for None.
     """
 
     kind = "redis"
 
-    def __init__(self, url: str, ttl_s: float, max_bytes: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        ttl_s: float,
+        max_bytes: int,
+        timeout_s: float,
+        each: int | None = None,
+        secret: bytes = b"",
+    ) -> None:
+        self._each = each or 0
+        self._secret = secret
         self._ttl_ms = int(ttl_s * 1000)
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
@@ -93,6 +70,7 @@ class RedisStore:
         except ValueError as error:
             raise ConfigurationError(f"COUNTENANCE_REDIS_URL is no address: {error}") from error
         self._redis = Redis.from_pool(pool)
+        self._load = self._redis.register_script(LOAD)
         self._connect = self._redis.register_script(CONNECT)
         self._commit = self._redis.register_script(COMMIT)
         self._delete = self._redis.register_script(DELETE)
@@ -108,29 +86,65 @@ class RedisStore:
 
     async def connect(self, address: Address, epoch: str) -> Session:
         """Give the session the new epoch, starting it where there is none; return it."""
-        arguments = (epoch, now_s(), self._ttl_ms)
-        values = await self._ask(lambda: self._connect([_key(address)], arguments))
-        return _session(values)
+        session = await self._take_over(address, epoch, begin=True)
+        assert session is not None
+        return session
+
+    async def resume(self, address: Address, epoch: str) -> Session | None:
+        """Give the session the new epoch and return it, None where there is none."""
+        return await self._take_over(address, epoch, begin=False)
 
     async def load(self, address: Address) -> Session | None:
         """Return the session, None where there is none."""
-        values = await self._ask(
-            lambda: cast(Awaitable[Any], self._redis.hmget(_key(address), list(FIELDS)))
-        )
-        return None if values[0] is None else _session(values)
+        kind, *values = await self._ask(lambda: self._load([_key(address)], (self._max_bytes,)))
+        return None if kind == b"none" else self._read(address, *values)
 
     async def commit(self, address: Address, epoch: str, known: int, new: Session) -> Outcome:
         """Replace the session where it is what the writer knew; see SessionStore."""
         check_size(new, self._max_bytes)
-        arguments = (epoch, known, new.epoch, new.step, new.state or b"", new.reply or b"")
-        found = await self._ask(
-            lambda: self._commit([_key(address)], (*arguments, now_s(), self._ttl_ms))
-        )
+        state, reply = new.state or b"", new.reply or b""
+        written = (new.epoch, new.step, state, reply, self._seal(address, new.step, state, reply))
+        arguments = (epoch, known, *written, now_s(), self._ttl_ms, self._each)
+        found = await self._ask(lambda: self._commit(_keys(address), arguments))
         return Outcome(found.decode())
 
     async def delete(self, address: Address) -> bool:
         """End the session; whether there was one."""
-        return bool(await self._ask(lambda: self._delete([_key(address)])))
+        return bool(await self._ask(lambda: self._delete(_keys(address))))
+
+    async def _take_over(self, address: Address, epoch: str, begin: bool) -> Session | None:
+        """Return the session under its new epoch; one that cannot be read begins anew."""
+        times = (now_s(), self._ttl_ms, self._each)
+        arguments = (self._max_bytes, epoch, *times, int(begin))
+        kind, *values = await self._ask(lambda: self._connect(_keys(address), arguments))
+        if kind == b"none":
+            return None
+        found = self._read(address, *values)
+        if found.damage is None or found.epoch:
+            return found
+        await self._ask(lambda: cast(Awaitable[Any], self._redis.delete(_key(address))))
+        return replace(await self.connect(address, epoch), damage=found.damage)
+
+    def _read(self, address: Address, damage: bytes, *values: bytes | None) -> Session:
+        """Return a session of what Redis holds; without an epoch where that is of no use."""
+        if not values:
+            return Session("", damage=damage.decode())
+        try:
+            session = _session([value or b"" for value in values[:-1]])
+        except ValueError as error:
+            return Session("", damage=f"it could not be read ({error})"[:MOST_SHOWN])
+        state, reply = session.state or b"", session.reply or b""
+        seal = self._seal(address, session.step, state, reply)
+        if (state or reply) and not hmac.compare_digest(seal, values[-1] or b""):
+            return Session("", damage="another has written it: its seal does not fit")
+        return replace(session, damage=damage.decode() or None)
+
+    def _seal(self, address: Address, step: int, state: bytes, reply: bytes) -> bytes:
+        """Return what shows that this service has written a step."""
+        sealed = hmac.new(self._secret, f"{_key(address)} {step} {len(state)} ".encode(), "sha256")
+        sealed.update(state)
+        sealed.update(reply)
+        return sealed.digest()
 
     async def _ask(self, ask: Callable[[], Awaitable[Result]]) -> Result:
         if (wait_s := self._paused_until - time.monotonic()) > 0:
@@ -152,11 +166,29 @@ def _key(address: Address) -> str:
     return ":".join((KEY_PREFIX, *(quote(part, safe="") for part in parts)))
 
 
-def _session(values: Sequence[bytes | None]) -> Session:
-    epoch, step, state, reply, created, updated = (value or b"" for value in values)
-    return Session(
-        epoch.decode(), int(step), state or None, reply or None, float(created), float(updated)
+def _keys(address: Address) -> list[str]:
+    """Return the keys of a session and of the set of all that its owner has."""
+    return [_key(address), f"{KEY_PREFIX}::{quote(address.owner, safe='')}"]
+
+
+def _session(values: Sequence[bytes]) -> Session:
+    """Return a session of its fields; raises ValueError for what no service has written."""
+    epoch, step, state, reply, created, updated = values
+    session = Session(
+        epoch.decode("ascii"),
+        int(step[:MOST_DIGITS]),
+        state or None,
+        reply or None,
+        float(created[:MOST_DIGITS]),
+        float(updated[:MOST_DIGITS]),
     )
+    if not 0 < len(epoch) <= MOST_DIGITS:
+        raise ValueError(f"an epoch of {len(epoch)} characters")
+    if not 0 <= session.step <= MOST_STEPS:
+        raise ValueError(f"step {session.step}")
+    if not all(0 <= time_s <= LATEST_S for time_s in (session.created_s, session.updated_s)):
+        raise ValueError(f"times {session.created_s} and {session.updated_s}")
+    return session
 
 
 def _refusal(error: RedisError) -> str:

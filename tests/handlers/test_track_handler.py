@@ -13,6 +13,8 @@ from handlers.attributes import load_attributes
 from handlers.checkpoint import Checkpoint
 from handlers.predictors.tracking.options import TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor
+from handlers.predictors.tracking.state import SCHEMA
+from handlers.state import UNUSABLE, dump_state, load_state
 from handlers.store import read_variants
 from handlers.track import TrackHandler, TrackParts
 from handlers.wire import pack, unpack
@@ -221,3 +223,37 @@ def test_rows_of_several_sessions_keep_their_own_states() -> None:
     second = [unpack(a)["outputs"]["step"] for a in served.handle([row(2, first[0]), row(0)])]
     assert second == [2, 1]
     assert torch.is_inference_mode_enabled() is False
+
+
+@pytest.mark.parametrize("broken", ["shape", "missing"])
+def test_a_state_of_wrong_tensors_starts_the_session_anew_and_is_no_error(broken: str) -> None:
+    tracker = handler()
+    state = unpack(tracker.handle([row(0)])[0])["state"]
+    tensors, step = load_state(state, "dcrt", "ab" * 32, SCHEMA)
+    if broken == "shape":
+        tensors["face0.boxes"] = torch.zeros(3, 1, 7)
+    else:
+        del tensors["session"]
+    damaged = dump_state(tensors, "dcrt", "ab" * 32, SCHEMA, step)
+    reply = unpack(tracker.handle([row(1, damaged)])[0])
+    assert reply["outputs"]["status"] == "reset"
+    assert any("starts anew" in note for note in reply["outputs"]["notes"])
+
+
+def test_a_state_that_the_model_fails_on_is_given_up_and_the_frame_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tracker = handler()
+    state = unpack(tracker.handle([row(0)])[0])["state"]
+    step = tracker.parts.predictor.step
+
+    def fails(images: Any, states: Any, *rest: Any) -> Any:
+        if any(one is not None for one in states):
+            raise RuntimeError("size of tensor a must match tensor b")
+        return step(images, states, *rest)
+
+    monkeypatch.setattr(tracker.parts.predictor, "step", fails)
+    replies = [unpack(reply) for reply in tracker.handle([row(1, state), row(2)])]
+    assert replies[0]["outputs"]["status"] == "reset"
+    assert replies[0]["outputs"]["notes"] == [UNUSABLE]
+    assert "outputs" in replies[1]

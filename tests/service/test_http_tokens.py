@@ -7,9 +7,9 @@ import time
 import pytest
 
 from service.errors import URN, ConfigurationError
-from service.security import Authenticator, new_key
+from service.http.limits import Principal
+from service.security import Authenticator, load_keys, new_key
 from service.settings import Settings
-from service.tokens import Grant, read_secret, sign
 from tests.service.counting import CountingTracker, closed, frames, headed, serving, step
 
 FRAME = headed(*frames(1)[0])
@@ -128,12 +128,15 @@ async def test_whatever_is_changed_in_a_token_makes_it_worthless(make_client, ke
 def test_replicas_with_one_secret_know_each_other_s_tokens_and_others_do_not(tmp_path, keys):
     secret = tmp_path / "secret"
     secret.write_bytes(b"s" * 32 + b"\n")
-    together = Settings(api_keys_file=keys[0], token_secret_file=secret)
-    assert read_secret(together) == read_secret(together) == b"s" * 32
+    together = Settings(api_keys_file=keys[0], secret_file=secret)
     alone = Settings(api_keys_file=keys[0])
-    assert read_secret(alone) != read_secret(alone)
-    grant = Grant("a", ("align",), 1)
-    assert sign(grant, "0" * 64, b"s" * 32) == sign(grant, "0" * 64, b"s" * 32)
+    (entry, _) = load_keys(keys[0])
+    asker = Principal(entry.principal, entry.id)
+    for settings, same in ((together, True), (alone, False)):
+        one, other = (Authenticator.from_settings(settings) for _ in range(2))
+        # In one second both tokens run out at the same time.
+        tokens = {service.grant(asker, ["align"], 60) for service in (one, other, one, other)}
+        assert (len({token for token, _ in tokens}) == len({at for _, at in tokens})) is same
 
 
 @pytest.mark.parametrize("content", [None, b"", b"short"])
@@ -141,5 +144,5 @@ def test_a_secret_that_is_none_stops_the_start(tmp_path, keys, content):
     secret = tmp_path / "secret"
     if content is not None:
         secret.write_bytes(content)
-    with pytest.raises(ConfigurationError, match="token secret"):
-        Authenticator.from_settings(Settings(api_keys_file=keys[0], token_secret_file=secret))
+    with pytest.raises(ConfigurationError, match="the secret"):
+        Authenticator.from_settings(Settings(api_keys_file=keys[0], secret_file=secret))

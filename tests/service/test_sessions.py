@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,11 @@ ADDRESS = Address("track", "alice", "camera-1")
 TTL_S, MAX_BYTES = 60.0, 4096
 
 
-def make_redis(url: str, ttl_s: float = TTL_S) -> RedisStore:
-    return RedisStore(url, ttl_s, MAX_BYTES, timeout_s=5.0)
+KEY = "countenance:track:alice:camera-1"
+
+
+def make_redis(url: str, ttl_s: float = TTL_S, **options: Any) -> RedisStore:
+    return RedisStore(url, ttl_s, MAX_BYTES, timeout_s=5.0, **options)
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -45,6 +49,59 @@ async def test_a_first_connection_starts_a_session_at_step_0(store):
     assert (session.epoch, session.step, session.state, session.reply) == ("a", 0, None, None)
     assert session.created_s == session.updated_s > 1e9
     assert await store.load(ADDRESS) == session
+
+
+async def test_a_session_is_only_resumed_where_there_is_one(store):
+    assert await store.resume(ADDRESS, "a") is None
+    assert await store.load(ADDRESS) is None
+    await store.connect(ADDRESS, "a")
+    await step(store, "a", 0)
+    resumed = await store.resume(ADDRESS, "b")
+    assert (resumed.epoch, resumed.step, resumed.state) == ("b", 1, b"s")
+    assert await step(store, "a", 1) is Outcome.CONFLICT
+    assert await step(store, "b", 1) is Outcome.STORED
+    await store.delete(ADDRESS)
+    assert await store.resume(ADDRESS, "c") is None
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def small_store(request: pytest.FixtureRequest) -> AsyncIterator[SessionStore]:
+    """A store that keeps three sessions of an owner."""
+    if request.param == "memory":
+        store: SessionStore = MemoryStore(TTL_S, 100, MAX_BYTES, each=3)
+    else:
+        store = make_redis(request.getfixturevalue("redis_server").url, each=3)
+    yield store
+    await store.close()
+
+
+async def test_who_has_too_many_sessions_loses_the_own_oldest_and_nobody_else_any(small_store):
+    other = replace(ADDRESS, owner="bob")
+    await small_store.connect(other, "e")
+    await small_store.commit(other, "e", 0, Session("e", 1, b"bob's"))
+    for name in "abc":
+        await small_store.commit(replace(ADDRESS, name=name), "e", 0, Session("e", 1, b"s"))
+    # Written again, `a` is not the oldest any more.
+    written = await small_store.commit(replace(ADDRESS, name="a"), "e", 1, Session("e", 2, b"s"))
+    assert written is Outcome.STORED
+    for number in range(50):
+        await small_store.connect(replace(ADDRESS, name=str(number)), "e")
+        if number == 0:
+            assert await small_store.load(replace(ADDRESS, name="b")) is None
+            assert await small_store.load(replace(ADDRESS, name="a")) is not None
+    kept = [await small_store.load(replace(ADDRESS, name=str(number))) for number in range(50)]
+    assert [session is not None for session in kept] == [False] * 47 + [True] * 3
+    assert (await small_store.load(other)).state == b"bob's"
+
+
+async def test_sessions_that_have_ended_count_no_more(small_store):
+    for number in range(10):
+        address = replace(ADDRESS, name=str(number))
+        await small_store.connect(address, "e")
+        if number > 1:
+            await small_store.delete(address)
+    for number in (0, 1):
+        assert await small_store.load(replace(ADDRESS, name=str(number))) is not None
 
 
 async def test_what_is_written_is_read_by_the_next_connection(store):
@@ -224,11 +281,101 @@ async def test_what_redis_holds_of_a_session_is_known_to_the_byte(redis_server):
     key = "countenance:track:alice:camera-1"
     assert redis_server.ask("KEYS", "*") == [key.encode()]
     found = redis_server.ask("HGETALL", key)
-    assert set(found) == {b"epoch", b"step", b"state", b"reply", b"created", b"updated"}
+    fields = {b"epoch", b"step", b"state", b"reply", b"created", b"updated", b"seal"}
+    assert set(found) == fields
     assert (found[b"state"], found[b"reply"]) == (b"state", b"reply")
     await store.delete(ADDRESS)
     assert redis_server.ask("HGETALL", key) == {b"ended": b"1"}
     assert 0 < redis_server.ask("TTL", key) <= 60
+    await store.close()
+
+
+DAMAGES: dict[str, list[tuple[str | int, ...]]] = {
+    "another's state": [("HSET", KEY, "state", "of another")],
+    "another's reply": [("HSET", KEY, "reply", "<script>")],
+    "another's step": [("HSET", KEY, "step", 7)],
+    "a state of 100 KB": [("HSET", KEY, "state", "x" * 100_000)],
+    "an epoch of 1 MB": [("HSET", KEY, "epoch", "x" * 1_000_000)],
+    "a deep reply": [("HSET", KEY, "reply", "[" * 4000)],
+    "no seal": [("HDEL", KEY, "seal")],
+    "no epoch": [("HDEL", KEY, "epoch")],
+    "no step": [("HDEL", KEY, "step")],
+    "a step in words": [("HSET", KEY, "step", "many")],
+    "a step that is no number": [("HSET", KEY, "step", "nan")],
+    "a step below nought": [("HSET", KEY, "step", -3)],
+    "an endless step": [("HSET", KEY, "step", "9" * 4000)],
+    "a time that is no number": [("HSET", KEY, "updated", "nan")],
+    "an endless time": [("HSET", KEY, "created", "1e999")],
+    "a text": [("DEL", KEY), ("SET", KEY, "text")],
+    "a list": [("DEL", KEY), ("RPUSH", KEY, "a", "b")],
+    "a set": [("DEL", KEY), ("SADD", KEY, "a")],
+}
+
+
+@pytest.fixture
+async def damaged(redis_server, request) -> AsyncIterator[RedisStore]:
+    """A store with a session of two steps that another has written over."""
+    store = make_redis(redis_server.url, secret=b"s" * 32, each=3)
+    await store.connect(ADDRESS, "a")
+    for known in range(2):
+        await store.commit(ADDRESS, "a", known, Session("a", known + 1, b"state", b"reply"))
+    for command in DAMAGES[request.param]:
+        redis_server.ask(*command)
+    yield store
+    await store.close()
+
+
+each_damage = pytest.mark.parametrize("damaged", DAMAGES, indirect=True)
+# Who takes a session over writes its epoch and time anew, and finds the rest sealed.
+MENDED = {"no epoch", "a time that is no number"}
+
+
+@each_damage
+async def test_what_another_wrote_to_redis_is_found_out_and_never_handed_on(damaged):
+    found = await damaged.load(ADDRESS)
+    assert (found.state, found.reply, found.step) == (None, None, 0)
+    assert found.damage
+
+
+@pytest.mark.parametrize("damaged", [name for name in DAMAGES if name not in MENDED], indirect=True)
+@pytest.mark.parametrize("way", ["connect", "resume"])
+async def test_a_damaged_session_starts_anew_with_the_reason_and_goes_on(damaged, way):
+    taken = await getattr(damaged, way)(ADDRESS, "b")
+    assert (taken.epoch, taken.step, taken.state) == ("b", 0, None)
+    assert taken.damage
+    assert await step(damaged, "b", 0) is Outcome.STORED
+    again = await damaged.load(ADDRESS)
+    assert (again.damage, again.step, again.state) == (None, 1, b"s")
+
+
+@each_damage
+async def test_who_holds_a_damaged_session_is_told_and_can_end_it(damaged):
+    outcome = await damaged.commit(ADDRESS, "a", 2, Session("a", 3, b"s"))
+    assert outcome in tuple(Outcome)
+    await damaged.delete(ADDRESS)
+    assert await damaged.load(ADDRESS) is None
+
+
+async def test_a_session_of_another_name_or_secret_does_not_pass_for_this_one(redis_server):
+    store = make_redis(redis_server.url, secret=b"s" * 32)
+    other = replace(ADDRESS, owner="bob")
+    await store.commit(other, "e", 0, Session("e", 1, b"bob's"))
+    redis_server.ask("RENAME", "countenance:track:bob:camera-1", KEY)
+    assert "seal" in (await store.load(ADDRESS)).damage
+    await store.commit(other, "e", 0, Session("e", 1, b"bob's"))
+    stranger = make_redis(redis_server.url, secret=b"t" * 32)
+    assert "seal" in (await stranger.load(other)).damage
+    assert (await store.load(other)).damage is None
+    await store.close()
+    await stranger.close()
+
+
+async def test_an_owner_s_set_that_another_wrote_is_replaced(redis_server):
+    store = make_redis(redis_server.url, each=2)
+    redis_server.ask("SET", "countenance::alice", "text")
+    for name in "abcd":
+        await store.connect(replace(ADDRESS, name=name), "e")
+    assert await store.load(replace(ADDRESS, name="d")) is not None
     await store.close()
 
 

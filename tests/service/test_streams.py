@@ -25,15 +25,15 @@ def test_a_bare_message_is_a_picture_at_the_time_of_its_arrival(start):
     assert split_frame(start + b"rest", NOW) == (NOW, start + b"rest")
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False), st.binary(max_size=40))
+@given(st.floats(0, 1e10), st.binary(max_size=40))
 def test_a_header_gives_the_time_and_leaves_the_picture(time_s, picture):
     message = b"F" + struct.pack("<d", time_s) + picture
     assert split_frame(message, NOW) == (time_s, picture)
 
 
-@pytest.mark.parametrize("time_s", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("time_s", [math.nan, math.inf, -math.inf, -1e308, -0.1, 1e11])
 def test_a_time_that_is_none_is_refused(time_s):
-    with pytest.raises(ServiceError, match="time of the frame"):
+    with pytest.raises(ServiceError, match="the time is"):
         split_frame(HEADER.pack(b"F", time_s) + b"\xff\xd8", NOW)
 
 
