@@ -56,8 +56,23 @@ def check_pixels(min_face_px: object, max_pixels: object) -> None:
     check_whole("max_pixels", max_pixels, 1, 2**40)
 
 
+def check_array(name: str, image: NDArray[Any], max_pixels: int) -> None:
+    """Refuse an array that is no picture, uint8 RGB `(H, W, 3)`, or too large a one."""
+    fits = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size
+    if not fits:
+        refuse(f"{name} is {image.dtype} {image.shape}; uint8 (H, W, 3) is needed", INVALID_IMAGE)
+    if image.shape[0] * image.shape[1] > max_pixels:
+        height, width = image.shape[:2]
+        refuse(f"{name} has {width} x {height} pixels; at most {max_pixels} fit", TOO_MANY_PIXELS)
+
+
 def read_picture(value: object, max_pixels: int) -> tuple[DecodedImage, float]:
-    """Decode `inputs.image`; return it and how many milliseconds that took; raises InputError."""
+    """Decode `inputs.image`, which may be an array already; return it and how many milliseconds
+    that took; raises InputError.
+    """
+    if isinstance(value, np.ndarray):
+        check_array("inputs.image", value, max_pixels)
+        return DecodedImage(value, "RAW", rotated=False, frames=1, notes=()), 0.0
     if not isinstance(value, bytes):
         refuse(f"inputs.image is a {type(value).__name__}; the bytes of a picture are needed")
     start = time.perf_counter()
@@ -205,10 +220,5 @@ def _read_frame(entry: object, max_pixels: int, name: str) -> tuple[Image | None
         return decoded.pixels, decoded.notes
     if not isinstance(entry, np.ndarray):
         refuse(f"{name} is a {type(entry).__name__}; bytes, array or nil is needed")
-    fits = entry.dtype == np.uint8 and entry.ndim == 3 and entry.shape[2] == 3 and entry.size
-    if not fits:
-        refuse(f"{name} is {entry.dtype} {entry.shape}; uint8 (H, W, 3) is needed", INVALID_IMAGE)
-    if entry.shape[0] * entry.shape[1] > max_pixels:
-        height, width = entry.shape[:2]
-        refuse(f"{name} has {width} x {height} pixels; at most {max_pixels} fit", TOO_MANY_PIXELS)
+    check_array(name, entry, max_pixels)
     return entry, ()

@@ -1,8 +1,9 @@
 """The `track` model: rows with one encoded frame and its session's state <-> faces, next state.
 
-Of a row, `inputs` is `{"image": bytes, "time_s": float?}`; `options`, all optional, are those of
-TrackRowOptions; `state` is what the session's last answer gave, absent at its start. A state of
-other weights or another schema is not used: the session starts anew and its status is `reset`.
+Of a row, `inputs` is `{"image", "time_s": float?}`, an encoded picture or an array uint8
+`(H, W, 3)` RGB; `options`, all optional, are those of TrackRowOptions; `state` is what the
+session's last answer gave, absent at its start. A state of other weights or another schema is not
+used: the session starts anew and its status is `reset`.
 Errors: `not-an-image`, `invalid-image`, `truncated-image`, `too-many-pixels`, `invalid-request`,
 `internal`; none gives a state, so that the caller goes on from the one it has.
 """

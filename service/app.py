@@ -33,6 +33,7 @@ from service.sessions.redis import RedisStore
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import make_tracing
+from service.track import clip_route as track_clips
 from service.track import route as track
 
 DESCRIPTION = """Send a picture, get for every face its box, 68 landmarks, the kind of degradation
@@ -94,7 +95,7 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
     app.state.services = services
     install_error_handlers(app)
     for module in (
-        *(align, track, affect, affect_session),
+        *(align, track_clips, track, affect, affect_session),
         *(sessions, models, health, metrics, asyncapi, tokens),
     ):
         app.include_router(module.router)

@@ -43,6 +43,9 @@ TRACK_VARIANT = Option[str | None](
 AFFECT_VARIANT = Option[str | None](
     None, "Another network of the model, such as `vi-des`; its own one if not given."
 )
+TRACK_RATE_HZ = Option[float | None](
+    None, "Most frames to look at, a second; every frame of the clip if not given.", 0.5, 1000
+)
 RATE_HZ = Option(25.0, "Most frames to look at, a second; of a slower clip all are.", 0.5, 100)
 DELAY_S = Option(
     0.0, "How much later than its time a frame is estimated, with the sound until then.", 0, 1.5

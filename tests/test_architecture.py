@@ -35,6 +35,7 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
     {"security"},
     {"services"},
     {"live"},
+    {"clips"},
     {"align"},
     {"affect", "track"},
     {"client", "operations"},

@@ -74,10 +74,11 @@ TAIL: dict[str, Any] = {
         "total": 8047.4,
     },
 }
-CLIP_REPLY: dict[str, Any] = {**HEAD, **TAIL, "clip": CLIP, "frames": [FRAME], "summary": SUMMARY}
+MOMENT: dict[str, Any] = {"frame": 33, **FRAME}
+CLIP_REPLY: dict[str, Any] = {**HEAD, **TAIL, "clip": CLIP, "frames": [MOMENT], "summary": SUMMARY}
 _NOT_YET = {"decoded_frames": None, "used_frames": None, "complete": None}
 LINES: list[dict[str, Any]] = [
     {"type": "clip", **HEAD, **CLIP, **_NOT_YET},
-    {"type": "frame", **FRAME},
+    {"type": "frame", **MOMENT},
     {"type": "summary", **SUMMARY, **TAIL, "clip": CLIP},
 ]

@@ -8,16 +8,17 @@ from pydantic import Field
 from service.affect.clip_replies import AffectClipReply
 from service.affect.examples import AFFECT_REPLY, CLIP_REPLY, HEARD_REPLY, LINES
 from service.affect.model import AffectOptions, Delay
-from service.affect.pages import COLUMNS, CSV, JSON, NDJSON, SVG
+from service.affect.pages import COLUMNS
 from service.affect.replies import AffectReply, HeardReply
+from service.clips.interface import CLIP_PROBLEMS
+from service.clips.pages import CSV, JSON, NDJSON, SVG
 from service.errors import Problem
-from service.http.bodies import BINARY, PICTURE_TYPES, file_body, one_file
-from service.http.responses import MODEL, PICTURE, WITH_KEY, problem_responses
+from service.http.bodies import BINARY, PICTURE_TYPES, file_body
+from service.http.responses import PICTURE, problem_responses
 from service.live.interface import STEP, StepNumber, end_responses
 from service.options import RATE_HZ
 from service.schemas import Finite
 
-CLIP_FIELD = "clip"
 PATH = "/affect/camera-1"
 FRAME_FIELD, SOUND_FIELD = "frame", "sound"
 
@@ -28,14 +29,6 @@ class AffectQuery(AffectOptions):
     rate_hz: Annotated[float, RATE_HZ.bounds, Field(allow_inf_nan=False)] = RATE_HZ.default
 
 
-CLIP_TYPES = (
-    *("video/mp4", "video/quicktime", "video/webm", "video/x-matroska", "video/x-msvideo"),
-    *("video/mpeg", "audio/wav", "audio/mpeg", "audio/ogg", "audio/flac", "audio/mp4"),
-    "application/octet-stream",
-)
-CLIP_BODY = file_body(
-    "The clip, as a form's file or as the body itself.", one_file(CLIP_FIELD), CLIP_TYPES
-)
 _TEXT = {"type": "string"}
 AFFECT_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -54,28 +47,7 @@ AFFECT_RESPONSES: dict[int | str, dict[str, Any]] = {
             },
         },
     },
-    **problem_responses(
-        "/affect",
-        (
-            Problem.NOT_ACCEPTABLE,
-            Problem.BODY_TOO_SLOW,
-            Problem.BODY_TOO_LARGE,
-            Problem.NOT_A_CLIP,
-            Problem.UNSUPPORTED_CLIP,
-            Problem.UNSUPPORTED_MEDIA_TYPE,
-            Problem.EMPTY_BODY,
-            Problem.INVALID_MULTIPART,
-            Problem.INVALID_CLIP,
-            Problem.EMPTY_CLIP,
-            Problem.CLIP_TOO_LONG,
-            Problem.CLIP_TOO_COSTLY,
-            Problem.TOO_MANY_STREAMS,
-            Problem.TOO_MANY_PIXELS,
-            Problem.INVALID_REQUEST,
-            *MODEL,
-            *WITH_KEY,
-        ),
-    ),
+    **problem_responses("/affect", CLIP_PROBLEMS),
 }
 
 

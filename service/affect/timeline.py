@@ -13,7 +13,8 @@ from xml.sax.saxutils import escape
 
 from PIL import Image
 
-from service.affect.clip import Look
+from service.affect.clip_replies import AffectMoment
+from service.clips.run import Look
 
 MOST_POINTS = 800
 COLUMNS = 220  # of the attention's picture, at most
@@ -267,7 +268,7 @@ class FaceStrip:
         self._interval_s = FIRST_INTERVAL_S
         self._next_s = float("-inf")
 
-    def add(self, look: Look) -> None:
+    def add(self, look: Look[AffectMoment]) -> None:
         """Look at one moment; its face is kept where one is due."""
         if look.frame.time_s < self._next_s or "face" not in look.frame.used:
             return
@@ -280,7 +281,7 @@ class FaceStrip:
         self._next_s = self.faces[-1].time_s + self._interval_s
 
 
-def _cut_out(look: Look) -> str | None:
+def _cut_out(look: Look[AffectMoment]) -> str | None:
     """Return the face as a small JPEG's data URL."""
     picture, face = look.picture, look.frame.face
     if picture is None or face is None:

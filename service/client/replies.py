@@ -4,9 +4,10 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
-from service.affect.clip_replies import ClipLine, ErrorLine, FrameLine, SummaryLine
+from service.affect.clip_replies import AffectFrameLine, AffectSummaryLine
 from service.affect.replies import AffectReply
 from service.client.errors import ProblemError
+from service.clips.replies import ClipLine, ErrorLine
 from service.live.replies import DroppedReply, ErrorInfo, ErrorReply
 from service.track.replies import TrackReply
 
@@ -14,7 +15,7 @@ Reply = TypeVar("Reply")
 
 TrackAnswer = TrackReply | DroppedReply | ErrorReply
 AffectAnswer = AffectReply | DroppedReply | ErrorReply
-AffectLine = ClipLine | FrameLine | SummaryLine
+AffectLine = ClipLine | AffectFrameLine | AffectSummaryLine
 
 _TRACK: TypeAdapter[TrackAnswer] = TypeAdapter(TrackAnswer)
 _AFFECT: TypeAdapter[AffectAnswer] = TypeAdapter(AffectAnswer)

@@ -5,17 +5,20 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from service.affect.clip import Look
-from service.affect.clip_replies import ClipHead, ClipInfoBody, ClipTail, Spread, Summary
-from service.affect.pages import (
-    COLUMNS,
-    JsonPage,
-    LinesPage,
-    Page,
-    TimelinePage,
-    WholePage,
-    table_row,
+from pydantic import BaseModel
+
+from service.affect.clip_replies import (
+    AffectClipReply,
+    AffectFrameLine,
+    AffectMoment,
+    AffectSummaryLine,
+    Spread,
+    Summary,
 )
+from service.affect.pages import COLUMNS, TimelinePage, table_rows
+from service.clips.pages import JsonPage, LinesPage, Page, WholePage
+from service.clips.replies import ClipHead, ClipInfoBody, ClipTail
+from service.clips.run import Look
 from service.openface import write_rows
 
 PLOT = ".svg"
@@ -33,13 +36,13 @@ class NamedCsv(WholePage):
         self._name = name
         self._text = io.StringIO()
 
-    def add(self, look: Look) -> bytes:
+    def add(self, look: Look[AffectMoment]) -> bytes:
         """Write one frame."""
-        row = table_row(look.frame, self.head)
-        self._text.write(write_rows([(self._name, *row)]))
+        rows = table_rows(look.frame, self.head)
+        self._text.write(write_rows([(self._name, *row) for row in rows]))
         return b""
 
-    def finish(self, clip: ClipInfoBody, summary: Summary, tail: ClipTail) -> bytes:
+    def finish(self, clip: ClipInfoBody, summary: BaseModel, tail: ClipTail) -> bytes:
         """Return the rows."""
         return self._text.getvalue().encode()
 
@@ -48,10 +51,10 @@ class NamedJson(JsonPage):
     """The service's answer in a line, the clip's name in front."""
 
     def __init__(self, name: str) -> None:
-        super().__init__()
+        super().__init__(AffectClipReply)
         self._name = name
 
-    def finish(self, clip: ClipInfoBody, summary: Summary, tail: ClipTail) -> bytes:
+    def finish(self, clip: ClipInfoBody, summary: BaseModel, tail: ClipTail) -> bytes:
         """Return the object."""
         return _named(self._name, super().finish(clip, summary, tail) + b"\n")
 
@@ -60,17 +63,18 @@ class NamedLines(LinesPage):
     """The service's lines, the clip's name in front of each."""
 
     def __init__(self, name: str) -> None:
+        super().__init__(AffectFrameLine, AffectSummaryLine)
         self._name = name
 
     def begin(self, head: ClipHead, clip: ClipInfoBody) -> bytes:
         """The first line."""
         return _named(self._name, super().begin(head, clip))
 
-    def add(self, look: Look) -> bytes:
+    def add(self, look: Look[AffectMoment]) -> bytes:
         """A frame's line."""
         return _named(self._name, super().add(look))
 
-    def finish(self, clip: ClipInfoBody, summary: Summary, tail: ClipTail) -> bytes:
+    def finish(self, clip: ClipInfoBody, summary: BaseModel, tail: ClipTail) -> bytes:
         """The last line."""
         return _named(self._name, super().finish(clip, summary, tail))
 
@@ -82,13 +86,14 @@ class TextPage(WholePage):
         self._name = name
         self._frames = 0
 
-    def add(self, look: Look) -> bytes:
+    def add(self, look: Look[AffectMoment]) -> bytes:
         """Count."""
         self._frames += 1
         return b""
 
-    def finish(self, clip: ClipInfoBody, summary: Summary, tail: ClipTail) -> bytes:
+    def finish(self, clip: ClipInfoBody, summary: BaseModel, tail: ClipTail) -> bytes:
         """Return the line."""
+        assert isinstance(summary, Summary)
         most = max(summary.seconds, key=lambda quadrant: summary.seconds[quadrant])
         where = f", mostly {most}" if summary.seconds[most] > 0 else ""
         damaged = "" if clip.complete else "; the clip is damaged or cut short"
@@ -127,11 +132,11 @@ class Outputs:
         """Tell what is known before the first frame."""
         self._each(lambda page: page.begin(head, clip))
 
-    def add(self, look: Look) -> None:
+    def add(self, look: Look[AffectMoment]) -> None:
         """Tell of one frame."""
         self._each(lambda page: page.add(look))
 
-    def finish(self, clip: ClipInfoBody, summary: Summary, tail: ClipTail) -> None:
+    def finish(self, clip: ClipInfoBody, summary: BaseModel, tail: ClipTail) -> None:
         """Tell what is known after the last frame."""
         self._each(lambda page: page.finish(clip, summary, tail))
 

@@ -6,20 +6,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TypeVar
 
-from service.affect.clip import ClipRun, Look
-from service.affect.clip_replies import (
-    ClipHead,
-    ClipInfoBody,
-    ClipLine,
-    ClipMoment,
-    ClipTail,
-    Summary,
-    SummaryLine,
-)
+from service.affect.clip import AffectClip
+from service.affect.clip_replies import AffectFrameLine, AffectMoment, AffectSummaryLine, Summary
 from service.affect.model import AffectModel, AffectOptions
-from service.affect.summary import Summarizer
 from service.client import AsyncCountenance, ProblemError
 from service.client.replies import AffectLine
+from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail
+from service.clips.run import ClipRun, Look
 from service.commands.batch.pool import Tick
 from service.commands.clips import LIMITS
 from service.commands.here import Here
@@ -28,8 +21,9 @@ from service.inference import Inference
 from service.media.clips.contents import Sampling
 from service.media.clips.process import open_clip
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 
-Part = TypeVar("Part", ClipMoment, ClipHead, ClipInfoBody, ClipTail, Summary)
+Part = TypeVar("Part", AffectMoment, ClipHead, ClipInfoBody, ClipTail, Summary)
 
 ANSWER_S = 600.0  # a chunk may take so long on a slow machine
 
@@ -40,7 +34,7 @@ class Sink(Protocol):
     def begin(self, head: ClipHead, clip: ClipInfoBody) -> None:
         """Take what is known before the first frame."""
 
-    def add(self, look: Look) -> None:
+    def add(self, look: Look[AffectMoment]) -> None:
         """Take one frame."""
 
     def finish(self, clip: ClipInfoBody, summary: Summary, tail: ClipTail) -> None:
@@ -83,21 +77,21 @@ class LocalEstimator:
     async def look(self, file: BinaryIO, sink: Sink, tick: Tick) -> None:
         """Read and estimate chunk by chunk."""
         rate_hz = self._options.rate_hz
-        summarizer, begun = Summarizer(rate_hz), False
+        asking, begun = AffectClip(self._model, self._options.affect, rate_hz, Metrics()), False
         async with open_clip(file, LIMITS, Sampling(rate_hz=rate_hz)) as clip:
-            run = ClipRun(clip, self._model, self._options.affect, rate_hz)
+            run = ClipRun(clip, asking.ask, rate_hz)
             async with aclosing(run.looks()) as chunks:
                 async for looks in chunks:
                     if not begun:
                         sink.begin(run.head, run.clip)
                         begun = True
+                    asking.note([look.frame for look in looks])
                     for look in looks:
-                        summarizer.add(look.frame)
                         sink.add(look)
                     tick(looks[-1].frame.time_s, run.clip.duration_s)
             if not begun:
                 sink.begin(run.head, run.clip)
-            sink.finish(run.clip, summarizer.summary(), run.tail)
+            sink.finish(run.clip, asking.summarize(), run.tail)
 
 
 class RemoteEstimator:
@@ -115,10 +109,10 @@ class RemoteEstimator:
                 if isinstance(line, ClipLine):
                     length_s = line.duration_s
                     sink.begin(_part(ClipHead, line), _part(ClipInfoBody, line))
-                elif isinstance(line, SummaryLine):
+                elif isinstance(line, AffectSummaryLine):
                     sink.finish(line.clip, _part(Summary, line), _part(ClipTail, line))
-                else:
-                    sink.add(Look(_part(ClipMoment, line), None))
+                elif isinstance(line, AffectFrameLine):
+                    sink.add(Look(_part(AffectMoment, line), None))
                     tick(line.time_s, length_s)
 
     async def _lines(self, client: AsyncCountenance, file: BinaryIO) -> AsyncIterator[AffectLine]:

@@ -1,15 +1,21 @@
 """What the routes of tracking take and answer, as their query model and as OpenAPI shows it."""
 
-from typing import Any
+import json
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from service.align.examples import TRACKED_FACE
+from service.clips.interface import CLIP_PROBLEMS
+from service.clips.pages import CSV, JSON, NDJSON
 from service.http.responses import PICTURE, problem_responses
 from service.live.interface import STEP, StepNumber, end_responses
+from service.options import TRACK_RATE_HZ
 from service.schemas import Finite
+from service.track.clip import TrackClipReply
 from service.track.replies import TrackReply
 from service.track.session import TrackOptions
+from service.track.table import TRACK_COLUMNS
 
 PATH = "/track/camera-1"
 
@@ -20,6 +26,14 @@ class TrackQuery(TrackOptions):
     step: StepNumber = None
     time_s: Finite | None = Field(
         default=None, description="The frame's time in seconds; that of its arrival if not given."
+    )
+
+
+class TrackClipQuery(TrackOptions):
+    """How to look at the clip."""
+
+    rate_hz: Annotated[float | None, TRACK_RATE_HZ.bounds, Field(allow_inf_nan=False)] = (
+        TRACK_RATE_HZ.default
     )
 
 
@@ -46,5 +60,46 @@ TRACK_RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {"application/json": {"example": TRACK_REPLY}},
     },
     **problem_responses(PATH, (*PICTURE, *STEP)),
+}
+CLIP = {
+    **{"format": "mp4", "duration_s": 10.0, "width": 640, "height": 480, "rotation_deg": 0},
+    **{"decoded_frames": 250, "expected_frames": 250, "used_frames": 250},
+    **{"sound": None, "complete": True},
+}
+MOMENT: dict[str, Any] = {
+    "frame": 33,
+    "time_s": 1.28,
+    "status": "tracking",
+    "faces": [TRACKED_FACE],
+}
+_HEAD: dict[str, Any] = {"model": TRACK_REPLY["model"], "variant": "dcrt", "rate_hz": None}
+_TAIL: dict[str, Any] = {"status": "ok", "notes": [], "timings_ms": {"track": 2437.0}}
+_SUMMARY = {"faces": 1, "frames_with_face": 248, "frames_lost": 2, "frames_without": 0}
+CLIP_REPLY: dict[str, Any] = {
+    **_HEAD,
+    **_TAIL,
+    "clip": CLIP,
+    "frames": [MOMENT],
+    "summary": _SUMMARY,
+}
+CLIP_LINES = (
+    {"type": "clip", **_HEAD, **CLIP, "decoded_frames": None, "complete": None},
+    {"type": "frame", **MOMENT},
+    {"type": "summary", **_SUMMARY, **_TAIL, "clip": CLIP},
+)
+CLIP_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The faces over time.",
+        "model": TrackClipReply,
+        "content": {
+            JSON: {"example": CLIP_REPLY},
+            NDJSON: {
+                "schema": {"type": "string"},
+                "example": "".join(json.dumps(line) + "\n" for line in CLIP_LINES),
+            },
+            CSV: {"schema": {"type": "string"}, "example": ",".join(TRACK_COLUMNS) + "\n"},
+        },
+    },
+    **problem_responses("/track", CLIP_PROBLEMS),
 }
 END_RESPONSES = end_responses(PATH)

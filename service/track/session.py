@@ -64,10 +64,20 @@ class Tracker(Model):
     ) -> Step[TrackOutputs]:
         """Look at one encoded frame; raises ServiceError when it or its model is no good."""
         pixels = await self.check_frame(frame)
-        inputs = {"image": frame, "time_s": time_s}
-        answer = await self.ask(
-            inputs, self._options(options), state, Cost.of_pictures([pixels], options.min_face_px)
-        )
+        return await self.look(frame, pixels, time_s, options, state)
+
+    async def look(
+        self,
+        image: bytes | Mapping[str, Any],
+        pixels: int,
+        time_s: float,
+        options: TrackOptions,
+        state: bytes | None,
+    ) -> Step[TrackOutputs]:
+        """Look at a frame of so many pixels, encoded or as an array on the wire."""
+        inputs = {"image": image, "time_s": time_s}
+        cost = Cost.of_pictures([pixels], options.min_face_px)
+        answer = await self.ask(inputs, self._options(options), state, cost)
         return Step(TrackOutputs.model_validate(answer.outputs), answer.state)
 
     def _options(self, options: TrackOptions) -> dict[str, Any]:

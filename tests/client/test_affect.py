@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from service.affect.clip_replies import ClipLine, FrameLine, SummaryLine
+from service.affect.clip_replies import AffectFrameLine, AffectSummaryLine
 from service.affect.replies import AffectReply
 from service.affect.sounds import RATE_HZ
 from service.client import AsyncCountenance, Countenance, ProblemError, UnreachableError
+from service.clips.replies import ClipLine
 from service.errors import Problem
 from tests.client.conftest import RunningService
 from tests.client.wire import Wire
@@ -52,9 +53,9 @@ def test_a_clip_gives_lines_as_they_are_known(client: Countenance, clip: Path) -
     with clip.open("rb") as file:
         first, *between, last = client.affect_lines(file)
     assert isinstance(first, ClipLine)
-    assert all(isinstance(line, FrameLine) for line in between)
+    assert all(isinstance(line, AffectFrameLine) for line in between)
     assert [line.time_s for line in between] == pytest.approx(TIMES_S)
-    assert isinstance(last, SummaryLine)
+    assert isinstance(last, AffectSummaryLine)
 
 
 async def test_a_clip_gives_the_same_where_nothing_waits(

@@ -62,7 +62,7 @@ class CountingTracker(FakeInference):
             await asyncio.sleep(self.delay_s)
         if self.error is not None:
             raise self.error
-        if question.inputs["image"].endswith(b"CUT"):
+        if seen_bytes(question).endswith(b"CUT"):
             raise refusal("truncated-image", "the picture is cut short")
         return self._count(question)
 
@@ -71,10 +71,16 @@ class CountingTracker(FakeInference):
         reset = question.state is not None and magic != self.magic
         if reset:
             step, checksum = 0, 0
-        seen = question.inputs["image"] + struct.pack("<d", question.inputs["time_s"])
+        seen = seen_bytes(question) + struct.pack("<d", question.inputs["time_s"])
         step, checksum = step + 1, zlib.crc32(seen, checksum)
         state = STATE.pack(self.magic, step, checksum, 0) + self.padding
         return Answer({**outputs(step, checksum, reset), "notes": self.notes}, state)
+
+
+def seen_bytes(question: Question) -> bytes:
+    """Return the bytes of the picture, encoded or raw."""
+    image = question.inputs["image"]
+    return bytes(image["data"] if isinstance(image, dict) else image)
 
 
 def outputs(step: int, checksum: int, reset: bool = False) -> dict[str, Any]:

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from service.affect.clip import ClipRun
+from service.affect.clip import AffectClip
 from service.affect.model import AffectModel, AffectOptions
 from service.affect.sounds import RATE_HZ, to_samples
 from service.affect.summary import Summarizer
+from service.clips.run import ClipRun
 from service.inference.local import OPTIONAL, Loaded, LocalInference
 from service.media.clips.contents import ClipChunk, ClipFrame, ClipInfo, ClipSound, Picture
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 from tests.service.counting import Service, receive, serving, step
 
 pytest.importorskip("handlers.affect")
@@ -95,7 +97,8 @@ async def test_a_clip_and_a_socket_give_the_same_numbers(make_inference):
     inference = make_inference()
     async with running(inference) as service:
         model = AffectModel(inference, Settings())
-        run = ClipRun(WholeClip(), model, AffectOptions(), 25.0)
+        asking = AffectClip(model, AffectOptions(), 25.0, Metrics())
+        run = ClipRun(WholeClip(), asking.ask, 25.0)
         clip = [look.frame async for looks in run.looks() for look in looks]
         async with service.open(query="?drop=false") as socket:
             live, sent_s = [], 0.0

@@ -11,9 +11,9 @@ from PIL import Image
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from service.affect.clip_replies import AffectClipReply
-from service.affect.interface import CLIP_TYPES
 from service.affect.replies import AffectReply
 from service.app import create_app
+from service.clips.interface import ANY_TYPE, SOUND_TYPES, VIDEO_TYPES
 from service.http.bodies import PICTURE_TYPES
 from service.inference import Answer, Question, Readiness
 from service.schemas import AlignReply, Models, ProblemBody, Ready, SessionInfo
@@ -46,7 +46,7 @@ def _pictures() -> st.SearchStrategy[bytes]:
 
 for media_type in PICTURE_TYPES:
     schemathesis.openapi.media_type(media_type, _pictures() | st.binary(max_size=100))
-for media_type in CLIP_TYPES:
+for media_type in (*VIDEO_TYPES, *SOUND_TYPES, ANY_TYPE):
     schemathesis.openapi.media_type(media_type, st.binary(max_size=100))
 
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.affect.clip import Look
-from service.affect.replies import AffectFrame
+from service.affect.clip_replies import AffectMoment
 from service.affect.timeline import (
     COLUMNS,
     MOST,
@@ -22,6 +21,7 @@ from service.affect.timeline import (
     thin,
     ticks,
 )
+from service.clips.run import Look
 from service.media.clips.contents import Picture
 from tests.sources import ROOT
 
@@ -132,12 +132,15 @@ def test_times_are_round_and_few(begin_s, end_s, expected):
 
 
 def look(time_s: float, box: tuple[float, ...] = (10, 10, 40, 40)) -> Look:
-    face = {"track_id": 1, "status": "tracking", "box": box, "face_probability": 1.0}
+    face = {"track_id": 1, "status": "tracking", "box": box, "landmarks": None}
     said = {
         **{"time_s": time_s, "valence": 0.0, "arousal": 0.0, "quadrant": None, "quadrants": None},
         **{"attention": [], "attention_ages_s": [], "gate": None, "used": ["face"], "face": face},
     }
-    return Look(AffectFrame.model_validate(said), Picture(64, 48, bytes(64 * 48 * 3), 0.5))
+    return Look(
+        AffectMoment.model_validate({"frame": None, **said}),
+        Picture(64, 48, bytes(64 * 48 * 3), 0.5),
+    )
 
 
 def test_few_faces_are_kept_of_any_clip_evenly():

@@ -3,8 +3,8 @@
 import importlib
 from typing import Any
 
-from service.affect.clip_replies import ClipHead
 from service.affect.replies import QUADRANTS, AffectFrame
+from service.clips.replies import ClipHead
 from service.commands.followers import Seen
 from service.commands.track_reports import OPENFACE_COLUMNS, OUR_COLUMNS, as_rows
 from service.openface import BOX_COLUMNS

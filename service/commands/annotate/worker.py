@@ -13,8 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self
 
-from service.affect.clip import Look
-from service.affect.clip_replies import ClipHead, ClipInfoBody, ClipTail, Summary
+from service.affect.clip_replies import AffectMoment, Summary
+from service.clips.replies import ClipHead, ClipInfoBody, ClipTail
+from service.clips.run import Look
 from service.commands.annotate.places import Place, result_name
 from service.commands.annotate.tables import affect_row, affect_schema, track_rows, track_schema
 from service.commands.batch.pool import Emit, Tick
@@ -126,7 +127,7 @@ class _Rows:
         """Keep who answers."""
         self._head = head
 
-    def add(self, look: Look) -> None:
+    def add(self, look: Look[AffectMoment]) -> None:
         """Put a frame's row."""
         self._put([affect_row(self._name, self._head, look.frame)])
 

@@ -1,0 +1,1 @@
+"""Clips: streams that are here already, received, read, asked about and answered chunk by chunk."""

@@ -1,0 +1,131 @@
+"""The route of a clip, whatever is asked of it: received, looked at, answered piece by piece."""
+
+import errno
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    asynccontextmanager,
+)
+from dataclasses import dataclass
+from typing import BinaryIO, Generic, TypeVar
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+
+from service.clips.pages import SVG, Page
+from service.clips.run import Ask, ClipRun, Moment
+from service.errors import Problem, ServiceError
+from service.http.body import MULTIPART, UNDECLARED, Bounds, bounded, essence, open_form
+from service.http.streaming import PiecewiseResponse
+from service.media.clips.contents import Sampling
+from service.media.clips.process import clip_limits, open_clip, spool
+from service.services import Services
+from service.settings import Settings
+
+CLIP_FIELD = "clip"
+# A drawing has styles and pictures of its own, and may load nothing else.
+DRAWING_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class ClipJob(Generic[Moment]):
+    """What is done with a clip: how it is read and asked about, what becomes of the answers.
+
+    `note` is told of the frames of each chunk, `summarize` asked once after the last.
+    """
+
+    model: str
+    sampling: Sampling
+    rate_hz: float | None
+    ask: Ask[Moment]
+    note: Callable[[Sequence[Moment]], None]
+    summarize: Callable[[], BaseModel]
+
+
+async def answer_clip(
+    request: Request, services: Services, job: ClipJob[Moment], page: Page, media_type: str
+) -> Response:
+    """Receive the clip of a request and answer it as it is looked at; raises ServiceError."""
+    async with AsyncExitStack() as stack:
+        stack.enter_context(services.clips.slot())
+        file = await stack.enter_async_context(_receive(request, services.settings))
+        pieces = _work(file, job, page, services)
+        send_s = services.settings.socket_send_s
+        return PiecewiseResponse(pieces, page.fail, stack.pop_all(), send_s, _headers(media_type))
+
+
+async def _work(
+    file: BinaryIO, job: ClipJob[Moment], page: Page, services: Services
+) -> AsyncGenerator[bytes, None]:
+    """Yield the reply, piece by piece; raises ServiceError."""
+    started, begun = time.perf_counter(), False
+    async with open_clip(file, clip_limits(services.settings), job.sampling) as clip:
+        run = ClipRun(clip, job.ask, job.rate_hz)
+        opened_ms = (time.perf_counter() - started) * 1000
+        async with aclosing(run.looks()) as chunks:
+            async for looks in chunks:
+                written = b"" if begun else page.begin(run.head, run.clip)
+                begun = True
+                job.note([look.frame for look in looks])
+                written += b"".join([page.add(look) for look in looks])
+                if written:
+                    yield written
+        tail = run.tail
+        tail.timings_ms["open"] = opened_ms
+        tail.timings_ms["total"] = (time.perf_counter() - started) * 1000
+        services.metrics.observe_stages(job.model, {"clip": tail.timings_ms["total"]})
+        if not begun:
+            yield page.begin(run.head, run.clip)
+        yield page.finish(run.clip, job.summarize(), tail)
+
+
+@asynccontextmanager
+async def _receive(request: Request, settings: Settings) -> AsyncIterator[BinaryIO]:
+    """Read the clip of a request into a temporary file, within the limits; raises ServiceError."""
+    bounds = Bounds(
+        "a clip",
+        settings.max_clip_bytes,
+        settings.clip_read_timeout_s,
+        settings.read_idle_timeout_s,
+    )
+    declared = essence(request.headers.get("content-type", ""))
+    if declared == MULTIPART:
+        form = open_form(request, bounds, (CLIP_FIELD,), in_memory=False)
+        async with _room_for(form) as files:
+            yield files[CLIP_FIELD].file
+        return
+    if declared not in UNDECLARED and not declared.startswith(("video/", "audio/")):
+        raise ServiceError(
+            Problem.UNSUPPORTED_MEDIA_TYPE,
+            f"the body is declared as {declared!r}; send a clip as video/mp4, video/webm, "
+            f"audio/wav or the like, or as the field `{CLIP_FIELD}` of {MULTIPART}",
+        )
+    async with _room_for(spool(bounded(request, bounds))) as file:
+        yield file
+
+
+@asynccontextmanager
+async def _room_for(reading: AbstractAsyncContextManager[Item]) -> AsyncIterator[Item]:
+    """Read into files; raises ServiceError where the disk has no room for them."""
+    async with AsyncExitStack() as stack:
+        try:
+            read = await stack.enter_async_context(reading)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise ServiceError(
+                Problem.OVERLOADED,
+                "there is no room for the clip just now",
+                headers={"Retry-After": "10", "Connection": "close"},
+            ) from error
+        yield read
+
+
+def _headers(media_type: str) -> dict[str, str]:
+    drawing = {"Content-Security-Policy": DRAWING_POLICY} if media_type == SVG else {}
+    return {"Content-Type": media_type, "Vary": "Accept", **drawing}
