@@ -114,7 +114,15 @@ class AffectHandler(Handler[ReadRow]):
         after_s = float("-inf") if state is None else state.time_s
         times_s = read_times(inputs.get("times_s"), len(frames.images), after_s)
         sound = read_sound(inputs.get("sound"))
-        row = AffectRow(frames.images, times_s, sound, state, options.variant, options.min_face_px)
+        row = AffectRow(
+            frames.images,
+            times_s,
+            sound,
+            state,
+            options.variant,
+            options.min_face_px,
+            options.min_quality,
+        )
         return ReadRow(row, frames, reset)
 
     def compute(self, items: Sequence[ReadRow]) -> list[Answer]:

@@ -7,7 +7,7 @@ Errors: `not-an-image`, `invalid-image`, `truncated-image`, `too-many-pixels`, `
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -19,9 +19,12 @@ from handlers.base import Answer, Handler, InputError
 from handlers.checkpoint import Checkpoint, describe_model, load_arrays, name_model
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, Alignment
 from handlers.predictors.detection.detector import Detection
+from handlers.predictors.detection.turned import TURNS_DEG, search_turned
 from handlers.processing.box_checks import box_fault
 from handlers.processing.drawing import DrawnFace, draw_faces
 from handlers.processing.image import DecodedImage, encode_png
+from handlers.processing.landmarks import bounding_box
+from handlers.processing.nms import suppress
 from handlers.processing.pose import HeadPose
 from handlers.processing.similarity import DegenerateShape, Similarity
 from handlers.row_checks import MOST_FACES, AlignOptions, read_picture
@@ -34,6 +37,12 @@ Key = TypeVar("Key", int, tuple[str, bool])
 
 INVALID_BOX = "invalid-box"
 NAME, ALIGNER = "align", "dfa"
+# Of upright faces 1 in 100 is less sure, of meshes on turned faces all are. Then a face is
+# looked at turned, and with no sure face at all turned ones are searched for.
+SURE = 0.75
+SURE_TURNED = 0.8  # turned searches are many, and shelves and leaves look like faces to some
+QUARTERS_RAD = tuple(np.radians((90, 180, 270)).tolist())
+SAME_PLACE = 0.5  # the overlap from which two faces cannot both be there
 
 
 class Detector(Protocol):
@@ -48,7 +57,12 @@ class Aligner(Protocol):
     """Finds landmarks in boxes: handlers.predictors.alignment.AlignmentPredictor."""
 
     def align(
-        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool, looks: int
+        self,
+        images: Sequence[Image],
+        boxes: Sequence[Floats],
+        denoise: bool,
+        looks: int,
+        rolls: Sequence[Sequence[float]] | None = None,
     ) -> list[list[Alignment]]: ...
 
 
@@ -75,10 +89,29 @@ class AlignRow:
 
 @dataclass(frozen=True)
 class FoundBox:
-    """Where a face is looked for: the box around its landmarks, the detector's score if any."""
+    """Where a face is looked for: the box around its landmarks, the detector's score if any, and
+    the angle by which the face is turned, clockwise as seen."""
 
     box: Floats
     score: float | None
+    roll_rad: float = 0.0
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """A face where it was looked for."""
+
+    place: FoundBox
+    alignment: Alignment
+
+    @property
+    def quality(self) -> float:
+        return self.alignment.quality(self.place.score)
+
+    @property
+    def is_credible(self) -> bool:
+        """Whether a turned face is sure enough to be one."""
+        return self.place.roll_rad == 0 or self.alignment.confidence >= SURE_TURNED
 
 
 class AlignHandler(Handler[AlignRow]):
@@ -107,16 +140,22 @@ class AlignHandler(Handler[AlignRow]):
     def compute(self, items: Sequence[AlignRow]) -> list[Answer]:
         """Detect and align the faces of all rows in shared batches.
 
-        Times are those of the whole batch that a row was answered in.
+        Where nothing is a face for sure, faces turned by any angle are searched for. Times are
+        those of the whole batch that a row was answered in.
         """
         start = time.perf_counter()
         found = self._detect(items)
         detect_ms = _since(start)
         start = time.perf_counter()
-        aligned = self._align(items, found)
+        faces = self._align(items, found)
+        for index, row in enumerate(items):
+            if row.boxes is None:
+                faces[index] = self._settle(row, faces[index])
         times = {"detect": detect_ms, "align": _since(start)}
-        rows = zip(items, found, aligned, strict=True)
-        return [(self._outputs(row, boxes, faces, times), None) for row, boxes, faces in rows]
+        return [
+            (self._outputs(row, of_row, times), None)
+            for row, of_row in zip(items, faces, strict=True)
+        ]
 
     def _detect(self, rows: Sequence[AlignRow]) -> list[list[FoundBox]]:
         found = [[FoundBox(box, None) for box in row.boxes or ()] for row in rows]
@@ -132,8 +171,8 @@ class AlignHandler(Handler[AlignRow]):
 
     def _align(
         self, rows: Sequence[AlignRow], found: Sequence[Sequence[FoundBox]]
-    ) -> list[list[Alignment]]:
-        aligned: list[list[Alignment]] = [[] for _ in rows]
+    ) -> list[list[FoundFace]]:
+        aligned: list[list[FoundFace]] = [[] for _ in rows]
         kinds = [(row.options.denoise, row.boxes is None) for row in rows]
         for (denoise, detected), group in _grouped(range(len(rows)), kinds.__getitem__):
             pictures = [rows[index].image.pixels for index in group]
@@ -141,25 +180,55 @@ class AlignHandler(Handler[AlignRow]):
             looks = LOOKS_AT_DETECTED if detected else 1
             faces = self.parts.aligner.align(pictures, boxes, denoise == "auto", looks)
             for index, of_row in zip(group, faces, strict=True):
-                aligned[index] = of_row
+                aligned[index] = _joined(found[index], of_row)
         return aligned
+
+    def _settle(self, row: AlignRow, faces: Sequence[FoundFace]) -> list[FoundFace]:
+        """The faces that are ones by their quality, each with its roll."""
+        least, most = row.options.min_quality, row.options.max_faces
+        doubtful = [face.place for face in faces if face.alignment.confidence < SURE]
+        turned = [replace(place, roll_rad=roll) for place in doubtful for roll in QUARTERS_RAD]
+        if turned:
+            faces = _best_at_each_place([*faces, *self._look_turned(row, turned)])
+        for turns_deg in TURNS_DEG:
+            if any(face.alignment.confidence >= SURE for face in faces):
+                break
+            faces = _best_at_each_place([*faces, *self._search_turned(row, turns_deg)])
+        return [face for face in faces if face.is_credible and face.quality >= least][:most]
+
+    def _search_turned(self, row: AlignRow, turns_deg: Sequence[int]) -> list[FoundFace]:
+        pixels, smallest = row.image.pixels, row.options.min_face_px
+        found = search_turned(self.parts.detector, pixels, smallest, turns_deg)
+        places = [FoundBox(face.landmark_box, face.score, face.roll_rad) for face in found]
+        return self._look_turned(row, places)
+
+    def _look_turned(self, row: AlignRow, places: Sequence[FoundBox]) -> list[FoundFace]:
+        if not places:
+            return []
+        (aligned,) = self.parts.aligner.align(
+            [row.image.pixels],
+            [_stack(places)],
+            row.options.denoise == "auto",
+            LOOKS_AT_DETECTED,
+            [[place.roll_rad for place in places]],
+        )
+        return _joined(places, aligned)
 
     def _outputs(
         self,
         row: AlignRow,
-        boxes: Sequence[FoundBox],
-        faces: Sequence[Alignment],
+        faces: Sequence[FoundFace],
         times: dict[str, float],
     ) -> dict[str, Any]:
         image, include = row.image, row.options.include
         height, width = image.pixels.shape[:2]
         attributes = self.parts.attributes.compute(
             [
-                SeenFace(image.pixels, face.landmarks, face, box.score)
-                for box, face in zip(boxes, faces, strict=True)
+                SeenFace(image.pixels, face.alignment.landmarks, face.alignment, face.place.score)
+                for face in faces
             ]
         )
-        seen = list(zip(boxes, faces, attributes, strict=True))
+        seen = list(zip(faces, attributes, strict=True))
         read = {"format": image.format, "rotated": image.rotated, "frames": image.frames}
         outputs: dict[str, Any] = {
             "model": name_model(NAME, self.parts.checkpoint),
@@ -172,13 +241,12 @@ class AlignHandler(Handler[AlignRow]):
             outputs["overlay"] = encode_png(draw_faces(image.pixels, [_drawn(*f) for f in seen]))
         return outputs
 
-    def _face(
-        self, row: AlignRow, found: FoundBox, face: Alignment, attributes: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _face(self, row: AlignRow, found: FoundFace, attributes: dict[str, Any]) -> dict[str, Any]:
+        face = found.alignment
         similarity = self._similarity(face.landmarks)
         outputs: dict[str, Any] = {
-            "box": found.box.tolist(),
-            "score": found.score,
+            "box": found.place.box.tolist(),
+            "score": found.place.score,
             "landmarks": face.landmarks.tolist(),
             "denoised": face.denoised,
             "similarity": None if similarity is None else asdict(similarity),
@@ -245,10 +313,23 @@ def _stack(found: Sequence[FoundBox]) -> Floats:
     return np.asarray([face.box for face in found], np.float32).reshape(-1, 4)
 
 
-def _drawn(found: FoundBox, face: Alignment, attributes: dict[str, Any]) -> DrawnFace:
+def _joined(places: Sequence[FoundBox], faces: Sequence[Alignment]) -> list[FoundFace]:
+    return [FoundFace(*pair) for pair in zip(places, faces, strict=True)]
+
+
+def _best_at_each_place(faces: Sequence[FoundFace]) -> list[FoundFace]:
+    """Of faces on one place the one with the best quality, the best first."""
+    if not faces:
+        return []
+    boxes = np.stack([bounding_box(face.alignment.landmarks) for face in faces])
+    qualities = np.array([face.quality for face in faces], np.float32)
+    return [faces[index] for index in suppress(boxes, qualities, SAME_PLACE, "smaller")]
+
+
+def _drawn(found: FoundFace, attributes: dict[str, Any]) -> DrawnFace:
+    face, pose = found.alignment, attributes["pose"]
     label = f"{attributes['quality']:.2f} {face.degradation}"
-    pose = attributes["pose"]
-    return DrawnFace(found.box, face.landmarks, pose and HeadPose(**pose), label)
+    return DrawnFace(found.place.box, face.landmarks, pose and HeadPose(**pose), label)
 
 
 def _since(start: float) -> float:

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.predictors.alignment import CLEAN, Alignment
+from handlers.predictors.alignment import Alignment
 from handlers.processing.pose import PoseEstimator
-from handlers.processing.quality import landmark_quality
 from handlers.processing.similarity import DegenerateShape
 from handlers.store import load_pose
 
@@ -77,8 +76,7 @@ def poses(estimator: PoseEstimator, faces: Sequence[SeenFace]) -> list[dict[str,
 def qualities(faces: Sequence[SeenFace]) -> list[float | None]:
     """Say how far landmarks can be trusted, in [0, 1]; None without the network's confidence."""
     return [
-        None if face.alignment is None else quality(face.alignment, face.landmarks, face.score)
-        for face in faces
+        None if face.alignment is None else face.alignment.quality(face.score) for face in faces
     ]
 
 
@@ -94,12 +92,6 @@ def degradations(faces: Sequence[SeenFace]) -> list[dict[str, Any] | None]:
 def actions(faces: Sequence[SeenFace]) -> list[dict[str, float] | None]:
     """Tell what faces do, each action in [0, 1]; None where the network does not tell."""
     return [None if face.alignment is None else face.alignment.actions for face in faces]
-
-
-def quality(alignment: Alignment, landmarks: Floats, score: float | None) -> float:
-    """Return the quality of one face's landmarks, in [0, 1]."""
-    clean = alignment.probabilities.get(CLEAN, 1.0)
-    return landmark_quality(alignment.confidence, score, landmarks, clean)
 
 
 def _pose(estimator: PoseEstimator, face: SeenFace) -> dict[str, Any] | None:

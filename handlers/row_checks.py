@@ -21,6 +21,7 @@ from handlers.processing.image import (
     decode_image,
 )
 from handlers.processing.mel import RATE_HZ
+from handlers.processing.quality import LEAST_QUALITY
 
 INCLUDES = ("aligned", "denoised", "overlay")
 DENOISE = ("auto", "off")
@@ -48,6 +49,12 @@ def check_whole(name: str, value: object, least: int, most: int) -> None:
     """Refuse what is no whole number in these bounds."""
     if type(value) is not int or not least <= value <= most:
         refuse(f"{name} is {value!r:.40}; a whole number from {least} to {most} is needed")
+
+
+def check_share(name: str, value: object) -> None:
+    """Refuse what is no number in [0, 1]."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        refuse(f"{name} is {value!r:.40}; a number from 0 to 1 is needed")
 
 
 def check_pixels(min_face_px: object, max_pixels: object) -> None:
@@ -89,7 +96,8 @@ class AlignOptions:
 
     `boxes` are tight around the landmarks, `(x1, y1, x2, y2)` in pixels of the upright picture;
     they take the detector's place. `max_faces` and `min_face_px` tell the detector how many faces
-    and how small ones to look for, `max_pixels` bounds width x height x frames.
+    and how small ones to look for, `max_pixels` bounds width x height x frames. What the detector
+    finds is a face from `min_quality` on.
     """
 
     boxes: list[list[float]] | None = None
@@ -97,6 +105,7 @@ class AlignOptions:
     denoise: str = "auto"
     include: tuple[str, ...] = ()
     min_face_px: int = MIN_FACE_PX
+    min_quality: float = LEAST_QUALITY
     max_pixels: int = 50_000_000
 
     @classmethod
@@ -109,6 +118,7 @@ class AlignOptions:
         given = cls(**{**options, "include": tuple(include)})
         check_whole("max_faces", given.max_faces, 1, MOST_FACES)
         check_pixels(given.min_face_px, given.max_pixels)
+        check_share("min_quality", given.min_quality)
         if given.denoise not in DENOISE:
             refuse(f"denoise is {given.denoise!r}; known are {', '.join(DENOISE)}")
         if unknown := [name for name in given.include if name not in INCLUDES]:
@@ -121,11 +131,12 @@ class AffectRowOptions:
     """How one row is to be treated.
 
     `variant` is one of the store's; `min_face_px` is the side of the smallest face searched for,
-    `max_pixels` bounds width x height of a frame.
+    `min_quality` the quality from which on it is one, `max_pixels` bounds width x height.
     """
 
     variant: str
     min_face_px: int = MIN_FACE_PX
+    min_quality: float = LEAST_QUALITY
     max_pixels: int = 8_300_000
 
     @classmethod
@@ -143,6 +154,7 @@ class AffectRowOptions:
         check_names(options, cls)
         given = cls(**{"variant": default, **options})
         check_pixels(given.min_face_px, given.max_pixels)
+        check_share("min_quality", given.min_quality)
         if given.variant not in variants:
             if isinstance(given.variant, str) and given.variant in missing:
                 refuse(f"variant {given.variant}: {missing[given.variant]}")

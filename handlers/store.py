@@ -36,7 +36,7 @@ from handlers.predictors.affect.inputs import DescriptorScale
 from handlers.predictors.affect.latent import LatentEstimator
 from handlers.predictors.affect.speech import SpeechDetector
 from handlers.predictors.affect.voice import VoiceEstimator
-from handlers.predictors.alignment import AlignmentOptions, AlignmentPredictor
+from handlers.predictors.alignment import AlignmentOptions, AlignmentPredictor, Trust
 from handlers.predictors.detection.detector import FaceDetector
 from handlers.predictors.tracking.networks import TrackingNetworks
 from handlers.predictors.tracking.options import VARIANTS as TRACKERS
@@ -69,7 +69,8 @@ def load_aligner(store: Path, name: str, device: str = "cpu") -> StoredAligner:
     if config.get("landmarks") is None:
         raise CheckpointError(f"{store / name}: no alignment model, it has no landmark network")
     classes = tuple((config["denoiser"] or {}).get("classes", ()))
-    options = AlignmentOptions(config["context"], config["crop_px"], classes)
+    trust = Trust(**config.get("trust", {}))
+    options = AlignmentOptions(config["context"], config["crop_px"], classes, trust=trust)
     return StoredAligner(AlignmentPredictor(engine, options), checkpoint)
 
 

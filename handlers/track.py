@@ -28,7 +28,15 @@ from handlers.predictors.tracking.results import FrameResult, TrackedFace
 from handlers.predictors.tracking.smoothing import OneEuro
 from handlers.predictors.tracking.state import SCHEMA, SessionState
 from handlers.processing.image import DecodedImage
-from handlers.row_checks import check_names, check_pixels, check_whole, read_picture, refuse
+from handlers.processing.quality import LEAST_QUALITY
+from handlers.row_checks import (
+    check_names,
+    check_pixels,
+    check_share,
+    check_whole,
+    read_picture,
+    refuse,
+)
 from handlers.state import UNUSABLE, dump_state, load_state, resume
 from handlers.store import build_networks, load_aligner, load_detector, read_settings, read_variants
 from handlers.wire import Request
@@ -56,11 +64,12 @@ class TrackRowOptions:
 
     `variant` is one of the checkpoint's; `steady` calms the landmarks of a face at rest,
     `smoothing` all and needs `time_s`. `min_face_px` is the side of the smallest face searched
-    for, `max_pixels` bounds width x height of a frame.
+    for, `min_quality` the quality from which on it is one, `max_pixels` bounds width x height.
     """
 
     max_faces: int = 1
     min_face_px: int = MIN_FACE_PX
+    min_quality: float = LEAST_QUALITY
     steady: bool = True
     smoothing: bool = False
     variant: str = TRACKER
@@ -73,6 +82,7 @@ class TrackRowOptions:
         given = cls(**options)
         check_whole("max_faces", given.max_faces, 1, MOST_FACES)
         check_pixels(given.min_face_px, given.max_pixels)
+        check_share("min_quality", given.min_quality)
         for name in ("steady", "smoothing"):
             if type(value := getattr(given, name)) is not bool:
                 refuse(f"{name} is {value!r:.40}; true or false is needed")
@@ -146,6 +156,7 @@ class TrackHandler(Handler[TrackRow]):
             self.parts.variants[options.variant],
             options.max_faces,
             options.min_face_px,
+            min_quality=options.min_quality,
             steady=options.steady,
             smoothing=OneEuro() if options.smoothing else None,
         )

@@ -27,6 +27,13 @@ class Option(Generic[Value]):
 
 
 MIN_FACE_PX = Option(40, "Smallest face that is looked for, in pixels.", 20, 4096)
+MIN_QUALITY = Option(
+    0.15,
+    "What is found is a face from this quality on; below the default one quality means nothing. 0 "
+    "keeps all that the detector takes for one.",
+    0,
+    1,
+)
 ALIGN_MAX_FACES = Option(64, "Most faces to return, best first; 64 if not given.", 1, 64)
 TRACK_MAX_FACES = Option(1, "Most faces to follow at once.", 1, 8)
 STEADY = Option(

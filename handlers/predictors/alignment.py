@@ -12,6 +12,7 @@ from handlers.networks.actions import ACTION_MIRROR, ACTIONS
 from handlers.processing.boxes import Crop
 from handlers.processing.crops import to_image, to_input
 from handlers.processing.landmarks import MIRROR, bounding_box
+from handlers.processing.quality import landmark_quality
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -20,7 +21,6 @@ CLEAN = "clean"
 # Parts of an alignment model; a class's own denoiser has the class's name behind it.
 LANDMARKS, CLASSIFY, DENOISE = "landmarks", "classify", "denoise"
 MAX_BATCH = 32
-MIDDLE_SPREAD, SPREAD_STEP = 0.17, 0.023
 
 # A detector's box is rough: what is found in it is looked at once more.
 LOOKS_AT_DETECTED = 2
@@ -46,19 +46,42 @@ class Alignment:
     denoised_crop: Image | None
     actions: dict[str, float] | None = None
 
+    def quality(self, score: float | None) -> float:
+        """How far the landmarks can be trusted, in [0, 1]; `score` is the detector's, if any."""
+        clean = self.probabilities.get(CLEAN, 1.0)
+        return landmark_quality(self.confidence, score, self.landmarks, clean)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How the spread of landmark maps tells faces from what is none: it belongs to the weights.
+
+    On DFA's maps, in shares of the crop, faces spread over 0.09 to 0.15 (blurred ones the most)
+    and crops half a face off over more than 0.24; `middle` lies in between.
+    """
+
+    middle: float = 0.17
+    step: float = 0.023
+
+    def confidence(self, shares: Floats) -> float:
+        """A logistic curve through the median of the maps' spreads `(68,)`, in shares of a crop."""
+        return float(1 / (1 + np.exp((float(np.median(shares)) - self.middle) / self.step)))
+
 
 @dataclass(frozen=True)
 class AlignmentOptions:
     """How a face is looked at.
 
     `context` widens its box; `classes` are the degradations that have a denoiser each, in the
-    classifier's order behind "clean"; `flip` averages each look with its mirror image.
+    classifier's order behind "clean"; `flip` averages each look with its mirror image. `trust` says
+    what the spread of its maps tells.
     """
 
     context: float
     crop_px: int
     classes: tuple[str, ...] = ()
     flip: bool = True
+    trust: Trust = Trust()
 
 
 class _Look(NamedTuple):
@@ -92,18 +115,24 @@ class AlignmentPredictor:
         boxes: Sequence[Floats],
         denoise: bool = True,
         looks: int = 1,
+        rolls: Sequence[Sequence[float]] | None = None,
     ) -> list[list[Alignment]]:
         """Landmarks of the faces in `boxes[i]`, float32 `(n_i, 4)`, of the picture `images[i]`.
 
         Pictures are uint8 RGB `(H, W, 3)`; boxes are tight around the landmarks, in pixels. Every
         look after the first is at a crop turned upright and centred on what the one before found:
-        worth its time where boxes are rough, as a detector's are.
+        worth its time where boxes are rough, as a detector's are. `rolls[i]` are the angles in
+        radians by which the faces are turned, clockwise as seen; none are without.
         """
         owners = [index for index, rows in enumerate(boxes) for _ in rows]
         flat = [np.asarray(box, np.float32) for rows in boxes for box in rows]
         found: list[list[Alignment]] = [[] for _ in images]
         pictures = [images[index] for index in owners]
-        crops = [Crop.around(box, self.options.context, self.options.crop_px) for box in flat]
+        turns = [0.0] * len(flat) if rolls is None else [roll for row in rolls for roll in row]
+        crops = [
+            Crop.around(box, self.options.context, self.options.crop_px, turn)
+            for box, turn in zip(flat, turns, strict=True)
+        ]
         for _ in range(looks - 1):
             crops = [self.upright(face.landmarks) for face in self.look(pictures, crops, denoise)]
         for index, face in zip(owners, self.look(pictures, crops, denoise), strict=True):
@@ -178,7 +207,7 @@ class AlignmentPredictor:
         )
         return Alignment(
             landmarks=crop.from_crop(look.points[row]),
-            confidence=confidence(look.spread[row], self.options.crop_px),
+            confidence=self.options.trust.confidence(look.spread[row] / self.options.crop_px),
             degradation=self.classes[int(look.chosen[row])],
             probabilities=probabilities,
             denoised=denoised,
@@ -196,13 +225,3 @@ def eye_line(landmarks: Floats) -> Floats:
 def named_actions(values: Floats) -> dict[str, float]:
     """The actions `(A,)` of one face by name, none beyond [0, 1]."""
     return dict(zip(ACTIONS, np.clip(values, 0, 1).tolist(), strict=True))
-
-
-def confidence(spread: Floats, crop_px: int) -> float:
-    """How narrow the landmark maps `(68,)` are: a logistic curve through their median spread.
-
-    On DFA's maps, in shares of the crop, faces spread over 0.09 to 0.15 (blurred ones the most)
-    and crops half a face off over more than 0.24; the curve is at 0.5 in between.
-    """
-    share = float(np.median(spread)) / crop_px
-    return float(1 / (1 + np.exp((share - MIDDLE_SPREAD) / SPREAD_STEP)))

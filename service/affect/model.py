@@ -11,7 +11,7 @@ from service.errors import Problem, ServiceError
 from service.inference import Inference
 from service.live.model import Cost, Model, VariantName, parse_into
 from service.live.subject import Step
-from service.options import AFFECT_VARIANT, DELAY_S, DROP, MIN_FACE_PX
+from service.options import AFFECT_VARIANT, DELAY_S, DROP, MIN_FACE_PX, MIN_QUALITY
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
@@ -30,6 +30,7 @@ class AffectOptions(BaseModel):
 
     variant: Annotated[VariantName | None, AFFECT_VARIANT.bounds] = None
     min_face_px: Annotated[int, MIN_FACE_PX.bounds] = MIN_FACE_PX.default
+    min_quality: Annotated[float, MIN_QUALITY.bounds] = MIN_QUALITY.default
 
 
 class AffectSocketOptions(AffectOptions):
@@ -85,6 +86,7 @@ class AffectModel(Model):
     def _options(self, options: AffectOptions) -> dict[str, Any]:
         asked: dict[str, Any] = {
             "min_face_px": options.min_face_px,
+            "min_quality": options.min_quality,
             "max_pixels": self.settings.max_frame_pixels,
         }
         return asked if options.variant is None else {**asked, "variant": options.variant}

@@ -9,7 +9,7 @@ from service.errors import Problem
 from service.http.bodies import BINARY
 from service.http.responses import MODEL, PICTURE, WITH_KEY, problem_responses
 from service.openface import OPENFACE_COLUMNS, OUR_COLUMNS
-from service.options import ALIGN_MAX_FACES, DENOISE, MIN_FACE_PX
+from service.options import ALIGN_MAX_FACES, DENOISE, MIN_FACE_PX, MIN_QUALITY
 from service.schemas import AlignReply
 
 JSON, PNG, CSV = "application/json", "image/png", "text/csv"
@@ -37,6 +37,7 @@ class AlignQuery(BaseModel):
         "repeated or with commas.",
     )
     min_face_px: Annotated[int, MIN_FACE_PX.bounds] = MIN_FACE_PX.default
+    min_quality: Annotated[float, MIN_QUALITY.bounds] = MIN_QUALITY.default
 
     def included(self) -> list[str]:
         """Return the names in `include`, each once, in order."""

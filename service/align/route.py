@@ -72,6 +72,7 @@ def _options(query: AlignQuery, media_type: str, services: Services) -> dict[str
         "denoise": query.denoise,
         "include": ["overlay"] if media_type == PNG else include,
         "min_face_px": query.min_face_px,
+        "min_quality": query.min_quality,
         "max_pixels": settings.max_pixels,
     }
 

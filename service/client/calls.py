@@ -21,7 +21,7 @@ from service.client.replies import (
     read_line,
     read_track,
 )
-from service.options import MIN_FACE_PX, RATE_HZ, SMOOTHING, STEADY, TRACK_MAX_FACES
+from service.options import MIN_FACE_PX, MIN_QUALITY, RATE_HZ, SMOOTHING, STEADY, TRACK_MAX_FACES
 from service.schemas import AlignReply, Models, SessionInfo
 
 Corners = tuple[float, float, float, float]
@@ -69,6 +69,7 @@ class AsyncCountenance:
         boxes: Sequence[Corners] = (),
         max_faces: int | None = None,
         min_face_px: int = MIN_FACE_PX.default,
+        min_quality: float = MIN_QUALITY.default,
         denoise: Literal["auto", "off"] = "auto",
         include: tuple[Literal["aligned", "denoised"], ...] = (),
     ) -> AlignReply:
@@ -77,6 +78,7 @@ class AsyncCountenance:
             "boxes": [",".join(map(str, box)) for box in boxes],
             "max_faces": max_faces,
             "min_face_px": min_face_px,
+            "min_quality": min_quality,
             "denoise": denoise,
             "include": include,
         }
@@ -89,10 +91,16 @@ class AsyncCountenance:
         *,
         max_faces: int | None = None,
         min_face_px: int = MIN_FACE_PX.default,
+        min_quality: float = MIN_QUALITY.default,
         denoise: Literal["auto", "off"] = "auto",
     ) -> bytes:
         """The picture with its faces drawn on it, as PNG."""
-        query = {"max_faces": max_faces, "min_face_px": min_face_px, "denoise": denoise}
+        query = {
+            "max_faces": max_faces,
+            "min_face_px": min_face_px,
+            "min_quality": min_quality,
+            "denoise": denoise,
+        }
         return await self._post("align", query, image, "image/png")
 
     def track(
@@ -101,6 +109,7 @@ class AsyncCountenance:
         *,
         max_faces: int = TRACK_MAX_FACES.default,
         min_face_px: int = MIN_FACE_PX.default,
+        min_quality: float = MIN_QUALITY.default,
         steady: bool = STEADY.default,
         smoothing: bool = SMOOTHING.default,
         variant: str | None = None,
@@ -115,6 +124,7 @@ class AsyncCountenance:
         query = {
             "max_faces": max_faces,
             "min_face_px": min_face_px,
+            "min_quality": min_quality,
             "steady": steady,
             "smoothing": smoothing,
             "variant": variant,
@@ -134,11 +144,17 @@ class AsyncCountenance:
         *,
         variant: str | None = None,
         min_face_px: int = MIN_FACE_PX.default,
+        min_quality: float = MIN_QUALITY.default,
         drop: bool = False,
         ahead: int = 2,
     ) -> AffectSession[AffectAnswer]:
         """A session that estimates valence and arousal from frames and, with `hear`, sound."""
-        query = {"variant": variant, "min_face_px": min_face_px, "drop": drop}
+        query = {
+            "variant": variant,
+            "min_face_px": min_face_px,
+            "min_quality": min_quality,
+            "drop": drop,
+        }
         return AffectSession(
             self._dial.to(f"affect/{_quoted(session)}", given(query)),
             read_affect,
@@ -154,12 +170,18 @@ class AsyncCountenance:
         rate_hz: float = RATE_HZ.default,
         variant: str | None = None,
         min_face_px: int = MIN_FACE_PX.default,
+        min_quality: float = MIN_QUALITY.default,
     ) -> AffectClipReply:
         """Valence and arousal over a clip, pictures and sound or one of them; sent piece by piece.
 
         `rate_hz` is how many frames a second are looked at, at most.
         """
-        query = {"rate_hz": rate_hz, "variant": variant, "min_face_px": min_face_px}
+        query = {
+            "rate_hz": rate_hz,
+            "variant": variant,
+            "min_face_px": min_face_px,
+            "min_quality": min_quality,
+        }
         how = _upload(clip, query, "application/json")
         return self._checked(AffectClipReply, (await self._ask("POST", "affect", **how)).content)
 
@@ -170,9 +192,15 @@ class AsyncCountenance:
         rate_hz: float = RATE_HZ.default,
         variant: str | None = None,
         min_face_px: int = MIN_FACE_PX.default,
+        min_quality: float = MIN_QUALITY.default,
     ) -> AsyncIterator[AffectLine]:
         """The same as soon as it is known: the clip, its frames, a summary."""
-        query = {"rate_hz": rate_hz, "variant": variant, "min_face_px": min_face_px}
+        query = {
+            "rate_hz": rate_hz,
+            "variant": variant,
+            "min_face_px": min_face_px,
+            "min_quality": min_quality,
+        }
         how = _upload(clip, query, "application/x-ndjson")
         try:
             async with self._http.stream("POST", "affect", **how) as response:

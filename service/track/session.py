@@ -17,6 +17,7 @@ from service.live.subject import Place, Step
 from service.options import (
     DROP,
     MIN_FACE_PX,
+    MIN_QUALITY,
     SMOOTHING,
     STEADY,
     TRACK_MAX_FACES,
@@ -37,6 +38,7 @@ class TrackOptions(BaseModel):
 
     max_faces: Annotated[int, TRACK_MAX_FACES.bounds] = TRACK_MAX_FACES.default
     min_face_px: Annotated[int, MIN_FACE_PX.bounds] = MIN_FACE_PX.default
+    min_quality: Annotated[float, MIN_QUALITY.bounds] = MIN_QUALITY.default
     steady: Annotated[bool, STEADY.bounds] = STEADY.default
     smoothing: Annotated[bool, SMOOTHING.bounds] = SMOOTHING.default
     variant: Annotated[VariantName | None, TRACK_VARIANT.bounds] = None
@@ -84,6 +86,7 @@ class Tracker(Model):
         asked = {
             "max_faces": options.max_faces,
             "min_face_px": options.min_face_px,
+            "min_quality": options.min_quality,
             "steady": options.steady,
             "smoothing": options.smoothing,
             "max_pixels": self.settings.max_frame_pixels,

@@ -91,3 +91,39 @@ def test_small_faces_anywhere_in_a_large_picture_all_come_back_with_one_pose(
         [[face["pose"][f"{name}_deg"] for name in ("pitch", "yaw")] for face in faces]
     )
     assert np.ptp(angles, axis=0).max() < 3.0  # the detector's boxes differ by fractions of a pixel
+
+
+def turned(degrees: int) -> bytes:
+    """The portrait turned clockwise, on a grey ground."""
+    portrait = Pillow.open(io.BytesIO(ASTRONAUT)).convert("RGB").crop((100, 0, 340, 240))
+    buffer = io.BytesIO()
+    portrait.rotate(-degrees, Pillow.Resampling.BICUBIC, expand=True, fillcolor=(90, 90, 90)).save(
+        buffer, "PNG"
+    )
+    return buffer.getvalue()
+
+
+@needs_weights
+@pytest.mark.parametrize("degrees", range(0, 360, 45))
+def test_a_face_is_found_at_any_roll_with_its_roll(served: AlignHandler, degrees: int) -> None:
+    (face,) = outputs(served, turned(degrees))["faces"]
+    off = (face["pose"]["roll_deg"] - degrees + 180) % 360 - 180
+    assert abs(off) < 12  # the portrait itself is tilted a little
+    assert face["quality"] > 0.6
+    assert face["score"] is not None
+
+
+@needs_weights
+def test_what_the_detector_takes_for_a_face_is_none_by_its_quality(served: AlignHandler) -> None:
+    rng = np.random.default_rng(5)
+    pixels = decode_image(ASTRONAUT, 10**6).pixels[60:200, 150:300]
+    tiles = [pixels[y : y + 20, x : x + 20] for y in range(0, 140, 20) for x in range(0, 140, 20)]
+    order = rng.permutation(len(tiles))
+    mixed = np.vstack(
+        [np.hstack([tiles[order[7 * row + column]] for column in range(7)]) for row in range(7)]
+    )
+    buffer = io.BytesIO()
+    Pillow.fromarray(mixed).resize((420, 420)).save(buffer, "PNG")
+    assert outputs(served, buffer.getvalue())["faces"] == []
+    kept = outputs(served, buffer.getvalue(), min_quality=0.0)["faces"]
+    assert all(face["quality"] < 0.15 for face in kept)

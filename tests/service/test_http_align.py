@@ -46,6 +46,7 @@ async def test_the_defaults_of_the_options_are_those_of_the_interface(post, infe
         "denoise": "auto",
         "include": [],
         "min_face_px": 40,
+        "min_quality": 0.15,
         "max_pixels": 50_000_000,
     }
 

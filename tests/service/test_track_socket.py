@@ -70,6 +70,7 @@ async def test_options_of_the_address_reach_the_model(service, tracker):
     assert tracker.last.options == {
         "max_faces": 3,
         "min_face_px": 60,
+        "min_quality": 0.15,
         "steady": False,
         "smoothing": True,
         "variant": "crt",

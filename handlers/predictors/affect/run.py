@@ -13,6 +13,7 @@ from handlers.predictors.affect.state import AffectState
 from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.results import Status, TrackedFace
+from handlers.processing.quality import LEAST_QUALITY
 
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -84,6 +85,7 @@ class AffectRow:
     state: AffectState | None
     variant: str
     min_face_px: int = MIN_FACE_PX
+    min_quality: float = LEAST_QUALITY
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,11 @@ class Run:
         before = self.row.times_s[moment - 1] if moment else self.state.time_s
         pictures = round(SEARCH_S / (self.row.times_s[moment] - before))
         every = min(max(pictures, 1), MOST_SKIPPED)
-        return TrackingOptions(min_face_px=self.row.min_face_px, search_every=every)
+        return TrackingOptions(
+            min_face_px=self.row.min_face_px,
+            min_quality=self.row.min_quality,
+            search_every=every,
+        )
 
     def moment(self, moment: int) -> Moment:
         """What one of the run's moments gives to use: of what is heard, where somebody speaks."""

@@ -28,13 +28,15 @@ class Detection:
     `box` (4,) `(x1, y1, x2, y2)` holds the face from forehead to chin, `score` is in [0, 1],
     `points` (5, 2) `(x, y)` are the eyes, the nose and the corners of the mouth, of each pair the
     left one in the picture first; `landmark_box` (4,) is where the tight box around the 68
-    landmarks should lie.
+    landmarks should lie. Of a face turned by `roll_rad`, clockwise as seen, the boxes are those of
+    the upright face with the same middle.
     """
 
     box: Floats
     score: float
     points: Floats
     landmark_box: Floats
+    roll_rad: float = 0.0
 
 
 @dataclass(frozen=True)

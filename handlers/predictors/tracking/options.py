@@ -5,6 +5,7 @@ from enum import Enum
 
 from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.tracking.smoothing import OneEuro
+from handlers.processing.quality import LEAST_QUALITY
 
 
 class BoxSource(Enum):
@@ -90,6 +91,7 @@ class TrackingOptions:
     variant: Variant = Variant()
     max_faces: int = 1
     min_face_px: int = MIN_FACE_PX
+    min_quality: float = LEAST_QUALITY
     search_every: int = 1
     discover_every: int = 10
     steady: bool = True
