@@ -94,7 +94,7 @@ def start(server: Server) -> "subprocess.Popen[bytes]":
     """Start Java as the leader of its own process group, its workers in it; raises StartError."""
     clear(server)
     (server.run / "tmp").mkdir()
-    command = java_command(server)
+    command = [*mute_command(), *java_command(server)]
     return subprocess.Popen(
         command,
         cwd=server.run,
@@ -117,6 +117,11 @@ def clear(server: Server) -> None:
     for path in [*server.run.glob("*.sock"), Path(server.address.removeprefix("unix:"))]:
         if path.is_socket():
             path.unlink()
+
+
+def mute_command() -> list[str]:
+    """What makes the command behind it listen for no gRPC, where the machine lets it."""
+    return [sys.executable, "-m", "handlers.torchserve.mute"]
 
 
 def java_command(server: Server) -> list[str]:

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from handlers.torchserve.mute import grpc_queue
 from service.errors import Problem, ServiceError
 from service.inference import Question
 from service.inference.remote.torchserve import TorchServeInference
 from service.settings import Settings
 from tests.serving.servers import ProbeServer, lingers
 
+LISTENING = "0A"
 DASHBOARD = Path(__file__).parents[2] / "service" / "monitoring" / "dashboard.json"
 
 pytestmark = [
@@ -69,6 +71,25 @@ async def test_the_dashboard_asks_for_metrics_that_torchserve_has(server, client
     assert len(asked) >= 3
     for name in asked:
         assert re.search(rf'^{name}{{model_name="track".*}} [1-9]', page, re.MULTILINE)
+
+
+def ports_of(pid: int) -> list[str]:
+    """The TCP ports at which a process listens, as the kernel writes them."""
+    links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    sockets = {link[8:-1] for link in links if link.startswith("socket:[")}
+    lines = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]
+    ]
+    return [line[1] for line in lines if line[3] == LISTENING and line[9] in sockets]
+
+
+@pytest.mark.skipif(grpc_queue() is None, reason="no filter is known for this machine")
+async def test_nobody_on_the_machine_reaches_grpc(server, client):
+    await client.ask("track", question(echo=1))
+    assert server.process is not None
+    assert ports_of(server.process.pid) == []
 
 
 async def test_a_question_of_twelve_megabytes_goes_through(client):
