@@ -9,10 +9,14 @@ there is speech in it.
 gave, absent at its start. A state of other weights, another variant or another schema is not used:
 the session starts anew and its status is `reset`. Errors: those of `track`, `invalid-sound`,
 `invalid-time`; none gives a state, so that the caller goes on from the one it has.
+
+A photograph comes with `boxes` in place of `times_s` and `sound`: those of its faces' landmarks,
+`(x1, y1, x2, y2)` in pixels. Its answer has `faces`, each by itself, and no state.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,27 +24,38 @@ from typing import Any
 
 from handlers.attributes import FaceAttributes
 from handlers.base import Answer, Handler
-from handlers.checkpoint import CONFIG_FILE, Checkpoint, CheckpointError, describe_model, name_model
+from handlers.checkpoint import Checkpoint, CheckpointError, describe_model, name_model
 from handlers.networks.affect import VARIANTS
 from handlers.networks.discriminator import QUADRANTS
+from handlers.networks.expressions import EXPRESSIONS
 from handlers.predictors.affect.predictor import AffectPredictor
-from handlers.predictors.affect.run import AffectResult, AffectRow, FrameAffect
+from handlers.predictors.affect.run import AffectResult, AffectRow, Floats, FrameAffect
 from handlers.predictors.affect.state import SCHEMA, AffectState
 from handlers.processing.audio_descriptors import MissingExtra
 from handlers.row_checks import (
     AffectRowOptions,
     Frames,
+    check_boxes,
     read_frames,
     read_sound,
     read_times,
+    refuse,
 )
 from handlers.state import UNUSABLE, dump_state, load_state, resume
-from handlers.store import load_estimator, load_speech_detector
+from handlers.store import (
+    FACE_VOICE,
+    JOINED,
+    has_estimator,
+    load_estimator,
+    load_speech_detector,
+)
 from handlers.track import describe_faces
 from handlers.track import load_parts as load_tracker
 from handlers.wire import Request
 
-NAME, DEFAULT = "affect", "avi-gas"
+NAME = "affect"
+# For those who ask for no variant, the first of these that there is.
+DEFAULTS = (FACE_VOICE, "expressions", "avi-gas")
 OK, RESET = "ok", "reset"
 UNSPOKEN = "there was sound without speech: it is not used"
 ONLY_AROUSAL = "a voice alone tells arousal; valence is estimated of faces"
@@ -63,8 +78,9 @@ class AffectParts:
 
     @property
     def default(self) -> str:
-        """The variant for those who ask for none: AVi-GaS, or the first that there is."""
-        return DEFAULT if DEFAULT in self.checkpoints else next(iter(self.checkpoints))
+        """The variant for those who ask for none."""
+        there = (name for name in DEFAULTS if name in self.checkpoints)
+        return next(there, next(iter(self.checkpoints)))
 
     def written_by(self, variant: str) -> tuple[str, str]:
         """Who writes a state of this variant: a name, and the hash that `describe` tells.
@@ -86,7 +102,16 @@ class ReadRow:
     reset: str | None
 
 
-class AffectHandler(Handler[ReadRow]):
+@dataclass(frozen=True)
+class Photograph:
+    """A picture, read, with the boxes of its faces' landmarks, `(4,)` each."""
+
+    frames: Frames
+    boxes: Sequence[Floats]
+    variant: str
+
+
+class AffectHandler(Handler[ReadRow | Photograph]):
     """Serves affect from the model store."""
 
     def __init__(
@@ -104,11 +129,13 @@ class AffectHandler(Handler[ReadRow]):
         variants = sorted(checkpoints)
         return describe_model(NAME, checkpoints[self.parts.default], variants=variants)
 
-    def decode(self, request: Request) -> ReadRow:
+    def decode(self, request: Request) -> ReadRow | Photograph:
         """Check options, times and sound, read the state, decode frames; raises InputError."""
         parts, inputs = self.parts, request.inputs
         variants = sorted(parts.checkpoints)
         options = AffectRowOptions.parse(request.options, variants, parts.default, parts.missing)
+        if "boxes" in inputs:
+            return _read_photograph(inputs, options)
         state, reset = resume(partial(self._read_state, options.variant), request.state)
         frames = read_frames(inputs.get("frames"), options.max_pixels)
         after_s = float("-inf") if state is None else state.time_s
@@ -122,11 +149,19 @@ class AffectHandler(Handler[ReadRow]):
             options.variant,
             options.min_face_px,
             options.min_quality,
+            options.max_faces,
         )
         return ReadRow(row, frames, reset)
 
-    def compute(self, items: Sequence[ReadRow]) -> list[Answer]:
-        """Every row to its end, in shared batches."""
+    def compute(self, items: Sequence[ReadRow | Photograph]) -> list[Answer]:
+        """Every row to its end, in shared batches; photographs one after the other."""
+        rows = [item for item in items if isinstance(item, ReadRow)]
+        answers = iter(self._follow(rows) if rows else [])
+        return [
+            self._look(item) if isinstance(item, Photograph) else next(answers) for item in items
+        ]
+
+    def _follow(self, items: Sequence[ReadRow]) -> list[Answer]:
         results = self.parts.predictor.step([item.row for item in items])
         faces = iter(self._faces(items, results))
         return [
@@ -134,9 +169,24 @@ class AffectHandler(Handler[ReadRow]):
             for item, result in zip(items, results, strict=True)
         ]
 
-    def restart(self, item: ReadRow) -> ReadRow | None:
+    def _look(self, item: Photograph) -> Answer:
+        start = time.perf_counter()
+        (image,) = item.frames.images
+        assert image is not None
+        found = self.parts.predictor.look(image, item.boxes, item.variant)
+        taken_ms = (time.perf_counter() - start) * 1000
+        outputs = {
+            "model": name_model(NAME, self.parts.checkpoints[item.variant]),
+            "variant": item.variant,
+            "notes": list(item.frames.notes),
+            "timings_ms": {"decode": item.frames.decode_ms, "estimate": taken_ms},
+            "faces": [_estimate(face) for face in found],
+        }
+        return outputs, None
+
+    def restart(self, item: ReadRow | Photograph) -> ReadRow | None:
         """Return the row as the first of a session."""
-        if item.row.state is None:
+        if isinstance(item, Photograph) or item.row.state is None:
             return None
         return replace(item, row=replace(item.row, state=None), reset=UNUSABLE)
 
@@ -149,7 +199,8 @@ class AffectHandler(Handler[ReadRow]):
             [
                 (image, frame.face)
                 for item, result in zip(items, results, strict=True)
-                for image, frame in zip(item.row.frames, result.frames, strict=True)
+                for image, moment in zip(item.row.frames, result.frames, strict=True)
+                for frame in (moment, *moment.others)
                 if image is not None and frame.face is not None
             ],
         )
@@ -175,6 +226,13 @@ class AffectHandler(Handler[ReadRow]):
         }
 
 
+def _read_photograph(inputs: Mapping[str, Any], options: AffectRowOptions) -> Photograph:
+    frames = read_frames(inputs.get("frames"), options.max_pixels)
+    if len(frames.images) != 1 or frames.images[0] is None:
+        refuse("boxes need exactly one picture in frames")
+    return Photograph(frames, check_boxes(inputs["boxes"], frames.images[0]) or [], options.variant)
+
+
 def load_parts(model_store: Path, device: str) -> AffectParts:
     """The variants of the store, with the tracker that `track` serves.
 
@@ -184,15 +242,15 @@ def load_parts(model_store: Path, device: str) -> AffectParts:
     """
     tracker = load_tracker(model_store, device)
     estimators, checkpoints, missing = {}, {}, {}
-    for name in VARIANTS:
-        if not (model_store / name / CONFIG_FILE).is_file():
+    for name in (*VARIANTS, *JOINED):
+        if not has_estimator(model_store / name):
             continue
         try:
             estimators[name], checkpoints[name] = load_estimator(model_store / name, device)
         except MissingExtra as error:
             missing[name] = str(error)
     if not checkpoints:
-        raise CheckpointError(f"{model_store} has no affect model: {DEFAULT} or another variant")
+        raise CheckpointError(f"{model_store} has no affect model, such as {DEFAULTS[-1]}")
     speech = load_speech_detector(model_store, device)
     predictor = AffectPredictor(estimators, tracker.predictor, speech)
     return AffectParts(predictor, checkpoints, tracker.checkpoint, missing, tracker.attributes)
@@ -206,18 +264,29 @@ def _notes(frames: Sequence[FrameAffect]) -> list[str]:
 
 
 def _frame(frame: FrameAffect, faces: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    quadrants = None
-    if frame.quadrants is not None:
-        quadrants = dict(zip(QUADRANTS, frame.quadrants.tolist(), strict=True))
     return {
         "time_s": frame.time_s,
-        "valence": frame.valence,
-        "arousal": frame.arousal,
-        "quadrant": frame.quadrant,
-        "quadrants": quadrants,
+        **_estimate(frame),
+        "quadrants": _named(QUADRANTS, frame.quadrants),
         "attention": list(frame.attention),
         "attention_ages_s": list(frame.attention_ages_s),
         "gate": frame.gate,
         "used": list(frame.used),
         "face": None if frame.face is None else next(faces),
+        "others": [{**_estimate(other), "face": next(faces)} for other in frame.others],
+        "voice": None if frame.voice is None else {"arousal": frame.voice},
     }
+
+
+def _estimate(frame: FrameAffect) -> dict[str, Any]:
+    return {
+        "valence": frame.valence,
+        "arousal": frame.arousal,
+        "quadrant": frame.quadrant,
+        "expressions": _named(EXPRESSIONS, frame.expressions or None),
+        "confidence": frame.confidence,
+    }
+
+
+def _named(names: Sequence[str], values: Iterable[float] | None) -> dict[str, float] | None:
+    return None if values is None else dict(zip(names, map(float, values), strict=True))

@@ -15,19 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.attributes import FaceAttributes, SeenFace, load_attributes
-from handlers.base import Answer, Handler, InputError
+from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, describe_model, load_arrays, name_model
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, Alignment
 from handlers.predictors.detection.detector import Detection
 from handlers.predictors.detection.turned import TURNS_DEG, search_turned
-from handlers.processing.box_checks import box_fault
 from handlers.processing.drawing import DrawnFace, draw_faces
 from handlers.processing.image import DecodedImage, encode_png
 from handlers.processing.landmarks import bounding_box
 from handlers.processing.nms import suppress
 from handlers.processing.pose import HeadPose
 from handlers.processing.similarity import DegenerateShape, Similarity
-from handlers.row_checks import MOST_FACES, AlignOptions, read_picture
+from handlers.row_checks import MOST_FACES, AlignOptions, check_boxes, read_picture
 from handlers.store import FACE_SHAPE, load_aligner, load_detector
 from handlers.wire import Request
 
@@ -35,7 +34,6 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Key = TypeVar("Key", int, tuple[str, bool])
 
-INVALID_BOX = "invalid-box"
 NAME, ALIGNER = "align", "dfa"
 # Of upright faces 1 in 100 is less sure, of meshes on turned faces all are. Then a face is
 # looked at turned, and with no sure face at all turned ones are searched for.
@@ -134,7 +132,7 @@ class AlignHandler(Handler[AlignRow]):
         """Check options and boxes and decode the picture; raises InputError."""
         options = AlignOptions.parse(request.options)
         image, decode_ms = read_picture(request.inputs.get("image"), options.max_pixels)
-        boxes = _check_boxes(options.boxes, image.pixels)
+        boxes = check_boxes(options.boxes, image.pixels)
         return AlignRow(image, options, boxes, decode_ms)
 
     def compute(self, items: Sequence[AlignRow]) -> list[Answer]:
@@ -287,18 +285,6 @@ def _warm_up(detector: Detector, aligner: Aligner) -> None:
     picture = np.zeros((480, 640, 3), np.uint8)
     detector.detect([picture], 40, MOST_FACES)
     aligner.align([picture], [np.array([[200, 120, 440, 360]], np.float32)], True, 1)
-
-
-def _check_boxes(boxes: object, pixels: Image) -> list[Floats] | None:
-    """The caller's boxes, `(4,)` each; raises InputError `invalid-box` naming the box."""
-    if boxes is None:
-        return None
-    if not isinstance(boxes, list) or len(boxes) > MOST_FACES:
-        raise InputError(INVALID_BOX, f"boxes are a list of at most {MOST_FACES} x1, y1, x2, y2")
-    for index, box in enumerate(boxes):
-        if wrong := box_fault(box, *pixels.shape[1::-1]):
-            raise InputError(INVALID_BOX, f"boxes[{index}] {box!r:.80} {wrong}")
-    return [np.asarray(box, np.float32) for box in boxes]
 
 
 def _grouped(indices: Iterable[int], key: Callable[[int], Key]) -> Iterable[tuple[Key, list[int]]]:

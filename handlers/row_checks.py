@@ -13,6 +13,7 @@ from handlers.base import INVALID_REQUEST, InputError
 from handlers.predictors.affect.run import Heard
 from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.detection.proposals import CELL_PX
+from handlers.processing.box_checks import box_fault
 from handlers.processing.image import (
     INVALID_IMAGE,
     TOO_MANY_PIXELS,
@@ -26,7 +27,11 @@ from handlers.processing.quality import LEAST_QUALITY
 INCLUDES = ("aligned", "denoised", "overlay")
 DENOISE = ("auto", "off")
 MOST_FACES = 64
+MOST_FOLLOWED = 4  # faces whose affect is estimated over time
 Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+INVALID_BOX = "invalid-box"
 
 INVALID_SOUND, INVALID_TIME = "invalid-sound", "invalid-time"
 MOST_FRAMES = 8
@@ -90,6 +95,18 @@ def read_picture(value: object, max_pixels: int) -> tuple[DecodedImage, float]:
     return image, (time.perf_counter() - start) * 1000
 
 
+def check_boxes(boxes: object, pixels: Image) -> list[Floats] | None:
+    """The caller's boxes, `(4,)` each; raises InputError `invalid-box` naming the box."""
+    if boxes is None:
+        return None
+    if not isinstance(boxes, list) or len(boxes) > MOST_FACES:
+        raise InputError(INVALID_BOX, f"boxes are a list of at most {MOST_FACES} x1, y1, x2, y2")
+    for index, box in enumerate(boxes):
+        if wrong := box_fault(box, *pixels.shape[1::-1]):
+            raise InputError(INVALID_BOX, f"boxes[{index}] {box!r:.80} {wrong}")
+    return [np.asarray(box, np.float32) for box in boxes]
+
+
 @dataclass(frozen=True)
 class AlignOptions:
     """How one row is to be treated.
@@ -131,12 +148,15 @@ class AffectRowOptions:
     """How one row is to be treated.
 
     `variant` is one of the store's; `min_face_px` is the side of the smallest face searched for,
-    `min_quality` the quality from which on it is one, `max_pixels` bounds width x height.
+    `min_quality` the quality from which on it is one,
+    `max_faces` how many are
+    followed, `max_pixels` bounds width x height.
     """
 
     variant: str
     min_face_px: int = MIN_FACE_PX
     min_quality: float = LEAST_QUALITY
+    max_faces: int = 1
     max_pixels: int = 8_300_000
 
     @classmethod
@@ -155,6 +175,7 @@ class AffectRowOptions:
         given = cls(**{"variant": default, **options})
         check_pixels(given.min_face_px, given.max_pixels)
         check_share("min_quality", given.min_quality)
+        check_whole("max_faces", given.max_faces, 1, MOST_FOLLOWED)
         if given.variant not in variants:
             if isinstance(given.variant, str) and given.variant in missing:
                 refuse(f"variant {given.variant}: {missing[given.variant]}")

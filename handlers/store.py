@@ -1,7 +1,8 @@
 """Names of models to predictors, built from the model store."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from handlers.checkpoint import (
+    CONFIG_FILE,
     Checkpoint,
     CheckpointError,
     load_arrays,
@@ -22,16 +24,19 @@ from handlers.networks.affect import (
     VARIANTS,
     AffectConfig,
     AffectNetworks,
-    ConditionalNetworks,
+    Networks,
     build,
 )
 from handlers.networks.box_tracker import BoxTracker
+from handlers.networks.expressions import ExpressionNetwork
 from handlers.networks.face_validator import FaceValidator
 from handlers.networks.fuse import fuse
 from handlers.networks.speech import SpeechNetwork
 from handlers.networks.voice import VoiceNetwork
 from handlers.predictors.affect.conditional import ConditionalEstimator
 from handlers.predictors.affect.estimator import Estimator
+from handlers.predictors.affect.expressions import Calibration, ExpressionEstimator
+from handlers.predictors.affect.face_voice import FaceVoiceEstimator
 from handlers.predictors.affect.inputs import DescriptorScale
 from handlers.predictors.affect.latent import LatentEstimator
 from handlers.predictors.affect.speech import SpeechDetector
@@ -45,7 +50,9 @@ from handlers.processing.audio_descriptors import need_extractor
 from handlers.processing.head import HeadModel
 from handlers.processing.pose import PoseEstimator
 
-Networks = AffectNetworks | ConditionalNetworks | VoiceNetwork
+# What is made of two variants and has no weights of its own.
+FACE_VOICE = "face-voice"
+JOINED: Mapping[str, tuple[str, ...]] = {FACE_VOICE: ("expressions", "voice")}
 NO_ALIGNMENT = ""
 FACE_SHAPE = "face_shape"
 HEAD = ("head_mean", "head_modes", "head_spread")
@@ -136,13 +143,32 @@ def load_affect(folder: Path) -> tuple[Networks, Checkpoint]:
     return networks, checkpoint
 
 
+def has_estimator(folder: Path) -> bool:
+    """Whether a model store has all of a variant."""
+    needed = JOINED.get(folder.name, (folder.name,))
+    return all((folder.parent / name / CONFIG_FILE).is_file() for name in needed)
+
+
 def load_estimator(folder: Path, device: str = "cpu") -> tuple[Estimator, Checkpoint]:
     """A variant as it is served, and its checkpoint, emptied.
 
     Raises CheckpointError, and MissingExtra without opensmile.
     """
+    if folder.name == FACE_VOICE:
+        return _join(*(load_estimator(folder.parent / name, device) for name in JOINED[FACE_VOICE]))
     networks, checkpoint = load_affect(folder)
     return serve(networks, checkpoint.config, device), checkpoint.emptied()
+
+
+def _join(
+    face: tuple[Estimator, Checkpoint], voice: tuple[Estimator, Checkpoint]
+) -> tuple[Estimator, Checkpoint]:
+    """The face's checkpoint, by both hashes: a state depends on both."""
+    (seeing, seen), (hearing, heard) = face, voice
+    if not isinstance(seeing, ExpressionEstimator) or not isinstance(hearing, VoiceEstimator):
+        raise CheckpointError(f"{FACE_VOICE} is made of {' and '.join(JOINED[FACE_VOICE])}")
+    sha256 = hashlib.sha256((seen.sha256 + heard.sha256).encode()).hexdigest()
+    return FaceVoiceEstimator(seeing, hearing), replace(seen, name=FACE_VOICE, sha256=sha256)
 
 
 def serve(networks: Networks, config: Mapping[str, Any], device: str = "cpu") -> Estimator:
@@ -151,9 +177,22 @@ def serve(networks: Networks, config: Mapping[str, Any], device: str = "cpu") ->
         return VoiceEstimator(networks, device)
     fuse(networks.eval()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     context = float(config["context"]) if FACE in networks.config.modalities else 1.0
+    if isinstance(networks, ExpressionNetwork):
+        return ExpressionEstimator(networks, context, _calibration(config), device)
     if isinstance(networks, AffectNetworks):
         return LatentEstimator(networks, context, device)
     return ConditionalEstimator(networks, context, _scale(networks.config, config), device)
+
+
+def _calibration(config: Mapping[str, Any]) -> Calibration:
+    try:
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in config.get("calibration", {}).items()
+        }
+        return Calibration(**given)
+    except TypeError as error:
+        raise CheckpointError(f"calibration of the expression network: {error}") from error
 
 
 def _scale(network: AffectConfig, config: Mapping[str, Any]) -> DescriptorScale | None:

@@ -36,6 +36,9 @@ MIN_QUALITY = Option(
 )
 ALIGN_MAX_FACES = Option(64, "Most faces to return, best first; 64 if not given.", 1, 64)
 TRACK_MAX_FACES = Option(1, "Most faces to follow at once.", 1, 8)
+AFFECT_MAX_FACES = Option(
+    1, "Most faces to follow at once, each estimated by itself; of a photograph, all are.", 1, 4
+)
 STEADY = Option(
     True,
     "Whether looks at a face that holds still are brought together, which calms its landmarks "

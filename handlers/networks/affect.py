@@ -11,6 +11,7 @@ from handlers.networks import combiner, discriminator, latent
 from handlers.networks.combiner import Combiner, Memory, Step
 from handlers.networks.conditional import Condition, ConditionalDiscriminator, Verdict
 from handlers.networks.discriminator import QUADRANTS, Discriminator
+from handlers.networks.expressions import ExpressionNetwork
 from handlers.networks.gate import Concatenation, Fused, GatedUnit
 from handlers.networks.latent import LATENT_PX, Generator
 from handlers.networks.voice import VoiceNetwork
@@ -28,8 +29,8 @@ class AffectConfig:
     the gate's planes being `wider` times those of one modality.
     `recurrent` is the LSTM, `states` the number of past states that attention sees (0: none).
     `generator` False leaves G out, `estimator` is "combiner" (chapters 6, 7) or "discriminator"
-    (chapter 5), the latter with `conditioned` given Z and sound descriptors, or "voice", see
-    `networks.voice`. `size` is "thesis",
+    (chapter 5), the latter with `conditioned` given Z and sound descriptors; or without G, D and C
+    "expressions" and "voice", see `networks.expressions` and `networks.voice`. `size` is "thesis",
     "compact" or, for tests, "tiny"; `norm` is G's, "instance" or "batch".
     """
 
@@ -54,8 +55,9 @@ _FRAME = AffectConfig()
 _FACES = AffectConfig(recurrent=True)
 _BOTH = (FACE, VOICE)
 
-# The thesis's systems. Disc to AEG-CD-SZ: chapter 5; ANCLaF: 6; the others: 7. Au and Vi differ
-# from Au-De and Vi-De in that they learned from inputs without degradations.
+# The thesis's systems, and behind them what is ours. Disc to AEG-CD-SZ: chapter 5; ANCLaF: 6; the
+# others: 7. Au and Vi differ from Au-De and Vi-De in that they learned from inputs without
+# degradations.
 VARIANTS: dict[str, AffectConfig] = {
     "disc": AffectConfig(generator=False, estimator="discriminator"),
     "aeg-cd": AffectConfig(estimator="discriminator"),
@@ -71,7 +73,8 @@ VARIANTS: dict[str, AffectConfig] = {
     "au-des": replace(_FACES, modalities=(VOICE,), states=8),
     "avi-cas": replace(_FACES, modalities=_BOTH, states=8, fusion="concatenate"),
     "avi-gas": replace(_FACES, modalities=_BOTH, states=8, fusion="gate", wider=2),
-    # Not of the thesis: arousal of a voice, by a plainer network.
+    # Not of the thesis: plainer networks.
+    "expressions": AffectConfig(generator=False, estimator="expressions"),
     "voice": AffectConfig(modalities=(VOICE,), generator=False, estimator="voice"),
 }
 
@@ -197,8 +200,13 @@ class ConditionalNetworks(nn.Module):
         return self.discriminator(cleaned, z, descriptors)  # type: ignore[no-any-return]
 
 
-def build(config: AffectConfig) -> AffectNetworks | ConditionalNetworks | VoiceNetwork:
+Networks = AffectNetworks | ConditionalNetworks | ExpressionNetwork | VoiceNetwork
+
+
+def build(config: AffectConfig) -> Networks:
     """The networks of a configuration; raises ValueError where it makes no sense."""
+    if config.estimator == "expressions":
+        return ExpressionNetwork(config)
     if config.estimator == "voice":
         return VoiceNetwork(config)
     if config.estimator == "discriminator":
@@ -206,7 +214,9 @@ def build(config: AffectConfig) -> AffectNetworks | ConditionalNetworks | VoiceN
             raise ValueError("the discriminator of chapter 5 needs the face, and G for its latent")
         return ConditionalNetworks(config)
     if config.estimator != "combiner" or not config.generator:
-        raise ValueError(f"estimator is {config.estimator!r}; combiner (with G) or discriminator")
+        raise ValueError(
+            f"estimator is {config.estimator!r}; combiner (with G), discriminator or expressions"
+        )
     return AffectNetworks(config)
 
 

@@ -60,4 +60,6 @@ def _moment(frame: ClipFrame, found: AffectFrame) -> AffectMoment:
     )
     if moment.face is not None and frame.picture is not None:
         moment.face = in_the_clip(moment.face, frame.picture.scale)
+        for other in moment.others:
+            other.face = in_the_clip(other.face, frame.picture.scale)
     return moment

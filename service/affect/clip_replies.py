@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.affect.replies import AffectFrame, Quadrant, Signed
+from service.affect.replies import AffectFrame, Region, Signed
 from service.clips.replies import ClipHead, ClipInfoBody, ClipMoment, ClipTail, Line
 from service.schemas import Body, Number, Share
 
@@ -23,7 +23,9 @@ class Summary(Body):
 
     valence: Spread | None = Field(description="Null where no frame has an estimate.")
     arousal: Spread | None = Field(description="Null where no frame has an estimate.")
-    seconds: dict[Quadrant, Number] = Field(description="Time in each quadrant, in seconds.")
+    seconds: dict[Region, Number] = Field(
+        description="Time in each quadrant, and near the middle (`neutral`), in seconds."
+    )
     share_with_face: Share = Field(description="Share of frames whose face was used.")
     share_with_voice: Share = Field(description="Share of frames whose voice was used.")
     gate_mean: Share | None = Field(

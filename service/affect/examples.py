@@ -10,17 +10,25 @@ FRAME: dict[str, Any] = {
     "valence": 0.41,
     "arousal": 0.22,
     "quadrant": "positive-active",
-    "quadrants": {
-        "positive-active": 0.62,
-        "negative-active": 0.09,
-        "negative-passive": 0.07,
-        "positive-passive": 0.22,
-    },
-    "attention": [0.21, 0.3, 0.49],
-    "attention_ages_s": [0.12, 0.08, 0.04],
-    "gate": 0.58,
+    "quadrants": None,
+    "attention": [],
+    "attention_ages_s": [],
+    "gate": 0.5,
     "used": ["face", "voice"],
     "face": TRACKED_FACE,
+    "expressions": {
+        "neutral": 0.31,
+        "happiness": 0.52,
+        "surprise": 0.09,
+        "sadness": 0.02,
+        "anger": 0.01,
+        "disgust": 0.01,
+        "fear": 0.01,
+        "contempt": 0.03,
+    },
+    "confidence": 0.83,
+    "others": [],
+    "voice": None,
 }
 STEP: dict[str, Any] = {
     "status": "ok",
@@ -28,7 +36,7 @@ STEP: dict[str, Any] = {
     "stored": True,
     "milliseconds": 21.4,
     "model": MODEL,
-    "variant": "avi-gas",
+    "variant": "face-voice",
     "notes": [],
     "timings_ms": {"decode": 1.9, "face": 9.6, "sound": 1.2, "affect": 7.1},
 }
@@ -53,13 +61,14 @@ SUMMARY: dict[str, Any] = {
         "positive-active": 6.4,
         "negative-active": 0.7,
         "negative-passive": 0.4,
-        "positive-passive": 2.5,
+        "positive-passive": 1.1,
+        "neutral": 1.4,
     },
     "share_with_face": 0.98,
     "share_with_voice": 0.71,
-    "gate_mean": 0.57,
+    "gate_mean": 0.64,
 }
-HEAD: dict[str, Any] = {"model": MODEL, "variant": "avi-gas", "rate_hz": 25.0}
+HEAD: dict[str, Any] = {"model": MODEL, "variant": "face-voice", "rate_hz": 25.0}
 TAIL: dict[str, Any] = {
     "status": "ok",
     "notes": [],

@@ -9,11 +9,13 @@ from service.affect.clip_replies import AffectClipReply
 from service.affect.examples import AFFECT_REPLY, CLIP_REPLY, HEARD_REPLY, LINES
 from service.affect.model import AffectOptions, Delay
 from service.affect.pages import COLUMNS
+from service.affect.photograph import PhotographReply
 from service.affect.replies import AffectReply, HeardReply
-from service.clips.interface import CLIP_PROBLEMS
+from service.clips.interface import ANY_TYPE, CLIP_PROBLEMS, SOUND_TYPES, VIDEO_TYPES
 from service.clips.pages import CSV, JSON, NDJSON, SVG
+from service.clips.serving import CLIP_FIELD
 from service.errors import Problem
-from service.http.bodies import BINARY, PICTURE_TYPES, file_body
+from service.http.bodies import BINARY, PICTURE_TYPES, file_body, one_file
 from service.http.responses import PICTURE, problem_responses
 from service.live.interface import STEP, StepNumber, end_responses
 from service.options import RATE_HZ
@@ -29,11 +31,16 @@ class AffectQuery(AffectOptions):
     rate_hz: Annotated[float, RATE_HZ.bounds, Field(allow_inf_nan=False)] = RATE_HZ.default
 
 
+AFFECT_BODY = file_body(
+    "The clip, as a form's file or as the body itself, or a photograph as the body.",
+    one_file(CLIP_FIELD),
+    (*VIDEO_TYPES, *SOUND_TYPES, *PICTURE_TYPES, ANY_TYPE),
+)
 _TEXT = {"type": "string"}
 AFFECT_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The estimates over time.",
-        "model": AffectClipReply,
+        "model": AffectClipReply | PhotographReply,
         "content": {
             JSON: {"example": CLIP_REPLY},
             NDJSON: {

@@ -11,7 +11,14 @@ from service.errors import Problem, ServiceError
 from service.inference import Inference
 from service.live.model import Cost, Model, VariantName, parse_into
 from service.live.subject import Step
-from service.options import AFFECT_VARIANT, DELAY_S, DROP, MIN_FACE_PX, MIN_QUALITY
+from service.options import (
+    AFFECT_MAX_FACES,
+    AFFECT_VARIANT,
+    DELAY_S,
+    DROP,
+    MIN_FACE_PX,
+    MIN_QUALITY,
+)
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
@@ -31,6 +38,7 @@ class AffectOptions(BaseModel):
     variant: Annotated[VariantName | None, AFFECT_VARIANT.bounds] = None
     min_face_px: Annotated[int, MIN_FACE_PX.bounds] = MIN_FACE_PX.default
     min_quality: Annotated[float, MIN_QUALITY.bounds] = MIN_QUALITY.default
+    max_faces: Annotated[int, AFFECT_MAX_FACES.bounds] = AFFECT_MAX_FACES.default
 
 
 class AffectSocketOptions(AffectOptions):
@@ -76,17 +84,19 @@ class AffectModel(Model):
             "sound": None if sound is None else sound.on_the_wire(),
         }
         answer = await self.ask(
-            inputs, self._options(options), state, Cost.of_pictures(pixels, options.min_face_px)
+            inputs, self.options(options), state, Cost.of_pictures(pixels, options.min_face_px)
         )
         outputs = AffectOutputs.model_validate(answer.outputs)
         if len(outputs.frames) != len(frames):
             raise ServiceError(Problem.INTERNAL, "the model did not answer every frame")
         return Step(outputs, answer.state)
 
-    def _options(self, options: AffectOptions) -> dict[str, Any]:
+    def options(self, options: AffectOptions) -> dict[str, Any]:
+        """Return the options of a question."""
         asked: dict[str, Any] = {
             "min_face_px": options.min_face_px,
             "min_quality": options.min_quality,
+            "max_faces": options.max_faces,
             "max_pixels": self.settings.max_frame_pixels,
         }
         return asked if options.variant is None else {**asked, "variant": options.variant}

@@ -8,15 +8,18 @@ from service.affect.clip_replies import (
     AffectMoment,
     AffectSummaryLine,
 )
+from service.affect.replies import EXPRESSIONS, FaceEstimate
 from service.affect.timeline import FaceStrip, Timeline, draw_timeline
 from service.clips.pages import CSV, NDJSON, SVG, CsvPage, JsonPage, LinesPage, Page, WholePage
 from service.clips.replies import ClipHead, ClipInfoBody, ClipTail
 from service.clips.run import Look
 from service.openface import BOX_COLUMNS, FRAME_COLUMNS, frame_columns
 
+# A row a face.
 COLUMNS = (
     *FRAME_COLUMNS,
-    *("valence", "arousal", "quadrant", "gate", "face", "voice", "status"),
+    *("valence", "arousal", "quadrant", *EXPRESSIONS, "estimate_confidence"),
+    *("gate", "face", "voice", "status"),
     *BOX_COLUMNS,
     *("model", "model_version"),
 )
@@ -55,14 +58,24 @@ def page_of(media_type: str) -> Page:
 
 
 def table_rows(moment: AffectMoment, head: ClipHead) -> list[tuple[object, ...]]:
-    """Return the values of COLUMNS for one moment; None for what is not known."""
-    face, used = moment.face, [int(name in moment.used) for name in ("face", "voice")]
-    row = (
+    """Return the values of COLUMNS for each face of a moment; None for what is not known."""
+    return [_row(moment, moment, head), *(_row(one, moment, head) for one in moment.others)]
+
+
+def _row(
+    of: AffectMoment | FaceEstimate, moment: AffectMoment, head: ClipHead
+) -> tuple[object, ...]:
+    face = of.face
+    shares = {str(word): share for word, share in (of.expressions or {}).items()}
+    used = of.used if isinstance(of, AffectMoment) else ["face"]
+    return (
         *frame_columns(moment.frame, moment.time_s, face),
-        *(moment.valence, moment.arousal, moment.quadrant, moment.gate),
-        *used,
+        *(of.valence, of.arousal, of.quadrant),
+        *(shares.get(word) for word in EXPRESSIONS),
+        of.confidence,
+        of.gate if isinstance(of, AffectMoment) else None,
+        *(int(name in used) for name in ("face", "voice")),
         *([None] * 5 if face is None else [face.status, *face.box]),
         head.model.name,
         head.model.version,
     )
-    return [row]

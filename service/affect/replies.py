@@ -23,6 +23,16 @@ from service.schemas import (
 
 QUADRANTS = ("positive-active", "negative-active", "negative-passive", "positive-passive")
 Quadrant = Literal["positive-active", "negative-active", "negative-passive", "positive-passive"]
+# Where an estimate lies: near the middle of the circumplex, signs mean nothing.
+REGIONS = (*QUADRANTS, "neutral")
+Region = Quadrant | Literal["neutral"]
+EXPRESSIONS = (
+    *("neutral", "happiness", "surprise", "sadness"),
+    *("anger", "disgust", "fear", "contempt"),
+)
+Expression = Literal[
+    "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"
+]
 StepStatus = Annotated[
     Literal["ok", "reset"],
     Field(description="`reset` where the session started anew with this step."),
@@ -31,17 +41,47 @@ Variant = Annotated[str, Field(description="The network that was used, such as `
 Signed = Annotated[Finite, Field(ge=-1, le=1), AfterValidator(lambda value: round(value, 4))]
 
 
-class AffectFrame(Body):
-    """Valence and arousal of one moment, and what they were seen and heard from."""
+class Estimate(Body):
+    """What a face looks like, or a moment with its voice; no measure of what anybody feels."""
 
-    time_s: Seconds = Field(description="Time of the moment, in seconds.")
     valence: Signed | None = Field(
-        description="How pleasant, in [-1, 1]; null where neither face nor voice could be used."
+        description="How pleasant, in [-1, 1]; null where it cannot be estimated: of a voice alone "
+        "it is not."
     )
     arousal: Signed | None = Field(
         description="How active, in [-1, 1]; null where neither face nor voice could be used."
     )
-    quadrant: Quadrant | None = Field(description="The quadrant of valence and arousal.")
+    quadrant: Region | None = Field(
+        description="The quadrant of valence and arousal; `neutral` near the middle."
+    )
+    expressions: dict[Expression, Share] | None = Field(
+        default=None,
+        description="How people would name the face, as shares of their votes; null without a face "
+        "and for variants that do not tell.",
+    )
+    confidence: Share | None = Field(
+        default=None,
+        description="How far the estimate can be trusted, in [0, 1]: by the quality of the face "
+        "and how far two looks at it agree; null for variants that do not tell.",
+    )
+
+
+class FaceEstimate(Estimate):
+    """A face, and what it looks like."""
+
+    face: TrackedFace
+
+
+class VoiceEstimate(Body):
+    """A voice by itself: who of several people speaks is not known."""
+
+    arousal: Signed = Field(description="How active the voice is, in [-1, 1].")
+
+
+class AffectFrame(Estimate):
+    """Valence and arousal of one moment, and what they were seen and heard from."""
+
+    time_s: Seconds = Field(description="Time of the moment, in seconds.")
     quadrants: dict[Quadrant, Share] | None = Field(
         description="Probability of each quadrant as D guesses first, in [0, 1]."
     )
@@ -54,7 +94,17 @@ class AffectFrame(Body):
         "for variants without one."
     )
     used: list[Literal["face", "voice"]] = Field(description="The modalities that could be used.")
-    face: TrackedFace | None = Field(description="The face; null while none is followed.")
+    face: TrackedFace | None = Field(
+        description="The face that the estimate is of, the first; null while none is followed."
+    )
+    others: list[FaceEstimate] = Field(
+        default=[],
+        description="Further faces, each by itself, where more than one was asked for.",
+    )
+    voice: VoiceEstimate | None = Field(
+        default=None,
+        description="The voice, where there are several faces: none of them is given it.",
+    )
 
 
 class AffectOutputs(Body):

@@ -3,7 +3,7 @@
 import math
 
 from service.affect.clip_replies import Spread, Summary
-from service.affect.replies import QUADRANTS, AffectFrame
+from service.affect.replies import REGIONS, AffectFrame
 
 
 class Moments:
@@ -37,7 +37,7 @@ class Summarizer:
     def __init__(self, rate_hz: float) -> None:
         self._tick_s = 1 / rate_hz
         self._valence, self._arousal, self._gate = Moments(), Moments(), Moments()
-        self._seconds = dict.fromkeys(QUADRANTS, 0.0)
+        self._seconds = dict.fromkeys(REGIONS, 0.0)
         self._last: AffectFrame | None = None
         self._frames = self._faces = self._voices = 0
 

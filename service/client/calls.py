@@ -21,7 +21,15 @@ from service.client.replies import (
     read_line,
     read_track,
 )
-from service.options import MIN_FACE_PX, MIN_QUALITY, RATE_HZ, SMOOTHING, STEADY, TRACK_MAX_FACES
+from service.options import (
+    AFFECT_MAX_FACES,
+    MIN_FACE_PX,
+    MIN_QUALITY,
+    RATE_HZ,
+    SMOOTHING,
+    STEADY,
+    TRACK_MAX_FACES,
+)
 from service.schemas import AlignReply, Models, SessionInfo
 
 Corners = tuple[float, float, float, float]
@@ -145,6 +153,7 @@ class AsyncCountenance:
         variant: str | None = None,
         min_face_px: int = MIN_FACE_PX.default,
         min_quality: float = MIN_QUALITY.default,
+        max_faces: int = AFFECT_MAX_FACES.default,
         drop: bool = False,
         ahead: int = 2,
     ) -> AffectSession[AffectAnswer]:
@@ -153,6 +162,7 @@ class AsyncCountenance:
             "variant": variant,
             "min_face_px": min_face_px,
             "min_quality": min_quality,
+            "max_faces": max_faces,
             "drop": drop,
         }
         return AffectSession(
@@ -171,6 +181,7 @@ class AsyncCountenance:
         variant: str | None = None,
         min_face_px: int = MIN_FACE_PX.default,
         min_quality: float = MIN_QUALITY.default,
+        max_faces: int = AFFECT_MAX_FACES.default,
     ) -> AffectClipReply:
         """Valence and arousal over a clip, pictures and sound or one of them; sent piece by piece.
 
@@ -181,6 +192,7 @@ class AsyncCountenance:
             "variant": variant,
             "min_face_px": min_face_px,
             "min_quality": min_quality,
+            "max_faces": max_faces,
         }
         how = _upload(clip, query, "application/json")
         return self._checked(AffectClipReply, (await self._ask("POST", "affect", **how)).content)
@@ -193,6 +205,7 @@ class AsyncCountenance:
         variant: str | None = None,
         min_face_px: int = MIN_FACE_PX.default,
         min_quality: float = MIN_QUALITY.default,
+        max_faces: int = AFFECT_MAX_FACES.default,
     ) -> AsyncIterator[AffectLine]:
         """The same as soon as it is known: the clip, its frames, a summary."""
         query = {
@@ -200,6 +213,7 @@ class AsyncCountenance:
             "variant": variant,
             "min_face_px": min_face_px,
             "min_quality": min_quality,
+            "max_faces": max_faces,
         }
         how = _upload(clip, query, "application/x-ndjson")
         try:

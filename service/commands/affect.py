@@ -33,7 +33,7 @@ from service.commands.options import (
     told,
 )
 from service.commands.there import There, choose_where
-from service.options import MIN_FACE_PX, RATE_HZ
+from service.options import AFFECT_MAX_FACES, MIN_FACE_PX, RATE_HZ
 
 MODEL = "affect"
 
@@ -112,6 +112,7 @@ def affect(
     jobs: Jobs = 1,
     rate_hz: Annotated[float, told(RATE_HZ)] = RATE_HZ.default,
     min_face_px: MinFacePx = MIN_FACE_PX.default,
+    max_faces: Annotated[int, told(AFFECT_MAX_FACES)] = AFFECT_MAX_FACES.default,
     variant: Annotated[
         str | None,
         typer.Option(help="Another network, such as vi-des.", show_default="the model's own"),
@@ -130,7 +131,9 @@ def affect(
     with mistakes_explained():
         sources = find_sources(clips, CLIPS | SOUNDS, "clip")
         plan = plan_with(sources, {f".{form}": out}, PLOT, plot, frozenset({PLOT}))
-        affect_options = AffectOptions(variant=variant, min_face_px=min_face_px)
+        affect_options = AffectOptions(
+            variant=variant, min_face_px=min_face_px, max_faces=max_faces
+        )
         options = EstimateOptions(affect_options, rate_hz)
         where = choose_where(url, key, key_file, model_store, device)
         if out is None and form == "csv":

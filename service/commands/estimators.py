@@ -134,6 +134,7 @@ class RemoteEstimator:
             rate_hz=self._options.rate_hz,
             variant=self._options.affect.variant,
             min_face_px=self._options.affect.min_face_px,
+            max_faces=self._options.affect.max_faces,
         )
 
 

@@ -31,7 +31,8 @@ OPTIONAL: Mapping[str, tuple[str, ...]] = {
     "track": ("dcrt",),
     "affect": (
         *("avi-gas", "avi-cas", "vi-des", "au-des", "vi-de", "au-de", "vi", "au"),
-        *("anclaf-sa", "anclaf-s", "anclaf", "aeg-cd-sz", "aeg-cd", "disc", "voice"),
+        *("anclaf-sa", "anclaf-s", "anclaf", "aeg-cd-sz", "aeg-cd", "disc"),
+        *("expressions", "voice"),
     ),
 }
 ENGINE = "onnxruntime"  # of processors; torch computes on GPUs

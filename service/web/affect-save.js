@@ -1,27 +1,34 @@
 /** A timeline of valence and arousal as a table and as a drawing, to keep. @module */
 
+const WORDS = [
+  "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt",
+];
 // As POST /affect names them with `Accept: text/csv`.
 const COLUMNS = [
-  "time_s", "valence", "arousal", "quadrant", "gate", "face", "voice",
-  "track_id", "face_status", "face_probability", "x1", "y1", "x2", "y2", "model", "model_version",
+  "frame", "face_id", "timestamp", "confidence", "success", "valence", "arousal", "quadrant",
+  ...WORDS, "estimate_confidence", "gate", "face", "voice", "status",
+  "box_x1", "box_y1", "box_x2", "box_y2", "model", "model_version",
 ];
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [900, 320, 52, 16, 40, 36];
 const LINES = [["valence", "Valence", "#0d7d76"], ["arousal", "Arousal", "#c2551b"]];
 
 /** One row a frame (text/csv). @param {any[]} frames @param {any} model @returns {Blob} */
 export function toCsv(frames, model) {
-  const lines = [COLUMNS, ...frames.map((frame) => rowOf(frame, model))].map((row) =>
+  const lines = [COLUMNS, ...frames.map((frame, at) => rowOf(frame.frame ?? at + 1, frame, model))].map((row) =>
     row.map((cell) => cell ?? "").join(","),
   );
   return new Blob([lines.join("\n") + "\n"], { type: "text/csv" });
 }
 
-function rowOf(frame, model) {
+function rowOf(number, frame, model) {
   const { face, used = [] } = frame;
   return [
-    frame.time_s, frame.valence, frame.arousal, frame.quadrant, frame.gate,
+    number, face?.track_id ?? 0, frame.time_s, face?.face_probability ?? 0,
+    Number(Boolean(face?.landmarks)),
+    frame.valence, frame.arousal, frame.quadrant, ...WORDS.map((word) => frame.expressions?.[word]),
+    frame.confidence, frame.gate,
     Number(used.includes("face")), Number(used.includes("voice")),
-    face?.track_id, face?.status, face?.face_probability, ...(face?.box ?? ["", "", "", ""]),
+    face?.status, ...(face?.box ?? ["", "", "", ""]),
     model?.name, model?.version,
   ];
 }

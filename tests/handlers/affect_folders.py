@@ -10,7 +10,7 @@ import soundfile
 from handlers.processing.mel import RATE_HZ
 
 HEAD = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
-WORDS = HEAD.split(",")[2:9]
+WORDS = HEAD.split(",")[2:10]
 
 
 def speech(seconds: float, seed: int = 0) -> np.ndarray:
@@ -26,7 +26,7 @@ def write_faces(root: Path, part: str, count: int) -> None:
             face = np.full((48, 48), 15 * index, np.uint8)
             archive.writestr(f"face{index}.png", cv2.imencode(".png", face)[1].tobytes())
             votes = [10 if place == index % len(WORDS) else 0 for place in range(len(WORDS))]
-            rows.append(f"PrivateTest,face{index}.png," + ",".join(map(str, [*votes, 0, 0, 0])))
+            rows.append(f"PrivateTest,face{index}.png," + ",".join(map(str, [*votes, 0, 0])))
     (root / "fer2013new.csv").write_text("\n".join(rows) + "\n")
 
 

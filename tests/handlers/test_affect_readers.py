@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
+from handlers.networks.expressions import EXPRESSIONS
 from handlers.training.datasets.affect.afew_va import read_afew_va
 from handlers.training.datasets.affect.aff_wild2 import read_aff_wild2
 from handlers.training.datasets.affect.affectnet import read_affectnet
-from handlers.training.datasets.affect.circumplex import mean_place, soft_quadrants
+from handlers.training.datasets.affect.circumplex import soft_quadrants
 from handlers.training.datasets.affect.citizen import read_citizen_faces, split_people
-from handlers.training.datasets.affect.ferplus import read_ferplus
+from handlers.training.datasets.affect.ferplus import read_ferplus, shares_of
 from handlers.training.datasets.affect.folds import subject_folds
 from handlers.training.datasets.affect.ravdess import read_ravdess
 from handlers.training.datasets.affect.recola import read_recola
@@ -42,15 +43,6 @@ def write(path: Path, text: str = "") -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def test_the_mean_place_of_votes_lies_between_those_of_their_words() -> None:
-    np.testing.assert_allclose(mean_place({"happiness": 3, "neutral": 1}), [0.6075, 0.3825])
-
-
-def test_a_word_without_a_place_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="contempt"):
-        mean_place({"contempt": 1.0})
-
-
 def test_quadrants_are_sure_far_from_the_axes_and_undecided_at_neutral() -> None:
     quadrants = soft_quadrants(np.array([[-0.6, 0.6], [0.0, 0.0]], np.float32))
     assert quadrants[0].argmax() == 1
@@ -63,7 +55,7 @@ def test_ferplus_weighs_votes_and_leaves_out_what_is_mostly_no_emotion(tmp_path:
         tmp_path / "fer2013new.csv",
         f"Usage,Image name,{COLUMNS}\n"
         "PublicTest,a.png,5,5,0,0,0,0,0,0,0,0\n"
-        "PublicTest,b.png,1,0,0,0,0,0,0,4,3,2\n"
+        "PublicTest,b.png,1,0,0,0,0,0,0,3,4,2\n"
         "PublicTest,,0,0,0,0,0,0,0,0,0,10\n"
         "Training,c.png,10,0,0,0,0,0,0,0,0,0\n",
     )
@@ -72,13 +64,19 @@ def test_ferplus_weighs_votes_and_leaves_out_what_is_mostly_no_emotion(tmp_path:
             archive.writestr(f"{name}.png", encoded(48, 90))
     faces = read_ferplus(tmp_path, "PublicTest")
     assert faces.images.shape == (1, 48, 48)
-    np.testing.assert_allclose(faces.labels, [[0.405, 0.255]])
+    np.testing.assert_allclose(faces.labels, [[0.445, 0.085]])
+    assert faces.emotions == ("neutral",)
+
+
+def test_a_lone_vote_of_ferplus_counts_half() -> None:
+    votes = dict.fromkeys(EXPRESSIONS, 0.0) | {"neutral": 2.0, "fear": 1.0}
+    assert shares_of(votes)[EXPRESSIONS.index("fear")] == pytest.approx(0.2)
 
 
 def test_citizen_faces_never_show_a_person_on_both_sides_of_the_split(tmp_path: Path) -> None:
     names = [f"P{person}_{number:04d}.jpg" for person in range(30) for number in (1, 2)]
     rows = "".join(f"{name},happiness\n" for name in names)
-    write(tmp_path / "citizen_faces.csv", f"image,emotion\n{rows}X_0001.jpg,contempt\n")
+    write(tmp_path / "citizen_faces.csv", f"image,emotion\n{rows}X_0001.jpg,puzzled\n")
     with zipfile.ZipFile(tmp_path / "citizen_faces.zip", "w") as archive:
         for name in names:
             archive.writestr(name, encoded(176, 60))

@@ -12,6 +12,7 @@ import torch
 from torch.testing import assert_close
 
 from handlers.networks.affect import AffectNetworks, build, variant
+from handlers.networks.expressions import EXPRESSIONS
 from handlers.networks.gate import GatedUnit
 from handlers.store import load_affect
 from handlers.training.affect.gating import GateBank, GateBatches, GateLearner
@@ -20,7 +21,6 @@ from handlers.training.affect.sequences import FeatureClip, follow
 from handlers.training.affect.stages import begin_memory, start, take_over
 from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.affect.ferplus import NO_WORDS
-from handlers.training.datasets.affect.ferplus import WORDS as FACE_WORDS
 from handlers.training.train import train
 
 SHORT = """
@@ -44,13 +44,13 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven faces of FER+ and eight utterances of two actors of RAVDESS."""
+    """Eight faces of FER+ and eight utterances of two actors of RAVDESS."""
     root = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     (root / "expressions").mkdir()
-    lines = [",".join(("Usage", "Image name", *FACE_WORDS, *NO_WORDS))]
+    lines = [",".join(("Usage", "Image name", *EXPRESSIONS, *NO_WORDS))]
     with zipfile.ZipFile(root / "expressions" / "FER2013Train.zip", "w") as archive:
-        for index in range(len(FACE_WORDS)):
+        for index in range(len(EXPRESSIONS)):
             picture = rng.integers(0, 256, (48, 48), dtype=np.uint8)
             archive.writestr(f"{index}.png", cv2.imencode(".png", picture)[1].tobytes())
             votes = ["10" if place == index else "0" for place in range(10)]

@@ -89,7 +89,9 @@ def total(losses: dict[str, Tensor]) -> Tensor:
 def faces_of(words: tuple[str, ...]) -> FaceBatches:
     labels = np.full((len(words), 2), 0.5, np.float32)
     images = np.zeros((len(words), 48, 48), np.uint8)
-    faces = AffectFaces(images, labels, words, (None,) * len(words))
+    faces = AffectFaces(
+        images, np.full((len(words), 8), 1 / 8, np.float32), labels, words, (None,) * len(words)
+    )
     return FaceBatches([FaceSet(faces, 1.0)], Moving(), None, 0.0)
 
 

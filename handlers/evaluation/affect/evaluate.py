@@ -20,6 +20,7 @@ from handlers.evaluation.affect.rows import PRINTED, Rack, is_row
 from handlers.evaluation.affect.sets import AUTO, Following, Material, read_material
 from handlers.evaluation.affect.writing import publish, record_figures
 from handlers.evaluation.track.rows import Follower, Shelf
+from handlers.store import load_aligner
 
 if TYPE_CHECKING:
     from handlers.predictors.affect.estimator import Estimator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 ALL = "all"
 FIXED, OF_CLIP = "fixed", "clip"
 WIDTH = 200
+ALIGNER = "dfa"  # what finds the landmarks of photographs
 ABSENT = "not in every model store"
 
 
@@ -38,7 +40,8 @@ class AffectOptions:
         data: a folder in one of the layouts that `sets` reads.
         stores: model stores. Several are of as many seeds, whose mean is reported; with `by_fold`
             each was trained without the fold that it is measured on.
-        tracker_store: where the tracker is that follows faces in recordings.
+        tracker_store: where the tracker is that follows faces in recordings, and the aligner that
+            finds those of photographs.
         rows: variants by the names of their folders; none stands for all that are in every store.
         limit: at most so many clips, spread evenly over the set.
         reference: what 0 dB of a voice is: `fixed` as it is served, or each `clip`'s own maximum.
@@ -74,7 +77,11 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
     check_reference(options)
     racks = [Rack(store, options.device) for store in options.stores]
     names, left_out = choose_rows(options.rows, [rack.rows() for rack in racks])
-    following = Following(lambda: one_context(racks[0].contexts(names)), lambda: tracker(options))
+    following = Following(
+        lambda: one_context(racks[0].contexts(names)),
+        lambda: tracker(options),
+        lambda: load_aligner(options.tracker_store, ALIGNER, options.device).predictor,
+    )
     material = read_material(options.data, options.layout, options.limit, following)
     if options.reference == OF_CLIP:
         material = material.with_own_reference()

@@ -23,6 +23,10 @@ PRINTED = {
     "au-des": "Au-DeS",
     "avi-cas": "AVi-CaS",
     "avi-gas": "AVi-GaS",
+    # Ours, behind those of the thesis.
+    "expressions": "Expressions",
+    "voice": "Voice",
+    "face-voice": "Face and voice",
 }
 WINDOWED = re.compile(r"(anclaf-sa?)-(\d+)")
 # What each is to beat, by the order of the thesis.
@@ -40,6 +44,9 @@ PAIRS = (
     ("avi-gas", "avi-cas"),
     ("avi-gas", "vi-des"),
     ("avi-gas", "au-des"),
+    ("expressions", "vi-de"),
+    ("voice", "au-de"),
+    ("face-voice", "avi-gas"),
 )
 
 
@@ -79,7 +86,10 @@ class Rack:
             match = WINDOWED.fullmatch(name)
             return (order.index(match[1]), int(match[2])) if match else (order.index(name), 0)
 
+        from handlers.store import JOINED, has_estimator
+
         found = [path.parent.name for path in self.store.glob("*/config.json")]
+        found += [name for name in JOINED if has_estimator(self.store / name)]
         return tuple(sorted(filter(is_row, found), key=place))
 
     def estimator(self, name: str) -> "Estimator":
@@ -97,6 +107,8 @@ class Rack:
     def contexts(self, names: Sequence[str]) -> set[float]:
         """How wide crops are over the landmarks' box, of the rows that look at a face."""
         from handlers.checkpoint import load_checkpoint
+        from handlers.store import JOINED
 
-        found = (load_checkpoint(self.store / name).config for name in names)
+        folders = {part for name in names for part in JOINED.get(name, (name,))}
+        found = (load_checkpoint(self.store / name).config for name in folders)
         return {float(config["context"]) for config in found if "context" in config}

@@ -100,6 +100,7 @@ def _follow(
 ) -> list[Trace]:
     """Memories of all clips step in lockstep, moment by moment."""
     memories: list[Memory | None] = [None] * len(clips)
+    before_s = [float(clip.times_s[0]) for clip in clips]
     answers: list[list[Answer | None]] = [[None] * len(part) for part in readings]
     for moment in range(max(map(len, readings))):
         rows: list[tuple[int, Reading]] = []
@@ -109,9 +110,14 @@ def _follow(
                 rows.append((row, reading))
         if not rows:
             continue
-        found = estimator.step([one for _, one in rows], [memories[row] for row, _ in rows])
+        found = estimator.step(
+            [one for _, one in rows],
+            [memories[row] for row, _ in rows],
+            [float(clips[row].times_s[moment]) - before_s[row] for row, _ in rows],
+        )
         for (row, _), answer in zip(rows, found, strict=True):
             answers[row][moment], memories[row] = answer, answer.memory
+            before_s[row] = float(clips[row].times_s[moment])
     return [
         _trace(clip, part, said) for clip, part, said in zip(clips, readings, answers, strict=True)
     ]

@@ -15,30 +15,34 @@ from handlers.evaluation.affect.made import (
     TEST_ACTORS,
     TEST_PART,
     Studio,
-    crop_of,
     utterances_of_test_actors,
 )
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import Plot
 from handlers.training.datasets.affect.affectnet import read_affectnet
+from handlers.training.datasets.affect.citizen import read_citizen_faces
 from handlers.training.datasets.affect.ferplus import read_ferplus
+from handlers.training.datasets.affect.framing import crop_framed, frame_faces, whole_box
 from handlers.training.datasets.affect.layouts import AFFECTNET, FOLDS, MEASURED, folds_of
 from handlers.training.datasets.affect.ravdess import NAME
+from handlers.training.datasets.affect.records import AffectFaces, Floats
 from handlers.training.datasets.affect.sound import read_mono, to_pcm
 
 if TYPE_CHECKING:
     from handlers.evaluation.track.rows import Follower
+    from handlers.predictors.alignment import AlignmentPredictor
 
 Thing = TypeVar("Thing")
 
 AUTO, FERPLUS, RAVDESS, MADE = "auto", "ferplus", "ravdess", "made"
+CITIZEN = "citizen"
 PUBLISHED = {
     "sewa": "SEWA",
     "semaine": "SEMAINE",
     "afew-va": "AFEW-VA",
     "aff-wild2": "Aff-Wild2",
 }
-LAYOUTS = (FERPLUS, RAVDESS, MADE, AFFECTNET, *MEASURED)
+LAYOUTS = (FERPLUS, CITIZEN, RAVDESS, MADE, AFFECTNET, *MEASURED)
 MADE_CLIPS, HEALTHY_CLIPS = 24, 12
 UTTERANCE_RATE_HZ = 5.0
 
@@ -111,11 +115,17 @@ class Material:
 
 @dataclass(frozen=True)
 class Following:
-    """How faces are found in recordings, asked for only where there are any: how many times wider
-    than the landmarks' box a crop is, and which tracker follows faces without landmarks."""
+    """How faces are found, each asked for only where there are such faces.
+
+    Attributes:
+        context: how many times wider than the landmarks' box a crop is.
+        tracker: what follows faces in recordings without landmarks.
+        aligner: what finds the landmarks of photographs; without it they are taken to fill them.
+    """
 
     context: Callable[[], float] = lambda: 1.25
     tracker: "Callable[[], Follower] | None" = None
+    aligner: "Callable[[], AlignmentPredictor] | None" = None
 
 
 def read_material(
@@ -130,7 +140,10 @@ def read_material(
     """
     name = find_layout(root) if layout == AUTO else layout
     if name == FERPLUS:
-        return _ferplus(root, limit)
+        faces = read_ferplus(root, TEST_PART)
+        return _faces("FER2013Test", faces, limit, following or Following())
+    if name == CITIZEN:
+        return _faces("citizen faces", read_citizen_faces(root), limit, following or Following())
     if name == RAVDESS:
         return _ravdess(root, limit)
     if name == MADE:
@@ -187,16 +200,23 @@ def _recorded(name: str, root: Path, limit: int | None, following: Following) ->
     )
 
 
-def _ferplus(root: Path, limit: int | None) -> Material:
-    faces = read_ferplus(root, TEST_PART)
-    chosen = spread(range(len(faces)), limit)
-    clips = [
-        LabelledClip(
-            f"face-{i:05}", {}, np.zeros(1), faces.labels[i : i + 1], [crop_of(faces.images[i])]
-        )
-        for i in chosen
-    ]
-    return Material("FER2013Test", clips)
+def _faces(name: str, faces: AffectFaces, limit: int | None, following: Following) -> Material:
+    """Photographs of single faces, cut out as a tracker cuts them out."""
+    chosen = faces.take(np.array(spread(range(len(faces)), limit)))
+    if following.aligner is None:
+        boxes = np.stack([whole_box(image.shape[0]) for image in chosen.images])
+    else:
+        boxes = frame_faces(list(chosen.images), following.aligner())
+    context = following.context()
+    return Material(name, [_face_clip(chosen, i, boxes[i], context) for i in range(len(chosen))])
+
+
+def _face_clip(faces: AffectFaces, index: int, box: Floats, context: float) -> LabelledClip:
+    person = faces.people[index]
+    people = {} if person is None else {"person": person}
+    crop = crop_framed(faces.images[index], box, context)
+    label = faces.labels[index : index + 1]
+    return LabelledClip(f"face-{index:05}", people, np.zeros(1), label, [crop])
 
 
 def _ravdess(root: Path, limit: int | None) -> Material:

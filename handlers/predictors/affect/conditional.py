@@ -57,7 +57,12 @@ class ConditionalEstimator(Estimator):
                 readings[row] = Reading(estimate, None, None, (FACE, VOICE) if heard else (FACE,))
         return readings
 
-    def step(self, readings: Sequence[Reading], memories: Sequence[Memory | None]) -> list[Answer]:
+    def step(
+        self,
+        readings: Sequence[Reading],
+        memories: Sequence[Memory | None],
+        since_s: Sequence[float],
+    ) -> list[Answer]:
         estimates = [reading.features.tolist() for reading in readings]
         return [Answer(valence, arousal, (), {}) for valence, arousal in estimates]
 

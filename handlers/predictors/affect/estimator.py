@@ -28,15 +28,18 @@ class Reading(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Valence and arousal in [-1, 1], weights of the states held, the memory after the moment.
+    """Valence and arousal in [-1, 1], weights of the states held, the memory after the moment,
+    shares of EXPRESSIONS, and how sure the networks are, in [0, 1].
 
-    None is what the networks do not estimate from what they were given.
+    None, or nothing, is what the networks do not tell from what they were given.
     """
 
     valence: float | None
     arousal: float | None
     attention: tuple[float, ...]
     memory: Memory
+    expressions: tuple[float, ...] = ()
+    sure: float | None = None
 
 
 class Estimator(ABC):
@@ -64,5 +67,13 @@ class Estimator(ABC):
         """Everything that does not depend on time; None where a moment gives nothing to use."""
 
     @abstractmethod
-    def step(self, readings: Sequence[Reading], memories: Sequence[Memory | None]) -> list[Answer]:
-        """One moment of as many sessions; a memory of None is that of a session's start."""
+    def step(
+        self,
+        readings: Sequence[Reading],
+        memories: Sequence[Memory | None],
+        since_s: Sequence[float],
+    ) -> list[Answer]:
+        """One moment of as many sessions; a memory of None is that of a session's start.
+
+        `since_s` says how long ago each memory's last moment was, in seconds.
+        """

@@ -51,7 +51,12 @@ class LatentEstimator(Estimator):
                 readings[row] = reading
         return readings
 
-    def step(self, readings: Sequence[Reading], memories: Sequence[Memory | None]) -> list[Answer]:
+    def step(
+        self,
+        readings: Sequence[Reading],
+        memories: Sequence[Memory | None],
+        since_s: Sequence[float],
+    ) -> list[Answer]:
         batch = self._stack(memories)
         features = torch.stack([reading.features for reading in readings])
         step = self.networks.step(features, batch)

@@ -5,8 +5,17 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import torch
 
-from handlers.predictors.affect.estimator import Estimator, Reading
-from handlers.predictors.affect.run import AffectResult, AffectRow, Run
+from handlers.predictors.affect.estimator import Estimator
+from handlers.predictors.affect.inputs import Moment, crop_face
+from handlers.predictors.affect.run import (
+    AffectResult,
+    AffectRow,
+    Floats,
+    FrameAffect,
+    Image,
+    Run,
+    trust,
+)
 from handlers.predictors.affect.speech import SpeechDetector
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.predictors.tracking.stages import Stopwatch
@@ -59,6 +68,31 @@ class AffectPredictor:
         clock.lap("estimate")
         return [run.conclude(clock.laps_ms) for run in runs]
 
+    @torch.inference_mode()
+    def look(self, image: Image, boxes: Sequence[Floats], variant: str) -> list[FrameAffect]:
+        """Faces of a photograph, each by itself; `boxes` `(4,)` are those of their landmarks.
+
+        Raises KeyError for an unknown variant.
+        """
+        estimator = self.estimators[variant]
+        if not estimator.sees or not boxes:
+            return [FrameAffect(0.0) for _ in boxes]
+        moments = [Moment(crop_face(image, box, estimator.context)) for box in boxes]
+        readings = [reading for reading in estimator.read(moments) if reading is not None]
+        answers = estimator.step(readings, [None] * len(readings), [0.0] * len(readings))
+        return [
+            FrameAffect(
+                0.0,
+                answer.valence,
+                answer.arousal,
+                reading.quadrants,
+                used=reading.used,
+                expressions=answer.expressions,
+                confidence=trust(answer, box),
+            )
+            for box, reading, answer in zip(boxes, readings, answers, strict=True)
+        ]
+
     def _follow(self, runs: Sequence[Run], moment: int) -> None:
         """The tracker's step of one frame of every run."""
         if not runs:
@@ -70,7 +104,7 @@ class AffectPredictor:
         )
         for run, (result, state) in zip(runs, results, strict=True):
             run.tracker = state
-            run.faces[moment] = result.faces[0] if result.faces else None
+            run.faces[moment] = result.faces
 
 
 def _groups(runs: Sequence[Run]) -> Iterator[range]:
@@ -84,11 +118,15 @@ def _encode(runs: Sequence[Run], group: range) -> None:
     """Read some moments of every run, those of a model in shared batches."""
     for estimator, members in _by_estimator(runs):
         places = [
-            (run, moment) for run in members for moment in group if moment < len(run.row.times_s)
+            (run, moment, lane, given)
+            for run in members
+            for moment in group
+            if moment < len(run.row.times_s)
+            for lane, given in run.moments(moment).items()
         ]
-        readings = estimator.read([run.moment(moment) for run, moment in places])
-        for (run, moment), reading in zip(places, readings, strict=True):
-            run.readings[moment] = reading
+        readings = estimator.read([given for _, _, _, given in places])
+        for (run, moment, lane, _), reading in zip(places, readings, strict=True):
+            run.readings[moment][lane] = reading
 
 
 def _by_estimator(runs: Sequence[Run]) -> list[tuple[Estimator, list[Run]]]:
@@ -99,17 +137,21 @@ def _by_estimator(runs: Sequence[Run]) -> list[tuple[Estimator, list[Run]]]:
 
 
 def _remember(estimator: Estimator, runs: Sequence[Run]) -> None:
-    """Step the memories of runs in lockstep, moment by moment."""
+    """Step the memories of all lanes in lockstep, moment by moment; a lane whose moment gives
+    nothing to use stays as it is."""
     for moment in range(max(len(run.readings) for run in runs)):
-        read: list[tuple[Run, Reading]] = []
-        for run in runs:
-            if moment < len(run.readings):
-                reading = run.readings[moment]
-                if reading is None:
-                    run.pass_by(moment)
-                else:
-                    read.append((run, reading))
+        read = [
+            (run, lane, reading)
+            for run in runs
+            if moment < len(run.readings)
+            for lane, reading in run.readings[moment].items()
+            if reading is not None
+        ]
         if read:
-            answers = estimator.step([one for _, one in read], [run.memory for run, _ in read])
-            for (run, reading), answer in zip(read, answers, strict=True):
-                run.take(moment, reading, answer)
+            answers = estimator.step(
+                [reading for _, _, reading in read],
+                [run.memory(lane) for run, lane, _ in read],
+                [run.since_s(moment, lane) for run, lane, _ in read],
+            )
+            for (run, lane, reading), answer in zip(read, answers, strict=True):
+                run.take(moment, lane, reading, answer)

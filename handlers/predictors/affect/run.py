@@ -1,18 +1,21 @@
 """One session's run of moments: what is asked, what is answered, and the way between."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.networks.affect import VOICE
 from handlers.predictors.affect.estimator import Answer, Estimator, Reading
 from handlers.predictors.affect.inputs import Moment, crop_face
 from handlers.predictors.affect.speech import SpeechDetector
-from handlers.predictors.affect.state import AffectState
+from handlers.predictors.affect.state import AffectState, Lane
 from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.results import Status, TrackedFace
+from handlers.predictors.tracking.state import Memory
 from handlers.processing.quality import LEAST_QUALITY
 
 Floats = NDArray[np.float32]
@@ -22,17 +25,28 @@ Pcm = NDArray[np.int16]
 SEEN = (Status.TRACKING, Status.REDETECTED)
 # Without a face the detector looks about so often: on every picture it costs more than all else.
 SEARCH_S, MOST_SKIPPED = 0.12, 100
+# What is no further than this from the middle of the circumplex is neutral.
+NEUTRAL = 0.15
+# The side of a landmarks' box from which on a face can be read as well as a larger one.
+READABLE_PX = 40
+# The lane of a moment as a whole; those of several faces have the faces' numbers, from 1 on.
+WHOLE = 0
+# What is remembered of a face that is not seen for so long is of no use.
+KEPT_S = 5.0
 
 
 @dataclass(frozen=True)
 class FrameAffect:
-    """Affect at `time_s`.
+    """Affect at `time_s`, of `face` where one is followed.
 
     `valence` and `arousal` in [-1, 1] are None where they are not estimated: both where nothing
     could be `used`, of "face" and "voice". `quadrants` `(4,)` are D's probabilities, as QUADRANTS;
     None for networks whose D estimates affect itself. `attention` weighs the past states held,
     oldest first, and `attention_ages_s` says how old they are. `gate` is the mean of Z_G: 1 is all
     face, 0 all voice. `unspoken` says that there was sound around the moment and no speech in it.
+    `expressions` are shares of EXPRESSIONS, empty where the networks tell none. `confidence` in
+    [0, 1] is how far the estimate can be trusted. `others` are further faces, each by itself, and
+    `voice` the arousal of the voice, which then is of none of them.
     """
 
     time_s: float
@@ -45,6 +59,10 @@ class FrameAffect:
     used: tuple[str, ...] = ()
     face: TrackedFace | None = None
     unspoken: bool = False
+    expressions: tuple[float, ...] = ()
+    confidence: float | None = None
+    others: "tuple[FrameAffect, ...]" = ()
+    voice: float | None = None
 
     @property
     def quadrant(self) -> str | None:
@@ -55,12 +73,22 @@ class FrameAffect:
 
 
 def quadrant_of(valence: float, arousal: float) -> str:
-    """The quadrant of a point of the circumplex; zero counts as positive, and as active."""
-    return f"{_sign(valence)}-{'active' if arousal >= 0 else 'passive'}"
+    """The quadrant of a point of the circumplex; `neutral` near its middle, where signs mean
+    nothing."""
+    if math.hypot(valence, arousal) < NEUTRAL:
+        return "neutral"
+    sign = "positive" if valence >= 0 else "negative"
+    return f"{sign}-{'active' if arousal >= 0 else 'passive'}"
 
 
-def _sign(valence: float) -> str:
-    return "positive" if valence >= 0 else "negative"
+def trust(answer: Answer, box: Floats, face_probability: float | None = None) -> float | None:
+    """How far an answer can be trusted: how sure the networks are, that there is a face, and that
+    its landmarks' box `(4,)` is large enough."""
+    if answer.sure is None:
+        return None
+    side = float((box[2:] - box[:2]).max())
+    is_face = 1.0 if face_probability is None else face_probability
+    return answer.sure * is_face * min(side / READABLE_PX, 1.0)
 
 
 @dataclass(frozen=True)
@@ -86,6 +114,7 @@ class AffectRow:
     variant: str
     min_face_px: int = MIN_FACE_PX
     min_quality: float = LEAST_QUALITY
+    max_faces: int = 1
 
 
 @dataclass(frozen=True)
@@ -107,12 +136,12 @@ class Run:
         if row.sound is not None and estimator.hears:
             self.sound = self.sound.push(row.sound.pcm, row.sound.start)
             self.speech = detector.hear(self.speech, row.sound.pcm, row.sound.start)
-        self.tracker, self.memory = self.state.tracker, self.state.memory
-        self.times_s = list(self.state.times_s)
-        self.faces: list[TrackedFace | None] = [None] * len(row.frames)
-        self.readings: list[Reading | None] = [None] * len(row.frames)
+        self.tracker = self.state.tracker
+        self.lanes = dict(self.state.lanes)
+        self.faces: list[tuple[TrackedFace, ...]] = [()] * len(row.frames)
+        self.readings: list[dict[int, Reading | None]] = [{} for _ in row.frames]
+        self.answers: list[dict[int, FrameAffect]] = [{} for _ in row.frames]
         self.unspoken = [False] * len(row.frames)
-        self.results: list[FrameAffect] = []
 
     def looks_at(self, moment: int) -> bool:
         frames = self.row.frames
@@ -125,67 +154,103 @@ class Run:
         return frame
 
     def tracking(self, moment: int) -> TrackingOptions:
-        """How the face is followed: one, looked for by time and not by picture."""
+        """How faces are followed: looked for by time and not by picture."""
         before = self.row.times_s[moment - 1] if moment else self.state.time_s
         pictures = round(SEARCH_S / (self.row.times_s[moment] - before))
         every = min(max(pictures, 1), MOST_SKIPPED)
         return TrackingOptions(
+            max_faces=self.row.max_faces,
             min_face_px=self.row.min_face_px,
             min_quality=self.row.min_quality,
             search_every=every,
         )
 
-    def moment(self, moment: int) -> Moment:
-        """What one of the run's moments gives to use: of what is heard, where somebody speaks."""
+    def moments(self, moment: int) -> dict[int, Moment]:
+        """What one of the run's moments gives to use, by lanes: of what is heard, where somebody
+        speaks. The voice is of the only face; of several, it is nobody's."""
         time_s = self.row.times_s[moment]
         heard = self.estimator.hear(self.sound, time_s)
         speaks = self.speech.speaks(time_s)
         self.unspoken[moment] = heard is not None and not speaks
-        return Moment(self._crop(moment), heard if speaks else None)
+        voice = heard if speaks else None
+        crops = {self._lane(face): self._crop(moment, face) for face in self.seen(moment)}
+        if len(crops) == 1:
+            return {lane: Moment(crop, voice) for lane, crop in crops.items()}
+        alone = {WHOLE: Moment(None, voice)}
+        return alone | {lane: Moment(crop, None) for lane, crop in crops.items()}
 
-    def _crop(self, moment: int) -> Image | None:
-        face = self.faces[moment]
-        if face is None or face.status not in SEEN:
-            return None
+    def seen(self, moment: int) -> list[TrackedFace]:
+        """The faces of a moment that an estimate can be made of."""
+        return [face for face in self.faces[moment] if face.status in SEEN]
+
+    def since_s(self, moment: int, lane: int) -> float:
+        """How long ago the last moment of a lane was."""
+        return self.row.times_s[moment] - self.lanes[lane].time_s if lane in self.lanes else 0.0
+
+    def memory(self, lane: int) -> Memory | None:
+        return self.lanes[lane].memory if lane in self.lanes else None
+
+    def take(self, moment: int, lane: int, reading: Reading, answer: Answer) -> None:
+        """A lane's answer."""
+        time_s, held = self.row.times_s[moment], len(answer.attention)
+        before = self.lanes[lane].times_s if lane in self.lanes else ()
+        ages = tuple(time_s - past for past in before[len(before) - held :])
+        face = next((one for one in self.seen(moment) if self._lane(one) == lane), None)
+        self.answers[moment][lane] = FrameAffect(
+            time_s,
+            answer.valence,
+            answer.arousal,
+            reading.quadrants,
+            answer.attention,
+            ages,
+            reading.gate,
+            reading.used,
+            face,
+            expressions=answer.expressions,
+            confidence=None if face is None else trust(answer, face.box, face.face_probability),
+        )
+        kept = int(answer.memory["held"]) if "held" in answer.memory else 0
+        times_s = (*before, time_s)
+        self.lanes[lane] = Lane(answer.memory, time_s, times_s[len(times_s) - kept :])
+
+    def _lane(self, face: TrackedFace) -> int:
+        """One face is the moment as a whole: who it is may change."""
+        return WHOLE if self.row.max_faces == 1 else face.track_id
+
+    def _crop(self, moment: int, face: TrackedFace) -> Image:
         return crop_face(self.frame(moment), face.box, self.estimator.context)
 
-    def pass_by(self, moment: int) -> None:
-        """A moment that gives nothing to use: memory stays as it is."""
-        time_s, face = self.row.times_s[moment], self.faces[moment]
-        self.results.append(FrameAffect(time_s, face=face, unspoken=self.unspoken[moment]))
-
-    def take(self, moment: int, reading: Reading, answer: Answer) -> None:
-        """A moment's answer."""
-        time_s, held = self.row.times_s[moment], len(answer.attention)
-        ages = [time_s - past for past in self.times_s[len(self.times_s) - held :]]
-        self.results.append(
-            FrameAffect(
-                time_s,
-                answer.valence,
-                answer.arousal,
-                reading.quadrants,
-                answer.attention,
-                tuple(ages),
-                reading.gate,
-                reading.used,
-                self.faces[moment],
-                self.unspoken[moment],
-            )
-        )
-        self.memory = answer.memory
-        kept = int(answer.memory["held"]) if "held" in answer.memory else 0
-        times_s = [*self.times_s, time_s]
-        self.times_s = times_s[len(times_s) - kept :]
+    def _result(self, moment: int) -> FrameAffect:
+        """What is said of a moment: its first face, then the others; without a face, its voice."""
+        answers, faces = self.answers[moment], self.faces[moment]
+        unspoken = self.unspoken[moment]
+        whole = answers.get(WHOLE, FrameAffect(self.row.times_s[moment]))
+        told = [
+            answers.get(self._lane(face), FrameAffect(self.row.times_s[moment], face=face))
+            if face.status in SEEN
+            else FrameAffect(self.row.times_s[moment], face=face)
+            for face in faces
+        ]
+        if len(told) <= 1 and not (told and told[0].used):
+            face = faces[0] if faces else None
+            return replace(whole, face=face, unspoken=unspoken)
+        voice = whole.arousal if whole.used == (VOICE,) else None
+        return replace(told[0], others=tuple(told[1:]), voice=voice, unspoken=unspoken)
 
     def conclude(self, timings_ms: dict[str, float]) -> AffectResult:
         time_s = self.row.times_s[-1] if self.row.times_s else self.state.time_s
+        lanes = {
+            number: lane
+            for number, lane in self.lanes.items()
+            if number == WHOLE or time_s - lane.time_s < KEPT_S
+        }
         state = AffectState(
             self.sound.forget_before(max(time_s, 0.0)),
             self.speech.forget_before(max(time_s, 0.0)),
             self.state.step + len(self.row.frames),
             time_s,
             self.tracker,
-            self.memory,
-            tuple(self.times_s),
+            lanes,
         )
-        return AffectResult(tuple(self.results), state, timings_ms)
+        results = tuple(self._result(moment) for moment in range(len(self.row.frames)))
+        return AffectResult(results, state, timings_ms)

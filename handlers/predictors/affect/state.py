@@ -16,7 +16,21 @@ from handlers.processing.mel_stream import MelStream
 # Counts changes in the meaning of the tensors below; the tracker's are part of them.
 SCHEMA = 2
 
-TRACKER, MEMORY = "tracker.", "memory."
+TRACKER, LANE = "tracker.", "lane"
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What is remembered of one face, or of a moment as a whole.
+
+    `memory` holds the estimator's tensors without their axis of rows, floats of half precision:
+    what `halve` has made of them. `time_s` is that of the last moment that could be used, `times_s`
+    are those of the states that attention holds.
+    """
+
+    memory: Memory
+    time_s: float
+    times_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -24,9 +38,7 @@ class AffectState:
     """A session after `step` moments, the last of them at `time_s`.
 
     `sound` is what was heard, `speech` where somebody spoke, `tracker` the face tracker's state.
-    `memory` holds C's tensors without their axis of rows, floats of half precision: what `halve`
-    has made of them; None before the first moment that could be used. `times_s` are those of the
-    states that attention holds.
+    `lanes` are numbered as the faces are where several are followed; what is of no such face is 0.
     """
 
     sound: Sound
@@ -34,30 +46,34 @@ class AffectState:
     step: int = 0
     time_s: float = -math.inf
     tracker: SessionState | None = None
-    memory: Memory | None = None
-    times_s: tuple[float, ...] = ()
+    lanes: Mapping[int, Lane] = field(default_factory=dict)
 
     def to_tensors(self) -> dict[str, Tensor]:
         """All of the state but `step`, at most 160 KiB."""
-        times = torch.tensor([self.time_s, *self.times_s], dtype=torch.float64)
-        tensors = {"times_s": times, **self.sound.to_tensors(), **self.speech.to_tensors()}
+        tensors = {
+            "time_s": _seconds(self.time_s),
+            **self.sound.to_tensors(),
+            **self.speech.to_tensors(),
+        }
         if self.tracker is not None:
             tensors[f"{TRACKER}step"] = torch.tensor([self.tracker.step])
             named = self.tracker.to_tensors().items()
             tensors |= {f"{TRACKER}{name}": tensor for name, tensor in named}
-        return tensors | {f"{MEMORY}{name}": one for name, one in (self.memory or {}).items()}
+        for number, lane in self.lanes.items():
+            tensors[f"{LANE}{number}.times_s"] = _seconds(lane.time_s, *lane.times_s)
+            tensors |= {f"{LANE}{number}.{name}": one for name, one in lane.memory.items()}
+        return tensors
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], step: int) -> "AffectState":
         """The way back; raises KeyError or ValueError for tensors of another making."""
-        time_s, *times_s = tensors["times_s"].tolist()
+        time_s = float(tensors["time_s"].item())
         heard: type[MelStream] | type[PcmStream] = PcmStream if "pcm_end" in tensors else MelStream
         tracker, followed = None, _below(TRACKER, tensors)
         if followed:
             tracker = SessionState.from_tensors(followed, int(followed.pop("step").item()))
-        memory = _below(MEMORY, tensors) or None
         sound, speech = heard.from_tensors(tensors), SpeechStream.from_tensors(tensors)
-        return cls(sound, speech, step, time_s, tracker, memory, tuple(times_s))
+        return cls(sound, speech, step, time_s, tracker, _lanes(tensors))
 
 
 def halve(memory: Mapping[str, Tensor]) -> Memory:
@@ -66,6 +82,21 @@ def halve(memory: Mapping[str, Tensor]) -> Memory:
         name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in memory.items()
     }
+
+
+def _seconds(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def _lanes(tensors: Mapping[str, Tensor]) -> dict[int, Lane]:
+    lanes = {}
+    for name in tensors:
+        if name.startswith(LANE) and name.endswith(".times_s"):
+            prefix = name.removesuffix("times_s")
+            memory = _below(prefix, tensors)
+            time_s, *times_s = memory.pop("times_s").tolist()
+            lanes[int(prefix[len(LANE) : -1])] = Lane(memory, time_s, tuple(times_s))
+    return lanes
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -47,7 +47,12 @@ class VoiceEstimator(Estimator):
                 readings[row] = Reading(one[None], None, None, (VOICE,))
         return readings
 
-    def step(self, readings: Sequence[Reading], memories: Sequence[Memory | None]) -> list[Answer]:
+    def step(
+        self,
+        readings: Sequence[Reading],
+        memories: Sequence[Memory | None],
+        since_s: Sequence[float],
+    ) -> list[Answer]:
         return [Answer(None, float(reading.features), (), {}) for reading in readings]
 
     def arousal(self, windows: Sequence[Floats | None]) -> Tensor:

@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy, cross_entropy, l1_loss, so
 
 from handlers.networks.affect import AffectNetworks, Branch, with_quadrants
 from handlers.training.affect.losses import affect_loss, quadrant_loss
-from handlers.training.datasets.affect.circumplex import PLACES
+from handlers.training.datasets.affect.circumplex import WORDS
 from handlers.training.loop import Batch, Losses
 
 FAR = 0.04  # mean difference to the clean input at which its health is 1 / e: five grey levels
@@ -49,7 +49,7 @@ class LatentLearner(nn.Module):
         super().__init__()
         self.networks, self.weighing = networks, weighing
         (self.modality,) = networks.config.modalities
-        self.words = nn.Linear(networks.combiner.feature_width, len(PLACES))
+        self.words = nn.Linear(networks.combiner.feature_width, len(WORDS))
         self.health = nn.Conv2d(self.branch.generator.latent_channels, 1, 1)
 
     @property

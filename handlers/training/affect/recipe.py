@@ -11,10 +11,15 @@ from handlers.training.affect.conditional_recipe import (
     is_conditional,
     run_conditional_recipe,
 )
+from handlers.training.affect.expressions.recipe import (
+    ExpressionRecipe,
+    is_expressive,
+    run_expression_recipe,
+)
 from handlers.training.affect.latent_recipe import LatentRecipe, run_latent_recipe
 from handlers.training.align.recipe import RecipeError
 
-AffectRecipe = LatentRecipe | ConditionalRecipe | ClipRecipe
+AffectRecipe = LatentRecipe | ConditionalRecipe | ClipRecipe | ExpressionRecipe
 
 
 def read_affect_recipe(path: Path) -> AffectRecipe:
@@ -24,6 +29,8 @@ def read_affect_recipe(path: Path) -> AffectRecipe:
         kind: type[AffectRecipe] = LatentRecipe
         if "stages" in content:
             kind = ClipRecipe
+        elif is_expressive(str(content.get("name"))):
+            kind = ExpressionRecipe
         elif is_conditional(str(content.get("name"))):
             kind = ConditionalRecipe
         return TypeAdapter(kind).validate_python(content)
@@ -39,6 +46,8 @@ def run_affect_recipe(path: Path, data: Path, runs: Path, store: Path, resume: b
     recipe = read_affect_recipe(path)
     if isinstance(recipe, ClipRecipe):
         return run_clip_recipe(recipe, data, runs, store, resume)
+    if isinstance(recipe, ExpressionRecipe):
+        return run_expression_recipe(recipe, data, runs, store, resume)
     if isinstance(recipe, ConditionalRecipe):
         return run_conditional_recipe(recipe, data, runs, store, resume)
     return run_latent_recipe(recipe, data, runs, store, resume)

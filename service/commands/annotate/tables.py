@@ -3,12 +3,12 @@
 import importlib
 from typing import Any
 
-from service.affect.replies import QUADRANTS, AffectFrame
+from service.affect.clip_replies import AffectMoment
+from service.affect.pages import COLUMNS, table_rows
+from service.affect.replies import QUADRANTS
 from service.clips.replies import ClipHead
 from service.commands.followers import Seen
 from service.commands.track_reports import OPENFACE_COLUMNS, OUR_COLUMNS, as_rows
-from service.openface import BOX_COLUMNS
-from service.schemas import TrackedFace
 
 WHOLE = {"frame", "face_id", "success"}
 TEXT = {"clip", "status", "degradation", "variant", "model_version"}
@@ -36,59 +36,39 @@ def track_rows(clip: str, seen: Seen) -> list[dict[str, Any]]:
 
 
 def affect_schema(metadata: dict[str, str]) -> Any:
-    """The columns of `affect_row`; attention over past states is a list, the oldest first."""
+    """The columns of `affect_rows`: those of the service's table, then D's quadrants and attention
+    over past states, a list, the oldest first."""
     arrow: Any = importlib.import_module("pyarrow")
     number, text, weights = arrow.float32(), arrow.string(), arrow.list_(arrow.float32())
+    kinds = {
+        **dict.fromkeys(WHOLE, arrow.int32()),
+        **dict.fromkeys(("quadrant", "status", "model", "model_version"), text),
+        **dict.fromkeys(("face", "voice"), arrow.bool_()),
+        "timestamp": arrow.float64(),
+    }
     columns = {
         "clip": text,
-        "timestamp": arrow.float64(),
-        "valence": number,
-        "arousal": number,
-        "quadrant": text,
+        **{name: kinds.get(name, number) for name in COLUMNS},
         **dict.fromkeys((f"p_{quadrant}" for quadrant in QUADRANTS), number),
-        "gate": number,
-        "face": arrow.bool_(),
-        "voice": arrow.bool_(),
-        "face_id": arrow.int32(),
-        "status": text,
-        "confidence": number,
-        **dict.fromkeys(BOX_COLUMNS, number),
         "attention": weights,
         "attention_ages_s": weights,
         "variant": text,
-        "model_version": text,
     }
     return arrow.schema(list(columns.items()), metadata=metadata)
 
 
-def affect_row(clip: str, head: ClipHead, frame: AffectFrame) -> dict[str, Any]:
-    """The row of one frame, by column; None where not known."""
-    quadrants = frame.quadrants or {}
-    return {
-        "clip": clip,
-        "timestamp": frame.time_s,
-        "valence": frame.valence,
-        "arousal": frame.arousal,
-        "quadrant": frame.quadrant,
-        **dict.fromkeys(f"p_{name}" for name in QUADRANTS),
-        **{f"p_{name}": share for name, share in quadrants.items()},
-        "gate": frame.gate,
-        "face": "face" in frame.used,
-        "voice": "voice" in frame.used,
-        **_face_values(frame.face),
-        "attention": frame.attention,
-        "attention_ages_s": frame.attention_ages_s,
-        "variant": head.variant,
-        "model_version": head.model.version,
+def affect_rows(clip: str, head: ClipHead, moment: AffectMoment) -> list[dict[str, Any]]:
+    """The rows of one moment, by column; None where not known."""
+    quadrants = {str(name): share for name, share in (moment.quadrants or {}).items()}
+    told: dict[str, Any] = {
+        **{f"p_{name}": quadrants.get(name) for name in QUADRANTS},
+        "attention": moment.attention,
+        "attention_ages_s": moment.attention_ages_s,
     }
-
-
-def _face_values(face: TrackedFace | None) -> dict[str, Any]:
-    if face is None:
-        return dict.fromkeys(("face_id", "status", "confidence", *BOX_COLUMNS))
-    return {
-        "face_id": face.track_id,
-        "status": face.status,
-        "confidence": face.face_probability,
-        **dict(zip(BOX_COLUMNS, face.box, strict=True)),
-    }
+    rows = []
+    for place, values in enumerate(table_rows(moment, head)):
+        row = dict(zip(COLUMNS, values, strict=True))
+        row |= {name: bool(row[name]) for name in ("face", "voice")}
+        row |= told if place == 0 else dict.fromkeys(told)
+        rows.append({"clip": clip, **row, "variant": head.variant})
+    return rows

@@ -17,7 +17,7 @@ from service.affect.clip_replies import AffectMoment, Summary
 from service.clips.replies import ClipHead, ClipInfoBody, ClipTail
 from service.clips.run import Look
 from service.commands.annotate.places import Place, result_name
-from service.commands.annotate.tables import affect_row, affect_schema, track_rows, track_schema
+from service.commands.annotate.tables import affect_rows, affect_schema, track_rows, track_schema
 from service.commands.batch.pool import Emit, Tick
 from service.commands.batch.sources import Source
 from service.commands.clips import open_film
@@ -94,7 +94,7 @@ class FollowingAnnotator:
 
 
 class EstimatingAnnotator:
-    """Estimates valence and arousal: one row a frame."""
+    """Estimates valence and arousal: one row a face and frame."""
 
     def __init__(self, where: Here | There, options: EstimateOptions) -> None:
         self._where, self._options = where, options
@@ -113,7 +113,7 @@ class EstimatingAnnotator:
         return affect_schema(metadata)
 
     def annotate(self, file: BinaryIO, name: str, put: Put, tick: Tick) -> None:
-        """Put the row of each frame."""
+        """Put the rows of each frame."""
         self._loop.run(self._estimator.look(file, _Rows(name, put), tick))
 
 
@@ -128,8 +128,8 @@ class _Rows:
         self._head = head
 
     def add(self, look: Look[AffectMoment]) -> None:
-        """Put a frame's row."""
-        self._put([affect_row(self._name, self._head, look.frame)])
+        """Put a frame's rows."""
+        self._put(affect_rows(self._name, self._head, look.frame))
 
     def finish(self, clip: ClipInfoBody, summary: Summary, tail: ClipTail) -> None:
         """All is put."""

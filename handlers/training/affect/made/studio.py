@@ -104,6 +104,7 @@ def pool(data: Path, sources: Sequence[FaceSource], most: int) -> AffectFaces:
         chosen.append(faces.take(balanced(faces, round(most * source.share / total), rng)))
     return AffectFaces(
         np.concatenate([_shrunk(faces.images) for faces in chosen]),
+        np.concatenate([faces.shares for faces in chosen]),
         np.concatenate([faces.labels for faces in chosen]),
         tuple(word for faces in chosen for word in faces.emotions),
         tuple(person for faces in chosen for person in faces.people),

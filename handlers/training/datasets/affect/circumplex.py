@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-# Pleasure and arousal of emotion words (Russell and Mehrabian 1977); calm is ours.
+# Pleasure and arousal of emotion words (Russell and Mehrabian 1977); calm is ours. Those of faces
+# are FACE_PLACES, beside the network that tells the words.
 PLACES: Mapping[str, tuple[float, float]] = {
     "neutral": (0.0, 0.0),
     "happiness": (0.81, 0.51),
@@ -22,22 +23,7 @@ PLACES: Mapping[str, tuple[float, float]] = {
 # How far from an axis a label is before its side of it is beyond doubt.
 SOFTNESS = 0.08
 
-WORDS = tuple(PLACES)
-
-
-def mean_place(shares: Mapping[str, float]) -> Floats:
-    """The mean place `(2,)` of emotion words, weighted by their shares (of votes, say).
-
-    Raises ValueError for a word without a place and for shares that do not add up to more than 0.
-    """
-    if unknown := sorted(shares.keys() - PLACES.keys()):
-        raise ValueError(f"no place on the circumplex for {', '.join(unknown)}")
-    total = sum(shares.values())
-    if total <= 0:
-        raise ValueError(f"the shares of {', '.join(shares)} add up to {total}: no mean")
-    places = np.array([PLACES[word] for word in shares])
-    weights = np.array(list(shares.values())) / total
-    return np.asarray(weights @ places, np.float32)
+WORDS = (*PLACES, "contempt")
 
 
 def soft_quadrants(labels: Floats) -> Floats:

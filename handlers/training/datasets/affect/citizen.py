@@ -8,32 +8,34 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handlers.training.datasets.affect.circumplex import PLACES
+from handlers.networks.expressions import EXPRESSIONS
 from handlers.training.datasets.affect.ferplus import decode_grey
 from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.datasets.folders import person_before_number
 
-# One person's word says less than ten votes: those that agree on a word leave it about this share.
-INTENSITY = 0.8
+# One person's word says less than ten votes: those that agree on a word leave it about this share,
+# and give most of the rest to neutral.
+SHARE = 0.8
 
 
-def read_citizen_faces(root: Path, size: int = 96) -> AffectFaces:
+def read_citizen_faces(root: Path, size: int = 144) -> AffectFaces:
     """The faces of `citizen_faces.zip` below `root`, at `size` pixels, with their people.
 
-    Faces whose word has no place on the circumplex are left out.
+    Faces whose word is none of EXPRESSIONS are left out.
     """
     with (root / "citizen_faces.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["emotion"] in PLACES]
-    images, labels = [], []
+        rows = [row for row in csv.DictReader(file) if row["emotion"] in EXPRESSIONS]
+    images = []
+    shares = np.zeros((len(rows), len(EXPRESSIONS)), np.float32)
+    shares[:, EXPRESSIONS.index("neutral")] = 1 - SHARE
     with zipfile.ZipFile(root / "citizen_faces.zip") as archive:
-        for row in rows:
+        for index, row in enumerate(rows):
             grey = decode_grey(archive.read(row["image"]), row["image"])
             small = cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA)
             images.append(np.asarray(small, np.uint8))
-            labels.append(INTENSITY * np.array(PLACES[row["emotion"]], np.float32))
+            shares[index, EXPRESSIONS.index(row["emotion"])] += SHARE
     people = tuple(person_of(row["image"]) for row in rows)
-    emotions = tuple(row["emotion"] for row in rows)
-    return AffectFaces(np.stack(images), np.stack(labels), emotions, people)
+    return AffectFaces.of_shares(np.stack(images), shares, people)
 
 
 def person_of(name: str) -> str:

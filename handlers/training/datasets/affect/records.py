@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.networks.expressions import EXPRESSIONS, FACE_PLACES
+
 Floats = NDArray[np.float32]
 
 
@@ -15,15 +17,26 @@ class AffectFaces:
 
     Attributes:
         images: uint8 `(N, S, S)`.
-        labels: float32 `(N, 2)`, valence and arousal in [-1, 1].
+        shares: float32 `(N, 8)`, how much of a face's votes each of EXPRESSIONS has.
+        labels: float32 `(N, 2)`, valence and arousal in [-1, 1]: the mean place of the shares.
         emotions: the commonest word of each.
         people: who each face shows, None where the set does not say.
     """
 
     images: NDArray[np.uint8]
+    shares: Floats
     labels: Floats
     emotions: tuple[str, ...]
     people: tuple[str | None, ...]
+
+    @classmethod
+    def of_shares(
+        cls, images: NDArray[np.uint8], shares: Floats, people: tuple[str | None, ...]
+    ) -> "AffectFaces":
+        """Faces whose shares say all else."""
+        labels = shares @ np.array([FACE_PLACES[word] for word in EXPRESSIONS], np.float32)
+        emotions = tuple(EXPRESSIONS[index] for index in shares.argmax(axis=1).tolist())
+        return cls(images, shares, labels, emotions, people)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -33,6 +46,7 @@ class AffectFaces:
         chosen = [int(index) for index in indices]
         return AffectFaces(
             self.images[indices],
+            self.shares[indices],
             self.labels[indices],
             tuple(self.emotions[i] for i in chosen),
             tuple(self.people[i] for i in chosen),

@@ -1,0 +1,1 @@
+"""Learning what faces express, from the votes of people on photographs."""

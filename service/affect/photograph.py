@@ -1,0 +1,124 @@
+"""A photograph into what each of its faces looks like: `align` finds them, `affect` estimates."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from fastapi import Request, Response
+from pydantic import Field
+
+from service.affect.model import MODEL, AffectModel, AffectOptions
+from service.affect.replies import Estimate, Variant
+from service.clips.pages import JSON
+from service.http.body import FIELD, Bounds, read_picture
+from service.http.disconnects import while_connected
+from service.http.negotiation import choose_media_type
+from service.live.model import Cost, Model
+from service.media.images import check_media_type, check_pixels, sniff
+from service.schemas import AlignReply, Body, Face, ImageInfo, ModelVersion, Point, TimingsMs
+from service.services import Services
+
+ALIGN = "align"
+Box = tuple[float, float, float, float]
+
+
+class PhotographFace(Estimate):
+    """A face of a photograph, and what it looks like."""
+
+    face: Face
+
+
+class PhotographEstimates(Body):
+    """What the model says of the faces of a photograph."""
+
+    model: ModelVersion
+    variant: Variant
+    notes: list[str]
+    timings_ms: TimingsMs
+    faces: list[Estimate]
+
+
+class PhotographReply(Body):
+    """The faces of a photograph, best first, and what each looks like."""
+
+    model: ModelVersion
+    variant: Variant
+    image: ImageInfo
+    notes: list[str] = Field(description="What the client should know, such as skipped frames.")
+    faces: list[PhotographFace] = Field(description="Empty where there is no face.")
+    timings_ms: TimingsMs
+
+
+async def answer_photograph(
+    request: Request, options: AffectOptions, model: AffectModel, services: Services
+) -> Response:
+    """Read a photograph and answer it; raises ServiceError."""
+    choose_media_type(request.headers.get("accept"), (JSON,))
+    await model.check_loaded()
+    with services.uploads.slot():
+        upload = await read_picture(request, Bounds.of_picture(services.settings), FIELD)
+    reply = await estimate_photograph(request, upload.data, upload.media_type, options, services)
+    services.metrics.observe_stages(MODEL, reply.timings_ms)
+    return Response(reply.model_dump_json(by_alias=True), media_type=JSON)
+
+
+async def estimate_photograph(
+    request: Request,
+    data: bytes,
+    media_type: str | None,
+    options: AffectOptions,
+    services: Services,
+) -> PhotographReply:
+    """Find the faces of a picture and estimate each by itself; raises ServiceError."""
+    header = await asyncio.to_thread(sniff, data)
+    check_media_type(header, media_type)
+    check_pixels(header, services.settings.max_pixels)
+    started = time.perf_counter()
+    with services.in_flight.slot():
+        found = await while_connected(request, _find(data, header.pixels, options, services))
+        told = await while_connected(
+            request, _estimate(data, header.pixels, found, options, services)
+        )
+    faces = [
+        PhotographFace.model_construct(**dict(estimate), face=face)
+        for face, estimate in zip(found.faces, told.faces, strict=True)
+    ]
+    total_ms = (time.perf_counter() - started) * 1000
+    return PhotographReply.model_construct(
+        model=told.model,
+        variant=told.variant,
+        image=found.image,
+        notes=list(dict.fromkeys([*found.notes, *told.notes])),
+        faces=faces,
+        timings_ms={**found.timings_ms, **told.timings_ms, "total": total_ms},
+    )
+
+
+async def _find(data: bytes, pixels: int, options: AffectOptions, services: Services) -> AlignReply:
+    settings = services.settings
+    asked = {
+        "max_faces": settings.max_faces,
+        "min_face_px": options.min_face_px,
+        "min_quality": options.min_quality,
+        "max_pixels": settings.max_pixels,
+    }
+    cost = Cost.of_pictures([pixels], options.min_face_px)
+    answer = await Model(ALIGN, services.inference, settings).ask({"image": data}, asked, cost=cost)
+    return AlignReply.model_validate(answer.outputs)
+
+
+async def _estimate(
+    data: bytes, pixels: int, found: AlignReply, options: AffectOptions, services: Services
+) -> PhotographEstimates:
+    model = AffectModel(services.inference, services.settings)
+    boxes = [list(landmarks_box(face.landmarks)) for face in found.faces]
+    asked = {**model.options(options), "max_pixels": services.settings.max_pixels}
+    cost = Cost.of_pictures([pixels], options.min_face_px, len(boxes))
+    answer = await model.ask({"frames": [data], "boxes": boxes}, asked, cost=cost)
+    return PhotographEstimates.model_validate(answer.outputs)
+
+
+def landmarks_box(landmarks: Sequence[Point]) -> Box:
+    """Return the corners x1, y1, x2, y2 around landmarks."""
+    across, down = zip(*landmarks, strict=True)
+    return min(across), min(down), max(across), max(down)

@@ -1,0 +1,98 @@
+"""The expression network, and what is made of its looks at faces."""
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from handlers.networks.affect import build, variant
+from handlers.networks.expressions import (
+    INPUT_PX,
+    SIZES,
+    Body,
+    ExpressionNetwork,
+    SameConv,
+    standardise,
+)
+from handlers.networks.fuse import fuse
+from handlers.predictors.affect.expressions import Calibration, ExpressionEstimator, smooth
+from handlers.predictors.affect.inputs import Moment
+
+
+def network() -> ExpressionNetwork:
+    torch.manual_seed(0)
+    made = build(variant("expressions", "tiny"))
+    assert isinstance(made, ExpressionNetwork)
+    return made.eval()
+
+
+def crop(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+
+
+def test_the_compact_body_is_as_large_as_efficientnet_lite0() -> None:
+    count = sum(values.numel() for values in Body(SIZES["compact"]).parameters())
+    assert count == 3_371_008 - 2 * 32 * 9  # of which the stem sees one channel and not three
+
+
+@pytest.mark.parametrize(("side", "stride", "out"), [(8, 2, 4), (7, 2, 4), (7, 1, 7)])
+def test_a_padded_convolution_answers_every_started_stride(
+    side: int, stride: int, out: int
+) -> None:
+    assert SameConv(1, 1, 3, stride)(torch.zeros(1, 1, side, side)).shape[-1] == out
+
+
+def test_neither_light_nor_contrast_counts() -> None:
+    faces = 100 + 50 * torch.rand(1, 1, INPUT_PX, INPUT_PX)
+    assert_close(standardise(faces), standardise(faces + 60))
+    assert_close(standardise(faces), standardise(faces * 1.6), atol=0.35, rtol=0)
+
+
+def test_rows_are_independent_and_folding_changes_nothing() -> None:
+    made, faces = network(), torch.randn(3, 1, INPUT_PX, INPUT_PX)
+    together = made(faces)
+    assert_close(made(faces[1:2]).logits[0], together.logits[1])
+    fuse(made)
+    assert_close(made(faces).place, together.place, atol=1e-5, rtol=1e-4)
+
+
+def test_a_face_has_words_that_add_up_and_an_estimate_within_bounds() -> None:
+    estimator = ExpressionEstimator(network(), 1.25, Calibration())
+    seen = estimator.look([crop(0), crop(1)])
+    assert seen.shape == (2, 11)
+    assert_close(seen[:, 2:10].sum(dim=1), torch.ones(2))
+    assert seen[:, :2].abs().max() <= 1
+    assert ((seen[:, 10] > 0) & (seen[:, 10] <= 1)).all()
+
+
+def test_a_moment_without_a_face_is_no_reading() -> None:
+    estimator = ExpressionEstimator(network(), 1.25, Calibration())
+    first, second = estimator.read([Moment(), Moment(face=crop())])
+    assert first is None
+    assert second is not None
+    assert second.used == ("face",)
+
+
+def test_calibration_stretches_and_moves_what_is_estimated() -> None:
+    with torch.inference_mode():
+        plain = ExpressionEstimator(network(), 1.25, Calibration()).look([crop()])
+    moved = ExpressionEstimator(network(), 1.25, Calibration(scale=(0.5, 1), shift=(0, 0.1)))
+    with torch.inference_mode():
+        found = moved.look([crop()])
+    assert found[0, 0] == pytest.approx(0.5 * float(plain[0, 0]), abs=1e-6)
+    assert found[0, 1] == pytest.approx(float(plain[0, 1]) + 0.1, abs=1e-6)
+
+
+def test_smoothing_goes_by_time_and_not_by_frames() -> None:
+    values = torch.tensor([1.0, torch.nan])
+    memory = {"values": torch.tensor([0.0, 0.5])}
+    assert smooth(values, memory, 0.0)[0] == 0
+    assert smooth(values, memory, 10.0)[0] == pytest.approx(1)
+    once = smooth(torch.ones(1), {"values": torch.zeros(1)}, 0.2)
+    half = smooth(torch.ones(1), {"values": torch.zeros(1)}, 0.1)
+    assert smooth(torch.ones(1), {"values": half}, 0.1) == pytest.approx(float(once), abs=1e-6)
+
+
+def test_what_was_not_there_before_is_taken_over_at_once() -> None:
+    found = smooth(torch.tensor([0.8]), {"values": torch.tensor([torch.nan])}, 0.01)
+    assert found[0] == pytest.approx(0.8)

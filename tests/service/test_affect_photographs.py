@@ -1,0 +1,92 @@
+"""POST /affect with a photograph, and tables with more than one face."""
+
+import csv
+import io
+
+import httpx
+import pytest
+
+from service.affect.clip_replies import AffectMoment
+from service.affect.examples import FRAME, HEAD
+from service.affect.pages import COLUMNS, table_rows
+from service.affect.photograph import PhotographReply, landmarks_box
+from service.align.examples import FACE
+from service.app import create_app
+from service.clips.replies import ClipHead
+from service.inference import Answer, Question
+from service.openface import write_rows
+from service.settings import Settings
+from tests.service.feeling import CountingAffect
+
+ESTIMATE = {name: FRAME[name] for name in ("valence", "arousal", "quadrant", "expressions")}
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+class Photographer(CountingAffect):
+    """Answers a photograph with an estimate a box, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.photographs: list[Question] = []
+
+    async def ask(self, model: str, question: Question) -> Answer:
+        if "boxes" not in question.inputs:
+            return await super().ask(model, question)
+        self.photographs.append(question)
+        faces = [{**ESTIMATE, "confidence": 0.8} for _ in question.inputs["boxes"]]
+        told = {"model": HEAD["model"], "variant": "face-voice", "notes": [], "timings_ms": {}}
+        return Answer({**told, "faces": faces}, None)
+
+
+@pytest.fixture
+def model() -> Photographer:
+    return Photographer()
+
+
+@pytest.fixture
+async def http(model):
+    transport = httpx.ASGITransport(create_app(Settings(), model))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield client
+
+
+async def test_a_photograph_is_answered_with_every_face_in_it(http, model, picture):
+    reply = await http.post("/affect", content=picture(), headers=JPEG)
+    assert reply.status_code == 200, reply.text
+    body = PhotographReply.model_validate(reply.json())
+    (face,) = body.faces
+    assert (face.valence, face.confidence) == (ESTIMATE["valence"], 0.8)
+    assert face.face.landmarks[0] == tuple(FACE["landmarks"][0])
+    (asked,) = model.photographs
+    assert asked.inputs["boxes"] == [list(landmarks_box(face.face.landmarks))]
+
+
+async def test_options_of_a_photograph_are_passed_on(http, model, picture):
+    query = {"variant": "vi-de", "min_face_px": 60}
+    await http.post("/affect", content=picture(), headers=JPEG, params=query)
+    assert model.questions[0].options["min_face_px"] == 60
+    assert model.photographs[0].options["variant"] == "vi-de"
+
+
+async def test_a_photograph_has_no_timeline(http, picture):
+    headers = {**JPEG, "Accept": "image/svg+xml"}
+    reply = await http.post("/affect", content=picture(), headers=headers)
+    assert reply.status_code == 406
+
+
+async def test_what_is_declared_a_photograph_and_is_none_is_refused(http):
+    reply = await http.post("/affect", content=b"no picture", headers=JPEG)
+    assert reply.status_code == 415
+
+
+def test_a_table_has_a_row_for_every_face():
+    other = {**ESTIMATE, "face": {**FRAME["face"], "track_id": 7}}
+    moment = AffectMoment.model_validate({**FRAME, "frame": 3, "others": [other]})
+    rows = table_rows(moment, ClipHead.model_validate(HEAD))
+    text = write_rows([COLUMNS, *rows])
+    first, second = csv.DictReader(io.StringIO(text))
+    assert list(first)[:5] == ["frame", "face_id", "timestamp", "confidence", "success"]
+    assert (first["frame"], second["frame"], second["face_id"]) == ("3", "3", "7")
+    assert (first["gate"], second["gate"]) == (str(FRAME["gate"]), "")
+    assert (first["voice"], second["voice"]) == ("1", "0")
+    assert first["happiness"] == str(FRAME["expressions"]["happiness"])
