@@ -51,7 +51,10 @@ CLIP: dict[str, Any] = {
     "decoded_frames": 250,
     "expected_frames": 250,
     "used_frames": 250,
-    "sound": {"sample_rate_hz": 48000, "channels": 2, "decoded_s": 10.0, "expected_s": 10.0},
+    "sound": {
+        **{"sample_rate_hz": 48000, "channels": 2, "decoded_s": 10.0, "expected_s": 10.0},
+        **{"level_dbfs": -23.4, "peak_dbfs": -3.1, "band_hz": 11025.0},
+    },
     "complete": True,
 }
 SUMMARY: dict[str, Any] = {

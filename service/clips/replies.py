@@ -13,10 +13,20 @@ class ClipSoundInfo(Body):
     """The sound track; `decoded_s` is known when all of it has been read."""
 
     sample_rate_hz: int = Field(description="Sample rate of the track, in hertz.")
-    channels: int = Field(description="Channels of the track; they are mixed into one.")
+    channels: int = Field(
+        description="Channels of the track; they are mixed into one, at the level of the voice."
+    )
     decoded_s: Number | None = Field(description="Seconds of sound that were decoded.")
     expected_s: Number | None = Field(
         description="Seconds of sound that the clip declares; null where it does not."
+    )
+    level_dbfs: Finite | None = Field(
+        description="Level of the sound as it came (RMS), in dB of full scale; null for silence."
+    )
+    peak_dbfs: Finite | None = Field(description="Its peak, in dB of full scale; likewise.")
+    band_hz: Number | None = Field(
+        description="Highest frequency that is heard in it, in hertz, up to half of 22 050; a "
+        "telephone's is below 4000. Level, peak and band are known when all of it has been read."
     )
 
 
@@ -95,11 +105,15 @@ class ErrorLine(Line):
 
 def describe_clip(info: ClipInfo, totals: ClipTotals | None) -> ClipInfoBody:
     """Return what is told of a clip; `totals` None while it is being read."""
+    measures = totals and totals.sound
     sound = info.sound and ClipSoundInfo(
         sample_rate_hz=info.sound.sample_rate_hz,
         channels=info.sound.channels,
         decoded_s=None if totals is None else totals.decoded_sound_s,
         expected_s=info.sound.expected_s,
+        level_dbfs=measures and measures.level_dbfs,
+        peak_dbfs=measures and measures.peak_dbfs,
+        band_hz=measures and measures.band_hz,
     )
     return ClipInfoBody(
         format=info.format,

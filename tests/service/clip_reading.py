@@ -43,3 +43,8 @@ def burst_s(found: Found) -> float:
     """When the loud burst of the sound begins, in seconds of the clip."""
     loud = np.flatnonzero(np.abs(found.sound.astype(np.int32)) > 10_000)
     return float(found.start + loud[0]) / RATE_HZ
+
+
+def notes(found: Found) -> list[str]:
+    """What is told of a clip, but for the narrow band that a test tone has."""
+    return [note for note in found.totals.notes if "as over a telephone" not in note]

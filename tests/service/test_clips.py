@@ -9,7 +9,7 @@ from service.media.clips.contents import RATE_HZ, Sampling
 from service.media.clips.limits import ClipLimits
 from service.media.clips.process import open_clip
 from tests.service.clip_files import CLICK_S, CODECS, numbers, pixels, write_clip
-from tests.service.clip_reading import burst_s, read
+from tests.service.clip_reading import burst_s, notes, read
 
 VIDEOS = ["mp4", "mov", "mkv", "webm", "avi", "mpg"]
 # Containers that declare how many frames they hold.
@@ -33,7 +33,7 @@ async def test_a_video_gives_all_frames_at_their_times_and_its_sound(
     assert found.info.expected_frames == (25 if kind in COUNTED else None)
     assert found.totals.expected_frames == 25
     assert [frame.number for frame in found.frames] == list(range(25))
-    assert found.totals.notes == ()
+    assert notes(found) == []
     assert found.totals.decoded_sound_s == pytest.approx(1.0, abs=0.08)
     assert found.totals.complete
     assert found.totals.damages == 0

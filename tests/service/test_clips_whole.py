@@ -8,7 +8,7 @@ import pytest
 
 from service.media.clips.contents import Sampling
 from tests.service.clip_files import numbers, write_clip
-from tests.service.clip_reading import Found, burst_s, read
+from tests.service.clip_reading import Found, burst_s, notes, read
 
 EVERY_FRAME = Sampling(rate_hz=float("inf"))
 CUT = "the file ends before the end that it declares"
@@ -41,7 +41,7 @@ async def test_a_joined_file_that_is_not_read_is_told(kind: str, tmp_path: Path)
     path.write_bytes(path.read_bytes() * 2)
     found = await read(path)
     assert not found.totals.complete
-    assert found.totals.notes == ("another file is joined to it, which is not read",)
+    assert notes(found) == ["another file is joined to it, which is not read"]
 
 
 @pytest.mark.parametrize("kind", ["ogg", "mp3"])
@@ -70,7 +70,7 @@ async def test_a_variable_rate_and_a_hole_are_whole(tmp_path: Path) -> None:
     found = await read(path, EVERY_FRAME)
     assert times_ms(found) == times
     assert found.totals.complete
-    assert found.totals.notes == ("there is no picture for 2.80 s after 0.70 s",)
+    assert notes(found) == ["there is no picture for 2.80 s after 0.70 s"]
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "avi"])

@@ -24,6 +24,7 @@ from service.media.clips.contents import (
     Picture,
     Sampling,
     SoundInfo,
+    SoundMeasures,
 )
 from service.media.clips.limits import ClipLimits, bound_this_process
 
@@ -96,7 +97,8 @@ def _chunk(body: Mapping[str, Any], pictures: Iterator[bytes]) -> ClipChunk:
 
 
 def _totals(body: dict[str, Any]) -> ClipTotals:
-    return ClipTotals(**{**body, "notes": tuple(body["notes"])})
+    notes, sound = tuple(body.pop("notes")), body.pop("sound")
+    return ClipTotals(**body, notes=notes, sound=SoundMeasures(**sound) if sound else None)
 
 
 READERS: Mapping[str, Callable[[Any], Message]] = {
@@ -137,7 +139,10 @@ def main() -> None:
 
 
 def _failure(error: Exception) -> ServiceError:
-    failure = ServiceError(Problem.INTERNAL, "the clip's reader failed")
+    """What FFmpeg or PyAV trips over lies in the clip; the service's log has where."""
+    failure = ServiceError(
+        Problem.INVALID_CLIP, "there is something in it that cannot be read; convert it, say to mp4"
+    )
     failure.add_note("".join(traceback.format_exception(error)))
     return failure
 

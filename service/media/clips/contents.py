@@ -27,6 +27,19 @@ class SoundInfo:
 
 
 @dataclass(frozen=True)
+class SoundMeasures:
+    """The sound as it came, its channels mixed: level (RMS) and peak in dB of full scale, and band.
+
+    `band_hz` is the highest frequency that is heard, at most half the working rate. What silence
+    does not tell is None.
+    """
+
+    level_dbfs: float | None
+    peak_dbfs: float | None
+    band_hz: float | None
+
+
+@dataclass(frozen=True)
 class ClipInfo:
     """A clip as declared: what is None is not.
 
@@ -110,3 +123,4 @@ class ClipTotals:
     damages: int
     complete: bool
     notes: tuple[str, ...] = ()
+    sound: SoundMeasures | None = None

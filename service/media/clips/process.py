@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ from service.media.clips.child import LENGTH_BYTES, Message, build, unpack
 from service.media.clips.contents import ClipChunk, ClipInfo, ClipTotals, Sampling
 from service.media.clips.limits import ClipLimits
 from service.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[3]
 CHILD = "service.media.clips.child"
@@ -72,6 +75,8 @@ class ClipProcess:
         except asyncio.IncompleteReadError:
             raise self._why_ended(await self._process.wait()) from None
         if isinstance(message, ServiceError):
+            for note in getattr(message, "__notes__", ()):
+                logger.warning("a clip's reader failed: %s", note)
             raise message
         return message
 

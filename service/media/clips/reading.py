@@ -17,11 +17,20 @@ from service.media.clips.contents import (
     ClipTotals,
     Sampling,
 )
-from service.media.clips.decoding import READ_HERE, name_container, open_container, start_s
+from service.media.clips.decoding import (
+    READ_HERE,
+    Tally,
+    decode,
+    name_container,
+    open_container,
+    parts_of,
+    start_s,
+)
 from service.media.clips.lengths import is_cut_off, is_joined
 from service.media.clips.limits import ClipLimits
+from service.media.clips.mixing import Layout, Mix, listen
 from service.media.clips.pictures import Pictures, too_long, video_stream
-from service.media.clips.sound import Sound
+from service.media.clips.sound import Sound, why_not
 
 CHUNK_FRAMES = 8
 # A chunk of few pictures ends after this time.
@@ -48,14 +57,12 @@ class Reading:
         container = open_container(descriptor, limits)
         self._format = name_container(container, descriptor)
         self._pictures = _open_pictures(container, limits, sampling)
-        self._sound = _open_sound(open_container(descriptor, limits), limits, self._pictures)
+        self._lacks = _outer_faults(descriptor)
+        self._sound = _open_sound(descriptor, limits, self._pictures, self._lacks)
         lengths = [part.declared_s for part in (self._pictures, self._sound) if part]
         self._declared_s = max((s for s in lengths if s is not None), default=None)
         if self._declared_s is not None and limits.is_too_long(self._declared_s):
             raise too_long(limits, self._declared_s)
-        self._lacks = _outer_faults(descriptor)
-        if self._sound is None and len(container.streams.audio) > 0:
-            self._lacks.append("its sound is coded in a way that is not read here")
         if self._pictures and not self._pictures.found:
             self._lacks.append("none of its pictures could be decoded")
             self._pictures = None
@@ -106,7 +113,12 @@ class Reading:
             duration_s=max(ends),
             damages=damages,
             complete=not faults,
-            notes=(*faults, *(pictures.notes if pictures else ())),
+            notes=(
+                *faults,
+                *(pictures.notes if pictures else ()),
+                *(sound.notes if sound else ()),
+            ),
+            sound=sound.measuring.result if sound else None,
         )
 
     def _faults(self, damages: int, missing: int) -> list[str]:
@@ -167,19 +179,32 @@ def _open_pictures(
 
 
 def _open_sound(
-    container: InputContainer, limits: ClipLimits, pictures: Pictures | None
+    descriptor: int, limits: ClipLimits, pictures: Pictures | None, faults: list[str]
 ) -> Sound | None:
     """The main sound track that can be read, if any; without pictures there has to be one."""
-    tracks: list[Any] = [container.streams.best("audio"), *container.streams.audio]
-    readable = [track for track in tracks if track and track.codec_context]
-    if any(tracks) and not readable and pictures is None:
-        raise ServiceError(
-            Problem.UNSUPPORTED_CLIP, "its sound is coded in a way that is not read here"
-        )
-    if not readable:
+    container = open_container(descriptor, limits)
+    found: list[Any] = [container.streams.best("audio"), *container.streams.audio]
+    tracks = [track for track in found if track]
+    reasons = [why_not(track) for track in tracks]
+    track = next((t for t, reason in zip(tracks, reasons, strict=True) if reason is None), None)
+    if tracks and track is None:
+        if pictures is None:
+            raise ServiceError(Problem.UNSUPPORTED_CLIP, str(reasons[0]))
+        faults.append(str(reasons[0]))
+    if track is None:
         return None
-    zero_s = pictures.zero_s if pictures and pictures.found else start_s(container, readable[0])
-    return Sound(container, readable[0], limits, zero_s)
+    zero_s = pictures.zero_s if pictures and pictures.found else start_s(container, track)
+    return Sound(container, track, limits, zero_s, _listen(descriptor, limits, track.index))
+
+
+def _listen(descriptor: int, limits: ClipLimits, index: int) -> dict[Layout, Mix]:
+    """Choose how the channels of a track are mixed, by an opening of its own."""
+    container = open_container(descriptor, limits)
+    stream: Any = container.streams[index]
+    if stream.codec_context.channels == 1:
+        return {}
+    found = listen(decode(container, stream, Tally(), parts_of(container)))
+    return dict([found]) if found else {}
 
 
 def _groups(frames: Iterator[ClipFrame]) -> Iterator[list[ClipFrame]]:

@@ -1,27 +1,44 @@
 """A container's sound stream into 22 050 Hz mono PCM, piece by piece (in the child)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
 import av
-from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 
 from service.media.clips.contents import RATE_HZ, ClipSound, SoundInfo
 from service.media.clips.decoding import Tally, decode, duration_s, own_duration_s, parts_of
 from service.media.clips.limits import ClipLimits
+from service.media.clips.measures import Measuring
+from service.media.clips.mixing import (
+    MOST_CHANNELS,
+    Layout,
+    Mix,
+    even_mix,
+    layout_of,
+    mixing,
+    pulled,
+)
 from service.media.clips.pictures import too_long
 
 # Frames further off their place than this are put where their times say.
 JOINT_S = 0.05
 LEAST_LACK_S = 0.1
+# Sound that is told to be narrow or faint.
+NARROW_HZ, FAINT_DBFS = 5000.0, -50.0
 
 
 class Sound:
     """The sound of a clip, read as far as it is asked for; times in seconds of the clip."""
 
     def __init__(
-        self, container: InputContainer, stream: Any, limits: ClipLimits, zero_s: float
+        self,
+        container: InputContainer,
+        stream: Any,
+        limits: ClipLimits,
+        zero_s: float,
+        mixes: Mapping[Layout, Mix],
     ) -> None:
         context = stream.codec_context
         context.thread_count = 1
@@ -32,7 +49,8 @@ class Sound:
         )
         self.decoded_samples = 0
         self.tally = Tally()
-        self._limits = limits
+        self._limits, self._mixes = limits, mixes
+        self.measuring = Measuring(context.rate or RATE_HZ)
         frames = decode(container, stream, self.tally, parts_of(container))
         self._pieces = self._resample(frames, zero_s)
         self._waiting = bytearray()
@@ -53,6 +71,22 @@ class Sound:
     def lacking_s(self) -> float:
         """Seconds that the track declares of itself and that were not decoded."""
         return max(0.0, (self.own_s or 0.0) - self.decoded_s)
+
+    @property
+    def notes(self) -> list[str]:
+        """Say what of the sound is out of the ordinary."""
+        notes = [mix.note for mix in self._mixes.values() if mix.note]
+        found = self.measuring.result
+        if found.band_hz is not None and found.band_hz < NARROW_HZ:
+            notes.append(
+                f"its sound holds nothing above {found.band_hz:.0f} Hz, as over a telephone: "
+                "estimates from the voice are less sure"
+            )
+        if found.level_dbfs is None:
+            notes.append("its sound is silent")
+        elif found.level_dbfs < FAINT_DBFS:
+            notes.append(f"its sound is faint ({found.level_dbfs:.0f} dB of full scale)")
+        return notes
 
     @property
     def damages(self) -> int:
@@ -95,6 +129,7 @@ class Sound:
             self._ended = True
             return
         self.decoded_samples += len(piece.pcm) // 2
+        self.measuring.add(piece.pcm)
         if self._limits.is_too_long(piece.end / RATE_HZ):
             raise too_long(self._limits)
         if self._start is None:
@@ -104,57 +139,66 @@ class Sound:
 
     def _resample(self, frames: Iterator[Any], zero_s: float) -> Iterator[ClipSound]:
         """Bring decoded frames to mono at 22 050 Hz, each run of them from its own place on."""
-        run = _Run()
+        run: _Run | None = None
         for frame in frames:
-            time_s = run.next_s if frame.time is None else frame.time - zero_s
+            next_s = run.next_s if run else 0.0
+            time_s = next_s if frame.time is None else frame.time - zero_s
             try:
-                if not run.goes_on(frame, time_s):
-                    yield from run.end()
-                    run = _Run(frame, time_s)
+                if run is None or not run.goes_on(frame, time_s):
+                    yield from run.end() if run else ()
+                    mix = self._mixes.get(layout_of(frame)) or even_mix(frame.layout.nb_channels)
+                    run = _Run(frame, time_s, mix)
                 yield from run.add(frame)
             except MemoryError:
                 raise
             except (av.FFmpegError, ValueError):
                 self.tally.damages += 1
-        yield from run.end()
+        yield from run.end() if run else ()
+
+
+def why_not(stream: Any) -> str | None:
+    """Say why the sound of a stream cannot be read; None where it can."""
+    if not stream.codec_context:
+        return "its sound is coded in a way that is not read here"
+    channels = stream.codec_context.channels
+    if channels > MOST_CHANNELS:
+        return f"its sound has {channels} channels; at most {MOST_CHANNELS} are read"
+    return None
 
 
 class _Run:
     """Frames of one layout that follow each other without a gap."""
 
-    def __init__(self, frame: Any = None, start_s: float = 0.0) -> None:
-        self._made_for = None if frame is None else _layout(frame)
+    def __init__(self, frame: Any, start_s: float, mix: Mix) -> None:
+        self._made_for = layout_of(frame)
         self._start_s, self._samples = start_s, 0
         self._at = round(start_s * RATE_HZ)
-        self._resampler = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+        self._graph = mixing(frame, mix)
 
     @property
     def next_s(self) -> float:
         """Where the next frame should begin."""
-        rate_hz = self._made_for[2] if self._made_for else RATE_HZ
-        return self._start_s + self._samples / rate_hz
+        return self._start_s + self._samples / self._made_for[2]
 
     def goes_on(self, frame: Any, time_s: float) -> bool:
         """Whether a frame continues this run."""
-        return self._made_for == _layout(frame) and abs(time_s - self.next_s) <= JOINT_S
+        return self._made_for == layout_of(frame) and abs(time_s - self.next_s) <= JOINT_S
 
     def add(self, frame: Any) -> Iterator[ClipSound]:
         """Bring one more frame to mono."""
+        frame.pts, frame.time_base = self._samples, Fraction(1, self._made_for[2])
         self._samples += frame.samples
-        frame.pts = None
-        yield from self._placed(self._resampler.resample(frame))
+        self._graph.push(frame)
+        yield from self._placed()
 
     def end(self) -> Iterator[ClipSound]:
-        """What the filter still holds."""
+        """What the filters still hold."""
         if self._samples:
-            yield from self._placed(self._resampler.resample(None))
+            self._graph.push(None)
+            yield from self._placed()
 
-    def _placed(self, frames: list[Any]) -> Iterator[ClipSound]:
-        for frame in frames:
+    def _placed(self) -> Iterator[ClipSound]:
+        for frame in pulled(self._graph):
             piece = ClipSound(self._at, bytes(frame.planes[0])[: frame.samples * 2])
             self._at = piece.end
             yield piece
-
-
-def _layout(frame: Any) -> tuple[str, str, int]:
-    return frame.format.name, frame.layout.name, frame.sample_rate

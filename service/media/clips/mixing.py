@@ -1,0 +1,159 @@
+"""The channels of a sound track into one, at the level of the voice, by what they hold (child).
+
+No fixed weights do: a voice may be in the centre of six channels, on the left alone, or the same on
+both sides. So the channels are listened to first: how loud each is, and how loud their sum.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from av.filter import Graph
+
+from service.media.clips.contents import RATE_HZ
+
+# FFmpeg mixes 64 channels at most, one of which is the sum.
+MOST_CHANNELS = 63
+LISTEN_S = 120.0
+# A sum that holds less than this share of the loudest channel's power has lost a voice.
+LOST = 0.5
+# Where the centre is no fainter than this beside the loudest channel (power), the voice is there.
+CENTRE_HEARD, BESIDE_CENTRE = 0.25, 0.5
+LOW_EFFECTS = ("LFE", "LFE2")
+STATS = "lavfi.astats.{}.RMS_level"
+
+Layout = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Weights of the channels in their sum, and what people should know of it."""
+
+    weights: tuple[float, ...]
+    note: str | None = None
+
+
+def layout_of(frame: Any) -> Layout:
+    """What a graph is made for: the frame's format, layout and rate."""
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def even_mix(channels: int) -> Mix:
+    """The mix of channels that nothing is known of."""
+    return Mix((1 / channels,) * channels)
+
+
+def listen(frames: Iterator[Any]) -> tuple[Layout, Mix] | None:
+    """Choose the mix for the layout that a track begins with; None where it is one channel."""
+    first = next(frames, None)
+    if first is None or first.layout.nb_channels == 1:
+        return None
+    layout, names = layout_of(first), [channel.name for channel in first.layout.channels]
+    parts = [0.0 if name in LOW_EFFECTS else 1.0 for name in names]
+    graph, metadata, heard_s = _listening(first, parts), {}, 0.0
+    frame: Any = first
+    while frame is not None and layout_of(frame) == layout and heard_s < LISTEN_S:
+        heard_s += frame.samples / frame.sample_rate
+        graph.push(frame)
+        for measured in pulled(graph):
+            metadata = measured.metadata
+        frame = next(frames, None)
+    powers = [_power(metadata, number + 1) for number in range(len(parts))]
+    return layout, choose_mix(names, parts, powers, _power(metadata, len(parts) + 1))
+
+
+def choose_mix(
+    names: Sequence[str], parts: Sequence[float], powers: Sequence[float], of_sum: float
+) -> Mix:
+    """Weigh channels of these powers, whose sum, each times its part, has the power `of_sum`.
+
+    A voice that several channels hold alike is not made louder, one that a single channel holds
+    not fainter. Where they cancel each other out, the loudest is taken alone.
+    """
+    heard = [part * power for part, power in zip(parts, powers, strict=True)]
+    loudest = max(heard)
+    if loudest <= 0 < max(powers):
+        return _alone(powers)
+    if loudest <= 0:
+        return even_mix(len(parts))
+    if of_sum < LOST * loudest:
+        return _alone(
+            heard,
+            "the channels of its sound cancel each other out, as with opposite phases: the loudest "
+            "one is used alone",
+        )
+    if "FC" in names and len(names) > 2 and heard[names.index("FC")] >= CENTRE_HEARD * loudest:
+        beside = [BESIDE_CENTRE if name != "FC" else 1.0 for name in names]
+        weights = [part * less for part, less in zip(parts, beside, strict=True)]
+    else:
+        weights = list(parts)
+    levels = [weight * math.sqrt(power) for weight, power in zip(weights, powers, strict=True)]
+    gain: float = 1 / (1 + _likeness(heard, of_sum) * (sum(levels) / max(levels) - 1))
+    return Mix(tuple(gain * weight for weight in weights))
+
+
+def _alone(powers: Sequence[float], note: str | None = None) -> Mix:
+    """The loudest channel by itself."""
+    loudest = powers.index(max(powers))
+    return Mix(tuple(float(number == loudest) for number in range(len(powers))), note)
+
+
+def _likeness(powers: Sequence[float], of_sum: float) -> float:
+    """How far channels hold the same, by the power of their sum: 0 not at all, 1 entirely."""
+    apart, alike = sum(powers), math.fsum(map(math.sqrt, powers)) ** 2
+    if alike - apart < 1e-3 * apart:
+        return 0.0
+    return min(1.0, max(0.0, (of_sum - apart) / (alike - apart)))
+
+
+def mixing(frame: Any, mix: Mix) -> Graph:
+    """A graph that brings frames like this one to 16-bit mono at the working rate."""
+    terms = "+".join(f"{weight:.6f}*c{number}" for number, weight in enumerate(mix.weights))
+    return _graph(
+        frame,
+        ("aformat", "sample_fmts=fltp"),
+        ("pan", f"mono|c0={terms}"),
+        ("aresample", str(RATE_HZ)),
+        ("aformat", "sample_fmts=s16:channel_layouts=mono"),
+    )
+
+
+def pulled(graph: Graph) -> Iterator[Any]:
+    """What a graph has ready."""
+    while True:
+        try:
+            yield graph.pull()
+        except (BlockingIOError, EOFError):
+            return
+
+
+def _listening(frame: Any, parts: Sequence[float]) -> Graph:
+    """A graph that measures each channel, and as one more the sum of them."""
+    each = "|".join(f"c{number}=c{number}" for number in range(len(parts)))
+    terms = "+".join(f"{part:g}*c{number}" for number, part in enumerate(parts))
+    return _graph(
+        frame,
+        ("aformat", "sample_fmts=fltp"),
+        ("pan", f"{len(parts) + 1}C|{each}|c{len(parts)}={terms}"),
+        ("astats", "metadata=1:measure_perchannel=RMS_level:measure_overall=none"),
+    )
+
+
+def _graph(frame: Any, *filters: tuple[str, str]) -> Graph:
+    graph = Graph()
+    graph.threads = 1
+    source = graph.add_abuffer(
+        sample_rate=frame.sample_rate,
+        format=frame.format.name,
+        layout=frame.layout.name,
+        time_base=frame.time_base,
+    )
+    nodes = [source, *(graph.add(name, options) for name, options in filters)]
+    graph.link_nodes(*nodes, graph.add("abuffersink")).configure()
+    return graph
+
+
+def _power(metadata: Mapping[str, str], channel: int) -> float:
+    level_db: float = float(metadata.get(STATS.format(channel), "-inf"))
+    return math.pow(10.0, level_db / 10) if level_db > -200 else 0.0
