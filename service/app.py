@@ -90,6 +90,8 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # Generators of clients name their functions by it: it stays when an address changes.
+        generate_unique_id_function=lambda route: route.name,
         middleware=_middleware(services),
     )
     app.state.services = services

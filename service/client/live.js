@@ -156,7 +156,8 @@ export class LiveSession extends EventTarget {
     this.#socket = socket;
     this.#enter("connecting");
     socket.onopen = () => {
-      socket.send(JSON.stringify({ type: "options", ...this.#options }));
+      // At most two frames are on their way: none of them needs to give way to a newer one.
+      socket.send(JSON.stringify({ type: "options", drop: false, ...this.#options }));
       this.#enter("open");
     };
     socket.onmessage = (event) => this.#receive(JSON.parse(event.data));

@@ -22,6 +22,10 @@ PAGE = """<!doctype html>
 <link rel="stylesheet" href="docs/static/swagger-ui.css">
 </head>
 <body>
+<nav style="padding: 12px 24px; font: 15px system-ui, sans-serif">
+<a href=".">The page</a> &middot; <a href="asyncapi.yaml">The live sockets (AsyncAPI)</a> &middot;
+<a href="openapi.json">This interface as OpenAPI</a>
+</nav>
 <div id="interface"></div>
 <script src="docs/static/swagger-ui-bundle.js"></script>
 <script src="docs/start.js"></script>
@@ -32,6 +36,9 @@ SCRIPT = """SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#interface",
   deepLinking: true,
+  docExpansion: "list",
+  defaultModelsExpandDepth: -1,
+  defaultModelExpandDepth: 1,
   validatorUrl: null,
 });
 """

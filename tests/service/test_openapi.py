@@ -112,3 +112,12 @@ def _media(described):
             for response in operation["responses"].values():
                 for media in response.get("content", {}).values():
                     yield path, media
+
+
+def test_every_operation_has_a_short_name_of_its_own_for_generated_clients() -> None:
+    schema = create_app(Settings(), CountingTracker()).openapi()
+    names = [
+        operation["operationId"] for path in schema["paths"].values() for operation in path.values()
+    ]
+    assert len(names) == len(set(names))
+    assert {"align", "affect", "end_tracking", "models"} <= set(names)

@@ -1,0 +1,71 @@
+"""The JavaScript client outside of browsers: on Node.js, which has sockets since version 22."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.client.conftest import RunningService
+from tests.service.counting import frames
+from tests.sources import ROOT
+
+NODE = shutil.which("node")
+SCRIPT = """
+import { readFile } from "node:fs/promises";
+import { Countenance, Problem } from "countenance-client";
+const [url, ...files] = process.argv.slice(2);
+const service = new Countenance({ url });
+const live = service.track("node", { max_faces: 2 });
+const pictures = await Promise.all(files.map((file) => readFile(file)));
+live.open();
+const sent = pictures.map((data, index) => live.send(new Blob([data]), index / 25));
+const replies = await Promise.all(sent);
+live.close();
+await service.end("track", "node");
+const refused = await service.align(new Blob(["no picture"])).catch((error) => error);
+const { device } = await service.ready();
+console.log(JSON.stringify({
+  steps: replies.map(({ step }) => step), device,
+  refused: [refused instanceof Problem, refused.slug],
+}));
+"""
+
+
+def has_sockets() -> bool:
+    """Whether there is a Node that can open sockets; an older one is asked for them by a flag."""
+    if NODE is None:
+        return False
+    version = subprocess.run([NODE, "--version"], capture_output=True, text=True).stdout
+    return int(version.strip("v\n").split(".")[0]) >= 20
+
+
+@pytest.mark.skipif(not has_sockets(), reason="needs Node.js 20 or newer")
+def test_the_package_installs_from_the_repository_and_follows_frames(
+    service: RunningService, tmp_path: Path
+) -> None:
+    package = json.loads((ROOT / "package.json").read_text())
+    installed = tmp_path / "node_modules" / package["name"]
+    installed.parent.mkdir()
+    installed.symlink_to(ROOT)
+    types = ROOT / package["exports"]["."]["types"]
+    assert types.is_file()
+    (tmp_path / "script.mjs").write_text(SCRIPT)
+    files = []
+    for number, (picture, _) in enumerate(frames(5)):
+        (tmp_path / f"{number}.png").write_bytes(picture)
+        files.append(str(tmp_path / f"{number}.png"))
+    flags = ["--experimental-websocket", "--no-warnings", "--preserve-symlinks"]
+    run = subprocess.run(
+        [str(NODE), *flags, "script.mjs", service.url, *files],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    told = json.loads(run.stdout)
+    assert told["steps"] == [1, 2, 3, 4, 5]
+    assert told["device"] == "cpu"
+    assert told["refused"][0] is True
