@@ -25,7 +25,7 @@ from service.telemetry.logs import fields
 from service.tokens import TOKEN_PREFIX, Grant, is_signed, read_grant, sign
 
 KEY_PREFIX = "cnt_"
-SUBPROTOCOL = "countenance"
+
 KEY_SUBPROTOCOL = "bearer."
 LOOK_S = 1.0
 

@@ -1,6 +1,7 @@
 """Which requests come in at all, told by their head: Host, forwarding headers and Origin."""
 
 import ipaddress
+import logging
 import re
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.errors import Problem, ServiceError
 from service.http.problems import problem_response
 from service.settings import PREFIX, Settings
+from service.telemetry.logs import fields
 
 HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
 # What proxies, load balancers and delivery networks tell of whom they pass on.
@@ -20,7 +22,11 @@ FORWARDING = re.compile(
     r"x-(envoy|azure|appengine|nginx|arr|amz-cf|amzn|proxy|forward)-.*|cf-(ray|visitor|ipcountry)|"
     r"x-(scheme|url-scheme|host|proxy)|front-end-https|incap-client-ip|akamai-origin-hop"
 )
+SUBPROTOCOL = "countenance"
+MOST_LOGGED = 100
 DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
+
+logger = logging.getLogger(__name__)
 
 
 class Gate:
@@ -34,6 +40,7 @@ class Gate:
         self._app = app
         self._settings = settings
         self._keys_required = keys_required
+        self._logged: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the head of one request or socket, then pass it on or answer it."""
@@ -43,13 +50,21 @@ class Gate:
         try:
             self._check(Headers(scope=scope), scope)
         except ServiceError as error:
+            self._log_once(error)
             if scope["type"] == "websocket":
-                code, reason = error.problem.close_code, error.problem.slug
-                await send({"type": "websocket.close", "code": code, "reason": reason})
+                await _refuse_socket(error.problem, scope, receive, send)
             else:
                 await problem_response(error, HTTPConnection(scope))(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+    def _log_once(self, error: ServiceError) -> None:
+        """Leave one line of each reason: whoever runs the service sees which setting is missing."""
+        if error.detail not in self._logged and len(self._logged) < MOST_LOGGED:
+            self._logged.add(error.detail)
+            logger.warning(
+                "turned away", extra=fields(problem=error.problem.slug, why=error.detail)
+            )
 
     def _check(self, headers: Headers, scope: Scope) -> None:
         host = self._check_host(headers, scope)
@@ -92,6 +107,19 @@ class Gate:
                 f"{origin[:100]!r} is not this service's own origin; "
                 f"others are allowed with {PREFIX}ALLOWED_ORIGINS",
             )
+
+
+async def _refuse_socket(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Close a socket with the problem's code.
+
+    Pages hear nothing of a socket that was never accepted, and would try for ever; so one of
+    another origin is accepted first, and told.
+    """
+    if problem is Problem.ORIGIN_NOT_ALLOWED:
+        await receive()  # the wish to connect
+        chosen = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
+        await send({"type": "websocket.accept", "subprotocol": chosen})
+    await send({"type": "websocket.close", "code": problem.close_code, "reason": problem.slug})
 
 
 def host_matches(name: str, allowed: str) -> bool:

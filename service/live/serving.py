@@ -11,6 +11,7 @@ from fastapi import Path, Request, Response, WebSocket
 from service.errors import Problem, ServiceError
 from service.http.body import Upload
 from service.http.disconnects import while_connected
+from service.http.gate import SUBPROTOCOL
 from service.live.hold import Hold
 from service.live.loop import LiveStream, close_socket
 from service.live.model import Model
@@ -18,7 +19,6 @@ from service.live.single import step_once
 from service.live.stepper import Stepper
 from service.live.subject import Chunk, Subject
 from service.media.images import check_media_type, sniff
-from service.security import SUBPROTOCOL
 from service.services import Services, get_principal
 from service.sessions import Address
 

@@ -84,14 +84,22 @@ async def test_sessions_belong_to_the_principal_and_not_to_the_key(tracker, two_
     assert statuses == [200, 404]
 
 
-@pytest.mark.parametrize(
-    "headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"X-Forwarded-For": "1"}]
-)
-async def test_pages_of_other_origins_and_proxies_get_no_socket(tracker, headers):
+async def test_what_a_proxy_passes_on_gets_no_socket_without_keys(tracker):
     async with serving(tracker) as service:
         with pytest.raises(InvalidStatus) as caught:
-            await service.open(additional_headers=headers)
+            await service.open(additional_headers={"X-Forwarded-For": "1"})
     assert caught.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null"])
+async def test_a_page_of_another_origin_is_told_why_its_socket_is_closed(tracker, origin, caplog):
+    async with serving(tracker) as service:
+        for _ in range(2):
+            async with service.open(origin=origin, subprotocols=["countenance"]) as socket:
+                assert await closed(socket) == (4403, "origin-not-allowed")
+    lines = [one for one in caplog.records if one.message == "turned away"]
+    assert len(lines) == 1
+    assert "COUNTENANCE_ALLOWED_ORIGINS" in lines[0].fields["why"]
 
 
 async def test_a_host_name_that_is_not_the_service_s_gets_no_socket(tracker):
