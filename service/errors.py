@@ -16,7 +16,6 @@ class Problem(Enum):
 
     NOT_AN_IMAGE = 415, 1003, "The bytes are not a picture"
     UNSUPPORTED_FORMAT = 415, 1003, "A picture in a format that is not read here"
-    CONTENT_TYPE_MISMATCH = 415, 1003, "The declared content type contradicts the bytes"
     UNSUPPORTED_MEDIA_TYPE = 415, 1003, "A body of this content type is not read here"
     EMPTY_BODY = 422, 1007, "The body is empty"
     INVALID_MULTIPART = 422, 1007, "The multipart body cannot be read"

@@ -8,11 +8,21 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from pi_heif.as_plugin import HeifImageFile
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
 from PIL import Image as Pillow
 from PIL.ExifTags import Base as Exif
 from PIL.ImageChops import invert
 from PIL.ImageFile import ImageFile
+
+from handlers.processing import jpeg_end, tone
 
 Image = NDArray[np.uint8]
 
@@ -28,14 +38,17 @@ READERS: dict[str, type[ImageFile]] = {
     "WEBP": WebPImagePlugin.WebPImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
     "GIF": GifImagePlugin.GifImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "HEIC": HeifImageFile,
 }
-READ = "read are JPEG, PNG, WebP, BMP and GIF"
+READ = "read are JPEG, PNG, WebP, HEIC, AVIF, BMP and GIF"
+# Files of several pictures that are no animation: cameras put previews and bursts there.
+ALBUMS = ("JPEG", "HEIC")
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+AVIF_BRANDS = (b"avif", b"avis")
 
 # (offset, bytes, what it is) of what people send by mistake.
 FOREIGN_MAGIC: tuple[tuple[int, bytes, str], ...] = (
-    (4, b"ftyphei", "a HEIC picture"),
-    (4, b"ftypmif1", "a HEIF picture"),
-    (4, b"ftypavi", "an AVIF picture"),
     (4, b"ftyp", "an MP4 or MOV video"),
     (0, b"\x1aE\xdf\xa3", "a WebM or Matroska video"),
     (0, b"II*\x00", "a TIFF picture"),
@@ -61,9 +74,9 @@ class ImageError(ValueError):
 class DecodedImage:
     """An upright picture: `pixels` uint8 RGB `(H, W, 3)`, and what was done to get them.
 
-    `format` is "JPEG", "PNG", "WEBP", "BMP" or "GIF"; `rotated` whether the camera's orientation
-    mark turned or mirrored it; `frames` how many pictures an animation holds; `notes` tell people
-    what was left out or converted.
+    `format` is "JPEG", "PNG", "WEBP", "HEIC", "AVIF", "BMP" or "GIF"; `rotated` whether the
+    camera's orientation mark turned or mirrored it; `frames` how many pictures an animation holds;
+    `notes` tell people what was left out or converted.
     """
 
     pixels: Image
@@ -83,9 +96,9 @@ def decode_image(data: bytes, max_pixels: int) -> DecodedImage:
     format = sniff_format(data)
     try:
         picture = READERS[format](BytesIO(data))
-        frames = int(getattr(picture, "n_frames", 1))
+        frames = 1 if format in ALBUMS else int(getattr(picture, "n_frames", 1))
         _check_pixels(picture.width, picture.height, frames, max_pixels)
-        picture.load()
+        picture, mended = _load(picture, format, data)
         pixels, notes = _to_rgb(picture)
     except (ImageError, MemoryError):
         raise
@@ -96,8 +109,26 @@ def decode_image(data: bytes, max_pixels: int) -> DecodedImage:
     orientation = _orientation(picture)
     if frames > 1:
         notes = (f"animation of {frames} frames: the first one is used", *notes)
+    if mended:
+        notes = (jpeg_end.NOTE, *notes)
+    if curve := tone.curve_of(data):
+        pixels = curve.apply(pixels)
+        notes = (curve.note, *notes)
     pixels = _turn_upright(pixels, orientation).copy()  # Pillow's own memory is read-only
-    return DecodedImage(pixels, format, orientation != 1, frames, notes)
+    rotated = orientation != 1 or picture.info.get("original_orientation") not in (None, 1)
+    return DecodedImage(pixels, format, rotated, frames, notes)
+
+
+def _load(picture: ImageFile, format: str, data: bytes) -> tuple[ImageFile, bool]:
+    """Decode, also a JPEG whose end marker alone is missing; return whether it was."""
+    try:
+        picture.load()
+    except OSError:
+        mended = jpeg_end.mend(data) if format == "JPEG" else None
+        if mended is None:
+            raise
+        return mended, True
+    return picture, False
 
 
 def encode_png(pixels: Image) -> bytes:
@@ -115,6 +146,12 @@ def sniff_format(data: bytes) -> str:
             return format
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
+    if data[4:8] == b"ftyp":
+        brands = data[8:12] + data[16 : min(64, int.from_bytes(data[:4], "big"))]
+        if any(brand in brands for brand in AVIF_BRANDS):
+            return "AVIF"
+        if any(brand in brands for brand in HEIC_BRANDS):
+            return "HEIC"
     if not data:
         raise ImageError(NOT_AN_IMAGE, f"nothing was sent; {READ}")
     for offset, magic, found in FOREIGN_MAGIC:
@@ -141,10 +178,19 @@ def _broken(format: str, data: bytes, error: Exception) -> ImageError:
         "WEBP": len(data) >= int.from_bytes(data[4:8], "little") + 8,
         "BMP": len(data) >= int.from_bytes(data[2:6], "little"),
     }
-    if whole[format]:
+    if whole.get(format, _is_whole_box_file(data)):
         reason = str(error) or type(error).__name__
         return ImageError(INVALID_IMAGE, f"the {format} picture is damaged: {reason}")
     return ImageError(TRUNCATED_IMAGE, f"the {format} picture ends early, after {len(data)} bytes")
+
+
+def _is_whole_box_file(data: bytes) -> bool:
+    """Whether the boxes of HEIC and AVIF end where the file does."""
+    at = 0
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        at = at + length if length >= 8 else len(data)
+    return at == len(data)
 
 
 def _to_rgb(picture: ImageFile) -> tuple[Image, tuple[str, ...]]:

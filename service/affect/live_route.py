@@ -19,7 +19,7 @@ from service.affect.session import AffectChunk, AffectSubject
 from service.affect.sounds import RATE_HZ, SAMPLE_BYTES
 from service.http.body import MULTIPART, Bounds, Upload, essence, read_files, read_picture
 from service.live.messages import check_time
-from service.live.serving import SessionName, answer_step, check_declared, end_session, serve_socket
+from service.live.serving import SessionName, answer_step, end_session, serve_socket
 from service.services import Caller, SharedServices
 from service.sessions import Address
 from service.settings import Settings
@@ -92,8 +92,6 @@ async def end_affect(session: SessionName, services: SharedServices, caller: Cal
 async def _read_chunk(request: Request, query: AffectChunkQuery, model: AffectModel) -> AffectChunk:
     """Return what came as one step; raises ServiceError."""
     frame, pcm = await _read_parts(request, model.settings)
-    if frame is not None:
-        await check_declared(frame)
     time_s = query.time_s
     if time_s is None and frame is not None:
         time_s = time.time() - query.delay_s

@@ -14,7 +14,7 @@ from service.http.body import FIELD, Bounds, read_picture
 from service.http.disconnects import while_connected
 from service.http.negotiation import choose_media_type
 from service.live.model import Cost, Model
-from service.media.images import check_media_type, check_pixels, sniff
+from service.media.images import check_pixels, notes_on, sniff
 from service.schemas import AlignReply, Body, Face, ImageInfo, ModelVersion, Point, TimingsMs
 from service.services import Services
 
@@ -71,7 +71,6 @@ async def estimate_photograph(
 ) -> PhotographReply:
     """Find the faces of a picture and estimate each by itself; raises ServiceError."""
     header = await asyncio.to_thread(sniff, data)
-    check_media_type(header, media_type)
     check_pixels(header, services.settings.max_pixels)
     started = time.perf_counter()
     with services.in_flight.slot():
@@ -88,7 +87,7 @@ async def estimate_photograph(
         model=told.model,
         variant=told.variant,
         image=found.image,
-        notes=list(dict.fromkeys([*found.notes, *told.notes])),
+        notes=list(dict.fromkeys([*notes_on(header, media_type), *found.notes, *told.notes])),
         faces=faces,
         timings_ms={**found.timings_ms, **told.timings_ms, "total": total_ms},
     )

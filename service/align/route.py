@@ -15,7 +15,7 @@ from service.http.body import read_upload
 from service.http.disconnects import while_connected
 from service.http.negotiation import choose_media_type
 from service.live.model import Cost, Model
-from service.media.images import check_media_type, check_pixels, sniff
+from service.media.images import ImageHeader, check_pixels, notes_on, sniff
 from service.openface import faces_to_csv
 from service.schemas import AlignReply
 from service.services import Caller, Services, SharedServices
@@ -43,14 +43,15 @@ async def align(
     options = _options(query, media_type, services)
     started = time.perf_counter()
     with services.uploads.slot():
-        image, pixels = await _read_image(request, services)
+        image, header, notes = await _read_image(request, services)
     read_ms = (time.perf_counter() - started) * 1000
     model = Model(MODEL, services.inference, services.settings)
-    cost = Cost.of_pictures([pixels], query.min_face_px, len(options["boxes"] or ()))
+    cost = Cost.of_pictures([header.pixels], query.min_face_px, len(options["boxes"] or ()))
     with services.in_flight.slot():
         asking = model.ask({"image": image}, options, cost=cost)
         answer = await while_connected(request, asking)
-    return _reply(answer.outputs, media_type, read_ms, services)
+    outputs = {**answer.outputs, "notes": [*notes, *answer.outputs["notes"]]}
+    return _reply(outputs, media_type, read_ms, services)
 
 
 def _options(query: AlignQuery, media_type: str, services: Services) -> dict[str, Any]:
@@ -77,13 +78,12 @@ def _options(query: AlignQuery, media_type: str, services: Services) -> dict[str
     }
 
 
-async def _read_image(request: Request, services: Services) -> tuple[bytes, int]:
-    """Return the picture's bytes and pixels, bounded by what its header declares."""
+async def _read_image(request: Request, services: Services) -> tuple[bytes, ImageHeader, list[str]]:
+    """Return the picture's bytes, its header, by which it is bounded, and what is to be told."""
     upload = await read_upload(request, services.settings)
     header = await asyncio.to_thread(sniff, upload.data)
-    check_media_type(header, upload.media_type)
     check_pixels(header, services.settings.max_pixels)
-    return upload.data, header.pixels
+    return upload.data, header, notes_on(header, upload.media_type)
 
 
 def _reply(

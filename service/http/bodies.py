@@ -6,7 +6,10 @@ from typing import Any
 from service.http.body import FIELD, MULTIPART
 
 BINARY = {"type": "string", "format": "binary"}
-PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif")
+PICTURE_TYPES = (
+    *("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif"),
+    *("image/bmp", "image/gif"),
+)
 
 
 def file_body(description: str, form: Mapping[str, Any], types: Iterable[str]) -> dict[str, Any]:

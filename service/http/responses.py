@@ -20,7 +20,6 @@ PICTURE = (
     Problem.BODY_TOO_LARGE,
     Problem.NOT_AN_IMAGE,
     Problem.UNSUPPORTED_FORMAT,
-    Problem.CONTENT_TYPE_MISMATCH,
     Problem.UNSUPPORTED_MEDIA_TYPE,
     Problem.EMPTY_BODY,
     Problem.INVALID_MULTIPART,

@@ -1,6 +1,5 @@
 """What the routes of every model's sessions share: sockets served, a step made, a session ended."""
 
-import asyncio
 import re
 from collections.abc import Callable
 from functools import partial
@@ -9,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import Path, Request, Response, WebSocket
 
 from service.errors import Problem, ServiceError
-from service.http.body import Upload
 from service.http.disconnects import while_connected
 from service.http.gate import SUBPROTOCOL
 from service.live.hold import Hold
@@ -18,7 +16,6 @@ from service.live.model import Model
 from service.live.single import step_once
 from service.live.stepper import Stepper
 from service.live.subject import Chunk, Subject
-from service.media.images import check_media_type, sniff
 from service.services import Services, get_principal
 from service.sessions import Address
 
@@ -65,12 +62,6 @@ async def _serve(socket: WebSocket, session: str, services: Services, make: Make
         stream = LiveStream(socket, stepper, services.settings, authorized)
         with services.sockets.listed(stream):
             await stream.run()
-
-
-async def check_declared(frame: Upload) -> None:
-    """Raise ServiceError for a frame that is not what its client declared, if anything."""
-    if frame.media_type is not None:
-        check_media_type(await asyncio.to_thread(sniff, frame.data), frame.media_type)
 
 
 async def answer_step(

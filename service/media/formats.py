@@ -1,5 +1,7 @@
 """First bytes into the name of what they begin, for pictures and for what is taken for one."""
 
+from service.media.heif import name_heif
+
 SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -32,12 +34,9 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x7fELF", "ELF program"),
     (0, b"MZ", "Windows program"),
 )
-BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"avif": "AVIF", b"avis": "AVIF"}
 BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
-READ_HERE = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
-OTHER_PICTURES = frozenset(
-    {"TIFF", "ICO", "JPEG 2000", "JPEG XL", "Photoshop", "HEIC", "AVIF", "SVG"}
-)
+READ_HERE = ("JPEG", "PNG", "WEBP", "HEIC", "AVIF", "BMP", "GIF")
+OTHER_PICTURES = frozenset({"TIFF", "ICO", "JPEG 2000", "JPEG XL", "Photoshop", "SVG"})
 SHOWN_BYTES = 16
 SHOWN_CHARACTERS = 24
 
@@ -48,7 +47,7 @@ def name_format(data: bytes) -> str | None:
         if data.startswith(signature, offset):
             return name
     if data[4:8] == b"ftyp":
-        return BRANDS.get(data[8:12], "MP4 or QuickTime video")
+        return name_heif(data) or "MP4 or QuickTime video"
     if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in BMP_HEADER_SIZES:
         return "BMP"
     if b"<svg" in data[:512].lower():

@@ -15,6 +15,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from service.errors import Problem, ServiceError
 from service.media.blocks import BlockFlood, check_png_chunks, count_gif_frames
 from service.media.formats import OTHER_PICTURES, READ_HERE, describe_bytes, name_format
+from service.media.heif import BoxError, largest_size
 
 # The readers themselves rather than Image.open: its warnings about size belong to the process,
 # while the bound here is an option of each application.
@@ -37,6 +38,11 @@ MEDIA_TYPES: Mapping[str, str] = {
     "image/x-bmp": "BMP",
     "image/x-ms-bmp": "BMP",
     "image/gif": "GIF",
+    "image/heic": "HEIC",
+    "image/heif": "HEIC",
+    "image/heic-sequence": "HEIC",
+    "image/heif-sequence": "HEIC",
+    "image/avif": "AVIF",
 }
 MAX_FRAMES = 10_000
 MAX_READS = 20_000
@@ -72,7 +78,7 @@ class _Header(BytesIO):
 
 
 def sniff(data: bytes) -> ImageHeader:
-    """Read the header of a picture (JPEG, PNG, WebP, BMP or GIF).
+    """Read the header of a picture, of any of READ_HERE.
 
     The size is as stored: EXIF orientation may swap it. Raises ServiceError: empty-body;
     not-an-image or unsupported-format, naming what was found; invalid-image when the header cannot
@@ -81,10 +87,12 @@ def sniff(data: bytes) -> ImageHeader:
     """
     name = _readable_format(data)
     try:
+        if name not in READERS:
+            return ImageHeader(name, *largest_size(data), 1)
         with READERS[name](_Header(data)) as picture:
             width, height = picture.size
             frames = _count_frames(name, picture, data)
-    except BlockFlood as error:
+    except (BlockFlood, BoxError) as error:
         raise ServiceError(Problem.INVALID_IMAGE, f"{name} with {error}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         raise ServiceError(Problem.TOO_MANY_PIXELS, f"{name} picture: {error}") from error
@@ -110,20 +118,18 @@ def check_pixels(header: ImageHeader, most: int) -> None:
         )
 
 
-def check_media_type(header: ImageHeader, declared: str | None) -> None:
-    """Raise content-type-mismatch when the declared media type is not that of the bytes."""
-    if declared is not None and MEDIA_TYPES.get(declared) != header.format:
-        raise ServiceError(
-            Problem.CONTENT_TYPE_MISMATCH,
-            f"declared as {declared[:80]!r}, but the bytes are {header.format}",
-        )
+def notes_on(header: ImageHeader, declared: str | None) -> list[str]:
+    """Say where the declared media type is not that of the bytes, which decide."""
+    if declared is None or MEDIA_TYPES.get(declared) == header.format:
+        return []
+    return [f"declared as {declared[:80]!r}, but read as what its bytes are: {header.format}"]
 
 
 def _readable_format(data: bytes) -> str:
     if not data:
         raise ServiceError(Problem.EMPTY_BODY, f"there are no bytes; {SEND_INSTEAD}")
     name = name_format(data)
-    if name in READERS:
+    if name in READ_HERE:
         return str(name)
     if name in OTHER_PICTURES:
         raise ServiceError(Problem.UNSUPPORTED_FORMAT, f"{name} is not read here; {SEND_INSTEAD}")

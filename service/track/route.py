@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response, WebSocket
 from service.http.bodies import PICTURE_BODY
 from service.http.body import read_upload
 from service.live.messages import check_time
-from service.live.serving import SessionName, answer_step, check_declared, end_session, serve_socket
+from service.live.serving import SessionName, answer_step, end_session, serve_socket
 from service.services import Caller, SharedServices
 from service.sessions import Address
 from service.track.interface import END_RESPONSES, TRACK_RESPONSES, TrackQuery
@@ -58,7 +58,6 @@ async def track(
     address = Address(MODEL, caller.name, session)
     with services.uploads.slot():
         upload = await read_upload(request, services.settings)
-        await check_declared(upload)
     time_s = time.time() if query.time_s is None else check_time(query.time_s)
     chunk = TrackChunk(tracker, upload.data, time_s, query, query.step)
     return await answer_step(request, services, address, chunk)
