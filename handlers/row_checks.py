@@ -148,9 +148,8 @@ class AffectRowOptions:
     """How one row is to be treated.
 
     `variant` is one of the store's; `min_face_px` is the side of the smallest face searched for,
-    `min_quality` the quality from which on it is one,
-    `max_faces` how many are
-    followed, `max_pixels` bounds width x height.
+    `min_quality` the quality from which on it is one, `max_faces` says how many are followed,
+    `max_pixels` bounds width x height.
     """
 
     variant: str

@@ -108,6 +108,15 @@ def evaluate_affect(
     degraded: Annotated[
         str | None, typer.Option(help="Degrade all: by blur, darkness, noise or low level.")
     ] = None,
+    context: Annotated[
+        float | None,
+        typer.Option(
+            min=0.5,
+            max=3,
+            help="How many times wider than the landmarks' box crops are.",
+            show_default="what the variants were made for",
+        ),
+    ] = None,
     harm: Annotated[
         bool, typer.Option(help="Also with one modality destroyed or degraded.")
     ] = True,
@@ -132,6 +141,7 @@ def evaluate_affect(
             by_fold=by_fold,
             reference=reference,
             degraded=degraded,
+            context=context,
             harm=harm,
             out=out,
             plots=plots,

@@ -46,6 +46,8 @@ class AffectOptions:
         limit: at most so many clips, spread evenly over the set.
         reference: what 0 dB of a voice is: `fixed` as it is served, or each `clip`'s own maximum.
         degraded: `blur`, `darkness`, `noise` or `low level`, which all of the data goes through.
+        context: how many times wider than the landmarks' box crops are; None is what the rows were
+            made for.
         harm: also with a modality destroyed or degraded, where the data has both.
         out: where JSON, CSV and pictures go, of these `plots` timelines; none writes nothing.
         record: write the figures into the variants' configurations in the stores.
@@ -60,6 +62,7 @@ class AffectOptions:
     by_fold: bool = False
     reference: str = FIXED
     degraded: str | None = None
+    context: float | None = None
     harm: bool = True
     out: Path | None = None
     plots: int = 3
@@ -78,7 +81,7 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
     racks = [Rack(store, options.device) for store in options.stores]
     names, left_out = choose_rows(options.rows, [rack.rows() for rack in racks])
     following = Following(
-        lambda: one_context(racks[0].contexts(names)),
+        lambda: options.context or one_context(racks[0].contexts(names)),
         lambda: tracker(options),
         lambda: load_aligner(options.tracker_store, ALIGNER, options.device).predictor,
     )
@@ -107,8 +110,8 @@ def check_reference(options: AffectOptions) -> None:
         raise ValueError(f"the reference is {options.reference!r}; {FIXED} or {OF_CLIP}")
     if options.record and options.reference != FIXED:
         raise ValueError("only figures of the reference that is served are recorded")
-    if options.record and options.degraded is not None:
-        raise ValueError("only figures of data as it is are recorded, not of degraded data")
+    if options.record and (options.degraded is not None or options.context is not None):
+        raise ValueError("only figures of data as it is served are recorded")
 
 
 def one_context(contexts: set[float]) -> float:
