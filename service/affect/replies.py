@@ -37,7 +37,7 @@ StepStatus = Annotated[
     Literal["ok", "reset"],
     Field(description="`reset` where the session started anew with this step."),
 ]
-Variant = Annotated[str, Field(description="The network that was used, such as `avi-gas`.")]
+Variant = Annotated[str, Field(description="The network that was used, such as `face-voice`.")]
 Signed = Annotated[Finite, Field(ge=-1, le=1), AfterValidator(lambda value: round(value, 4))]
 
 

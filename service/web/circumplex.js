@@ -5,7 +5,7 @@ import { isSure } from "./timeline.js";
 
 const TRAIL_S = 4;
 const TRAIL_POINTS = 48;
-const NEUTRAL = 0.15; // a circle around the middle in which no word but `neutral` is meant
+const NEUTRAL = 0.2; // a circle around the middle in which no word but `neutral` is meant
 // Where raters place the words of faces (Scherer 2005; neutral is the middle).
 const WORDS = [
   ["happy", 0.89, 0.17, "end"], ["surprised", 0.4, 0.88, "middle"], ["afraid", -0.12, 0.79, "end"],

@@ -30,7 +30,7 @@ from handlers.evaluation.affect.sets import OWN_REFERENCE, Material
 from handlers.evaluation.affect.tables import show
 from handlers.evaluation.affect.writing import write_timelines
 from handlers.networks.affect import VARIANTS, build, variant
-from handlers.store import save_affect
+from handlers.store import JOINED, save_affect
 from service.cli import app
 from tests.handlers.affect_clips import clip, estimator
 from tests.handlers.affect_folders import write_faces, write_speech
@@ -231,7 +231,7 @@ def test_seeds_of_two_stores_are_compared_over_made_clips(tmp_path: Path) -> Non
 
 
 def test_every_variant_has_a_row_and_its_pairs() -> None:
-    assert set(PRINTED) == set(VARIANTS)
+    assert set(PRINTED) == {*VARIANTS, *JOINED}
     assert printed("anclaf-sa-16") == "ANCLaF-SA-16"
     assert pairs_among(["anclaf-s-4", "anclaf-sa-4", "anclaf-sa-8"]) == [
         ("anclaf-sa-4", "anclaf-s-4")

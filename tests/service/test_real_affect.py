@@ -28,10 +28,12 @@ ROOT = Path(__file__).parents[2]
 STORE = ROOT / "model_store"
 PORTRAIT = Image.open(ROOT / "tests" / "assets" / "astronaut.jpg").convert("RGB")
 SHIPPED = [name for name in OPTIONAL["affect"] if (STORE / name).is_dir()]
+if {"expressions", "voice"} <= set(SHIPPED):
+    SHIPPED.append("face-voice")
 # What hears by opensmile, an extra whose licence is for research.
 NEEDING = ["aeg-cd-sz"] if find_spec("opensmile") is None else []
 FRAMES = 20
-HEARING = ("au", "au-de", "au-des", "avi-cas", "avi-gas", "voice")
+HEARING = ("au", "au-de", "au-des", "avi-cas", "avi-gas", "voice", "face-voice")
 
 pytestmark = [
     pytest.mark.slow,

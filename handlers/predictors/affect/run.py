@@ -26,7 +26,7 @@ SEEN = (Status.TRACKING, Status.REDETECTED)
 # Without a face the detector looks about so often: on every picture it costs more than all else.
 SEARCH_S, MOST_SKIPPED = 0.12, 100
 # What is no further than this from the middle of the circumplex is neutral.
-NEUTRAL = 0.15
+NEUTRAL = 0.2
 # The side of a landmarks' box from which on a face can be read as well as a larger one.
 READABLE_PX = 40
 # The lane of a moment as a whole; those of several faces have the faces' numbers, from 1 on.
