@@ -182,6 +182,7 @@ class TrackHandler(Handler[TrackRow]):
             "steady": row.options.steady,
             "smoothing": row.options.smoothing,
             "status": RESET if reset else result.status.value,
+            "searched": result.searched,
             "step": result.step,
             "faces": faces,
             "notes": [*reset, *row.image.notes],

@@ -30,6 +30,11 @@ class TrackOutputs(Body):
         description="The oldest face's status; `searching` without a face; `reset` where the "
         "session started anew with this frame."
     )
+    searched: bool = Field(
+        True,
+        description="Whether the detector looked for faces in this frame; while nobody is there it "
+        "does so at most 8 times a second.",
+    )
     faces: list[TrackedFace] = Field(description="The faces, oldest first.")
     notes: Notes
     timings_ms: TimingsMs

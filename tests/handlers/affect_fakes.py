@@ -80,8 +80,10 @@ def _loud(chunks: Tensor, memory: SpeechMemory) -> tuple[Tensor, SpeechMemory]:
 
 
 def frame(number: int, seed: int = 0) -> Image:
-    """A picture of noise that carries its number for the script."""
-    picture = np.random.default_rng((number, seed)).integers(0, 256, (240, 320, 3), np.uint8)
+    """Noise before a wall that is the same in all frames; it carries its number for the script."""
+    wall = np.linspace(0, 127, 320).astype(np.uint8)[None, :, None]
+    noise = np.random.default_rng((number, seed)).integers(0, 128, (240, 320, 3), np.uint8)
+    picture = np.asarray(noise + wall, np.uint8)
     picture[0, 0] = numbered(number)[0, 0]
     return picture
 

@@ -46,8 +46,8 @@ def test_line_8_with_all_detections_too_far_the_last_valid_box_is_kept() -> None
     several = TrackingOptions(max_faces=2)
     run = Run(FACES, {1: 0.2, 2: 0.3}, several, detections={0: [STILL], 2: [beyond]})
     results = run.frames([0, 1, 2])
-    assert run.networks.asked[2].box == STILL.tolist()
     assert [result.faces[0].status for result in results[1:]] == [Status.LOST, Status.LOST]
+    assert results[2].faces[0].box.tolist() == STILL.tolist()
 
 
 def test_lines_9_and_10_a_box_without_size_gives_way_to_the_first_one() -> None:
@@ -70,13 +70,22 @@ def test_only_validated_frames_count_for_the_window() -> None:
     assert [asked.steps for asked in run.networks.asked] == [0, 1, 0, 1, 2, 0]
 
 
-def test_line_11_the_state_is_reset_on_redetect_even_without_an_accepted_detection() -> None:
-    run = Run(probabilities={1: 0.1}, detections={0: [STILL]})
-    results = run.frames([0, 1, 2, 3])
-    assert [asked.steps for asked in run.networks.asked] == [0, 1, 0, 1]
-    # BT recovered by itself at the last valid box: nothing was detected again.
-    assert results[2].status is Status.TRACKING
-    assert results[2].faces[0].lost_probability is None
+def test_a_lost_face_is_found_by_the_detector_and_not_by_its_last_box_alone() -> None:
+    run = Run(probabilities={1: 0.1}, detections={0: [STILL], 4: [STILL]})
+    assert run.statuses(range(6)) == [
+        "tracking",
+        "lost",
+        "lost",
+        "lost",
+        "redetected",
+        "tracking",
+    ]
+    assert [(asked.frame, asked.steps) for asked in run.networks.asked] == [
+        (0, 0),
+        (1, 1),
+        (4, 0),
+        (5, 1),
+    ]
 
 
 def test_line_13_the_frame_before_is_seen_at_the_box_its_step_ended_with() -> None:
@@ -88,14 +97,6 @@ def test_line_13_the_frame_before_is_seen_at_the_box_its_step_ended_with() -> No
         asked, ended = run.networks.asked[number], results[number - 1].faces[0].box.tolist()
         assert asked.box == ended
         assert asked.before == [number - 1.0, *ended]
-
-
-def test_line_13_a_lost_frame_too_is_remembered_at_the_last_valid_box() -> None:
-    drifts: Faces = {0: [STILL], **{number: [box(110, 100)] for number in range(1, 4)}}
-    run = Run(drifts, {1: 0.1, 2: 0.1}, detections={0: [STILL]})
-    run.frames([0, 1, 2, 3])
-    assert run.networks.asked[2].before == [1.0, *STILL.tolist()]
-    assert run.networks.asked[3].before == [2.0, *STILL.tolist()]
 
 
 def test_line_13_on_redetection_the_crop_stands_for_both() -> None:

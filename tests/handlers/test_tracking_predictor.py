@@ -64,10 +64,11 @@ def predictor() -> TrackingPredictor:
 
 
 def clip(seed: int, frames: int = 7) -> list[Image]:
-    """Noise that drifts, numbered for the detector."""
+    """Noise that drifts before a wall that does not, numbered for the detector."""
     rng = np.random.default_rng(seed)
-    noise = rng.integers(0, 256, (240, 320, 3), np.uint8)
-    images = [np.roll(noise, 2 * index, axis=1) for index in range(frames)]
+    wall = np.linspace(0, 127, 320).astype(np.uint8)[None, :, None]
+    noise = rng.integers(0, 128, (240, 320, 3), np.uint8)
+    images = [np.roll(noise, 2 * index, axis=1) + wall for index in range(frames)]
     for index, image in enumerate(images):
         image[0, 0] = numbered(index)[0, 0]
     return images

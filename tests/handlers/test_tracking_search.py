@@ -65,9 +65,3 @@ def test_a_new_face_that_the_validator_refuses_is_none() -> None:
     run = Run(probabilities={0: 0.2})
     assert run.statuses([0, 1]) == ["searching", "tracking"]
     assert run.frames([2])[0].faces[0].track_id == 1
-
-
-def test_searching_may_leave_frames_out() -> None:
-    run = Run({}, options=TrackingOptions(search_every=3))
-    run.frames(range(8))
-    assert run.detector.calls == [[0], [3], [6]]

@@ -100,7 +100,8 @@ class AffectPredictor:
         results = self.tracker.step(
             [run.frame(moment) for run in runs],
             [run.tracker for run in runs],
-            [run.tracking(moment) for run in runs],
+            [run.tracking() for run in runs],
+            [run.row.times_s[moment] for run in runs],
         )
         for run, (result, state) in zip(runs, results, strict=True):
             run.tracker = state

@@ -23,8 +23,6 @@ Image = NDArray[np.uint8]
 Pcm = NDArray[np.int16]
 
 SEEN = (Status.TRACKING, Status.REDETECTED)
-# Without a face the detector looks about so often: on every picture it costs more than all else.
-SEARCH_S, MOST_SKIPPED = 0.12, 100
 # What is no further than this from the middle of the circumplex is neutral.
 NEUTRAL = 0.2
 # The side of a landmarks' box from which on a face can be read as well as a larger one.
@@ -153,16 +151,12 @@ class Run:
             raise ValueError(f"there is no frame {moment}")
         return frame
 
-    def tracking(self, moment: int) -> TrackingOptions:
-        """How faces are followed: looked for by time and not by picture."""
-        before = self.row.times_s[moment - 1] if moment else self.state.time_s
-        pictures = round(SEARCH_S / (self.row.times_s[moment] - before))
-        every = min(max(pictures, 1), MOST_SKIPPED)
+    def tracking(self) -> TrackingOptions:
+        """How faces are followed."""
         return TrackingOptions(
             max_faces=self.row.max_faces,
             min_face_px=self.row.min_face_px,
             min_quality=self.row.min_quality,
-            search_every=every,
         )
 
     def moments(self, moment: int) -> dict[int, Moment]:

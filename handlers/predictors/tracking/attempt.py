@@ -69,6 +69,13 @@ class Attempt:
         return self.target.box if rests else self.box
 
     @property
+    def is_doubtful(self) -> bool:
+        """Whether the landmark network's look tells that there is no face, whatever FV says."""
+        if self.alignment is None or not self.options.variant.validates:
+            return False
+        return self.alignment.quality(None) < self.options.min_quality
+
+    @property
     def is_unsure(self) -> bool:
         """Whether this is a new face, accepted for the first time and without much conviction."""
         first = self.target.is_new and self.target.face.window == 0 and not self.lost

@@ -81,18 +81,17 @@ class TrackingSettings:
 class TrackingOptions:
     """What belongs to the session.
 
-    `min_face_px` is the side of the smallest face searched for. While there is no face at all,
-    the detector runs on every `search_every`-th frame, while there are some but fewer than
-    `max_faces` on every `discover_every`-th. `steady` brings the looks at a face at rest together
-    (see `tracking_rest`); without it each frame's landmarks are its own. `smoothing` filters those
-    that are reported, never those that the tracker goes on with; it needs frame times.
+    `min_face_px` is the side of the smallest face searched for, `min_quality` that of the landmarks
+    from which on a face is one. While there are some faces but fewer than `max_faces`, the detector
+    runs on every `discover_every`-th frame. `steady` brings the looks at a face at rest together
+    (see `view`); without it each frame's landmarks are its own. `smoothing` filters those that are
+    reported, never those that the tracker goes on with; it needs frame times.
     """
 
     variant: Variant = Variant()
     max_faces: int = 1
     min_face_px: int = MIN_FACE_PX
     min_quality: float = LEAST_QUALITY
-    search_every: int = 1
     discover_every: int = 10
     steady: bool = True
     smoothing: OneEuro | None = None

@@ -1,7 +1,8 @@
 """Frames and the states of their sessions to faces and the next states: Algorithms 1 and 2."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from handlers.predictors.detection.detector import Detection
 from handlers.predictors.tracking.attempt import Attempt
+from handlers.predictors.tracking.cuts import follow
 from handlers.predictors.tracking.identity import NEW, plan
 from handlers.predictors.tracking.networks import TrackingNetworks
 from handlers.predictors.tracking.options import BoxSource, TrackingOptions, TrackingSettings
@@ -27,6 +29,12 @@ class Detector(Protocol):
     def detect(
         self, images: Sequence[Image], min_face_px: int = ..., max_faces: int = ...
     ) -> list[list[Detection]]: ...
+
+
+# While nobody is there, the detector runs at most so often; a face just lost is looked for at once.
+SEARCH_S, TIMES_TOLERANCE_S = 0.125, 0.001
+EAGER = 8
+NEVER = 2**31  # frames since the detector last ran
 
 
 @dataclass(frozen=True)
@@ -49,12 +57,23 @@ class Session:
 
     def needs_detection(self) -> bool:
         """Line 3 of Algorithm 2; and now and then, while there is room for more faces."""
-        if self.options.variant.source is BoxSource.DETECTOR or any(f.lost for f in self.faces):
+        options, faces = self.options, self.faces
+        if options.variant.source is BoxSource.DETECTOR:
             return True
-        options = self.options
-        every = options.discover_every if self.faces else options.search_every
-        due = self.state.step == 0 or self.state.since_detection + 1 >= every
-        return due and len(self.faces) < options.max_faces
+        if any(0 < face.lost <= EAGER for face in faces):
+            return True
+        if all(face.lost for face in faces) and self._has_just_searched():
+            return False
+        if not faces or any(face.lost for face in faces):
+            return True
+        due = self.state.since_detection + 1 >= options.discover_every
+        return due and len(faces) < options.max_faces
+
+    def _has_just_searched(self) -> bool:
+        """Whether the detector ran a moment ago, as far as times are known."""
+        if self.time_s is None:
+            return False
+        return 0 <= self.time_s - self.state.detected_s < SEARCH_S - TIMES_TOLERANCE_S
 
 
 class TrackingPredictor:
@@ -83,14 +102,14 @@ class TrackingPredictor:
         times_s: Sequence[float | None] | None = None,
     ) -> list[tuple[FrameResult, SessionState]]:
         """One frame of every session: uint8 RGB `(H, W, 3)`, the session's state (None: a new
-        one), its options, and the frame's time in seconds, which only smoothing needs.
+        one), its options, and the frame's time in seconds, which smoothing needs and searches use.
 
         Faces of all sessions share the batches of each network. Raises ValueError where smoothing
         is asked for without a time.
         """
         rows = zip(frames, states, options, times_s or [None] * len(frames), strict=True)
         sessions = [
-            Session(frame, SessionState() if state is None else state, option, time_s)
+            Session(frame, enter(frame, state, option), option, time_s)
             for frame, state, option, time_s in rows
         ]
         clock = Stopwatch()
@@ -118,7 +137,8 @@ class TrackingPredictor:
 
     def _plan(self, index: int, session: Session, detections: list[Floats]) -> list[Attempt]:
         """Lines 5 to 11: P_b of every face, and whether BT's state is reset."""
-        by_detection = session.options.variant.source is BoxSource.DETECTOR
+        variant = session.options.variant
+        by_detection = variant.source is BoxSource.DETECTOR
         return [
             Attempt(
                 index,
@@ -126,7 +146,9 @@ class TrackingPredictor:
                 session.options,
                 target,
                 fresh=self._is_reset(target.face),
-                lost=by_detection and not target.detected,
+                # A validated face that was lost is found by the detector, not by its last box.
+                lost=not target.detected
+                and (by_detection or (variant.validates and target.face.lost > 0)),
             )
             for target in plan(session.faces, detections, session.options, self.settings.t_b)
         ]
@@ -158,5 +180,25 @@ class TrackingPredictor:
         patience = self.settings.patience
         faces = tuple(f for f in kept if patience is None or f.lost <= patience)
         since = 0 if detected else before.since_detection + 1
-        result = FrameResult(before.step + 1, tuple(shown), timings_ms)
-        return result, SessionState(before.step + 1, next_id, since, faces)
+        time_s = -math.inf if session.time_s is None else session.time_s
+        result = FrameResult(before.step + 1, tuple(shown), timings_ms, searched=detected)
+        after = SessionState(
+            before.step + 1,
+            next_id,
+            since,
+            faces,
+            time_s if detected else before.detected_s,
+            before.scene,
+        )
+        return result, after
+
+
+def enter(frame: Image, state: SessionState | None, options: TrackingOptions) -> SessionState:
+    """The state that a frame is looked at with: after a cut nobody is followed any more."""
+    before = state or SessionState()
+    if not options.variant.validates:
+        return before
+    scene, is_cut = follow(before.scene, frame)
+    if not is_cut:
+        return replace(before, scene=scene)
+    return replace(before, scene=scene, faces=(), since_detection=NEVER, detected_s=-math.inf)

@@ -55,12 +55,14 @@ class TrackedFace:
 class FrameResult:
     """The faces of one frame, oldest first; `step` counts the session's frames from 1.
 
-    `timings_ms` are those of the whole batch that the frame was in.
+    `timings_ms` are those of the whole batch that the frame was in; `searched` tells whether the
+    detector looked for faces in it.
     """
 
     step: int
     faces: tuple[TrackedFace, ...]
     timings_ms: dict[str, float] = field(default_factory=dict, compare=False)
+    searched: bool = True
 
     @property
     def status(self) -> Status:

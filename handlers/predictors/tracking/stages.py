@@ -60,7 +60,7 @@ class Stages:
 
     def run(self, attempts: Sequence[Attempt], clock: Stopwatch) -> None:
         """Take every attempt to its end."""
-        tracked = [a for a in attempts if a.source is BoxSource.TRACKER]
+        tracked = [a for a in attempts if a.source is BoxSource.TRACKER and not a.lost]
         self._estimate(tracked)
         clock.lap("track")
         self._validate(tracked)
@@ -70,7 +70,10 @@ class Stages:
             attempt.lost = False
         self._align([a for a in attempts if a.options.variant.aligns and not a.lost])
         clock.lap("align")
-        self._validate([a for a in attempts if a.source is BoxSource.PREVIOUS] + again)
+        previous = [a for a in attempts if a.source is BoxSource.PREVIOUS and not a.lost]
+        self._validate(previous + again)
+        for attempt in attempts:
+            attempt.lost = attempt.lost or attempt.is_doubtful
         clock.lap("validate")
         _merge(attempts)
         self._remember([a for a in tracked if not a.is_dropped])

@@ -8,13 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from handlers.predictors.tracking.cuts import Scene
 from handlers.predictors.tracking.smoothing import SmoothingState
 
 Floats = NDArray[np.float32]
 Memory = dict[str, Tensor]
 
 # Counts changes in the meaning of the tensors below.
-SCHEMA = 2
+SCHEMA = 3
 
 MEMORY = ("h1", "c1", "h2", "c2", "features")
 
@@ -50,13 +51,16 @@ class SessionState:
     """A session after `step` frames: its faces, oldest first.
 
     `next_id` is the number of the next new face, `since_detection` counts the frames since the
-    detector last ran.
+    detector last ran, `detected_s` is that frame's time, -inf where it is not known. By `scene`
+    cuts are seen.
     """
 
     step: int = 0
     next_id: int = 1
     since_detection: int = 0
     faces: tuple[FaceState, ...] = ()
+    detected_s: float = float("-inf")
+    scene: Scene | None = None
 
     @classmethod
     def at(cls, boxes: Sequence[Floats]) -> "SessionState":
@@ -69,7 +73,13 @@ class SessionState:
 
     def to_tensors(self) -> dict[str, Tensor]:
         """All of the state but `step`, a prefix for each face: at most 24 KiB a face."""
-        tensors = {"session": torch.tensor([self.next_id, self.since_detection])}
+        tensors = {
+            "session": torch.tensor([self.next_id, self.since_detection]),
+            "detected_s": torch.tensor([self.detected_s], dtype=torch.float64),
+        }
+        if self.scene is not None:
+            tensors["scene"] = torch.from_numpy(self.scene.picture)
+            tensors["unrest"] = torch.tensor([self.scene.unrest], dtype=torch.float64)
         for index, face in enumerate(self.faces):
             named = _face_to_tensors(face).items()
             tensors.update({f"face{index}.{name}": tensor for name, tensor in named})
@@ -88,7 +98,11 @@ class SessionState:
                 if name.startswith(prefix)
             }
             faces.append(_face_from_tensors(named))
-        return cls(step, next_id, since_detection, tuple(faces))
+        scene = None
+        if "scene" in tensors:
+            scene = Scene(tensors["scene"].numpy(), tensors["unrest"].item())
+        detected_s = tensors["detected_s"].item()
+        return cls(step, next_id, since_detection, tuple(faces), detected_s, scene)
 
 
 def _face_to_tensors(face: FaceState) -> dict[str, Tensor]:

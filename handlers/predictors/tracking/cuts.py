@@ -1,0 +1,73 @@
+"""Whether a frame shows another scene than the one before: then nobody is followed across.
+
+Two frames are compared as small pictures, by the correlation of their pixels about each channel's
+mean: neither brightness nor contrast has a say. Heads, hands and cameras change it by a few
+hundredths from frame to frame, a cut by a tenth at least, also to another person before the same
+wall, and mostly by more than half. Where everything moves, only a change far beyond the last ones
+counts.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+SIDE_PX = 24
+SHIFT_PX = 1  # a camera that shakes shows the same scene
+SAMPLED_PX = 96  # of the shorter side, at least, are looked at
+FAINTEST, DISTINCT = 4.0, 16.0  # levels of contrast: below a picture shows nothing, above surely
+WHOLE, PART = 0.45, 0.1  # changes that are a cut: always; where they come out of calm
+SUDDEN, CALM_FLOOR = 8.0, 0.004
+CALMING = 0.9  # a frame
+UNKNOWN = 0.05  # how much changes in a scene of which nothing is known yet
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The last frame as a small picture, `(24, 24, 3)` uint8, and how much changed of late."""
+
+    picture: Image
+    unrest: float = UNKNOWN
+
+
+def glance(frame: Image) -> Image:
+    """A frame `(H, W, 3)` uint8 as a small picture."""
+    step = max(min(frame.shape[:2]) // SAMPLED_PX, 1)
+    small = cv2.resize(frame[::step, ::step], (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
+
+
+def follow(scene: Scene | None, frame: Image) -> tuple[Scene, bool]:
+    """The scene with this frame as its last one, and whether there was a cut before it."""
+    now = glance(frame)
+    if scene is None:
+        return Scene(now), False
+    changed = change(scene.picture, now)
+    sudden = changed > SUDDEN * max(scene.unrest, CALM_FLOOR)
+    is_cut = changed > WHOLE or (changed > PART and sudden)
+    return Scene(now, max(changed, scene.unrest * CALMING)), is_cut
+
+
+def change(before: Image, now: Image) -> float:
+    """One less the best correlation of two small pictures, shifted by a pixel at most: 0 for the
+    same, 1 for unrelated ones."""
+    steps = range(-SHIFT_PX, SHIFT_PX + 1)
+    return min(_difference(_part(before, y, x), _part(now, -y, -x)) for y in steps for x in steps)
+
+
+def _part(picture: Image, y: int, x: int) -> NDArray[np.float64]:
+    """What of a picture is still there when it is shifted, about its channels' means."""
+    part = picture[max(y, 0) : SIDE_PX + min(y, 0), max(x, 0) : SIDE_PX + min(x, 0)]
+    return np.asarray(part - part.mean(axis=(0, 1)), np.float64)
+
+
+def _difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    contrasts = sorted(float(one.std()) for one in (first, second))
+    if contrasts[0] < FAINTEST and contrasts[1] > DISTINCT:
+        return 1.0
+    floor = FAINTEST**2 * first.size
+    norms = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return 1 - (float((first * second).sum()) + floor) / (norms + floor)
