@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -15,6 +16,7 @@ from service.media.clips.limits import ClipLimits
 from service.media.clips.times import Forwards, Moment, sample
 from service.media.clips.upright import Turn, Upright
 
+MOST_ASPECT = 4
 # A gap between pictures that is told.
 LONG_GAP_S = 0.3
 # A container may count a frame too many.
@@ -46,6 +48,7 @@ class Pictures:
         self.step_s = 1 / rate_hz
         self._is_faster = rate_hz > sampling.rate_hz
         self._check_size(context)
+        self._upright = Upright(sampling.max_side, _aspect(stream))
         context.thread_count = 1
         context.options = {"max_pixels": str(limits.pixels)}
         self.forwards = Forwards(self.step_s)
@@ -73,7 +76,7 @@ class Pictures:
         if self._first is None:
             return None, None
         frame = self._first.frame
-        stored = (frame.width, frame.height)
+        stored = self._upright.size(frame)
         return (stored[1], stored[0]) if self.turn.swaps_sides else stored
 
     @property
@@ -93,7 +96,7 @@ class Pictures:
     @property
     def notes(self) -> list[str]:
         """Say what was done to the times of frames."""
-        notes = []
+        notes = [*self._upright.notes]
         if self.parts.joints:
             notes.append(
                 f"its times jump {self.parts.joints} times, as in joined files: "
@@ -110,10 +113,9 @@ class Pictures:
 
     def frames(self) -> Iterator[ClipFrame]:
         """Yield the pictures nearest to the ticks of the working rate."""
-        upright = Upright(self._sampling.max_side)
         for moment in sample(self._with_first(), self._sampling.rate_hz, self._is_faster):
             try:
-                picture = upright.convert(moment.frame)
+                picture = self._upright.convert(moment.frame)
             except MemoryError:
                 raise
             except (av.FFmpegError, ValueError):
@@ -169,6 +171,12 @@ def too_long(limits: ClipLimits, declared_s: float | None = None) -> ServiceErro
     return ServiceError(
         Problem.CLIP_TOO_LONG, f"it {length}; a clip may have at most {limits.duration_s:g} s"
     )
+
+
+def _aspect(stream: Any) -> Fraction:
+    """A pixel's width by its height; 1 where it is not declared or beyond belief."""
+    aspect = stream.sample_aspect_ratio
+    return Fraction(aspect) if aspect and 1 / MOST_ASPECT <= aspect <= MOST_ASPECT else Fraction(1)
 
 
 def _too_many(limits: ClipLimits) -> ServiceError:

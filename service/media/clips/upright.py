@@ -3,6 +3,7 @@
 import math
 import struct
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from av.filter import Graph
@@ -11,6 +12,23 @@ from service.media.clips.contents import Picture
 
 FIXED_ONE = 65_536
 NO_TURN = (1.0, 0.0, 0.0, 1.0)
+# Transfer and primaries by ITU-T H.273.
+PQ, HLG, BT2020 = 16, 18, 9
+# Codes into light, 1 being 1000 cd/m2 (SMPTE ST 2084; ITU-R BT.2100 on a display of 1000 cd/m2).
+LIGHT = {
+    PQ: "st(0,pow(val/maxval,32/2523));"
+    "10*pow(max(ld(0)-0.8359375,0)/(18.8515625-18.6875*ld(0)),8192/1305)",
+    HLG: "st(0,val/maxval);pow(if(lte(ld(0),0.5),ld(0)*ld(0)/3,"
+    "(exp((ld(0)-0.55991073)/0.17883277)+0.28466892)/12),1.2)",
+}
+# Such light into codes of sRGB: white is 203 cd/m2 (ITU-R BT.2408), from 0.7 of it on rolled off.
+ORDINARY = (
+    "st(0,val/maxval*1000/203);"
+    "st(1,if(lte(ld(0),0.7),ld(0),0.7+0.3*(1-exp((0.7-ld(0))/0.3))));"
+    "if(lte(ld(1),0.0031308),12.92*ld(1),1.055*pow(ld(1),1/2.4)-0.055)"
+)
+# Light of BT.2020's primaries into that of BT.709's (ITU-R BT.2087).
+TO_BT709 = "1.6605:-0.5876:-0.0728:0:-0.1246:1.1329:-0.0083:0:-0.0182:-0.1006:1.1187:0"
 
 
 @dataclass(frozen=True)
@@ -50,27 +68,39 @@ class Turn:
 
 
 class Upright:
-    """Turns frames upright and shrinks them until no side exceeds `max_side` pixels."""
+    """Brings frames to what is shown of them: upright, with square pixels, of ordinary range.
 
-    def __init__(self, max_side: int) -> None:
-        self._max_side = max_side
-        self._made_for: tuple[int, int, str, Turn] | None = None
+    `aspect` is a pixel's width by its height. Pictures are shrunk until no side exceeds `max_side`.
+    """
+
+    def __init__(self, max_side: int, aspect: Fraction) -> None:
+        self._max_side, self._aspect = max_side, aspect
+        self._made_for: tuple[object, ...] | None = None
         self._graph: Graph | None = None
+        self.notes: dict[str, None] = {}
+        if aspect != 1:
+            self.notes[f"its pixels are {aspect} as wide as high: pictures are made so wide"] = None
+
+    def size(self, frame: Any) -> tuple[int, int]:
+        """Width and height of a frame with square pixels, before it is turned."""
+        return max(1, round(frame.width * self._aspect)), frame.height
 
     def convert(self, frame: Any) -> Picture:
         """Make the picture of a decoded video frame."""
         turn = Turn.of(frame)
-        key = (frame.width, frame.height, frame.format.name, turn)
+        kind = (frame.width, frame.height, frame.format.name, frame.color_trc)
+        key = (*kind, frame.interlaced_frame, turn)
         if self._graph is None or key != self._made_for:
             self._graph, self._made_for = self._make_graph(frame, turn), key
         self._graph.vpush(frame)
         shown = self._graph.vpull()
-        scale = max(shown.width, shown.height) / max(frame.width, frame.height)
+        scale = max(shown.width, shown.height) / max(self.size(frame))
         return Picture(shown.width, shown.height, _pixels(shown), scale)
 
     def _make_graph(self, frame: Any, turn: Turn) -> Graph:
-        factor = min(1.0, self._max_side / max(frame.width, frame.height))
-        width, height = (max(1, round(side * factor)) for side in (frame.width, frame.height))
+        shown = self.size(frame)
+        factor = min(1.0, self._max_side / max(shown))
+        width, height = (max(1, round(side * factor)) for side in shown)
         graph = Graph()
         graph.threads = 1
         nodes = [
@@ -80,13 +110,47 @@ class Upright:
                 format=frame.format,
                 time_base=frame.time_base,
             ),
+            *(graph.add(name, options) for name, options in self._repairs(frame)),
             graph.add("scale", f"{width}:{height}:flags=area+full_chroma_int"),
+            *(graph.add(name, options) for name, options in self._range(frame)),
             graph.add("format", "pix_fmts=rgb24"),
             *(graph.add(name, "0" if name == "transpose" else None) for name in turn.filters()),
             graph.add("buffersink"),
         ]
         graph.link_nodes(*nodes).configure()
         return graph
+
+    def _repairs(self, frame: Any) -> list[tuple[str, str]]:
+        if not frame.interlaced_frame:
+            return []
+        self.notes["it is interlaced: every picture is made of one of its halves"] = None
+        # Filters that join both need the next frame, while each picture is made by itself here.
+        return [("field", "top")]
+
+    def _range(self, frame: Any) -> list[tuple[str, str]]:
+        light = LIGHT.get(frame.color_trc)
+        if light is None:
+            return []
+        name = "PQ" if frame.color_trc == PQ else "HLG"
+        note = f"high dynamic range ({name}) is brought to that of ordinary pictures"
+        self.notes[note] = None
+        mixer = [("colorchannelmixer", TO_BT709)] if frame.color_primaries == BT2020 else []
+        return [
+            ("format", "pix_fmts=rgb48le"),
+            ("lutrgb", _each(_clipped(light))),
+            *mixer,
+            ("lutrgb", _each(_clipped(ORDINARY))),
+        ]
+
+
+def _clipped(expression: str) -> str:
+    """An expression of several steps, the last one's value in [0, 1] as a code."""
+    *steps, value = expression.split(";")
+    return ";".join([*steps, f"maxval*clip({value},0,1)"])
+
+
+def _each(expression: str) -> str:
+    return ":".join(f"{channel}={expression}" for channel in "rgb")
 
 
 def _pixels(frame: Any) -> bytes:
