@@ -25,9 +25,7 @@ from typing import Any
 from handlers.attributes import FaceAttributes
 from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, CheckpointError, describe_model, name_model
-from handlers.networks.affect import VARIANTS
-from handlers.networks.discriminator import QUADRANTS
-from handlers.networks.expressions import EXPRESSIONS
+from handlers.networks.variants import EXPRESSIONS, QUADRANTS, VARIANTS
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectResult, AffectRow, Floats, FrameAffect
 from handlers.predictors.affect.state import SCHEMA, AffectState

@@ -6,13 +6,15 @@ on from a state that is not its own.
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
-from torch import Tensor
+from safetensors.numpy import load as load_safetensors
+from safetensors.numpy import save as save_safetensors
 
+Array = NDArray[Any]
 State = TypeVar("State")
 
 UNUSABLE = "the session starts anew: the model failed on its state"
@@ -28,7 +30,7 @@ class ForeignState(StateError):
 
 
 def dump_state(
-    tensors: Mapping[str, Tensor], model: str, sha256: str, schema: int, step: int
+    tensors: Mapping[str, Array], model: str, sha256: str, schema: int, step: int
 ) -> bytes:
     """Write a state: `tensors` by name, in their own types, with what wrote them.
 
@@ -36,12 +38,12 @@ def dump_state(
     tensors, `step` is how many steps the stream has made.
     """
     metadata = {"model": model, "sha256": sha256, "schema": str(schema), "step": str(step)}
-    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    stored = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     return bytes(save_safetensors(stored, metadata))
 
 
-def load_state(blob: bytes, model: str, sha256: str, schema: int) -> tuple[dict[str, Tensor], int]:
-    """Read a state that this very model wrote; return its tensors (on the CPU) and its step.
+def load_state(blob: bytes, model: str, sha256: str, schema: int) -> tuple[dict[str, Array], int]:
+    """Read a state that this very model wrote; return its tensors and its step.
 
     Raises ForeignState when model, weights or schema differ, StateError when the bytes are damaged.
     """

@@ -2,37 +2,16 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from handlers.checkpoint import (
-    CONFIG_FILE,
-    Checkpoint,
-    CheckpointError,
-    load_arrays,
-    load_checkpoint,
-    save_checkpoint,
-)
+from handlers.checkpoint import CONFIG_FILE, Checkpoint, CheckpointError, load_arrays
+from handlers.engines.base import Engine
 from handlers.engines.load import load_engine
-from handlers.networks.affect import (
-    FACE,
-    VARIANTS,
-    AffectConfig,
-    AffectNetworks,
-    Networks,
-    build,
-)
-from handlers.networks.box_tracker import BoxTracker
-from handlers.networks.expressions import ExpressionNetwork
-from handlers.networks.face_validator import FaceValidator
-from handlers.networks.fuse import fuse
-from handlers.networks.speech import SpeechNetwork
-from handlers.networks.voice import VoiceNetwork
+from handlers.networks.variants import FACE, AffectConfig
 from handlers.predictors.affect.conditional import ConditionalEstimator
 from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.expressions import Calibration, ExpressionEstimator
@@ -97,50 +76,8 @@ def load_pose(store: Path) -> PoseEstimator:
 
 def load_speech_detector(store: Path, device: str = "cpu") -> SpeechDetector:
     """Build the speech detector of the store. Raises CheckpointError where there is none."""
-    network, checkpoint = SpeechNetwork(), load_checkpoint(store / "silero")
-    try:
-        network.load_state_dict(checkpoint.tensors)
-    except RuntimeError as error:
-        raise CheckpointError(f"{store / 'silero'}: no speech detector ({error})") from error
-    return SpeechDetector(network.eval().to(device), device)
-
-
-def save_affect(
-    networks: Networks, folder: Path, config: Mapping[str, Any], version: str = "1"
-) -> Checkpoint:
-    """Write a variant's checkpoint; `folder` is called as the variant, such as `avi-gas`.
-
-    Weights are kept in half precision. `config` needs `"context"` (how many times wider than the
-    landmarks' box the face crop is), for networks that hear descriptors `"descriptors"`
-    (`{"mean": [50], "std": [50]}`), and by convention `"licence"` and `"figures"`;
-    `"network"` is written here. Raises CheckpointError for a folder that no variant is called like.
-    """
-    if folder.name not in VARIANTS:
-        raise CheckpointError(f"{folder.name} is no variant: {', '.join(VARIANTS)}")
-    tensors = {
-        name: tensor.half() if tensor.is_floating_point() else tensor
-        for name, tensor in networks.state_dict().items()
-    }
-    content = {"network": asdict(networks.config), **config}
-    return save_checkpoint(folder, folder.name, version, content, tensors)
-
-
-def load_affect(folder: Path) -> tuple[Networks, Checkpoint]:
-    """The networks of a checkpoint in single precision, for training and evaluation to go on with.
-
-    Raises CheckpointError for a checkpoint that is none of affect.
-    """
-    checkpoint = load_checkpoint(folder)
-    if "network" not in checkpoint.config:
-        raise CheckpointError(f"{folder}: no affect model, it names no network")
-    try:
-        networks = build(AffectConfig.read(checkpoint.config["network"]))
-        networks.load_state_dict({name: _single(one) for name, one in checkpoint.tensors.items()})
-    except (RuntimeError, TypeError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"the weights of {checkpoint.name!r} do not fit its configuration: {error}"
-        ) from error
-    return networks, checkpoint
+    engine, _ = load_engine(store / "silero", device)
+    return SpeechDetector(engine)
 
 
 def has_estimator(folder: Path) -> bool:
@@ -156,8 +93,10 @@ def load_estimator(folder: Path, device: str = "cpu") -> tuple[Estimator, Checkp
     """
     if folder.name == FACE_VOICE:
         return _join(*(load_estimator(folder.parent / name, device) for name in JOINED[FACE_VOICE]))
-    networks, checkpoint = load_affect(folder)
-    return serve(networks, checkpoint.config, device), checkpoint.emptied()
+    engine, checkpoint = load_engine(folder, device)
+    if "network" not in checkpoint.config:
+        raise CheckpointError(f"{folder}: no affect model, it names no network")
+    return serve(engine, checkpoint.config), checkpoint
 
 
 def _join(
@@ -171,17 +110,17 @@ def _join(
     return FaceVoiceEstimator(seeing, hearing), replace(seen, name=FACE_VOICE, sha256=sha256)
 
 
-def serve(networks: Networks, config: Mapping[str, Any], device: str = "cpu") -> Estimator:
-    """Networks with their checkpoint's configuration, as an estimator; folds them in place."""
-    if isinstance(networks, VoiceNetwork):
-        return VoiceEstimator(networks, device)
-    fuse(networks.eval()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    context = float(config["context"]) if FACE in networks.config.modalities else 1.0
-    if isinstance(networks, ExpressionNetwork):
-        return ExpressionEstimator(networks, context, _calibration(config), device)
-    if isinstance(networks, AffectNetworks):
-        return LatentEstimator(networks, context, device)
-    return ConditionalEstimator(networks, context, _scale(networks.config, config), device)
+def serve(engine: Engine, config: Mapping[str, Any]) -> Estimator:
+    """Networks with their checkpoint's configuration, as an estimator."""
+    network = AffectConfig.read(config["network"])
+    if network.estimator == "voice":
+        return VoiceEstimator(engine)
+    context = float(config["context"]) if FACE in network.modalities else 1.0
+    if network.estimator == "expressions":
+        return ExpressionEstimator(engine, context, _calibration(config))
+    if network.estimator == "combiner":
+        return LatentEstimator(engine, network.modalities, context)
+    return ConditionalEstimator(engine, context, _scale(network, config))
 
 
 def _calibration(config: Mapping[str, Any]) -> Calibration:
@@ -203,10 +142,6 @@ def _scale(network: AffectConfig, config: Mapping[str, Any]) -> DescriptorScale 
     return DescriptorScale(mean, std)
 
 
-def _single(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor
-
-
 def read_settings(config: Mapping[str, Any]) -> TrackingSettings:
     """The thresholds and contexts of a checkpoint; raises KeyError where one is missing."""
     return TrackingSettings(
@@ -220,27 +155,11 @@ def read_variants(config: Mapping[str, Any]) -> dict[str, Variant]:
     return {name: variant for name, (needed, variant) in TRACKERS.items() if needed in usable}
 
 
-def build_networks(
-    config: Mapping[str, Any], tensors: Mapping[str, Tensor], device: str = "cpu"
-) -> TrackingNetworks:
-    """BT from the tensors `tracker.*` and FV from `validator.*`, ready to serve.
-
-    `config["tracker"]` and `config["validator"]` are what the two networks are built from. Raises
-    RuntimeError where tensors are missing or do not fit.
-    """
-    tracker = BoxTracker(**config["tracker"])
-    tracker.load_state_dict(_below("tracker.", tensors))
-    validator = FaceValidator(**config["validator"])
-    validator.load_state_dict(_below("validator.", tensors))
-    fuse(tracker.eval()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    settings = read_settings(config)
+def load_tracking(folder: Path, device: str = "cpu") -> tuple[TrackingNetworks, Checkpoint]:
+    """BT and FV of a tracking model, and its checkpoint, emptied. Raises CheckpointError."""
+    engine, checkpoint = load_engine(folder, device)
+    if "tracker" not in checkpoint.config or "validator" not in checkpoint.config:
+        raise CheckpointError(f"{folder}: no tracking model, it lacks BT or FV")
+    settings = read_settings(checkpoint.config)
     contexts = (settings.tracker_context, settings.validator_context)
-    return TrackingNetworks(tracker, validator, contexts, device)
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
+    return TrackingNetworks(engine, engine, contexts), checkpoint

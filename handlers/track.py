@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from handlers.attributes import FaceAttributes, SeenFace, load_attributes
 from handlers.base import Answer, Handler
-from handlers.checkpoint import Checkpoint, describe_model, load_checkpoint, name_model
+from handlers.checkpoint import Checkpoint, describe_model, name_model
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.tracking.options import TrackingOptions, Variant
@@ -38,7 +38,13 @@ from handlers.row_checks import (
     refuse,
 )
 from handlers.state import UNUSABLE, dump_state, load_state, resume
-from handlers.store import build_networks, load_aligner, load_detector, read_settings, read_variants
+from handlers.store import (
+    load_aligner,
+    load_detector,
+    load_tracking,
+    read_settings,
+    read_variants,
+)
 from handlers.wire import Request
 
 Image = NDArray[np.uint8]
@@ -195,17 +201,17 @@ def load_parts(model_store: Path, device: str) -> TrackParts:
 
     Landmarks are not averaged with those of the mirror image, which would take twice the time.
     """
-    checkpoint = load_checkpoint(model_store / TRACKER, device)
+    networks, checkpoint = load_tracking(model_store / TRACKER, device)
     aligner = load_aligner(model_store, checkpoint.config["alignment"], device).predictor
     predictor = TrackingPredictor(
-        build_networks(checkpoint.config, checkpoint.tensors, device),
+        networks,
         load_detector(model_store, device),
         AlignmentPredictor(aligner.engine, replace(aligner.options, flip=False)),
         read_settings(checkpoint.config),
     )
     return TrackParts(
         predictor,
-        checkpoint.emptied(),
+        checkpoint,
         read_variants(checkpoint.config),
         load_attributes(model_store),
     )

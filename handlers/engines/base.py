@@ -28,8 +28,13 @@ class Engine(Protocol):
     between calls; several threads may call at once.
     """
 
-    name: str
-    parts: Collection[str]
+    @property
+    def name(self) -> str:
+        """Return the engine's name, for people."""
+
+    @property
+    def parts(self) -> Collection[str]:
+        """Return what can be run."""
 
     def inputs(self, part: str) -> Mapping[str, Input]:
         """Return what a part takes, by name."""

@@ -10,24 +10,24 @@ from typing import Any
 from torch import Tensor, nn
 
 from handlers.engines.base import NEXT, Input
-from handlers.networks.affect import (
-    DESCRIPTORS,
-    AffectConfig,
-    AffectNetworks,
-    ConditionalNetworks,
-    build,
-)
+from handlers.networks.affect import AffectNetworks, ConditionalNetworks, Networks, build
 from handlers.networks.align import AlignmentNetwork
-from handlers.networks.box_tracker import BoxTracker
+from handlers.networks.box_tracker import BoxTracker, to_pixels
 from handlers.networks.denoiser import DirectDenoiser
+from handlers.networks.expressions import INPUT_PX, ExpressionNetwork, standardise
 from handlers.networks.face_validator import FaceValidator
 from handlers.networks.landmarks import RefinedHead
 from handlers.networks.latent import LATENT_PX
 from handlers.networks.mtcnn import MTCNN
+from handlers.networks.speech import WIDTH, SpeechNetwork
+from handlers.networks.variants import DESCRIPTORS, SPEECH_CHUNK, SPEECH_CONTEXT, AffectConfig
+from handlers.networks.voice import VoiceNetwork
 
 Config = Mapping[str, Any]
 Forward = Callable[..., Sequence[Tensor]]
 
+# A Mel window: bands and columns.
+BANDS, COLUMNS = 128, 128
 CROPS = {"crops": Input((3, 128, 128))}
 MEMORY = ("h1", "c1", "h2", "c2")
 
@@ -114,8 +114,31 @@ def tracking_parts(network: TrackingModules) -> Parts:
     return parts
 
 
-def affect_parts(network: AffectNetworks | ConditionalNetworks) -> Parts:
+def speech_parts(_: SpeechNetwork) -> Parts:
+    """What a chunk sounds like, and the step of the memory that hears words in it."""
+    width = Input((WIDTH,))
+    return {
+        "encode": Part(
+            lambda n, x: [n.encode(x)],
+            {"samples": Input((SPEECH_CONTEXT + SPEECH_CHUNK,))},
+            ("features",),
+        ),
+        "step": Part(
+            lambda n, *x: n.step(*x),
+            dict.fromkeys(("features", "h", "c"), width),
+            ("speech", f"{NEXT}h", f"{NEXT}c"),
+        ),
+    }
+
+
+def affect_parts(network: Networks) -> Parts:
     """Chapters 6 and 7: an encoder a modality, what C reads, C's step; chapter 5: one judgement."""
+    if isinstance(network, VoiceNetwork):
+        windows = {"windows": Input((BANDS, COLUMNS))}
+        return {"arousal": Part(lambda n, x: [n(x)], windows, ("arousal",))}
+    if isinstance(network, ExpressionNetwork):
+        faces = {"faces": Input((1, INPUT_PX, INPUT_PX))}
+        return {"impression": Part(lambda n, x: n(standardise(x)), faces, ("logits", "place"))}
     if isinstance(network, ConditionalNetworks):
         heard = {"descriptors": Input((DESCRIPTORS,))} if network.config.conditioned else {}
         return {"judge": Part(_judge, {**CROPS, **heard}, ("estimate",))}
@@ -161,6 +184,7 @@ KINDS: Mapping[str, Kind] = {
     "denoiser": Kind(_build_alignment, alignment_parts),
     "tracker": Kind(_build_tracking, tracking_parts),
     "validator": Kind(_build_tracking, tracking_parts),
+    "speech": Kind(lambda _: SpeechNetwork(), speech_parts),
     "network": Kind(lambda config: build(AffectConfig.read(config["network"])), affect_parts),
 }
 
@@ -177,7 +201,7 @@ def _denoiser(index: int) -> Forward:
 def _track_step(n: TrackingModules, now: Tensor, before: Tensor, *memory: Tensor) -> list[Tensor]:
     assert n.tracker is not None
     points, after = n.tracker.step(now, before, dict(zip(MEMORY, memory, strict=True)))
-    return [points, *(after[name] for name in MEMORY)]
+    return [to_pixels(points), *(after[name] for name in MEMORY)]
 
 
 def _judge(n: ConditionalNetworks, *inputs: Tensor) -> list[Tensor]:

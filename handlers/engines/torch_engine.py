@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +41,7 @@ class TorchEngine:
         """A module is loaded as a whole."""
 
     def _send(self, array: Array) -> Tensor:
-        tensor = torch.from_numpy(array).to(self.device)
+        tensor = torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self.device)
         layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
         return tensor.contiguous(memory_format=layout)
 

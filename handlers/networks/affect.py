@@ -1,8 +1,6 @@
 """The affect networks of chapters 5 to 7: every variant configures the same few parts."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -10,78 +8,12 @@ from torch import Tensor, nn
 from handlers.networks import combiner, discriminator, latent
 from handlers.networks.combiner import Combiner, Memory, Step
 from handlers.networks.conditional import Condition, ConditionalDiscriminator, Verdict
-from handlers.networks.discriminator import QUADRANTS, Discriminator
+from handlers.networks.discriminator import Discriminator
 from handlers.networks.expressions import ExpressionNetwork
 from handlers.networks.gate import Concatenation, Fused, GatedUnit
 from handlers.networks.latent import LATENT_PX, Generator
+from handlers.networks.variants import DESCRIPTORS, FACE, QUADRANTS, AffectConfig
 from handlers.networks.voice import VoiceNetwork
-
-FACE, VOICE = "face", "voice"
-# Two sets of the 25 low-level descriptors of eGeMAPS (5.3.4).
-DESCRIPTORS = 50
-
-
-@dataclass(frozen=True)
-class AffectConfig:
-    """What an affect model is made of; `asdict` of it is what a checkpoint keeps.
-
-    `modalities` are "face", "voice" or both; two are joined by `fusion`, "concatenate" or "gate",
-    the gate's planes being `wider` times those of one modality.
-    `recurrent` is the LSTM, `states` the number of past states that attention sees (0: none).
-    `generator` False leaves G out, `estimator` is "combiner" (chapters 6, 7) or "discriminator"
-    (chapter 5), the latter with `conditioned` given Z and sound descriptors; or without G, D and C
-    "expressions" and "voice", see `networks.expressions` and `networks.voice`. `size` is "thesis",
-    "compact" or, for tests, "tiny"; `norm` is G's, "instance" or "batch".
-    """
-
-    modalities: tuple[str, ...] = (FACE,)
-    fusion: str | None = None
-    wider: int = 1
-    recurrent: bool = False
-    states: int = 0
-    generator: bool = True
-    estimator: str = "combiner"
-    conditioned: bool = False
-    size: str = "compact"
-    norm: str = "instance"
-
-    @classmethod
-    def read(cls, values: Mapping[str, Any]) -> "AffectConfig":
-        """The way back from `asdict`, also from JSON; an unknown key raises TypeError."""
-        return cls(**{**values, "modalities": tuple(values["modalities"])})
-
-
-_FRAME = AffectConfig()
-_FACES = AffectConfig(recurrent=True)
-_BOTH = (FACE, VOICE)
-
-# The thesis's systems, and behind them what is ours. Disc to AEG-CD-SZ: chapter 5; ANCLaF: 6; the
-# others: 7. Au and Vi differ from Au-De and Vi-De in that they learned from inputs without
-# degradations.
-VARIANTS: dict[str, AffectConfig] = {
-    "disc": AffectConfig(generator=False, estimator="discriminator"),
-    "aeg-cd": AffectConfig(estimator="discriminator"),
-    "aeg-cd-sz": AffectConfig(estimator="discriminator", conditioned=True),
-    "anclaf": _FRAME,
-    "anclaf-s": _FACES,
-    "anclaf-sa": replace(_FACES, states=8),
-    "vi": _FRAME,
-    "vi-de": _FRAME,
-    "vi-des": replace(_FACES, states=8),
-    "au": replace(_FRAME, modalities=(VOICE,)),
-    "au-de": replace(_FRAME, modalities=(VOICE,)),
-    "au-des": replace(_FACES, modalities=(VOICE,), states=8),
-    "avi-cas": replace(_FACES, modalities=_BOTH, states=8, fusion="concatenate"),
-    "avi-gas": replace(_FACES, modalities=_BOTH, states=8, fusion="gate", wider=2),
-    # Not of the thesis: plainer networks.
-    "expressions": AffectConfig(generator=False, estimator="expressions"),
-    "voice": AffectConfig(modalities=(VOICE,), generator=False, estimator="voice"),
-}
-
-
-def variant(name: str, size: str = "compact", **changes: Any) -> AffectConfig:
-    """The configuration of a named variant; raises KeyError for a name that is none."""
-    return replace(VARIANTS[name], size=size, **changes)
 
 
 class Branch(nn.Module):

@@ -6,9 +6,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from handlers.networks.layers import SLOPE, halving_encoder
-
-# The circumplex by the signs of valence and arousal, counter-clockwise from both positive.
-QUADRANTS = ("positive-active", "negative-active", "negative-passive", "positive-passive")
+from handlers.networks.variants import QUADRANTS
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,16 @@
 """A grey face to emotion words, valence and arousal: EfficientNet-Lite0 with two heads."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-if TYPE_CHECKING:
-    from handlers.networks.affect import AffectConfig
+from handlers.networks.variants import EXPRESSIONS, AffectConfig
 
 INPUT_PX = 96
-# The words of FER+, in the order of the head, with the valence and arousal that raters of faces in
-# the wild give to them (after Scherer 2005, as tabled by Paltoglou and Thelwall 2013).
-FACE_PLACES: Mapping[str, tuple[float, float]] = {
-    "neutral": (0.0, 0.0),
-    "happiness": (0.89, 0.17),
-    "surprise": (0.40, 0.88),
-    "sadness": (-0.81, -0.40),
-    "anger": (-0.40, 0.79),
-    "disgust": (-0.67, 0.49),
-    "fear": (-0.12, 0.79),
-    "contempt": (-0.57, 0.66),
-}
-EXPRESSIONS = tuple(FACE_PLACES)
 
 
 @dataclass(frozen=True)
@@ -138,7 +123,7 @@ class Body(nn.Module):
 class ExpressionNetwork(nn.Module):
     """Words, valence and arousal of single faces."""
 
-    def __init__(self, config: "AffectConfig", dropout: float = 0.3) -> None:
+    def __init__(self, config: AffectConfig, dropout: float = 0.3) -> None:
         super().__init__()
         self.config = config
         self.body = Body(SIZES[config.size])

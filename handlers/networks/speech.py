@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CHUNK = 512
-CONTEXT = 64
+from handlers.networks.variants import SPEECH_CONTEXT
+
 WIDTH = 128
 # Of the short-time spectrum: windows of 16 ms in steps of 8 ms.
 WINDOW, HOP, BINS = 256, 128, 129
@@ -28,7 +28,7 @@ class SpeechMemory:
     @classmethod
     def at_start(cls) -> "SpeechMemory":
         """That of a stream's start, silence."""
-        return cls(torch.zeros(WIDTH), torch.zeros(WIDTH), torch.zeros(CONTEXT))
+        return cls(torch.zeros(WIDTH), torch.zeros(WIDTH), torch.zeros(SPEECH_CONTEXT))
 
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
         """`h`, `c` and the samples."""
@@ -52,15 +52,23 @@ class SpeechNetwork(nn.Module):
 
         Returns the probabilities `(T,)` of speech in each, and the memory after the last.
         """
-        before = torch.cat([memory.context[None], chunks[:-1, -CONTEXT:]])
-        features = self._encode(torch.cat([before, chunks], dim=1))
+        before = torch.cat([memory.context[None], chunks[:-1, -SPEECH_CONTEXT:]])
+        features = self.encode(torch.cat([before, chunks], dim=1))
         out, (h, c) = self.lstm(features, (memory.h[None], memory.c[None]))
         speech = self.head(out.relu()).sigmoid()[:, 0]
-        return speech, SpeechMemory(h[0], c[0], chunks[-1, -CONTEXT:])
+        return speech, SpeechMemory(h[0], c[0], chunks[-1, -SPEECH_CONTEXT:])
 
-    def _encode(self, samples: Tensor) -> Tensor:
+    def step(self, features: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features `(B, 128)` of the next chunk of as many streams, `h` and `c` `(B, 128)`.
+
+        Returns the probabilities `(B,)` of speech, and `h` and `c` after the chunk.
+        """
+        h, c = torch.lstm_cell(features, (h, c), *self.lstm.all_weights[0])
+        return self.head(h.relu()).sigmoid()[:, 0], h, c
+
+    def encode(self, samples: Tensor) -> Tensor:
         """`(T, 576)` -> features `(T, 128)`; what follows a chunk is its mirror image."""
-        padded = F.pad(samples[:, None], (0, CONTEXT), mode="reflect")
+        padded = F.pad(samples[:, None], (0, SPEECH_CONTEXT), mode="reflect")
         real, imaginary = self.spectrum(padded).split(BINS, dim=1)
         magnitude = (real.square() + imaginary.square()).sqrt()
         return self.encoder(magnitude)[:, :, 0]  # type: ignore[no-any-return]

@@ -5,14 +5,12 @@ Plainer than the thesis's networks, and better where they have learned nothing (
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-if TYPE_CHECKING:
-    from handlers.networks.affect import AffectConfig
+from handlers.networks.variants import AffectConfig
 
 EPSILON = 1e-5
 
@@ -32,7 +30,7 @@ class VoiceNetwork(nn.Module):
     """Bands up to 4 kHz are channels of two convolutions over time; mean and spread over the
     columns with sound tell arousal."""
 
-    def __init__(self, config: "AffectConfig") -> None:
+    def __init__(self, config: AffectConfig) -> None:
         super().__init__()
         self.config = config
         size = SIZES[config.size]

@@ -7,9 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from handlers.processing.mel import RATE_HZ, SILENCE_DB, pcm_to_samples
 
@@ -69,17 +67,17 @@ class PcmStream:
         needed = max(self.end - round(time_s * RATE_HZ) + REACH, 0)
         return PcmStream(self.end, self.samples[max(len(self.samples) - min(needed, KEPT), 0) :])
 
-    def to_tensors(self) -> dict[str, Tensor]:
+    def to_tensors(self) -> dict[str, NDArray[Any]]:
         """The state, at most 108 KiB: the newest 2.5 s."""
         return {
-            "pcm_end": torch.tensor([self.end]),
-            "pcm": torch.from_numpy(self.samples[-KEPT:].copy()),
+            "pcm_end": np.array([self.end]),
+            "pcm": self.samples[-KEPT:].copy(),
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "PcmStream":
+    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]]) -> "PcmStream":
         """The way back; raises KeyError or ValueError for tensors of another making."""
-        samples = tensors["pcm"].numpy()
+        samples = tensors["pcm"]
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise ValueError(f"samples are {samples.dtype} {samples.shape}")
         return cls(int(tensors["pcm_end"].item()), samples)

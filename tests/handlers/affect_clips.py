@@ -1,11 +1,16 @@
 """Clips of noise, and estimators of tiny networks that have learned nothing, to evaluate."""
 
+from dataclasses import asdict
+
 import numpy as np
 import torch
 
+from handlers.engines.parts import affect_parts
+from handlers.engines.torch_engine import TorchEngine
 from handlers.evaluation.affect.clips import LabelledClip
 from handlers.evaluation.affect.traces import Trace
-from handlers.networks.affect import build, variant
+from handlers.networks.affect import build
+from handlers.networks.variants import variant
 from handlers.predictors.affect.estimator import Estimator
 from handlers.store import serve
 from tests.handlers.affect_folders import speech
@@ -14,7 +19,10 @@ from tests.handlers.affect_folders import speech
 def estimator(name: str, seed: int = 0) -> Estimator:
     """A variant of tiny, untrained networks."""
     torch.manual_seed(seed)
-    return serve(build(variant(name, size="tiny")), {"context": 1.25})
+    config = variant(name, size="tiny")
+    network = build(config)
+    engine = TorchEngine(network, affect_parts(network))
+    return serve(engine, {"network": asdict(config), "context": 1.25})
 
 
 def clip(name: str, moments: int = 4, actor: str = "21", sound: bool = True) -> LabelledClip:

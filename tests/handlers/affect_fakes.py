@@ -7,18 +7,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from handlers.affect import AffectParts
 from handlers.checkpoint import Checkpoint
-from handlers.networks.affect import build, variant
-from handlers.networks.speech import SpeechMemory
+from handlers.networks.affect import build
+from handlers.networks.variants import SPEECH_CONTEXT, variant
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.speech import SpeechDetector
 from handlers.predictors.tracking.options import TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.processing.mel import RATE_HZ
-from handlers.store import Networks, load_estimator, save_affect
+from handlers.store import load_estimator
+from handlers.training.affect.stored import Networks, save_affect
+from tests.handlers.engine_fakes import FunctionEngine
 from tests.handlers.tracking_fakes import (
     Faces,
     ScriptedAligner,
@@ -29,6 +30,7 @@ from tests.handlers.tracking_fakes import (
 )
 
 Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 Pcm = NDArray[np.int16]
 
 SETTINGS = TrackingSettings(2.0, 1.3, t_b=1.0, t_c=0.5, seq_bt=8, patience=5)
@@ -70,13 +72,18 @@ def parts(
     return AffectParts(AffectPredictor(estimators, tracker, loud_detector()), checkpoints, dcrt)
 
 
-def loud_detector(device: str = "cpu") -> SpeechDetector:
+def loud_detector() -> SpeechDetector:
     """A detector that takes for speech what is not silent."""
-    return SpeechDetector(_loud, device)
+    return SpeechDetector(FunctionEngine(encode=_loudness, step=_is_loud))
 
 
-def _loud(chunks: Tensor, memory: SpeechMemory) -> tuple[Tensor, SpeechMemory]:
-    return (chunks.abs().amax(dim=1) > 0.001).float(), memory
+def _loudness(samples: Floats) -> dict[str, Floats]:
+    return {"features": np.abs(samples[:, SPEECH_CONTEXT:]).max(axis=1, keepdims=True)}
+
+
+def _is_loud(features: Floats, h: Floats, c: Floats) -> dict[str, Floats]:
+    speech = (features[:, 0] > 0.001).astype(np.float32)
+    return {"speech": speech, "next_h": h, "next_c": c}
 
 
 def frame(number: int, seed: int = 0) -> Image:

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from handlers.networks.affect import AffectNetworks, build, variant
+from handlers.networks.affect import AffectNetworks, build
+from handlers.networks.variants import variant
 
 
 def noise(*shape: int, seed: int = 1) -> Tensor:

@@ -11,7 +11,8 @@ import soundfile  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
 
-from handlers.networks.affect import AffectNetworks, variant
+from handlers.networks.affect import AffectNetworks
+from handlers.networks.variants import variant
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import Plot
 from handlers.training.affect.recorded.cache import write_recording

@@ -29,8 +29,10 @@ from handlers.evaluation.affect.running import run
 from handlers.evaluation.affect.sets import OWN_REFERENCE, Material
 from handlers.evaluation.affect.tables import show
 from handlers.evaluation.affect.writing import write_timelines
-from handlers.networks.affect import VARIANTS, build, variant
-from handlers.store import JOINED, save_affect
+from handlers.networks.affect import build
+from handlers.networks.variants import VARIANTS, variant
+from handlers.store import JOINED
+from handlers.training.affect.stored import save_affect
 from service.cli import app
 from tests.handlers.affect_clips import clip, estimator
 from tests.handlers.affect_folders import write_faces, write_speech

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from handlers.networks.affect import build, variant
+from handlers.engines.parts import affect_parts
+from handlers.engines.torch_engine import TorchEngine
+from handlers.networks.affect import build
 from handlers.networks.expressions import (
     INPUT_PX,
     SIZES,
@@ -15,7 +17,13 @@ from handlers.networks.expressions import (
     standardise,
 )
 from handlers.networks.fuse import fuse
-from handlers.predictors.affect.expressions import Calibration, ExpressionEstimator, smooth
+from handlers.networks.variants import variant
+from handlers.predictors.affect.expressions import (
+    Calibration,
+    ExpressionEstimator,
+    _resized,
+    smooth,
+)
 from handlers.predictors.affect.inputs import Moment
 
 
@@ -24,6 +32,11 @@ def network() -> ExpressionNetwork:
     made = build(variant("expressions", "tiny"))
     assert isinstance(made, ExpressionNetwork)
     return made.eval()
+
+
+def engine() -> TorchEngine:
+    made = network()
+    return TorchEngine(made, affect_parts(made))
 
 
 def crop(seed: int = 0) -> np.ndarray:
@@ -57,16 +70,16 @@ def test_rows_are_independent_and_folding_changes_nothing() -> None:
 
 
 def test_a_face_has_words_that_add_up_and_an_estimate_within_bounds() -> None:
-    estimator = ExpressionEstimator(network(), 1.25, Calibration())
+    estimator = ExpressionEstimator(engine(), 1.25, Calibration())
     seen = estimator.look([crop(0), crop(1)])
     assert seen.shape == (2, 11)
-    assert_close(seen[:, 2:10].sum(dim=1), torch.ones(2))
-    assert seen[:, :2].abs().max() <= 1
+    np.testing.assert_allclose(seen[:, 2:10].sum(axis=1), 1, atol=1e-6)
+    assert np.abs(seen[:, :2]).max() <= 1
     assert ((seen[:, 10] > 0) & (seen[:, 10] <= 1)).all()
 
 
 def test_a_moment_without_a_face_is_no_reading() -> None:
-    estimator = ExpressionEstimator(network(), 1.25, Calibration())
+    estimator = ExpressionEstimator(engine(), 1.25, Calibration())
     first, second = estimator.read([Moment(), Moment(face=crop())])
     assert first is None
     assert second is not None
@@ -74,25 +87,33 @@ def test_a_moment_without_a_face_is_no_reading() -> None:
 
 
 def test_calibration_stretches_and_moves_what_is_estimated() -> None:
-    with torch.inference_mode():
-        plain = ExpressionEstimator(network(), 1.25, Calibration()).look([crop()])
-    moved = ExpressionEstimator(network(), 1.25, Calibration(scale=(0.5, 1), shift=(0, 0.1)))
-    with torch.inference_mode():
-        found = moved.look([crop()])
+    plain = ExpressionEstimator(engine(), 1.25, Calibration()).look([crop()])
+    moved = ExpressionEstimator(engine(), 1.25, Calibration(scale=(0.5, 1), shift=(0, 0.1)))
+    found = moved.look([crop()])
     assert found[0, 0] == pytest.approx(0.5 * float(plain[0, 0]), abs=1e-6)
     assert found[0, 1] == pytest.approx(float(plain[0, 1]) + 0.1, abs=1e-6)
 
 
 def test_smoothing_goes_by_time_and_not_by_frames() -> None:
-    values = torch.tensor([1.0, torch.nan])
-    memory = {"values": torch.tensor([0.0, 0.5])}
+    values = np.array([1.0, np.nan], np.float32)
+    memory = {"values": np.array([0.0, 0.5])}
     assert smooth(values, memory, 0.0)[0] == 0
     assert smooth(values, memory, 10.0)[0] == pytest.approx(1)
-    once = smooth(torch.ones(1), {"values": torch.zeros(1)}, 0.2)
-    half = smooth(torch.ones(1), {"values": torch.zeros(1)}, 0.1)
-    assert smooth(torch.ones(1), {"values": half}, 0.1) == pytest.approx(float(once), abs=1e-6)
+    once = smooth(np.ones(1, np.float32), {"values": np.zeros(1)}, 0.2)
+    half = smooth(np.ones(1, np.float32), {"values": np.zeros(1)}, 0.1)
+    twice = smooth(np.ones(1, np.float32), {"values": half}, 0.1)
+    np.testing.assert_allclose(twice, once, atol=1e-6)
 
 
 def test_what_was_not_there_before_is_taken_over_at_once() -> None:
-    found = smooth(torch.tensor([0.8]), {"values": torch.tensor([torch.nan])}, 0.01)
+    found = smooth(np.float32([0.8]), {"values": np.array([np.nan])}, 0.01)
     assert found[0] == pytest.approx(0.8)
+
+
+def test_pictures_are_shrunk_as_the_network_learned_them() -> None:
+    faces = torch.rand(2, 1, 112, 112)
+    wanted = torch.nn.functional.interpolate(
+        faces, (INPUT_PX, INPUT_PX), mode="bilinear", align_corners=False, antialias=True
+    )
+    found = _resized(faces[:, 0].numpy(), INPUT_PX)
+    np.testing.assert_allclose(found, wanted[:, 0].numpy(), atol=1e-5)

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from handlers.networks.affect import build, variant
-from handlers.networks.expressions import EXPRESSIONS, FACE_PLACES, INPUT_PX, ExpressionNetwork
-from handlers.store import load_affect
+from handlers.networks.affect import build
+from handlers.networks.expressions import INPUT_PX, ExpressionNetwork
+from handlers.networks.variants import EXPRESSIONS, FACE_PLACES, variant
 from handlers.training.affect.expressions import recipe as expression_recipe
 from handlers.training.affect.expressions.learner import ExpressionBatches, ExpressionLearner
 from handlers.training.affect.expressions.looks import Cutting, cut, vary
+from handlers.training.affect.stored import load_affect
 from handlers.training.datasets.affect.framing import crop_framed, whole_box
 from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.train import train

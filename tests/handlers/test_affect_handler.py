@@ -12,13 +12,14 @@ from PIL import Image as Pillow
 
 from handlers.affect import AffectHandler, AffectParts
 from handlers.checkpoint import CheckpointError
-from handlers.networks.discriminator import QUADRANTS
+from handlers.networks.variants import QUADRANTS
 from handlers.predictors.affect.run import quadrant_of
 from handlers.processing import audio_descriptors
 from handlers.processing.audio_descriptors import MissingExtra
 from handlers.processing.mel import RATE_HZ
-from handlers.store import load_affect, load_estimator, save_affect
+from handlers.store import load_estimator
 from handlers.torchserve.warming import warm_up
+from handlers.training.affect.stored import load_affect, save_affect
 from handlers.wire import pack, unpack
 from tests.handlers.affect_fakes import RATE, frame, networks, parts, save, voice
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from handlers.networks.affect import AffectNetworks, build, variant
+from handlers.networks.affect import AffectNetworks, build
+from handlers.networks.variants import variant
 from handlers.training.affect.latent import LatentLearner, Weighing
 from handlers.training.affect.losses import affect_loss, agreement, class_weights, quadrant_loss
 

@@ -7,17 +7,11 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from handlers.networks.affect import (
-    VARIANTS,
-    AffectConfig,
-    AffectNetworks,
-    ConditionalNetworks,
-    build,
-    variant,
-)
+from handlers.networks.affect import AffectNetworks, ConditionalNetworks, build
 from handlers.networks.combiner import Memory, Recurrence, Step
 from handlers.networks.discriminator import Discriminator
 from handlers.networks.latent import Generator
+from handlers.networks.variants import VARIANTS, AffectConfig, variant
 from tests.handlers.affect_random import networks, noise
 
 SEQUENTIAL = sorted(name for name, config in VARIANTS.items() if config.recurrent)

@@ -289,7 +289,7 @@ def test_the_state_after_a_long_session_is_small(predictor: AffectPredictor) -> 
 
 
 def state_bytes(state: AffectState) -> int:
-    return sum(one.numel() * one.element_size() for one in state.to_tensors().values())
+    return sum(one.nbytes for one in state.to_tensors().values())
 
 
 @pytest.mark.parametrize("name", ["avi-gas", "vi-des"])

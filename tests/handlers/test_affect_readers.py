@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from handlers.networks.expressions import EXPRESSIONS
+from handlers.networks.variants import EXPRESSIONS
 from handlers.training.datasets.affect.afew_va import read_afew_va
 from handlers.training.datasets.affect.aff_wild2 import read_aff_wild2
 from handlers.training.datasets.affect.affectnet import read_affectnet

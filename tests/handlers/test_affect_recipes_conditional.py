@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handlers.networks.affect import VARIANTS, variant
+from handlers.networks.variants import VARIANTS, variant
 from handlers.predictors.affect.inputs import Moment
 from handlers.processing import audio_descriptors
-from handlers.store import load_affect, load_estimator
+from handlers.store import load_estimator
 from handlers.training.affect.recipe import read_affect_recipe
+from handlers.training.affect.stored import load_affect
 from handlers.training.align.recipe import RecipeError
 from handlers.training.train import train
 from tests.handlers.affect_folders import write_faces, write_speech
@@ -87,7 +88,7 @@ def test_what_is_learnt_of_chapter_5_can_be_served(name: str, data: Path, tmp_pa
     assert checkpoint.config["context"] == estimator.context == 1.25
     (reading,) = estimator.read([Moment(face=np.zeros((128, 128, 3), np.uint8))])
     assert reading is not None
-    (answer,) = estimator.step([reading], [None])
+    (answer,) = estimator.step([reading], [None], [0.0])
     assert -1 <= answer.valence <= 1
     assert estimator.hears == (name == "aeg-cd-sz")
 

@@ -11,14 +11,14 @@ import soundfile  # type: ignore[import-untyped]
 import torch
 from torch.testing import assert_close
 
-from handlers.networks.affect import AffectNetworks, build, variant
-from handlers.networks.expressions import EXPRESSIONS
+from handlers.networks.affect import AffectNetworks, build
 from handlers.networks.gate import GatedUnit
-from handlers.store import load_affect
+from handlers.networks.variants import EXPRESSIONS, variant
 from handlers.training.affect.gating import GateBank, GateBatches, GateLearner
 from handlers.training.affect.recipe import read_affect_recipe
 from handlers.training.affect.sequences import FeatureClip, follow
 from handlers.training.affect.stages import begin_memory, start, take_over
+from handlers.training.affect.stored import load_affect
 from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.affect.ferplus import NO_WORDS
 from handlers.training.train import train

@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from handlers.networks.affect import ConditionalNetworks, build, variant
+from handlers.networks.affect import ConditionalNetworks, build
+from handlers.networks.variants import variant
 from handlers.processing.audio_descriptors import DESCRIPTORS, REACH, is_silent
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.conditional import (

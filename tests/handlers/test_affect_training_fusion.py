@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from handlers.networks.affect import FACE, VARIANTS, VOICE
+from handlers.networks.variants import FACE, VARIANTS, VOICE
 from handlers.training.affect import fusion
 from handlers.training.affect.fusion import FusionLearner
 from handlers.training.affect.stages import start

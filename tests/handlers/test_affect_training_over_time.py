@@ -8,14 +8,14 @@ import pytest
 from torch.testing import assert_close
 
 from handlers.evaluation.affect.evaluate import AffectOptions, evaluate_affect
-from handlers.networks.affect import FACE, VOICE, variant
-from handlers.store import load_affect
+from handlers.networks.variants import FACE, VOICE, variant
 from handlers.training.affect.made.clips import Plot
 from handlers.training.affect.recipe import read_affect_recipe
 from handlers.training.affect.recorded.features import feature_clips, fusion_studio
 from handlers.training.affect.recorded.pieces import Cutting, cut_pieces
 from handlers.training.affect.recorded.reels import RecordingSource, Reel, read_reels
 from handlers.training.affect.stages import start
+from handlers.training.affect.stored import load_affect
 from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.affect.sewa import read_sewa
 from handlers.training.train import train

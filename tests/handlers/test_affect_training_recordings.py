@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 from handlers.evaluation.affect.clips import clip_of
 from handlers.evaluation.affect.sets import Following, read_material
-from handlers.networks.affect import FACE
+from handlers.networks.variants import FACE
 from handlers.processing.mel import WINDOW
 from handlers.processing.mel_stream import MelStream
 from handlers.training.affect.latent import LatentLearner, Weighing

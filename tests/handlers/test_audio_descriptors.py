@@ -63,7 +63,7 @@ def test_the_state_keeps_the_newest_sound() -> None:
 def test_a_state_of_another_making_is_refused() -> None:
     tensors = PcmStream().to_tensors()
     with pytest.raises(ValueError, match="samples"):
-        PcmStream.from_tensors({**tensors, "pcm": tensors["pcm"].float()})
+        PcmStream.from_tensors({**tensors, "pcm": tensors["pcm"].astype(np.float32)})
 
 
 def test_rooms_without_speech_are_silent() -> None:

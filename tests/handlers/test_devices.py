@@ -17,7 +17,7 @@ from handlers.affect import AffectHandler
 from handlers.align import AlignHandler
 from handlers.base import Handler
 from handlers.engines.choice import chosen
-from handlers.networks.affect import VARIANTS
+from handlers.networks.variants import VARIANTS
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectRow, Heard
 from handlers.predictors.affect.speech import SpeechStream
@@ -156,7 +156,7 @@ def test_every_affect_model_does(tmp_path: Path, name: str) -> None:
 
     def found(device: str) -> list[list[float | None]]:
         estimators = {name: load_estimator(tmp_path / name, device)[0]}
-        predictor = AffectPredictor(estimators, tracker, loud_detector(device))
+        predictor = AffectPredictor(estimators, tracker, loud_detector())
         predictor._encoder = Here()  # type: ignore[assignment]
         first, second = predictor.step([row, row])
         assert first.frames[-1].valence == pytest.approx(second.frames[-1].valence, abs=SAME)

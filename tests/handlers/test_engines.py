@@ -1,6 +1,8 @@
 """Both engines give the same answers, graphs belong to their weights, and torch is not needed."""
 
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -154,3 +156,28 @@ def torch_tensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     return load_file(path)
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from pathlib import Path
+from handlers.affect import AffectHandler
+from handlers.align import AlignHandler
+from handlers.torchserve.warming import face_row
+from handlers.track import TrackHandler
+from handlers.wire import unpack
+
+for name, kind in (("align", AlignHandler), ("track", TrackHandler), ("affect", AffectHandler)):
+    handler, state = kind(Path(sys.argv[1])), None
+    for step in range(2):
+        reply = unpack(handler.handle([face_row(name, step, state)])[0])
+        assert "error" not in reply, reply
+        state = reply.get("state")
+"""
+
+
+def test_every_handler_answers_where_torch_is_not_installed() -> None:
+    command = [sys.executable, "-c", WITHOUT_TORCH, str(STORE)]
+    run = subprocess.run(command, cwd=STORE.parent, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

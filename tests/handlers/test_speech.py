@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch.testing import assert_close
 
-from handlers.networks.speech import CHUNK, SpeechMemory, SpeechNetwork
+from handlers.networks.speech import SpeechMemory, SpeechNetwork
+from handlers.networks.variants import SPEECH_CHUNK
 from handlers.predictors.affect.speech import CHUNK_S, SpeechDetector, SpeechStream
 from handlers.processing.mel import RATE_HZ
 from handlers.processing.resampling import PERIOD, REACH, TO_HZ, resample
@@ -31,7 +32,6 @@ def spoken() -> Pcm:
     return speech(3.0)
 
 
-@torch.inference_mode()
 def hear(detector: SpeechDetector, pcm: Pcm, stream: SpeechStream | None = None) -> SpeechStream:
     begun = stream or SpeechStream()
     return detector.hear(begun, pcm, begun.end)
@@ -125,8 +125,7 @@ def test_a_stream_in_pieces_equals_the_whole_and_keeps_in_its_state(
 
 def test_what_was_heard_already_is_dropped(detector: SpeechDetector, spoken: Pcm) -> None:
     half = hear(detector, spoken[:30_000])
-    with torch.inference_mode():
-        joined = detector.hear(half, spoken[20_000:], 20_000)
+    joined = detector.hear(half, spoken[20_000:], 20_000)
     whole = hear(detector, spoken)
     assert_close(torch.tensor(joined.speech), torch.tensor(whole.speech), atol=1e-4, rtol=0)
     assert hear(detector, spoken[:0], half) is half
@@ -134,8 +133,7 @@ def test_what_was_heard_already_is_dropped(detector: SpeechDetector, spoken: Pcm
 
 def test_after_a_gap_the_network_starts_anew(detector: SpeechDetector, spoken: Pcm) -> None:
     before, start = hear(detector, spoken[:RATE_HZ]), 4 * RATE_HZ
-    with torch.inference_mode():
-        after = detector.hear(before, spoken, start)
+    after = detector.hear(before, spoken, start)
     fresh = hear(detector, spoken)
     assert_close(torch.tensor(after.speech[len(before.speech) :]), torch.tensor(fresh.speech))
     assert after.times_s[len(before.speech)] == pytest.approx(4.0)
@@ -159,21 +157,21 @@ def test_a_state_is_small_and_forgets_what_no_window_needs(detector: SpeechDetec
     stream = hear(detector, np.zeros(20 * RATE_HZ, np.int16)).forget_before(19.0)
     assert stream.times_s[0] >= 19.0 - 1.49 - CHUNK_S
     tensors = hear(detector, np.zeros(20 * RATE_HZ, np.int16)).to_tensors()
-    assert sum(one.numel() * one.element_size() for one in tensors.values()) <= MOST_STATE_BYTES
+    assert sum(one.nbytes for one in tensors.values()) <= MOST_STATE_BYTES
 
 
 def test_a_state_of_another_making_is_refused() -> None:
     tensors = SpeechStream().to_tensors()
     with pytest.raises(ValueError, match="begin at"):
-        SpeechStream.from_tensors({**tensors, "speech": torch.zeros(3)})
+        SpeechStream.from_tensors({**tensors, "speech": np.zeros(3)})
     with pytest.raises(KeyError):
-        SpeechStream.from_tensors({"speech": torch.zeros(0)})
+        SpeechStream.from_tensors({"speech": np.zeros(0)})
 
 
 def test_the_network_hears_chunks_one_by_one_as_it_hears_them_together() -> None:
     torch.manual_seed(0)
     network = SpeechNetwork().eval()
-    chunks = torch.randn(5, CHUNK)
+    chunks = torch.randn(5, SPEECH_CHUNK)
     with torch.inference_mode():
         together, last = network(chunks, SpeechMemory.at_start())
         memory, apart = SpeechMemory.at_start(), []

@@ -14,7 +14,7 @@ from handlers.checkpoint import load_checkpoint, save_checkpoint
 from handlers.networks.box_tracker import BoxTracker, from_pixels
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
-from handlers.store import build_networks, read_settings
+from handlers.store import load_tracking, read_settings
 from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.pts import write_pts
 from handlers.training.faces import Source
@@ -228,8 +228,7 @@ def test_fv_learns_to_tell_faces_and_the_parts_make_a_model_that_can_be_served(
     assert figures["accepted_at_0.5"]["face"] > figures["accepted_at_0.5"]["background"]
     assert (tmp_path / "runs" / "fv" / "roc.png").is_file()
     carry_out(tmp_path, data, HEAD + TRACKER, name="bt", steps=1)
-    joined = load_checkpoint(carry_out(tmp_path, data, ASSEMBLY))
-    networks = build_networks(joined.config, joined.tensors)
+    networks, joined = load_tracking(carry_out(tmp_path, data, ASSEMBLY))
     assert networks.validator_context == 1.3
     assert read_settings(joined.config).seq_bt == 3
     assert joined.config["figures"]["validator"] == figures

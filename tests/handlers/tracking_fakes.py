@@ -7,18 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from handlers.networks.box_tracker import BoxTracker
-from handlers.networks.face_validator import FaceValidator
 from handlers.predictors.alignment import Alignment
 from handlers.predictors.detection.detector import Detection
 from handlers.predictors.tracking.identity import distance_ratio
 from handlers.predictors.tracking.networks import Estimate, Recall, TrackingNetworks, View
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
+from tests.handlers.engine_fakes import FunctionEngine
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -121,16 +118,16 @@ class ScriptedNetworks(TrackingNetworks):
     """
 
     def __init__(self, faces: Faces, probabilities: Mapping[int, float] | None = None) -> None:
-        super().__init__(BoxTracker("tiny"), FaceValidator(channels=(1, 1)), (2.0, 1.3))
+        super().__init__(FunctionEngine(), FunctionEngine(), (2.0, 1.3))
         self.faces, self.probabilities = faces, probabilities or {}
         self.asked: list[Asked] = []
         self.remembered: list[list[float]] = []
         self.validated: list[int] = []
         self.second_probabilities: Mapping[int, float] = self.probabilities
 
-    def remember(self, views: Sequence[View]) -> list[Tensor]:
+    def remember(self, views: Sequence[View]) -> list[Floats]:
         self.remembered += [seen_at(view) for view in views]
-        return [torch.tensor(seen_at(view)) for view in views]
+        return [np.float32(seen_at(view)) for view in views]
 
     def estimate(self, views: Sequence[View], recalls: Sequence[Recall]) -> list[Estimate]:
         return [self._estimate(view, recall) for view, recall in zip(views, recalls, strict=True)]
@@ -146,15 +143,15 @@ class ScriptedNetworks(TrackingNetworks):
         return answers
 
     def _estimate(self, view: View, recall: Recall) -> Estimate:
-        steps = 0.0 if recall.state is None else float(recall.state["h1"])
+        steps = 0.0 if recall.state is None else float(recall.state["h1"][0])
         before = None if recall.features is None else recall.features.tolist()
         number = number_of(view.frame)
         self.asked.append(Asked(number, view.box.tolist(), int(steps), before))
         near = [one for one in self.faces.get(number, ()) if distance_ratio(view.box, one) < 0.7]
         near.sort(key=lambda one: distance_ratio(view.box, one))
-        state = {name: torch.tensor([steps + 1]) for name in ("h1", "c1", "h2", "c2")}
+        state = {name: np.array([steps + 1], np.float32) for name in ("h1", "c1", "h2", "c2")}
         found = near[0] if near else view.box
-        return Estimate(points_in(found), state, torch.tensor(seen_at(view)))
+        return Estimate(points_in(found), state, np.float32(seen_at(view)))
 
     def _is_face(self, number: int, points: Floats) -> float:
         found = bounding_box(points)

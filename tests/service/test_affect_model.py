@@ -24,7 +24,7 @@ from tests.service.counting import Service, receive, serving, step
 pytest.importorskip("handlers.affect")
 
 from handlers.affect import AffectHandler
-from handlers.networks.affect import VARIANTS
+from handlers.networks.variants import VARIANTS
 from tests.handlers.affect_fakes import frame, parts, save, voice
 
 COUNT, RATE_HZ_OF_FRAMES = 12, 25

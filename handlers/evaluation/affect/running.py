@@ -34,24 +34,21 @@ def run_all(
 
     Everything is shown and heard once, and encoded once by each branch that several have in common.
     """
-    import torch
-
     branches = share_branches(estimators.values())
     ears = listeners_of(estimators)
     traces: dict[str, list[Trace]] = {name: [] for name in estimators}
-    with torch.inference_mode():
-        for group in _groups(clips):
-            readings: dict[str, list[Reading | None]] = {name: [] for name in estimators}
-            for part in _parts(estimators, ears, group):
-                for name, estimator in estimators.items():
-                    readings[name] += _read(estimator, [one[ears[name]] for one in part])
-                for branch in branches:
-                    branch.forget()
+    for group in _groups(clips):
+        readings: dict[str, list[Reading | None]] = {name: [] for name in estimators}
+        for part in _parts(estimators, ears, group):
             for name, estimator in estimators.items():
-                found = iter(readings[name])
-                by_clip = [list(islice(found, len(clip.times_s))) for clip in group]
-                traces[name] += _follow(estimator, group, by_clip)
-            done(sum(len(clip.times_s) for clip in group))
+                readings[name] += _read(estimator, [one[ears[name]] for one in part])
+            for branch in branches:
+                branch.forget()
+        for name, estimator in estimators.items():
+            found = iter(readings[name])
+            by_clip = [list(islice(found, len(clip.times_s))) for clip in group]
+            traces[name] += _follow(estimator, group, by_clip)
+        done(sum(len(clip.times_s) for clip in group))
     return traces
 
 

@@ -1,66 +1,83 @@
 """Networks that have branches in common: what a branch makes of an input is made once."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+
+from handlers.engines.base import Array, Engine, Input
 
 if TYPE_CHECKING:
     from handlers.predictors.affect.estimator import Estimator
 
+ENCODERS = "encode_"
 
-class RememberingBranch(nn.Module):
-    """A branch that keeps its answers until `forget`; equal inputs are given equal answers."""
 
-    def __init__(self, branch: nn.Module) -> None:
-        super().__init__()
-        self.branch = branch
-        self._kept: dict[bytes, tuple[Tensor, Tensor]] = {}
+class Branch:
+    """What an encoder has answered, by the hash of a crop, until `forget`."""
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """`(B, 3, 128, 128)` -> ZQ `(B, planes, 32, 32)`, quadrant logits `(B, 4)`."""
-        keys = [_key(row) for row in inputs]
-        new = {key: row for row, key in enumerate(keys) if key not in self._kept}
-        if new:
-            answers = zip(*self.branch(inputs[list(new.values())]), strict=True)
-            self._kept.update(zip(new, answers, strict=True))
-        maps, logits = zip(*(self._kept[key] for key in keys), strict=True)
-        return torch.stack(maps), torch.stack(logits)
+    def __init__(self) -> None:
+        self.kept: dict[bytes, dict[str, Array]] = {}
 
     def forget(self) -> None:
         """Make room for other inputs."""
-        self._kept.clear()
+        self.kept.clear()
 
 
-def share_branches(estimators: "Iterable[Estimator]") -> list[RememberingBranch]:
-    """Let the estimators of chapters 6 and 7 have branches of equal weights in common.
+class SharingEngine:
+    """An engine whose encoders are asked for a crop once; equal crops are given equal answers."""
 
-    Networks are changed in place; returned is whoever has to be told to forget.
+    def __init__(self, engine: Engine, branches: Mapping[str, Branch]) -> None:
+        """Take the memory of each part that has one."""
+        self.engine, self.branches = engine, branches
+        self.name: str = engine.name
+        self.parts: Collection[str] = engine.parts
+
+    def inputs(self, part: str) -> Mapping[str, Input]:
+        """Return those of the engine."""
+        return self.engine.inputs(part)
+
+    def prepare(self) -> None:
+        """Load what the engine loads."""
+        self.engine.prepare()
+
+    def run(self, part: str, **inputs: Array) -> dict[str, Array]:
+        """Compute a part, an encoder for those crops alone that nobody has shown it."""
+        if part not in self.branches:
+            return self.engine.run(part, **inputs)
+        kept, crops = self.branches[part].kept, inputs["crops"]
+        keys = [hashlib.sha256(crop.tobytes()).digest() for crop in crops]
+        new = {key: row for row, key in enumerate(keys) if key not in kept}
+        if new:
+            found = self.engine.run(part, crops=crops[list(new.values())])
+            for row, key in enumerate(new):
+                kept[key] = {name: one[row] for name, one in found.items()}
+        return {name: np.stack([kept[key][name] for key in keys]) for name in kept[keys[0]]}
+
+
+def share_branches(estimators: "Iterable[Estimator]") -> list[Branch]:
+    """Let the estimators of chapters 6 and 7 have branches that answer alike in common.
+
+    Estimators are changed in place; returned is whoever has to be told to forget.
     """
     from handlers.predictors.affect.latent import LatentEstimator
 
-    shared: dict[str, RememberingBranch] = {}
+    shared: dict[bytes, Branch] = {}
     for estimator in estimators:
         if not isinstance(estimator, LatentEstimator):
             continue
-        branches = estimator.networks.branches
-        for name, branch in list(branches.items()):
-            known = branch.branch if isinstance(branch, RememberingBranch) else branch
-            branches[name] = shared.setdefault(_digest(known), RememberingBranch(known))
+        engine = estimator.engine
+        engine = engine.engine if isinstance(engine, SharingEngine) else engine
+        encoders = [part for part in engine.parts if part.startswith(ENCODERS)]
+        branches = {part: shared.setdefault(_digest(engine, part), Branch()) for part in encoders}
+        estimator.engine = SharingEngine(engine, branches)
     return list(shared.values())
 
 
-def _key(inputs: Tensor) -> bytes:
-    """The hash of one input `(3, 128, 128)`."""
-    values = inputs.permute(1, 2, 0).contiguous().cpu().numpy()
-    return hashlib.sha256(values.tobytes()).digest()
-
-
-def _digest(branch: nn.Module) -> str:
-    """The hash of a branch's layers and weights."""
-    digest = hashlib.sha256(repr(branch).encode())
-    for name, tensor in branch.state_dict().items():
-        digest.update(name.encode() + tensor.contiguous().cpu().numpy().tobytes())
-    return digest.hexdigest()
+def _digest(engine: Engine, part: str) -> bytes:
+    """The hash of what an encoder answers to noise: the same for the same layers and weights."""
+    shape = [size or 1 for size in engine.inputs(part)["crops"].shape]
+    noise = np.random.default_rng(0).uniform(-1, 1, (1, *shape)).astype(np.float32)
+    answers = engine.run(part, crops=noise)
+    return hashlib.sha256(b"".join(one.tobytes() for one in answers.values())).digest()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from handlers.checkpoint import Checkpoint
+    from handlers.engines.base import Engine
     from handlers.predictors.tracking.options import TrackingOptions
     from handlers.predictors.tracking.predictor import TrackingPredictor
 
@@ -69,6 +70,7 @@ class Shelf:
     def __init__(self, store: Path, device: str = "cpu") -> None:
         self.store, self.device = store, device
         self._checkpoints: dict[str, Checkpoint] = {}
+        self._engines: dict[str, Engine] = {}  # by the hash of their weights
         self._aligners: dict[str, Any] = {}
         self._detector: Any = None
 
@@ -90,10 +92,10 @@ class Shelf:
 
     def follower(self, name: str) -> Follower:
         """One row, ready to step. Raises ValueError where the store lacks one of its parts."""
+        from handlers.predictors.tracking.networks import TrackingNetworks
         from handlers.predictors.tracking.options import VARIANTS, TrackingOptions, TrackingSettings
         from handlers.predictors.tracking.predictor import TrackingPredictor
         from handlers.predictors.tracking.smoothing import OneEuro
-        from handlers.store import build_networks
 
         variant, window = split_row(name)
         needed, options = VARIANTS[variant]
@@ -110,8 +112,9 @@ class Shelf:
             seq_bt=config["seq_bt"],
             patience=None,
         )
-        config |= {name: getattr(settings, name) for name in ("t_b", "t_c", "patience")}
-        networks = build_networks(config, {**validator.tensors, **tracker.tensors}, self.device)
+        contexts = (settings.tracker_context, settings.validator_context)
+        engines = self._engines[tracker.sha256], self._engines[validator.sha256]
+        networks = TrackingNetworks(*engines, contexts)
         aligner = self._aligner(needed or self._any_aligner())
         predictor = TrackingPredictor(networks, self._find_detector(), aligner, settings)
         calm = OneEuro() if name.endswith(SMOOTHED) else None
@@ -123,10 +126,12 @@ class Shelf:
         return {name: checkpoint.sha256 for name, checkpoint in self._checkpoints.items()}
 
     def _read(self, name: str) -> "Checkpoint | None":
-        from handlers.checkpoint import load_checkpoint
+        from handlers.engines.load import load_engine
 
         if name not in self._checkpoints and (self.store / name).is_dir():
-            self._checkpoints[name] = load_checkpoint(self.store / name, self.device)
+            engine, checkpoint = load_engine(self.store / name, self.device)
+            self._checkpoints[name] = checkpoint
+            self._engines[checkpoint.sha256] = engine
         return self._checkpoints.get(name)
 
     def _tracker(self, window: int | None) -> "Checkpoint | None":

@@ -1,23 +1,22 @@
-"""The networks of chapter 5 on a device: a face, with descriptors of its sound, to an answer."""
+"""The networks of chapter 5: a face, with descriptors of its sound, to an answer."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from handlers.networks.affect import FACE, VOICE, ConditionalNetworks
+from handlers.engines.base import Engine
+from handlers.networks.variants import FACE, VOICE
 from handlers.predictors.affect.estimator import MAX_BATCH, Answer, Estimator, Reading
 from handlers.predictors.affect.inputs import (
     DescriptorScale,
     Moment,
     Sound,
-    faces_to_tensor,
     hear_descriptors,
 )
 from handlers.predictors.tracking.state import Memory
 from handlers.processing.audio_descriptors import PcmStream
+from handlers.processing.crops import to_input
 
 Floats = NDArray[np.float32]
 
@@ -27,15 +26,8 @@ class ConditionalEstimator(Estimator):
 
     sees = True
 
-    def __init__(
-        self,
-        networks: ConditionalNetworks,
-        context: float,
-        scale: DescriptorScale | None,
-        device: str = "cpu",
-    ) -> None:
-        self.networks = networks.to(device).eval()
-        self.context, self.scale, self.device = context, scale, torch.device(device)
+    def __init__(self, engine: Engine, context: float, scale: DescriptorScale | None) -> None:
+        self.engine, self.context, self.scale = engine, context, scale
         self.hears = scale is not None
 
     def silence(self) -> PcmStream:
@@ -66,12 +58,11 @@ class ConditionalEstimator(Estimator):
         estimates = [reading.features.tolist() for reading in readings]
         return [Answer(valence, arousal, (), {}) for valence, arousal in estimates]
 
-    def _estimate(self, moments: Sequence[Moment]) -> Tensor:
+    def _estimate(self, moments: Sequence[Moment]) -> Floats:
         """Faces `(B,)`, with the mean descriptors where nothing is heard, -> `(B, 2)`."""
-        faces = faces_to_tensor([m.face for m in moments if m.face is not None], self.device)
-        if self.scale is None:
-            return self.networks(faces).estimate.cpu()  # type: ignore[no-any-return]
-        mean = np.zeros_like(self.scale.mean)
-        voices = np.stack([mean if m.voice is None else m.voice for m in moments])
-        heard = torch.from_numpy(voices).to(self.device)
-        return self.networks(faces, heard).estimate.cpu()  # type: ignore[no-any-return]
+        inputs = {"crops": to_input([m.face for m in moments if m.face is not None])}
+        if self.scale is not None:
+            mean = np.zeros_like(self.scale.mean)
+            heard = [mean if m.voice is None else m.voice for m in moments]
+            inputs["descriptors"] = np.stack(heard)
+        return self.engine.run("judge", **inputs)["estimate"]

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from handlers.predictors.affect.inputs import Moment, Sound
 from handlers.predictors.tracking.state import Memory
@@ -21,7 +19,7 @@ class Reading(NamedTuple):
     """One moment as C reads it, by itself: `features` `(F,)`, the mean gate, D's quadrants `(4,)`
     as probabilities, and which modalities it was read from."""
 
-    features: Tensor
+    features: Floats
     gate: float | None
     quadrants: Floats | None
     used: tuple[str, ...]
@@ -43,14 +41,13 @@ class Answer(NamedTuple):
 
 
 class Estimator(ABC):
-    """The networks of one variant on a device; holds nothing of any session.
+    """The networks of one variant; holds nothing of any session.
 
     `context` widens a landmark box to the crop of a face; `sees` and `hears` say whether faces and
     sound are of any use to them.
     """
 
     context: float
-    device: torch.device
     sees: bool
     hears: bool
 

@@ -1,17 +1,15 @@
-"""The expression network on a device: each face seen twice, what is seen smoothed over time."""
+"""The expression network: each face seen twice, what is seen smoothed over time."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import interpolate
 
-from handlers.networks.affect import FACE
-from handlers.networks.expressions import FACE_PLACES, INPUT_PX, ExpressionNetwork, standardise
+from handlers.engines.base import Engine
+from handlers.networks.variants import FACE, FACE_PLACES
 from handlers.predictors.affect.estimator import MAX_BATCH, Answer, Estimator, Reading
 from handlers.predictors.affect.inputs import Moment, Sound
 from handlers.predictors.affect.state import halve
@@ -19,9 +17,11 @@ from handlers.predictors.tracking.state import Memory
 from handlers.processing.mel_stream import MelStream
 
 Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 
+IMPRESSION = "impression"  # the part of the model
 # Luma of ITU-R BT.601, as the grey pictures were made that the network learned from.
-GREY = (0.299, 0.587, 0.114)
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
 # What the first look leaves out on every side of the crop's 128 pixels.
 EDGE_PX = 8
 # After so many seconds about two thirds of a change are answered.
@@ -55,20 +55,11 @@ class ExpressionEstimator(Estimator):
 
     sees, hears = True, False
 
-    def __init__(
-        self,
-        network: ExpressionNetwork,
-        context: float,
-        calibration: Calibration,
-        device: str = "cpu",
-    ) -> None:
-        self.network = network.to(device).eval()
-        self.context, self.device = context, torch.device(device)
-        self.calibration = calibration
-        self._places = torch.tensor(list(FACE_PLACES.values()), device=self.device)
-        self._offset = torch.tensor(calibration.offset, device=self.device)
-        self._scale = torch.tensor(calibration.scale, device=self.device)
-        self._shift = torch.tensor(calibration.shift, device=self.device)
+    def __init__(self, engine: Engine, context: float, calibration: Calibration) -> None:
+        """`engine` has the part of `networks.expressions.ExpressionNetwork`."""
+        self.engine, self.context, self.calibration = engine, context, calibration
+        self._places = np.array(list(FACE_PLACES.values()), np.float32)
+        self._side = engine.inputs(IMPRESSION)["faces"].shape[-1]
 
     def silence(self) -> MelStream:
         return MelStream()
@@ -86,21 +77,29 @@ class ExpressionEstimator(Estimator):
                 readings[row] = Reading(features, None, None, (FACE,))
         return readings
 
-    def look(self, crops: Sequence[Image]) -> Tensor:
+    def look(self, crops: Sequence[Image]) -> Floats:
         """Crops uint8 RGB `(128, 128, 3)` -> `(B, 11)`: valence, arousal, shares of EXPRESSIONS,
         agreement of both looks in [0, 1]."""
-        faces = torch.from_numpy(np.stack(crops)).to(self.device).float()
-        grey = (faces * torch.tensor(GREY, device=self.device)).sum(dim=-1)[:, None]
-        views = torch.cat([_middle(grey), _resized(grey).flip(-1)])
-        found = self.network(standardise(views))
-        shares = ((found.logits + self._offset) / self.calibration.temperature).softmax(dim=-1)
-        words = self.calibration.words
-        place = words * (shares @ self._places) + (1 - words) * found.place
-        place = place * self._scale + self._shift
-        (one, other), mean = place.chunk(2), place.unflatten(0, (2, -1)).mean(dim=0)
-        agreement = torch.exp(-(one - other).norm(dim=-1, keepdim=True) / APART)
-        shares = shares.unflatten(0, (2, -1)).mean(dim=0)
-        return torch.cat([mean.clamp(-1, 1), shares, agreement], dim=-1).cpu()
+        found = self.engine.run(IMPRESSION, faces=self._views(crops))
+        told, rows = self.calibration, len(crops)
+        logits = (found["logits"] + np.array(told.offset, np.float32)) / told.temperature
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        place = told.words * (shares @ self._places) + (1 - told.words) * found["place"]
+        place = place * np.array(told.scale) + np.array(told.shift)
+        one, other = place[:rows], place[rows:]
+        agreement = np.exp(-np.linalg.norm(one - other, axis=1, keepdims=True) / APART)
+        mean = np.clip((one + other) / 2, -1, 1)
+        return np.hstack([mean, (shares[:rows] + shares[rows:]) / 2, agreement]).astype(np.float32)
+
+    def _views(self, crops: Sequence[Image]) -> Floats:
+        """The middle of every crop, the side then 1.1 times that of the landmarks' box; behind them
+        all of every crop mirrored."""
+        assert self._side is not None
+        grey = np.stack(crops).astype(np.float32) @ GREY
+        middle = grey[:, EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX]
+        views = [_resized(middle, self._side), _resized(grey, self._side)[..., ::-1]]
+        return np.concatenate(views)[:, None]
 
     def step(
         self,
@@ -118,22 +117,28 @@ class ExpressionEstimator(Estimator):
         return answers
 
 
-def smooth(values: Tensor, memory: Memory | None, since_s: float) -> Tensor:
+def smooth(values: Floats, memory: Memory | None, since_s: float) -> Floats:
     """An exponential moving average by time: what was `values` before counts less, the longer
     ago it is; what is not a number before or now is taken over or left as it is."""
     if memory is None:
         return values
-    before = memory["values"].float()
+    before = memory["values"].astype(np.float32)
     new = before + (1 - math.exp(-since_s / SMOOTHING_S)) * (values - before)
-    return torch.where(before.isnan(), values, new)
+    return np.where(np.isnan(before), values, new).astype(np.float32)
 
 
-def _middle(faces: Tensor) -> Tensor:
-    """The middle of a crop, as large as the network's: the side is then 1.1 times that of the
-    landmarks' box."""
-    return _resized(faces[..., EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX])
+def _resized(faces: Floats, side: int) -> Floats:
+    """Square pictures `(B, S, S)` averaged down to `side` x `side` pixels."""
+    weights = _shrinking(faces.shape[-1], side)
+    return weights @ faces @ weights.T
 
 
-def _resized(faces: Tensor) -> Tensor:
-    size = (INPUT_PX, INPUT_PX)
-    return interpolate(faces, size, mode="bilinear", align_corners=False, antialias=True)
+@cache
+def _shrinking(before: int, after: int) -> Floats:
+    """Weights `(after, before)` of a line's pixels: a triangle as wide as two new pixels, which is
+    what PyTorch and Pillow call bilinear with antialiasing."""
+    scale = before / after
+    centres = (np.arange(after) + 0.5) * scale
+    distance = np.abs(np.arange(before) + 0.5 - centres[:, None]) / scale
+    weights = np.maximum(0, 1 - distance)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from handlers.networks.affect import FACE, VOICE
+from handlers.networks.variants import FACE, VOICE
 from handlers.predictors.affect.estimator import Answer, Estimator, Reading
 from handlers.predictors.affect.expressions import ExpressionEstimator, smooth
 from handlers.predictors.affect.inputs import Moment, Sound
@@ -33,7 +31,7 @@ class FaceVoiceEstimator(Estimator):
         self, face: ExpressionEstimator, voice: VoiceEstimator, share: float = FACE_SHARE
     ) -> None:
         self.face, self.voice, self.share = face, voice, share
-        self.context, self.device = face.context, face.device
+        self.context = face.context
 
     def silence(self) -> Sound:
         return self.voice.silence()
@@ -62,13 +60,13 @@ class FaceVoiceEstimator(Estimator):
         missing."""
         if seen is None and heard is None:
             return None
-        face = torch.full((11,), torch.nan) if seen is None else seen.features
-        voice = torch.full((1,), torch.nan) if heard is None else heard.features
+        face = np.full(11, np.nan, np.float32) if seen is None else seen.features
+        voice = np.full(1, np.nan, np.float32) if heard is None else heard.features
         used = (FACE,) * (seen is not None) + (VOICE,) * (heard is not None)
         gate = self.share if len(used) == 2 else float(used == (FACE,))
-        return Reading(torch.cat([face, voice]), gate, None, used)
+        return Reading(np.concatenate([face, voice]), gate, None, used)
 
-    def _answer(self, values: Tensor, reading: Reading) -> Answer:
+    def _answer(self, values: Floats, reading: Reading) -> Answer:
         """What is not there now is not spoken of, but remembered."""
         valence, arousal, *shares, agreement, voice = values.tolist()
         memory = halve({"values": values})

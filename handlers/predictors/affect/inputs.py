@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from handlers.processing.audio_descriptors import PcmStream, descriptors, is_silent
 from handlers.processing.boxes import Crop
+from handlers.processing.crops import CROP_PX
 from handlers.processing.mel import REFERENCE, share_with_sound, to_network
 from handlers.processing.mel_stream import MelStream
 
@@ -17,7 +16,6 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Sound = MelStream | PcmStream
 
-CROP_PX = 128
 MOST_DEVIATIONS = 5.0
 
 
@@ -66,13 +64,6 @@ def hear_descriptors(sound: PcmStream, time_s: float, scale: DescriptorScale) ->
     return None if pcm is None or is_silent(pcm) else scale.apply(descriptors(pcm))
 
 
-def faces_to_tensor(crops: Sequence[Image], device: torch.device) -> Tensor:
-    """Crops `(128, 128, 3)` uint8 -> `(B, 3, 128, 128)` in [-1, 1], channels last in memory."""
-    stacked = torch.from_numpy(np.stack(crops)).to(device).permute(0, 3, 1, 2)
-    return stacked.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
-
-
-def windows_to_tensor(windows: Sequence[Floats], device: torch.device) -> Tensor:
+def windows_to_input(windows: Sequence[Floats]) -> Floats:
     """Mel windows `(128, 128)` -> three equal channels `(B, 3, 128, 128)` (7.3.4)."""
-    stacked = torch.from_numpy(np.stack(windows)).to(device)[:, None].expand(-1, 3, -1, -1)
-    return stacked.contiguous(memory_format=torch.channels_last)
+    return np.repeat(np.stack(windows)[:, None], 3, axis=1)

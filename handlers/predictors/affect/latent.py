@@ -1,35 +1,30 @@
-"""The networks of chapters 6 and 7 on a device: moments to latent maps, memories to answers."""
+"""The networks of chapters 6 and 7: moments to latent maps, memories to answers."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from handlers.networks.affect import FACE, VOICE, AffectNetworks
+from handlers.engines.base import Engine, carried, zeros
+from handlers.networks.variants import FACE, VOICE
 from handlers.predictors.affect.estimator import MAX_BATCH, Answer, Estimator, Reading
-from handlers.predictors.affect.inputs import (
-    Moment,
-    Sound,
-    faces_to_tensor,
-    hear_window,
-    windows_to_tensor,
-)
+from handlers.predictors.affect.inputs import Moment, Sound, hear_window, windows_to_input
 from handlers.predictors.affect.state import halve
 from handlers.predictors.tracking.state import Memory
+from handlers.processing.crops import to_input
 from handlers.processing.mel_stream import MelStream
 
 Floats = NDArray[np.float32]
+
+# Parts of an affect model; each modality has its own encoder.
+FEATURES, STEP = "features", "step"
 
 
 class LatentEstimator(Estimator):
     """The networks of chapters 6 and 7."""
 
-    def __init__(self, networks: AffectNetworks, context: float, device: str = "cpu") -> None:
-        self.networks = networks.to(device).eval()
-        self.context, self.device = context, torch.device(device)
-        self.modalities = networks.config.modalities
+    def __init__(self, engine: Engine, modalities: tuple[str, ...], context: float) -> None:
+        self.engine, self.modalities, self.context = engine, modalities, context
         self.sees, self.hears = FACE in self.modalities, VOICE in self.modalities
 
     def silence(self) -> MelStream:
@@ -58,16 +53,15 @@ class LatentEstimator(Estimator):
         since_s: Sequence[float],
     ) -> list[Answer]:
         batch = self._stack(memories)
-        features = torch.stack([reading.features for reading in readings])
-        step = self.networks.step(features, batch)
-        estimates, weights = step.estimate.cpu(), step.weights.cpu()
-        after = {name: tensor.cpu() for name, tensor in halve(step.memory).items()}
+        features = np.stack([reading.features for reading in readings])
+        found = self.engine.run(STEP, features=features, **batch)
+        after, weights = halve(carried(found)), found.get("weights")
         held = batch["held"].tolist() if "held" in batch else [0] * len(memories)
         answers = []
-        for row, (valence, arousal) in enumerate(estimates.tolist()):
-            attention = tuple(weights[row, weights.shape[1] - held[row] :].tolist())
-            memory = {name: tensor[row].clone() for name, tensor in after.items()}
-            answers.append(Answer(valence, arousal, attention, memory))
+        for row, (valence, arousal) in enumerate(found["estimate"].tolist()):
+            past = () if weights is None else weights[row, weights.shape[1] - held[row] :].tolist()
+            memory = {name: np.array(one[row]) for name, one in after.items()}
+            answers.append(Answer(valence, arousal, tuple(past), memory))
         return answers
 
     def _usable(self, moment: Moment) -> tuple[str, ...]:
@@ -76,50 +70,44 @@ class LatentEstimator(Estimator):
 
     def _read(self, moments: Sequence[Moment], used: Sequence[tuple[str, ...]]) -> list[Reading]:
         """Readings of moments of which each gives something."""
-        maps, quadrants = {}, {}
+        maps, quadrants, there = {}, {}, {}
         for name in self.modalities:
             maps[name], quadrants[name] = self._encode(name, moments, used)
-        there = {
-            name: torch.tensor([name in one for one in used], device=self.device)
-            for name in (FACE, VOICE)
-        }
-        fused = self.networks.join(maps.get(FACE), maps.get(VOICE), there[FACE], there[VOICE])
-        features = self.networks.features(fused.planes).float()
-        gates = [None] * len(moments) if fused.gate is None else fused.gate.tolist()
+            if len(self.modalities) > 1:
+                there[f"has_{name}"] = np.array([name in one for one in used])
+        found = self.engine.run(FEATURES, **maps, **there)
+        gates = found["gate"].tolist() if "gate" in found else [None] * len(moments)
         return [
-            Reading(
-                features[row], gates[row], _mix(quadrants, row, used[row], gates[row]), used[row]
-            )
-            for row in range(len(moments))
+            Reading(features, gates[row], _mix(quadrants, row, used[row], gates[row]), used[row])
+            for row, features in enumerate(found["features"])
         ]
 
     def _encode(
         self, name: str, moments: Sequence[Moment], used: Sequence[tuple[str, ...]]
-    ) -> tuple[Tensor, Floats]:
+    ) -> tuple[Floats, Floats]:
         """ZQ of every moment, zero where the modality is missing, and the quadrants `(B, 4)`."""
-        size = (len(moments), self.networks.planes, 32, 32)
-        maps = torch.zeros(size, device=self.device).contiguous(memory_format=torch.channels_last)
+        maps = zeros(self.engine, FEATURES, len(moments))[name]
         quadrants = np.zeros((len(moments), 4), np.float32)
         rows = [row for row, modalities in enumerate(used) if name in modalities]
         if rows:
-            inputs = self._inputs(name, [moments[row] for row in rows])
-            zq, logits = self.networks.encode(name, inputs)
-            maps[rows] = zq.float()
-            quadrants[rows] = logits.float().softmax(dim=-1).cpu().numpy()
+            crops = _inputs(name, [moments[row] for row in rows])
+            found = self.engine.run(f"encode_{name}", crops=crops)
+            maps[rows], quadrants[rows] = found["planes"], found["quadrants"]
         return maps, quadrants
 
-    def _inputs(self, name: str, moments: Sequence[Moment]) -> Tensor:
-        if name == FACE:
-            return faces_to_tensor([m.face for m in moments if m.face is not None], self.device)
-        return windows_to_tensor([m.voice for m in moments if m.voice is not None], self.device)
-
     def _stack(self, memories: Sequence[Memory | None]) -> Memory:
-        batch = self.networks.initial_memory(len(memories))
+        batch = zeros(self.engine, STEP, len(memories), FEATURES)
         for row, memory in enumerate(memories):
             if memory is not None:
-                for name, tensor in batch.items():
-                    tensor[row] = memory[name].to(tensor)
+                for name, one in batch.items():
+                    one[row] = memory[name]
         return batch
+
+
+def _inputs(name: str, moments: Sequence[Moment]) -> Floats:
+    if name == FACE:
+        return to_input([m.face for m in moments if m.face is not None])
+    return windows_to_input([m.voice for m in moments if m.voice is not None])
 
 
 def _mix(

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-import torch
-
 from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.inputs import Moment, crop_face
 from handlers.predictors.affect.run import (
@@ -40,7 +38,6 @@ class AffectPredictor:
         self.estimators, self.tracker, self.speech = dict(estimators), tracker, speech
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="affect-encoder")
 
-    @torch.inference_mode()
     def step(self, rows: Sequence[AffectRow]) -> list[AffectResult]:
         """Take every row to its end.
 
@@ -68,7 +65,6 @@ class AffectPredictor:
         clock.lap("estimate")
         return [run.conclude(clock.laps_ms) for run in runs]
 
-    @torch.inference_mode()
     def look(self, image: Image, boxes: Sequence[Floats], variant: str) -> list[FrameAffect]:
         """Faces of a photograph, each by itself; `boxes` `(4,)` are those of their landmarks.
 
@@ -114,7 +110,6 @@ def _groups(runs: Sequence[Run]) -> Iterator[range]:
     return (range(begin, min(begin + GROUP, longest)) for begin in range(0, longest, GROUP))
 
 
-@torch.inference_mode()
 def _encode(runs: Sequence[Run], group: range) -> None:
     """Read some moments of every run, those of a model in shared batches."""
     for estimator, members in _by_estimator(runs):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.networks.affect import VOICE
+from handlers.networks.variants import VOICE
 from handlers.predictors.affect.estimator import Answer, Estimator, Reading
 from handlers.predictors.affect.inputs import Moment, crop_face
 from handlers.predictors.affect.speech import SpeechDetector

@@ -1,29 +1,30 @@
 """Sound that comes piece by piece -> where somebody speaks, and the state between pieces."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from handlers.networks.speech import CHUNK, SpeechMemory
+from handlers.engines.base import Engine, carried
+from handlers.networks.variants import SPEECH_CHUNK, SPEECH_CONTEXT
 from handlers.processing.mel import HOP, RATE_HZ, WINDOW, Floats, pcm_to_samples
 from handlers.processing.mel_stream import BRIDGED_SAMPLES
 from handlers.processing.resampling import PERIOD, REACH, RESAMPLED, TO_HZ, resample
 
 Pcm = NDArray[np.int16]
 Times = NDArray[np.float64]
-Network = Callable[[Tensor, SpeechMemory], tuple[Tensor, SpeechMemory]]
+Memory = Mapping[str, Floats]
 
-CHUNK_S = CHUNK / TO_HZ
+CHUNK_S = SPEECH_CHUNK / TO_HZ
 # The window that belongs to a picture reaches so far to either side of it.
 WINDOW_REACH_S = WINDOW * HOP / RATE_HZ / 2
 # From this probability on a chunk counts as speech; shorter speech in a window is none.
 SPEECH, LEAST_SPEECH_S = 0.5, 0.19
 # What `forget_before` leaves at most: as long as Mel columns are kept.
 KEPT_CHUNKS = 157
+REMEMBERED = {"h": 128, "c": 128, "context": SPEECH_CONTEXT}
 MOST_CHUNKS = round(60 / CHUNK_S)
 
 
@@ -33,14 +34,15 @@ class SpeechStream:
 
     `speech` `(N,)` are probabilities of chunks of 32 ms that begin at `times_s` `(N,)`. The next
     chunk begins at `next_s`: `waiting` are its samples at 16 kHz so far, `tail` those at 22 050 Hz
-    before `end` that are not resampled yet.
+    before `end` that are not resampled yet. `memory` holds the network's `h` and `c` `(128,)`, and
+    the last samples `context` `(64,)` before the next chunk.
     """
 
     end: int = 0
     next_s: float = 0.0
     tail: Pcm = field(default_factory=lambda: np.zeros(REACH, np.int16))
     waiting: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
-    memory: SpeechMemory = field(default_factory=SpeechMemory.at_start)
+    memory: Memory = field(default_factory=lambda: _at_start())
     times_s: Times = field(default_factory=lambda: np.zeros(0, np.float64))
     speech: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
 
@@ -60,37 +62,40 @@ class SpeechStream:
         old = max(len(self.speech) - chunks, 0)
         return replace(self, times_s=self.times_s[old:], speech=self.speech[old:])
 
-    def to_tensors(self) -> dict[str, Tensor]:
+    def to_tensors(self) -> dict[str, NDArray[Any]]:
         """The state, at most 8 KiB."""
         kept = self.newest(KEPT_CHUNKS)
         return {
-            "speech_end": torch.tensor([self.end]),
-            "speech_times_s": torch.from_numpy(np.append(kept.times_s, self.next_s)),
-            "speech_tail": torch.from_numpy(self.tail.copy()),
-            "speech_waiting": torch.from_numpy(self.waiting.copy()),
-            "speech_h": self.memory.h,
-            "speech_c": self.memory.c,
-            "speech_context": self.memory.context,
-            "speech": torch.from_numpy(kept.speech.copy()),
+            "speech_end": np.array([self.end]),
+            "speech_times_s": np.append(kept.times_s, self.next_s),
+            "speech_tail": self.tail,
+            "speech_waiting": self.waiting,
+            **{f"speech_{name}": one for name, one in self.memory.items()},
+            "speech": kept.speech,
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "SpeechStream":
+    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]]) -> "SpeechStream":
         """The way back; raises KeyError or ValueError for tensors of another making."""
-        memory = SpeechMemory(*(tensors[f"speech_{name}"] for name in ("h", "c", "context")))
-        times_s, speech = tensors["speech_times_s"].numpy(), tensors["speech"].numpy()
-        tail, waiting = tensors["speech_tail"].numpy(), tensors["speech_waiting"].numpy()
-        if times_s.shape != (len(speech) + 1,) or tail.dtype != np.int16 or len(waiting) >= CHUNK:
+        memory = {name: tensors[f"speech_{name}"] for name in REMEMBERED}
+        times_s, speech = tensors["speech_times_s"], tensors["speech"]
+        tail, waiting = tensors["speech_tail"], tensors["speech_waiting"]
+        if (
+            times_s.shape != (len(speech) + 1,)
+            or tail.dtype != np.int16
+            or len(waiting) >= SPEECH_CHUNK
+        ):
             raise ValueError(f"chunks {speech.shape} begin at {times_s.shape}, tail {tail.shape}")
         end = int(tensors["speech_end"].item())
         return cls(end, float(times_s[-1]), tail, waiting, memory, times_s[:-1], speech)
 
 
 class SpeechDetector:
-    """A network for chunks of 32 ms, on a device, applied to streams; holds nothing of any."""
+    """A network for chunks of 32 ms applied to streams; holds nothing of any."""
 
-    def __init__(self, network: Network, device: str = "cpu") -> None:
-        self._network, self._device = network, torch.device(device)
+    def __init__(self, engine: Engine) -> None:
+        """`engine` has the parts of `networks.speech.SpeechNetwork`."""
+        self.engine = engine
 
     def hear(self, stream: SpeechStream, pcm: Pcm, start: int) -> SpeechStream:
         """The stream after `(N,)` samples at 22 050 Hz, `start` being the index of the first.
@@ -113,17 +118,38 @@ class SpeechDetector:
 
     def _decide(self, stream: SpeechStream, samples: Floats) -> SpeechStream:
         """Go on with samples at 16 kHz that begin at the stream's next chunk."""
-        count = len(samples) // CHUNK
+        count = len(samples) // SPEECH_CHUNK
         if count == 0:
             return replace(stream, waiting=samples)
-        chunks = torch.from_numpy(samples[: count * CHUNK].reshape(count, CHUNK))
-        before = SpeechMemory(*(one.to(self._device) for one in stream.memory.tensors()))
-        speech, after = self._network(chunks.to(self._device), before)
+        chunks = samples[: count * SPEECH_CHUNK].reshape(count, SPEECH_CHUNK)
+        speech, memory = self._listen(chunks, stream.memory)
         return replace(
             stream,
             next_s=stream.next_s + count * CHUNK_S,
-            waiting=samples[count * CHUNK :].copy(),
-            memory=SpeechMemory(*(one.cpu().clone() for one in after.tensors())),
+            waiting=samples[count * SPEECH_CHUNK :].copy(),
+            memory=memory,
             times_s=np.append(stream.times_s, stream.next_s + np.arange(count) * CHUNK_S),
-            speech=np.append(stream.speech, speech.cpu().numpy()).astype(np.float32),
+            speech=np.append(stream.speech, speech).astype(np.float32),
         )
+
+    def _listen(self, chunks: Floats, memory: Memory) -> tuple[list[float], Memory]:
+        """Chunks that follow each other, `(T, 512)`: what each says, and the memory after them.
+
+        What a chunk sounds like is computed for all together, what it says for one after the other.
+        """
+        before = np.concatenate([memory["context"][None], chunks[:-1, -SPEECH_CONTEXT:]])
+        samples = np.concatenate([before, chunks], axis=1)
+        features = self.engine.run("encode", samples=samples)["features"]
+        state = {name: memory[name][None] for name in ("h", "c")}
+        speech = []
+        for one in features:
+            found = self.engine.run("step", features=one[None], **state)
+            state = carried(found)
+            speech.append(float(found["speech"][0]))
+        kept = {name: one[0].copy() for name, one in state.items()}
+        return speech, {**kept, "context": chunks[-1, -SPEECH_CONTEXT:].copy()}
+
+
+def _at_start() -> Memory:
+    """What is remembered at a stream's start, silence."""
+    return {name: np.zeros(size, np.float32) for name, size in REMEMBERED.items()}

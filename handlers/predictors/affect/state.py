@@ -3,15 +3,18 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from handlers.predictors.affect.inputs import Sound
 from handlers.predictors.affect.speech import SpeechStream
 from handlers.predictors.tracking.state import Memory, SessionState
 from handlers.processing.audio_descriptors import PcmStream
 from handlers.processing.mel_stream import MelStream
+
+Array = NDArray[Any]
 
 # Counts changes in the meaning of the tensors below; the tracker's are part of them.
 SCHEMA = 3
@@ -48,7 +51,7 @@ class AffectState:
     tracker: SessionState | None = None
     lanes: Mapping[int, Lane] = field(default_factory=dict)
 
-    def to_tensors(self) -> dict[str, Tensor]:
+    def to_tensors(self) -> dict[str, Array]:
         """All of the state but `step`, at most 160 KiB."""
         tensors = {
             "time_s": _seconds(self.time_s),
@@ -56,7 +59,7 @@ class AffectState:
             **self.speech.to_tensors(),
         }
         if self.tracker is not None:
-            tensors[f"{TRACKER}step"] = torch.tensor([self.tracker.step])
+            tensors[f"{TRACKER}step"] = np.array([self.tracker.step])
             named = self.tracker.to_tensors().items()
             tensors |= {f"{TRACKER}{name}": tensor for name, tensor in named}
         for number, lane in self.lanes.items():
@@ -65,7 +68,7 @@ class AffectState:
         return tensors
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], step: int) -> "AffectState":
+    def from_tensors(cls, tensors: Mapping[str, Array], step: int) -> "AffectState":
         """The way back; raises KeyError or ValueError for tensors of another making."""
         time_s = float(tensors["time_s"].item())
         heard: type[MelStream] | type[PcmStream] = PcmStream if "pcm_end" in tensors else MelStream
@@ -76,19 +79,19 @@ class AffectState:
         return cls(sound, speech, step, time_s, tracker, _lanes(tensors))
 
 
-def halve(memory: Mapping[str, Tensor]) -> Memory:
+def halve(memory: Mapping[str, Array]) -> Memory:
     """Floats in half precision, as they are stored; the next step starts from nothing better."""
     return {
-        name: tensor.half() if tensor.is_floating_point() else tensor
+        name: tensor.astype(np.float16) if tensor.dtype.kind == "f" else tensor
         for name, tensor in memory.items()
     }
 
 
-def _seconds(*values: float) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
+def _seconds(*values: float) -> Array:
+    return np.array(values, np.float64)
 
 
-def _lanes(tensors: Mapping[str, Tensor]) -> dict[int, Lane]:
+def _lanes(tensors: Mapping[str, Array]) -> dict[int, Lane]:
     lanes = {}
     for name in tensors:
         if name.startswith(LANE) and name.endswith(".times_s"):
@@ -99,7 +102,7 @@ def _lanes(tensors: Mapping[str, Tensor]) -> dict[int, Lane]:
     return lanes
 
 
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _below(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()

@@ -1,14 +1,12 @@
-"""The voice network on a device: what is heard around a moment to its arousal, and nothing else."""
+"""The voice network: what is heard around a moment to its arousal, and nothing else."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from handlers.networks.affect import VOICE
-from handlers.networks.voice import VoiceNetwork
+from handlers.engines.base import Engine
+from handlers.networks.variants import VOICE
 from handlers.predictors.affect.estimator import MAX_BATCH, Answer, Estimator, Reading
 from handlers.predictors.affect.inputs import Moment, Sound
 from handlers.predictors.tracking.state import Memory
@@ -24,8 +22,8 @@ class VoiceEstimator(Estimator):
     context = 1.0
     sees, hears = False, True
 
-    def __init__(self, network: VoiceNetwork, device: str = "cpu") -> None:
-        self.network, self.device = network.to(device).eval(), torch.device(device)
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
 
     def silence(self) -> MelStream:
         return MelStream()
@@ -53,9 +51,9 @@ class VoiceEstimator(Estimator):
         memories: Sequence[Memory | None],
         since_s: Sequence[float],
     ) -> list[Answer]:
-        return [Answer(None, float(reading.features), (), {}) for reading in readings]
+        return [Answer(None, float(reading.features[0]), (), {}) for reading in readings]
 
-    def arousal(self, windows: Sequence[Floats | None]) -> Tensor:
+    def arousal(self, windows: Sequence[Floats | None]) -> Floats:
         """Windows, none of them None, -> arousal `(B,)`."""
         stacked = np.stack([window for window in windows if window is not None])
-        return self.network(torch.from_numpy(stacked).to(self.device)).float().cpu()  # type: ignore[no-any-return]
+        return self.engine.run("arousal", windows=stacked)["arousal"]

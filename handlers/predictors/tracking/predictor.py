@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from handlers.predictors.detection.detector import Detection
@@ -93,7 +92,6 @@ class TrackingPredictor:
         self.networks, self.settings, self._detector = networks, settings, detector
         self._stages = Stages(networks, aligner, settings.t_c)
 
-    @torch.inference_mode()
     def step(
         self,
         frames: Sequence[Image],

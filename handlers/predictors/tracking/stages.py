@@ -11,13 +11,13 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from handlers.predictors.alignment import Alignment
 from handlers.predictors.tracking.attempt import Attempt
 from handlers.predictors.tracking.identity import duplicates
 from handlers.predictors.tracking.networks import Estimate, Recall, TrackingNetworks, View
 from handlers.predictors.tracking.options import BoxSource
+from handlers.predictors.tracking.state import Memory
 from handlers.predictors.tracking.view import LOOK_AGAIN, anchor, from_view, lay, settle, to_view
 from handlers.processing.boxes import Crop
 
@@ -168,7 +168,7 @@ def _recall(attempt: Attempt) -> Recall:
     return Recall(None if attempt.fresh else memory, features)
 
 
-def _memory(estimate: Estimate | None, features: Tensor) -> dict[str, Tensor]:
+def _memory(estimate: Estimate | None, features: Floats) -> Memory:
     return {**(estimate.state if estimate else {}), "features": features}
 
 

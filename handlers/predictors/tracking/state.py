@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from handlers.predictors.tracking.cuts import Scene
 from handlers.predictors.tracking.smoothing import SmoothingState
 
 Floats = NDArray[np.float32]
-Memory = dict[str, Tensor]
+Array = NDArray[Any]
+Memory = dict[str, Array]
 
 # Counts changes in the meaning of the tensors below.
 SCHEMA = 3
@@ -71,22 +71,22 @@ class SessionState:
         )
         return cls(next_id=len(faces) + 1, faces=faces)
 
-    def to_tensors(self) -> dict[str, Tensor]:
+    def to_tensors(self) -> dict[str, Array]:
         """All of the state but `step`, a prefix for each face: at most 24 KiB a face."""
-        tensors = {
-            "session": torch.tensor([self.next_id, self.since_detection]),
-            "detected_s": torch.tensor([self.detected_s], dtype=torch.float64),
+        tensors: dict[str, Array] = {
+            "session": np.array([self.next_id, self.since_detection]),
+            "detected_s": np.array([self.detected_s], np.float64),
         }
         if self.scene is not None:
-            tensors["scene"] = torch.from_numpy(self.scene.picture)
-            tensors["unrest"] = torch.tensor([self.scene.unrest], dtype=torch.float64)
+            tensors["scene"] = self.scene.picture
+            tensors["unrest"] = np.array([self.scene.unrest], np.float64)
         for index, face in enumerate(self.faces):
             named = _face_to_tensors(face).items()
             tensors.update({f"face{index}.{name}": tensor for name, tensor in named})
         return tensors
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], step: int) -> "SessionState":
+    def from_tensors(cls, tensors: Mapping[str, Array], step: int) -> "SessionState":
         """The way back; raises KeyError or ValueError for tensors of another making."""
         next_id, since_detection = tensors["session"].tolist()
         faces: list[FaceState] = []
@@ -100,32 +100,32 @@ class SessionState:
             faces.append(_face_from_tensors(named))
         scene = None
         if "scene" in tensors:
-            scene = Scene(tensors["scene"].numpy(), tensors["unrest"].item())
+            scene = Scene(tensors["scene"], tensors["unrest"].item())
         detected_s = tensors["detected_s"].item()
         return cls(step, next_id, since_detection, tuple(faces), detected_s, scene)
 
 
-def _face_to_tensors(face: FaceState) -> dict[str, Tensor]:
+def _face_to_tensors(face: FaceState) -> dict[str, Array]:
     tensors = {
-        "boxes": torch.from_numpy(np.stack([face.box, face.first_box])),
-        "counts": torch.tensor([face.track_id, face.window, face.validated, face.lost]),
-        "lost_probability": torch.tensor([face.lost_probability], dtype=torch.float64),
+        "boxes": np.stack([face.box, face.first_box]),
+        "counts": np.array([face.track_id, face.window, face.validated, face.lost]),
+        "lost_probability": np.array([face.lost_probability]),
     }
     if face.view is not None and face.landmarks is not None:
-        tensors["view"] = torch.from_numpy(face.view)
-        tensors["landmarks"] = torch.from_numpy(face.landmarks)
+        tensors["view"] = face.view
+        tensors["landmarks"] = face.landmarks
     if face.smoothing is not None:
-        tensors["smoothing.values"] = torch.from_numpy(face.smoothing.values)
-        tensors["smoothing.time_s"] = torch.tensor([face.smoothing.time_s], dtype=torch.float64)
+        tensors["smoothing.values"] = face.smoothing.values
+        tensors["smoothing.time_s"] = np.array([face.smoothing.time_s])
     return {**tensors, **(face.memory or {})}
 
 
-def _face_from_tensors(tensors: Mapping[str, Tensor]) -> FaceState:
-    box, first_box = tensors["boxes"].numpy()
+def _face_from_tensors(tensors: Mapping[str, Array]) -> FaceState:
+    box, first_box = tensors["boxes"]
     track_id, window, validated, lost = tensors["counts"].tolist()
     smoothing = None
     if "smoothing.values" in tensors:
-        values, time_s = tensors["smoothing.values"].numpy(), tensors["smoothing.time_s"].item()
+        values, time_s = tensors["smoothing.values"], tensors["smoothing.time_s"].item()
         smoothing = SmoothingState(values, time_s)
     return FaceState(
         track_id,
@@ -137,6 +137,6 @@ def _face_from_tensors(tensors: Mapping[str, Tensor]) -> FaceState:
         lost,
         tensors["lost_probability"].item(),
         smoothing,
-        tensors["view"].numpy() if "view" in tensors else None,
-        tensors["landmarks"].numpy() if "view" in tensors else None,
+        tensors.get("view"),
+        tensors.get("landmarks"),
     )

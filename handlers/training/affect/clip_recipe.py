@@ -9,8 +9,8 @@ import torch
 from pydantic import ConfigDict
 
 from handlers.checkpoint import Checkpoint
-from handlers.networks.affect import FACE, VARIANTS, VOICE, AffectNetworks
-from handlers.store import load_affect, save_affect
+from handlers.networks.affect import AffectNetworks
+from handlers.networks.variants import FACE, VARIANTS, VOICE
 from handlers.training.affect.made.clips import Plot
 from handlers.training.affect.made.sources import FaceSource, SpeechSource, read_voices
 from handlers.training.affect.made.studio import Studio, make_studio, pool
@@ -20,6 +20,7 @@ from handlers.training.affect.recorded.pieces import Cutting, cut_pieces
 from handlers.training.affect.recorded.reels import CACHE, RecordingSource, folder_of, read_reels
 from handlers.training.affect.sequences import FeatureClip, feature_clips
 from handlers.training.affect.stages import Stage, learn_fusion, learn_over_time, start
+from handlers.training.affect.stored import load_affect, save_affect
 from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.affect.layouts import AFFECTNET
 from handlers.training.loop import Schedule

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from handlers.networks.affect import VARIANTS, ConditionalNetworks, build, variant
+from handlers.networks.affect import ConditionalNetworks, build
+from handlers.networks.variants import VARIANTS, variant
 from handlers.predictors.affect.inputs import DescriptorScale
 from handlers.processing.audio_descriptors import MissingExtra, need_extractor
 from handlers.training.affect.conditional import ConditionalLearner, Contest, PlainLearner

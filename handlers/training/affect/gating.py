@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from handlers.networks.affect import FACE, VOICE, AffectNetworks
+from handlers.networks.affect import AffectNetworks
 from handlers.networks.gate import GatedUnit
+from handlers.networks.variants import FACE, VOICE
 from handlers.processing.degradations import degrade
 from handlers.processing.mel import BANDS, Floats
 from handlers.training.affect.made.bank import STEADY, encode

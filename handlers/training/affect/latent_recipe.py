@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from handlers.networks.affect import FACE, VARIANTS, AffectNetworks, build, variant
+from handlers.networks.affect import AffectNetworks, build
+from handlers.networks.variants import FACE, VARIANTS, variant
 from handlers.training.affect.latent import LatentLearner, Weighing
 from handlers.training.affect.made.faces import FaceBatches, Moving
 from handlers.training.affect.made.sources import read_face_sets, read_voices

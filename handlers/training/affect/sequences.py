@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from handlers.networks.affect import FACE, VOICE, AffectNetworks
+from handlers.networks.affect import AffectNetworks
+from handlers.networks.variants import FACE, VOICE
 from handlers.training.affect.losses import affect_loss
 from handlers.training.affect.made.studio import Staged, Studio
 from handlers.training.loop import Batch, Losses, make_fabric

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import torch
 from pydantic import ConfigDict
 
-from handlers.store import save_affect
 from handlers.training.affect.conditional import ConditionalLearner, PlainLearner
 from handlers.training.affect.latent import LatentLearner
 from handlers.training.affect.made.faces import Moving
 from handlers.training.affect.made.sources import FaceSource, SpeechSource
 from handlers.training.affect.recorded.reels import RecordingSource, folder_of
+from handlers.training.affect.stored import save_affect
 from handlers.training.align.run import plot_losses
 from handlers.training.faces import Degrading
 from handlers.training.loop import Run, Schedule

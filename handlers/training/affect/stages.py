@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from handlers.networks.affect import AffectConfig, AffectNetworks
+from handlers.networks.affect import AffectNetworks
 from handlers.networks.combiner import Combiner
 from handlers.networks.gate import GatedUnit
+from handlers.networks.variants import AffectConfig
 from handlers.training.affect.fusion import FusionBatches, FusionLearner
 from handlers.training.affect.gating import GateBatches, GateLearner
 from handlers.training.affect.made.studio import Studio

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from handlers.networks.expressions import EXPRESSIONS, FACE_PLACES, ExpressionNetwork, standardise
+from handlers.networks.expressions import ExpressionNetwork, standardise
+from handlers.networks.variants import EXPRESSIONS, FACE_PLACES
 from handlers.training.affect.expressions.looks import Box, Cutting, cut, vary
 from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.loop import Batch, Losses

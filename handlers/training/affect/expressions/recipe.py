@@ -10,13 +10,15 @@ import torch
 from pydantic import ConfigDict
 from torch import Tensor, nn
 
-from handlers.networks.affect import VARIANTS, build, variant
+from handlers.networks.affect import build
 from handlers.networks.expressions import ExpressionNetwork
+from handlers.networks.variants import VARIANTS, variant
 from handlers.predictors.affect.expressions import Calibration
-from handlers.store import load_affect, load_aligner, save_affect
+from handlers.store import load_aligner
 from handlers.training.affect.expressions.learner import ExpressionBatches, ExpressionLearner
 from handlers.training.affect.expressions.looks import Cutting
 from handlers.training.affect.made.sources import FaceSource, read_faces
+from handlers.training.affect.stored import load_affect, save_affect
 from handlers.training.align.recipe import RecipeError
 from handlers.training.align.run import plot_losses
 from handlers.training.datasets.affect.framing import frame_faces

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handlers.networks.affect import FACE, VOICE, AffectNetworks
+from handlers.networks.affect import AffectNetworks
+from handlers.networks.variants import FACE, VOICE
 from handlers.processing.mel import HOP, RATE_HZ, WINDOW, Floats
 from handlers.training.affect.made.clips import Clip, Health, Ints
 from handlers.training.affect.made.faces import CROP_PX, Image, Moving, moved, tinted

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handlers.networks.affect import FACE, VOICE, AffectNetworks
+from handlers.networks.affect import AffectNetworks
+from handlers.networks.variants import FACE, VOICE
 from handlers.processing.mel import HOP, RATE_HZ
 from handlers.training.affect.gating import GateBank, make_gate_bank
 from handlers.training.affect.made.bank import Shown, face_maps, show, voice_maps

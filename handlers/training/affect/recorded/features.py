@@ -14,7 +14,8 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from handlers.networks.affect import FACE, VOICE, AffectNetworks
+from handlers.networks.affect import AffectNetworks
+from handlers.networks.variants import FACE, VOICE
 from handlers.training.affect.gating import gate_bank
 from handlers.training.affect.made.clips import Clip, Health
 from handlers.training.affect.made.speech import to_tensor as sound_to_tensor

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from handlers.networks.affect import FACE, VOICE
+from handlers.networks.variants import FACE, VOICE
 from handlers.processing.mel import WINDOW, Floats
 from handlers.training.affect.losses import class_weights
 from handlers.training.affect.made.faces import CROP_PX, Moving, moved, relit

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.networks.affect import FACE
+from handlers.networks.variants import FACE
 from handlers.processing.mel import WINDOW, Floats
 from handlers.training.affect.made.bank import BAD, FORMS, GOOD_FORMS
 from handlers.training.affect.made.clips import Health, Ints, Plot, healths

@@ -3,11 +3,10 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from handlers.checkpoint import load_checkpoint
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.predictor import TrackingPredictor
-from handlers.store import build_networks, load_aligner, load_detector, read_settings
+from handlers.store import load_aligner, load_detector, load_tracking, read_settings
 from handlers.training.loop import make_fabric
 
 TRACKER = "dcrt"
@@ -27,10 +26,10 @@ def load_tracker(store: Path) -> Tracker:
     Raises CheckpointError naming what the store lacks.
     """
     device = str(make_fabric("32-true").device)
-    checkpoint = load_checkpoint(store / TRACKER, device)
+    networks, checkpoint = load_tracking(store / TRACKER, device)
     aligner = load_aligner(store, checkpoint.config["alignment"], device).predictor
     predictor = TrackingPredictor(
-        build_networks(checkpoint.config, checkpoint.tensors, device),
+        networks,
         load_detector(store, device),
         AlignmentPredictor(aligner.engine, replace(aligner.options, flip=False)),
         replace(read_settings(checkpoint.config), patience=None),

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from handlers.networks.expressions import EXPRESSIONS
+from handlers.networks.variants import EXPRESSIONS
 from handlers.training.datasets.affect.ferplus import decode_grey
 from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.datasets.folders import person_before_number

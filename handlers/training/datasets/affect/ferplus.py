@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.networks.expressions import EXPRESSIONS
+from handlers.networks.variants import EXPRESSIONS
 from handlers.training.datasets.affect.records import AffectFaces
 
 PARTS = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.networks.expressions import EXPRESSIONS, FACE_PLACES
+from handlers.networks.variants import EXPRESSIONS, FACE_PLACES
 
 Floats = NDArray[np.float32]
 
