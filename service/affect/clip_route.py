@@ -53,4 +53,4 @@ async def affect(
         clip.note,
         clip.summarize,
     )
-    return await answer_clip(request, services, job, page_of(media_type), media_type)
+    return await answer_clip(request, services, job, page_of(media_type, query.faces), media_type)

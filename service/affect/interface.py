@@ -29,6 +29,9 @@ class AffectQuery(AffectOptions):
     """How to look at the clip."""
 
     rate_hz: Annotated[float, RATE_HZ.bounds, Field(allow_inf_nan=False)] = RATE_HZ.default
+    faces: bool = Field(
+        default=False, description="Draw small pictures of the face into `image/svg+xml`."
+    )
 
 
 AFFECT_BODY = file_body(

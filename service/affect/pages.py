@@ -26,30 +26,32 @@ COLUMNS = (
 
 
 class TimelinePage(WholePage):
-    """The estimates over time as a picture."""
+    """The estimates over time as a picture; small pictures of the face only where asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_faces: bool = False) -> None:
         self._timeline = Timeline()
-        self._faces = FaceStrip()
+        self._faces = FaceStrip() if with_faces else None
 
     def add(self, look: Look[AffectMoment]) -> bytes:
         """Keep what is drawn of one frame."""
         frame = look.frame
         ages = list(zip(frame.attention_ages_s, frame.attention, strict=True))
         self._timeline.add(frame.time_s, frame.valence, frame.arousal, frame.gate, ages)
-        self._faces.add(look)
+        if self._faces is not None:
+            self._faces.add(look)
         return b""
 
     def finish(self, clip: ClipInfoBody, summary: BaseModel, tail: ClipTail) -> bytes:
         """Draw."""
         title = f"Valence and arousal by {self.head.variant}, model {self.head.model.version}"
-        return draw_timeline(self._timeline, self._faces.faces, title).encode()
+        faces = [] if self._faces is None else self._faces.faces
+        return draw_timeline(self._timeline, faces, title).encode()
 
 
-def page_of(media_type: str) -> Page:
+def page_of(media_type: str, with_faces: bool = False) -> Page:
     """Return a new page of one of the media types that are answered."""
     if media_type == SVG:
-        return TimelinePage()
+        return TimelinePage(with_faces)
     if media_type == CSV:
         return CsvPage(COLUMNS, table_rows)
     if media_type == NDJSON:

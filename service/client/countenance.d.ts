@@ -103,6 +103,7 @@ export declare class Countenance {
   align(picture: Blob, options?: AlignOptions): Promise<AlignReply>;
   alignAs(picture: Blob, mediaType: "text/csv" | "image/png", options?: AlignOptions): Promise<Blob>;
   affect(clip: Blob, options?: AffectOptions): AsyncGenerator<ClipLine>;
+  affectPhoto(picture: Blob, options?: AffectOptions): Promise<Record<string, unknown>>;
   track(session: string, options?: Record<string, unknown>): LiveSession;
   affectLive(session: string, options?: Record<string, unknown>): LiveSession;
   end(kind: "track" | "affect", session: string): Promise<void>;

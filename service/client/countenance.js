@@ -64,6 +64,17 @@ export class Countenance {
     }
   }
 
+  /**
+   * What every face of a photograph looks like.
+   * @param {Blob} picture @param {AffectOptions} [options]
+   */
+  async affectPhoto(picture, { variant, minFacePx, signal } = {}) {
+    const headers = { "Accept": "application/json", "Content-Type": picture.type || "image/jpeg" };
+    const request = { method: "POST", body: picture, headers, signal };
+    const query = { variant, min_face_px: minFacePx };
+    return (await this.#fetch("affect", query, request)).json();
+  }
+
   /** A live session of face tracking, not yet open. @param {string} session its name */
   track(session, options = {}) {
     return this.#live("track", session, options);

@@ -2,7 +2,6 @@
 
 import { clock, el, percent, signed } from "./dom.js";
 import { quadrantWords } from "./affect-board.js";
-import { MeasuredPicture } from "./measured.js";
 import { sentence } from "./notice.js";
 import { service, withKey } from "./service.js";
 
@@ -13,8 +12,6 @@ export class ClipSource {
   running = true;
   size;
   model;
-  /** The photograph, where the file is one. */
-  measured = null;
   #view;
   #file;
   #abort = new AbortController();
@@ -66,7 +63,6 @@ export class ClipSource {
 
   /** Whether the picture that is seen is of another moment. @param {number} timeS */
   isElsewhere(timeS) {
-    if (this.measured) return false;
     return Math.abs(this.#view.parts.video.currentTime - timeS) > SAME_MOMENT_S;
   }
 
@@ -78,10 +74,6 @@ export class ClipSource {
     this.#view.parts["scrub-row"].hidden = false;
     cut.hidden = true;
     about.textContent = this.name;
-    if (this.#file.type.startsWith("image/")) {
-      this.#showPicture();
-      return;
-    }
     video.muted = false;
     video.controls = true;
     video.src = URL.createObjectURL(this.#file);
@@ -90,22 +82,6 @@ export class ClipSource {
     video.addEventListener("seeked", () => this.#isFollowing || this.#showTime(video.currentTime), { signal });
     const cannotPlay = () => (stage.dataset.words = "This browser cannot play the clip");
     video.addEventListener("error", cannotPlay, { signal });
-  }
-
-  /** A photograph takes the player's place. */
-  async #showPicture() {
-    this.#view.parts["scrub-row"].hidden = true;
-    const picture = await createImageBitmap(this.#file).catch(() => null);
-    if (!picture) {
-      this.#view.parts.stage.dataset.words = "This browser cannot show the photo";
-      return;
-    }
-    const canvas = el("canvas", { width: picture.width, height: picture.height });
-    canvas.getContext("2d").drawImage(picture, 0, 0);
-    this.measured = new MeasuredPicture();
-    this.measured.keep(canvas);
-    this.size = { width: picture.width, height: picture.height };
-    this.#view.overlay.draw(this.size);
   }
 
   #take(line) {

@@ -3,6 +3,7 @@
 import { Board } from "./affect-board.js";
 import { ClipSource } from "./affect-clip.js";
 import { LiveSource } from "./affect-live.js";
+import { PhotoSource } from "./affect-photo.js";
 import { toCsv, toSvg } from "./affect-save.js";
 import { Problem } from "./client/countenance.js";
 import { partsOf, save, stem, takeFiles } from "./dom.js";
@@ -53,7 +54,8 @@ class Affect {
   }
 
   open(file) {
-    return this.begin(() => new ClipSource(this, file));
+    const Source = file.type.startsWith("image/") ? PhotoSource : ClipSource;
+    return this.begin(() => new Source(this, file));
   }
 
   /** Run a source to its end, and tell what went wrong with it. @param {() => any} make */
@@ -100,6 +102,7 @@ class Affect {
     busy.hidden = this.parts.progress.hidden = true;
     about.textContent = "";
     this.parts["summary-panel"].hidden = true;
+    this.parts.timepanel.hidden = false;
     video.removeAttribute("src");
     video.srcObject = null;
     this.board.clear();

@@ -26,7 +26,7 @@ export class Recording {
     this.#firstS ??= timeS;
     this.#lastS = timeS;
     if (this.#rows.length >= MOST_ROWS) this.isFull = true;
-    else for (const face of reply.faces) this.#rows.push(rowOf(this.frames, timeS - this.#firstS, face));
+    else for (const face of reply.faces) this.#rows.push(rowOf(this.frames + 1, timeS - this.#firstS, face));
     this.frames += 1;
   }
 

@@ -66,6 +66,16 @@ def test_what_was_found_in_a_clip_can_be_saved(affect, media):
     assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
 
 
+def test_a_photograph_is_answered_face_by_face(affect, shoot):
+    affect.get_by_role("button", name="Try it with a sample").click()
+    expect(part(affect, "status")).to_have_text("One face")
+    expect(part(affect, "answer")).to_contain_text("happiness")
+    expect(part(affect, "valence")).to_have_text(FIGURE)
+    expect(part(affect, "expressions")).to_contain_text("happiness", ignore_case=True)
+    expect(part(affect, "timepanel")).to_be_hidden()
+    shoot(affect, "affect-photo")
+
+
 def test_camera_and_microphone_are_estimated_live_and_through_a_cut(affect, shoot):
     with affect.expect_websocket() as opened:
         affect.get_by_role("button", name="Start camera and microphone").click()

@@ -192,7 +192,7 @@ async def test_what_is_not_known_is_empty_in_the_table(http, clips):
 
 
 async def test_a_timeline_is_a_picture_that_stands_alone(http, clips):
-    reply = await post(http, clips["mp4"], accept="image/svg+xml")
+    reply = await post(http, clips["mp4"], accept="image/svg+xml", faces=True)
     drawing = ElementTree.fromstring(reply.text)
     assert reply.headers["content-type"] == "image/svg+xml"
     assert drawing.tag == SVG + "svg"
@@ -206,6 +206,11 @@ async def test_a_timeline_is_a_picture_that_stands_alone(http, clips):
     assert "http" not in reply.text.replace("http://www.w3.org/2000/svg", "")
     policy = reply.headers["content-security-policy"]
     assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+async def test_a_timeline_shows_nobody_s_face_unless_it_is_asked_to(http, clips):
+    reply = await post(http, clips["mp4"], accept="image/svg+xml")
+    assert not list(ElementTree.fromstring(reply.text).iter(SVG + "image"))
 
 
 async def test_gates_and_stages_are_measured(http, clips):
