@@ -3,9 +3,11 @@
 Bytes of unknown origin are bounded by what their header declares before any pixel is decoded.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pi_heif.as_plugin import HeifImageFile
@@ -41,6 +43,8 @@ READERS: dict[str, type[ImageFile]] = {
     "AVIF": AvifImagePlugin.AvifImageFile,
     "HEIC": HeifImageFile,
 }
+# A large picture is converted so much at a time.
+STRIP_PX = 4_000_000
 READ = "read are JPEG, PNG, WebP, HEIC, AVIF, BMP and GIF"
 # Files of several pictures that are no animation: cameras put previews and bursts there.
 ALBUMS = ("JPEG", "HEIC")
@@ -98,14 +102,19 @@ def decode_image(data: bytes, max_pixels: int) -> DecodedImage:
         picture = READERS[format](BytesIO(data))
         frames = 1 if format in ALBUMS else int(getattr(picture, "n_frames", 1))
         _check_pixels(picture.width, picture.height, frames, max_pixels)
-        picture, mended = _load(picture, format, data)
-        pixels, notes = _to_rgb(picture)
+        mended = False
+        if format == "WEBP" and frames == 1:
+            pixels, notes = _decode_webp(data)
+        else:
+            picture, mended = _load(picture, format, data)
+            pixels, notes = _to_rgb(picture)
     except (ImageError, MemoryError):
         raise
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
         raise ImageError(TOO_MANY_PIXELS, f"at most {max_pixels} pixels are read") from error
     except Exception as error:  # Pillow raises a dozen types on broken files
         raise _broken(format, data, error) from error
+    # Not before: where nothing is said of it, a PNG is read to its end for it.
     orientation = _orientation(picture)
     if frames > 1:
         notes = (f"animation of {frames} frames: the first one is used", *notes)
@@ -114,8 +123,9 @@ def decode_image(data: bytes, max_pixels: int) -> DecodedImage:
     if curve := tone.curve_of(data):
         pixels = curve.apply(pixels)
         notes = (curve.note, *notes)
-    pixels = _turn_upright(pixels, orientation).copy()  # Pillow's own memory is read-only
     rotated = orientation != 1 or picture.info.get("original_orientation") not in (None, 1)
+    picture.close()
+    pixels = np.ascontiguousarray(_turn_upright(pixels, orientation))
     return DecodedImage(pixels, format, rotated, frames, notes)
 
 
@@ -193,31 +203,86 @@ def _is_whole_box_file(data: bytes) -> bool:
     return at == len(data)
 
 
-def _to_rgb(picture: ImageFile) -> tuple[Image, tuple[str, ...]]:
-    """Pixels `(H, W, 3)` of a loaded picture of any mode, with notes on what was converted."""
+def _decode_webp(data: bytes) -> tuple[Image, tuple[str, ...]]:
+    """Pixels of a WebP that is no animation; Pillow would hold four copies of it, OpenCV one."""
+    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if stored is None:
+        raise OSError("its data cannot be decoded")
+    if stored.shape[2] == 3:
+        return np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB, dst=stored), np.uint8), ()
+    cv2.cvtColor(stored, cv2.COLOR_BGRA2RGBA, dst=stored)
+    return _to_rgb(Pillow.fromarray(stored))
+
+
+def _to_rgb(picture: Pillow.Image) -> tuple[Image, tuple[str, ...]]:
+    """Pixels `(H, W, 3)` of a loaded picture of any mode, with notes on what was converted.
+
+    A large picture is converted in strips: it is there twice, and nothing of it more often.
+    """
+    convert, notes = _conversion(picture)
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    for top, strip in _strips(picture):
+        pixels[top : top + strip.height] = convert(strip)
+    return pixels, notes
+
+
+def _strips(picture: Pillow.Image) -> Iterator[tuple[int, Pillow.Image]]:
+    """Yield a picture from top to bottom, with the row at which each part begins."""
+    width, height = picture.size
+    rows = max(1, STRIP_PX // max(1, width))
+    if rows >= height:
+        yield 0, picture
+        return
+    for top in range(0, height, rows):
+        yield top, picture.crop((0, top, width, min(top + rows, height)))
+
+
+def _conversion(picture: Pillow.Image) -> tuple[Callable[[Pillow.Image], Image], tuple[str, ...]]:
+    """How a picture, or a part of it, is made RGB, and what is to be said of it."""
     if picture.mode.startswith("I"):
-        wide = np.asarray(picture).astype(np.int64)
-        grey = np.clip((wide * 255 + 32767) // 65535, 0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2), ("16-bit grey scaled to 8 bits",)
+        return _from_16_bits, ("16-bit grey scaled to 8 bits",)
     if picture.has_transparency_data:
-        return _over_white(picture.convert("RGBA"))
+        low, high = _extrema_of_alpha(picture)
+        if low == 255:
+            return _plainly, ()
+        if high == 0:
+            return _plainly, ("fully transparent: transparency ignored",)
+        return _over_white, ("transparent parts laid over white",)
     if picture.mode == "CMYK":
         # Pillow takes every CMYK JPEG as Adobe's, which is inverted; without its mark it is not.
-        inks = picture if "adobe" in picture.info else invert(picture)
-        return np.asarray(inks.convert("RGB")), ("CMYK converted to RGB without a colour profile",)
-    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB")), ()
+        convert = _plainly if "adobe" in picture.info else _from_inks
+        return convert, ("CMYK converted to RGB without a colour profile",)
+    return _plainly, ()
 
 
-def _over_white(picture: Pillow.Image) -> tuple[Image, tuple[str, ...]]:
-    alpha = picture.getchannel("A")
-    low, high = alpha.getextrema()
-    if low == 255:
-        return np.asarray(picture.convert("RGB")), ()
-    if high == 0:
-        return np.asarray(picture.convert("RGB")), ("fully transparent: transparency ignored",)
+def _plainly(picture: Pillow.Image) -> Image:
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+
+
+def _from_inks(picture: Pillow.Image) -> Image:
+    return np.asarray(invert(picture).convert("RGB"))
+
+
+def _from_16_bits(picture: Pillow.Image) -> Image:
+    wide = np.asarray(picture).astype(np.int64)
+    grey = np.clip((wide * 255 + 32767) // 65535, 0, 255).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def _over_white(picture: Pillow.Image) -> Image:
+    picture = picture.convert("RGBA")
     white = Pillow.new("RGB", picture.size, "white")
-    white.paste(picture, mask=alpha)
-    return np.asarray(white), ("transparent parts laid over white",)
+    white.paste(picture, mask=picture.getchannel("A"))
+    return np.asarray(white)
+
+
+def _extrema_of_alpha(picture: Pillow.Image) -> tuple[int, int]:
+    """The least and the greatest opacity of a picture."""
+    parts = (strip.convert("RGBA").getchannel("A").getextrema() for _, strip in _strips(picture))
+    lows, highs = zip(*parts, strict=True)
+    return min(lows), max(highs)
 
 
 def _orientation(picture: ImageFile) -> int:

@@ -1,6 +1,7 @@
 """Pictures of every kind are read right and upright."""
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from handlers.processing import image
 from handlers.processing.image import decode_image, encode_png
 from tests.made_pictures import SCENE, chunk, encoded, png
 
@@ -176,3 +178,37 @@ def test_a_png_written_is_read_back_exactly() -> None:
 def test_the_portrait_is_read() -> None:
     decoded = decode_image(ASTRONAUT.read_bytes(), MOST)
     assert decoded.pixels.shape == (512, 512, 3)
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_webp_has_the_pixels_that_pillow_reads(mode: str, lossless: bool) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (37, 51, len(mode)), np.uint8)
+    data = BytesIO()
+    Pillow.fromarray(noise).save(data, "WEBP", lossless=lossless, exact=True)
+    expected = Pillow.open(data).convert("RGBA")
+    white = Pillow.new("RGB", expected.size, "white")
+    white.paste(expected, mask=expected.getchannel("A"))
+    decoded = decode_image(data.getvalue(), MOST)
+    np.testing.assert_array_equal(decoded.pixels, np.asarray(white))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "P", "I;16", "CMYK"])
+def test_a_picture_converted_in_strips_is_the_same(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (45, 31, 4), np.uint8)
+    picture = Pillow.fromarray(noise[:, :, :3])
+    if mode == "I;16":
+        picture = Pillow.fromarray(noise[:, :, 0].astype(np.uint16) * 256)
+    elif mode in ("RGBA", "LA"):
+        picture = Pillow.fromarray(noise).convert(mode)
+    elif mode != "RGB":
+        picture = picture.convert(mode)
+    data = BytesIO()
+    picture.save(data, "JPEG" if mode == "CMYK" else "PNG")
+    whole = decode_image(data.getvalue(), MOST)
+    monkeypatch.setattr(image, "STRIP_PX", 200)
+    strips = decode_image(data.getvalue(), MOST)
+    np.testing.assert_array_equal(strips.pixels, whole.pixels)
+    assert strips.notes == whole.notes
