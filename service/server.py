@@ -4,7 +4,8 @@ import asyncio
 import math
 import resource
 import socket
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import cast
 
@@ -66,6 +67,19 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, services: Services) -> None:
         super().__init__(config)
         self._services = services
+        self.ready = asyncio.Event()
+        self.keeps_signals = True
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Stop at SIGINT and SIGTERM, unless the process belongs to somebody else."""
+        with super().capture_signals() if self.keeps_signals else nullcontext():
+            yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, and say so."""
+        await super().startup(sockets)
+        self.ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen no more, stop the live sessions, let requests end; then do as uvicorn does.

@@ -20,6 +20,13 @@ SECRET_BYTES = 32
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
+def find_model_store() -> Path:
+    """Return the folder of the weights that were installed with the code, from any folder."""
+    here, package = Path("model_store"), Path(__file__).resolve().parent
+    beside = (package / "model_store", package.parent / "model_store")
+    return next((store for store in (here, *beside) if store.is_dir()), here)
+
+
 class Settings(BaseSettings):
     """Every option with its unit; lists are written with commas, as in `a.example,b.example`."""
 
@@ -46,7 +53,11 @@ class Settings(BaseSettings):
         description="Threads of each computation of models in this process; small networks are "
         "slower with several.",
     )
-    model_store: Path = Field(Path("model_store"), description="Folder of the weights.")
+    model_store: Path = Field(
+        default_factory=find_model_store,
+        description="Folder of the weights; by default `model_store` where the service is started, "
+        "else the one beside its code.",
+    )
     previous_model_store: Path | None = Field(
         None, description="Folder of the weights before these: sessions begun on them go on there."
     )

@@ -38,9 +38,10 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
     {"clips"},
     {"align"},
     {"affect", "track"},
-    {"client", "operations"},
+    {"operations"},
     {"app"},
     {"server"},
+    {"client"},
     {"commands"},
     {"__main__", "cli"},
 )

@@ -18,18 +18,15 @@ from typer.testing import CliRunner
 from service.align.examples import ALIGN_REPLY, MODEL
 from service.cli import app
 from service.client import ProblemError
-from service.commands.aligners import AlignOptions, LocalAligner
+from service.commands.clients import ask
 from service.commands.doctor import PORTRAIT
-from service.commands.here import Models
 from service.commands.reports import align_csv_header, as_csv_rows
-from service.commands.there import patiently
 from service.inference import Answer, Question, Readiness
+from service.inference.ondemand import OnDemandInference
 from service.schemas import AlignReply
 from service.security import new_key
 from service.server import make_server
 from service.settings import Settings
-
-OPTIONS = AlignOptions(max_faces=3, denoise="off", min_face_px=50)
 
 
 class FakeModels:
@@ -82,9 +79,10 @@ def models() -> FakeModels:
 
 
 @pytest.fixture
-def local(models: FakeModels) -> Iterator[LocalAligner]:
-    with LocalAligner(Models(models), OPTIONS, max_pixels=10_000) as aligner:
-        yield aligner
+def local(models: FakeModels, monkeypatch: pytest.MonkeyPatch) -> FakeModels:
+    """Let the models of this machine be the fake ones."""
+    monkeypatch.setattr(OnDemandInference, "from_settings", lambda settings: models)
+    return models
 
 
 @pytest.fixture
@@ -105,12 +103,14 @@ def run(*arguments: object, stdin: bytes | None = None) -> Any:
 
 
 def test_the_models_here_are_asked_with_the_options_of_the_command(
-    local: LocalAligner, models: FakeModels, photo: Path
+    local: FakeModels, photo: Path, tmp_path: Path
 ) -> None:
-    aligned = local.align(photo.read_bytes(), draw=True)
-    asked = (models.options["max_faces"], models.options["denoise"], models.options["min_face_px"])
+    options = ["--max-faces", "3", "--denoise", "off", "--min-face-px", "50"]
+    result = run(photo, "--overlay", tmp_path / "drawn", *options)
+    assert result.exit_code == 0, result.stderr
+    asked = (local.options["max_faces"], local.options["denoise"], local.options["min_face_px"])
     assert asked == (3, "off", 50)
-    assert aligned.overlay == b"drawn"
+    assert (tmp_path / "drawn" / "photo.png").read_bytes() == b"drawn"
 
 
 def test_what_fails_is_told_and_the_rest_is_answered(url: str, photo: Path, tmp_path: Path) -> None:
@@ -172,15 +172,26 @@ def test_csv_has_one_header_and_openface_columns_behind_the_photograph(photo: Pa
 
 
 def test_the_same_answer_comes_from_the_models_here_and_from_a_service(
-    local: LocalAligner, url: str, photo: Path
+    local: FakeModels, url: str, photo: Path
 ) -> None:
-    result = run(photo, "--url", url, "--json")
+    remote, here = run(photo, "--url", url, "--json"), run(photo, "--json")
+    assert (remote.exit_code, here.exit_code) == (0, 0), here.stderr
+    assert remote.stdout == here.stdout
+
+
+def test_every_name_that_the_service_reads_is_taken_and_the_rest_is_named(
+    url: str, photo: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.jfif", "b.MPO", "c.jpe"):
+        shutil.copy(photo, folder / name)
+    (folder / "notes.txt").touch()
+    result = run(folder, "--url", url, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.stderr
-    remote = json.loads(result.stdout)
-    here = local.align(photo.read_bytes()).reply.model_dump(
-        mode="json", by_alias=True, exclude_none=True
-    )
-    assert remote == {"photo": str(photo)} | here
+    assert "1 files were left out, no photographs by name:" in result.stderr
+    assert "notes.txt" in result.stderr
+    assert "3 of 3 photographs done." in result.stderr
 
 
 def test_a_service_draws_too_and_hears_the_options(
@@ -220,14 +231,14 @@ def test_a_service_that_wants_to_be_asked_later_is_asked_later() -> None:
     busy = ProblemError("urn:x", "Too many requests", 503, "later", retry_after=0.05)
     answers: list[Exception | str] = [busy, busy, "answer"]
 
-    def ask() -> str:
+    def question() -> str:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     started = time.monotonic()
-    assert patiently(ask) == "answer"
+    assert ask(question) == "answer"
     assert time.monotonic() - started >= 0.1
 
 
@@ -252,7 +263,7 @@ def test_a_broken_model_store_is_told_in_one_line(broken: str, photo: Path, tmp_
         (store / "dfa" / "config.json").write_text("{}")
     result = run(photo, "--model-store", store)
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: the models cannot be loaded")
+    assert result.stderr.startswith("error: the model")
     assert result.stderr.count("\n") == 1
 
 

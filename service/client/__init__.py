@@ -2,15 +2,16 @@
 
     from service.client import Countenance
 
-    with Countenance("http://localhost:8000") as countenance:
-        faces = countenance.align(Path("photo.jpg").read_bytes()).faces
-        with countenance.track("camera-1") as session:
-            for reply in session.follow(frames):  # pairs of an encoded picture and its time
+    with Countenance("http://localhost:8000") as countenance:  # or in this process: Countenance()
+        faces = countenance.align("photo.jpg").faces
+        with countenance.track_live("camera-1") as session:
+            for reply in session.follow(frames):  # pairs of a picture and its time
                 print(reply.status)
 
-A clip goes to `affect`, or to `affect_lines` for its frames as soon as they are known; a camera
-and a microphone to `affect_live`. What the service refuses is a ProblemError in its own words.
-Neither needs the networks nor the web framework of the service.
+Pictures are paths, encoded bytes or arrays. A clip, a path or an open file, goes to `track` or
+`affect`, or to `track_lines` or `affect_lines` for its frames as soon as they are known; a camera
+and a microphone to `track_live` and `affect_live`. What the service refuses is a ProblemError in
+its own words. For a service elsewhere neither networks nor web framework are needed.
 """
 
 from service.client.blocking import BlockingAffectSession, BlockingSession, Countenance

@@ -3,22 +3,48 @@
 That is what lets it be used where an event loop runs already, as in a notebook.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import TimeoutError as TooLong
+from contextlib import suppress
+from functools import update_wrapper
+from os import PathLike
 from types import TracebackType
-from typing import Any, BinaryIO, Generic, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+import anyio
+from anyio.from_thread import BlockingPortal
 
-from service.affect.clip_replies import AffectClipReply
 from service.client.calls import AsyncCountenance
+from service.client.files import Picture
 from service.client.live import AffectSession, Frame, LiveSession
-from service.client.replies import AffectAnswer, AffectLine, TrackAnswer
+from service.client.replies import AffectAnswer
 from service.live.replies import ErrorInfo
-from service.schemas import AlignReply, Models, SessionInfo
 
+P = ParamSpec("P")
 Reply = TypeVar("Reply")
 Result = TypeVar("Result")
+INTERRUPTED_S = 1.0  # how long an interrupted program waits for what runs
+
+
+class PortalThread:
+    """A thread with an event loop; a program that ends without stopping it just ends."""
+
+    def __init__(self) -> None:
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=anyio.run, args=(self._run,), daemon=True)
+        self._thread.start()
+        self._started.wait()
+
+    async def _run(self) -> None:
+        async with BlockingPortal() as self.portal:
+            self._started.set()
+            await self.portal.sleep_until_stopped()
+
+    def stop(self) -> None:
+        """End the loop and the thread."""
+        self.portal.call(self.portal.stop, True)
+        self._thread.join()
 
 
 class BlockingSession(Generic[Reply]):
@@ -29,7 +55,7 @@ class BlockingSession(Generic[Reply]):
         self._session = session
 
     def __enter__(self) -> Self:
-        self._portal.call(self._session.__aenter__)
+        wait_for(self._portal, self._session.__aenter__)
         return self
 
     def __exit__(
@@ -38,7 +64,7 @@ class BlockingSession(Generic[Reply]):
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self._portal.call(self._session.__aexit__, kind, error, at)
+        wait_for(self._portal, self._session.__aexit__, kind, error, at)
 
     @property
     def complaints(self) -> Sequence[ErrorInfo]:
@@ -50,21 +76,21 @@ class BlockingSession(Generic[Reply]):
         """How often another connection went on with the session."""
         return self._session.reconnections
 
-    def send(self, frame: bytes, time_s: float | None = None) -> None:
-        """Send an encoded picture, once there are few enough without a reply."""
-        self._portal.call(self._session.send, frame, time_s)
+    def send(self, frame: Picture, time_s: float | None = None) -> None:
+        """Send a picture, once there are few enough without a reply."""
+        wait_for(self._portal, self._session.send, frame, time_s)
 
     def receive(self) -> Reply:
         """Return the next reply; there must be a frame that waits for one."""
-        return self._portal.call(self._session.receive)
+        return wait_for(self._portal, self._session.receive)
 
-    def step(self, frame: bytes, time_s: float | None = None) -> Reply:
+    def step(self, frame: Picture, time_s: float | None = None) -> Reply:
         """Send one picture and return the reply to it; those to earlier ones are skipped."""
-        return self._portal.call(self._session.step, frame, time_s)
+        return wait_for(self._portal, self._session.step, frame, time_s)
 
     def reset(self) -> None:
         """Let the session start anew with the next frame."""
-        self._portal.call(self._session.reset)
+        wait_for(self._portal, self._session.reset)
 
     def follow(self, frames: Iterable[Frame]) -> Iterator[Reply]:
         """The replies to many pictures with their times, sent as fast as the service takes them."""
@@ -87,7 +113,50 @@ class BlockingAffectSession(BlockingSession[AffectAnswer]):
 
     def hear(self, pcm: bytes, time_s: float) -> None:
         """Send 16-bit little-endian mono PCM at 22 050 Hz; `time_s` is that of its first sample."""
-        self._portal.call(self._session.hear, pcm, time_s)
+        wait_for(self._portal, self._session.hear, pcm, time_s)
+
+
+def wait_for(
+    portal: BlockingPortal, ask: Callable[P, Awaitable[Result]], *args: P.args, **kwargs: P.kwargs
+) -> Result:
+    """Call on the portal's thread; whoever is interrupted meanwhile has the call cancelled."""
+    future = portal.start_task_soon(lambda: ask(*args, **kwargs))
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def _waiting(
+    method: Callable[Concatenate[AsyncCountenance, P], Awaitable[Result]],
+) -> Callable[Concatenate["Countenance", P], Result]:
+    """Make a method of AsyncCountenance one that waits."""
+
+    def call(self: "Countenance", /, *args: P.args, **kwargs: P.kwargs) -> Result:
+        return wait_for(self.portal, method, self.client, *args, **kwargs)
+
+    update_wrapper(call, method)
+    return call
+
+
+def _iterating(
+    method: Callable[Concatenate[AsyncCountenance, P], AsyncIterator[Result]],
+) -> Callable[Concatenate["Countenance", P], Iterator[Result]]:
+    """Make an asynchronous iterator a plain one; leaving it early ends the work."""
+
+    def call(self: "Countenance", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Result]:
+        lines: Any = method(self.client, *args, **kwargs)
+        end: Any = object()
+        try:
+            while (line := wait_for(self.portal, lambda: anext(lines, end))) is not end:
+                yield line
+        finally:
+            with suppress(RuntimeError):  # the client may be closed already
+                wait_for(self.portal, lines.aclose)
+
+    update_wrapper(call, method)
+    return call
 
 
 class Countenance:
@@ -98,68 +167,63 @@ class Countenance:
 
     def __init__(
         self,
-        url: str,
+        url: str | None = None,
         key: str | None = None,
         *,
-        timeout_s: float = 120.0,
+        model_store: str | PathLike[str] | None = None,
+        device: str | None = None,
+        timeout_s: float | None = None,
         reconnect_s: float = 30.0,
     ) -> None:
-        self._stack = ExitStack()
-        self._portal = self._stack.enter_context(start_blocking_portal())
-        self._client = AsyncCountenance(url, key, timeout_s=timeout_s, reconnect_s=reconnect_s)
+        """Raise ConfigurationError where no model can run in this process."""
+        self.client = AsyncCountenance(
+            url,
+            key,
+            model_store=model_store,
+            device=device,
+            timeout_s=timeout_s,
+            reconnect_s=reconnect_s,
+        )
+        self._thread = PortalThread()
+        self.portal = self._thread.portal
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._abandon()
+        else:
+            self.close()
 
     def close(self) -> None:
-        """Let go of the connections and the thread."""
-        self._portal.call(self._client.close)
-        self._stack.close()
+        """Let go of the connections, the models and the thread."""
+        wait_for(self.portal, self.client.close)
+        self._thread.stop()
 
-    def align(self, image: bytes, **how: Any) -> AlignReply:
-        """The faces of an encoded picture; see AsyncCountenance.align."""
-        return self._call(lambda: self._client.align(image, **how))
+    align = _waiting(AsyncCountenance.align)
+    draw = _waiting(AsyncCountenance.draw)
+    track = _waiting(AsyncCountenance.track)
+    track_lines = _iterating(AsyncCountenance.track_lines)
+    affect = _waiting(AsyncCountenance.affect)
+    affect_lines = _iterating(AsyncCountenance.affect_lines)
+    plot = _waiting(AsyncCountenance.plot)
+    end_tracking = _waiting(AsyncCountenance.end_tracking)
+    session = _waiting(AsyncCountenance.session)
+    models = _waiting(AsyncCountenance.models)
 
-    def draw(self, image: bytes, **how: Any) -> bytes:
-        """The picture with its faces drawn on it, as PNG."""
-        return self._call(lambda: self._client.draw(image, **how))
-
-    def track(self, session: str, **how: Any) -> BlockingSession[TrackAnswer]:
-        """A session that follows faces; see AsyncCountenance.track."""
-        return BlockingSession(self._portal, self._client.track(session, **how))
-
-    def end_tracking(self, session: str) -> None:
-        """Let the service forget a session of `track` now."""
-        self._call(lambda: self._client.end_tracking(session))
-
-    def affect(self, clip: BinaryIO, **how: Any) -> AffectClipReply:
-        """Valence and arousal over a clip; see AsyncCountenance.affect."""
-        return self._call(lambda: self._client.affect(clip, **how))
-
-    def affect_lines(self, clip: BinaryIO, **how: Any) -> Iterator[AffectLine]:
-        """The same as soon as it is known: the clip, its frames, a summary."""
-        lines = aiter(self._client.affect_lines(clip, **how))
-
-        async def next_line() -> AffectLine | None:
-            return await anext(lines, None)
-
-        while (line := self._call(next_line)) is not None:
-            yield line
+    def track_live(self, session: str, **how: Any) -> BlockingSession[Any]:
+        """Open a session that follows faces; see AsyncCountenance.track_live."""
+        return BlockingSession(self.portal, self.client.track_live(session, **how))
 
     def affect_live(self, session: str, **how: Any) -> BlockingAffectSession:
-        """A session that estimates valence and arousal; see AsyncCountenance.affect_live."""
-        return BlockingAffectSession(self._portal, self._client.affect_live(session, **how))
+        """Open a session that estimates affect; see AsyncCountenance.affect_live."""
+        return BlockingAffectSession(self.portal, self.client.affect_live(session, **how))
 
-    def session(self, session: str) -> SessionInfo:
-        """What the service keeps under a session's name."""
-        return self._call(lambda: self._client.session(session))
-
-    def models(self) -> Models:
-        """Which models the service has."""
-        return self._call(self._client.models)
-
-    def _call(self, ask: Callable[[], Awaitable[Result]]) -> Result:
-        return self._portal.call(ask)
+    def _abandon(self) -> None:
+        """Close, but wait only for a moment: a computation of models cannot be interrupted."""
+        closing = self.portal.start_task_soon(self.client.close)
+        with suppress(TooLong):
+            closing.result(INTERRUPTED_S)
+            self._thread.stop()
+        self.client.discard()

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection, connect, unix_connect
 
 from service.client.retries import Retries
 
@@ -14,10 +14,20 @@ MOST_REPLY_BYTES = 2**24
 class Dial:
     """Opens sockets at `base`, with the headers that its requests have."""
 
-    def __init__(self, base: httpx.URL, headers: Mapping[str, str], reconnect_s: float) -> None:
+    def __init__(
+        self,
+        base: httpx.URL,
+        headers: Mapping[str, str],
+        reconnect_s: float,
+        file: str | None = None,
+        start: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Take a socket file in place of a host and port, and what starts the service behind it."""
         self._base = base
         self._headers = headers
         self._reconnect_s = reconnect_s
+        self._file = file
+        self._start = start
 
     def to(self, path: str, query: Mapping[str, Any]) -> Callable[[], Awaitable[ClientConnection]]:
         """What opens a socket at a path below."""
@@ -26,13 +36,17 @@ class Dial:
         url = str(address.copy_with(scheme=scheme))
 
         async def open_socket() -> ClientConnection:
-            return await connect(
-                url,
-                additional_headers=self._headers,
-                compression=None,  # the frames are compressed already
-                max_size=MOST_REPLY_BYTES,
-                ping_interval=None,  # a reply that does not come tells more than a ping
-            )
+            if self._start is not None:
+                await self._start()
+            how: dict[str, Any] = {
+                "additional_headers": self._headers,
+                "compression": None,  # the frames are compressed already
+                "max_size": MOST_REPLY_BYTES,
+                "ping_interval": None,  # a reply that does not come tells more than a ping
+            }
+            if self._file is not None:
+                return await unix_connect(self._file, url, **how)
+            return await connect(url, **how)
 
         return open_socket
 

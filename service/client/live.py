@@ -11,13 +11,14 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from service.affect.messages import SOUND
 from service.client.errors import close_refusal
+from service.client.files import Picture, encoded
 from service.client.retries import Retries
 from service.live.messages import FRAME, HEADER
 from service.live.replies import ErrorInfo
 
 Reply = TypeVar("Reply")
 Part = bytes | str
-Frame = tuple[bytes, float | None]
+Frame = tuple[Picture, float | None]
 
 HANG_UP_S = 1.0
 MOST_ASIDE = 64
@@ -75,14 +76,14 @@ class LiveSession(Generic[Reply]):
         """How many replies `receive` can still give."""
         return len(self._replies) + len(self._unanswered)
 
-    async def send(self, frame: bytes, time_s: float | None = None) -> None:
-        """Send an encoded picture, once fewer than `ahead` wait for their reply.
+    async def send(self, frame: Picture, time_s: float | None = None) -> None:
+        """Send a picture, once fewer than `ahead` wait for their reply.
 
         `time_s` is its time in seconds by any clock; without one that of its arrival counts.
         """
         while self.unanswered >= self.ahead:
             self._replies.append(await self._next())
-        message = self._pack(frame, time_s)
+        message = self._pack(encoded(frame), time_s)
         connected = self._socket is not None
         self._unanswered.append((*self._aside, message))
         self._aside.clear()
@@ -101,7 +102,7 @@ class LiveSession(Generic[Reply]):
             raise RuntimeError("no frame waits for a reply: send one first")
         return await self._next()
 
-    async def step(self, frame: bytes, time_s: float | None = None) -> Reply:
+    async def step(self, frame: Picture, time_s: float | None = None) -> Reply:
         """Send one picture and return the reply to it; those to earlier ones are skipped."""
         await self.send(frame, time_s)
         async for reply in self:

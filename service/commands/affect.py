@@ -1,23 +1,26 @@
 """`countenance affect`: valence and arousal over clips, from face and voice."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, BinaryIO, Self
 
 import typer
 
-from service.affect.model import AffectOptions
-from service.commands.affect_forms import FORMS, PLOT, Output, Outputs, affect_csv_header
+from service.affect.clip_replies import AffectFrameLine, AffectMoment
+from service.affect.pages import TimelinePage
+from service.client.replies import AffectLine
+from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail
+from service.clips.run import Look
 from service.commands.batch.batch import Batch, emit
 from service.commands.batch.pool import Emit, Tick
 from service.commands.batch.results import Plan, plan_with, whole_file
-from service.commands.batch.sources import CLIPS, SOUNDS, Source, find_sources
-from service.commands.clips import open_file
+from service.commands.batch.sources import CLIPS, SOUNDS, Source, find_sources, left_out
+from service.commands.clients import Where, ask_lines, choose_where
 from service.commands.console import mistakes_explained
-from service.commands.estimators import EstimateOptions, choose_estimator
-from service.commands.here import Here
-from service.commands.loops import Loop
+from service.commands.films import Film, open_file
+from service.commands.forms import AFFECT_FORMS, part
 from service.commands.options import (
     Again,
     Device,
@@ -32,23 +35,33 @@ from service.commands.options import (
     result_option,
     told,
 )
-from service.commands.there import There, choose_where
-from service.options import AFFECT_MAX_FACES, MIN_FACE_PX, RATE_HZ
+from service.media.clips.contents import Sampling
+from service.options import AFFECT_MAX_FACES, AFFECT_VARIANT, MIN_FACE_PX, RATE_HZ
 
-MODEL = "affect"
+PLOT = ".svg"
+
+
+@dataclass(frozen=True)
+class EstimateOptions:
+    """How clips are looked at and listened to, in the words of `/affect`."""
+
+    rate_hz: float = RATE_HZ.default
+    variant: str | None = None
+    min_face_px: int = MIN_FACE_PX.default
+    max_faces: int = AFFECT_MAX_FACES.default
 
 
 @dataclass(frozen=True)
 class AffectJob:
-    """How clips become reports of the form `form`, and which files they fill."""
+    """How clips become texts of the form `form`, and which files they fill."""
 
-    where: Here | There
+    where: Where
     options: EstimateOptions
     form: str
     plan: Plan
 
-    def hire(self) -> "AffectWorker":
-        """A worker with a model or a connection of its own; raises ConfigurationError."""
+    def worker(self) -> "AffectWorker":
+        """Return a worker with a client of its own; raises ConfigurationError."""
         return AffectWorker(self)
 
 
@@ -57,37 +70,66 @@ class AffectWorker:
 
     def __init__(self, job: AffectJob) -> None:
         self._job = job
-        self._loop = Loop(job.where, MODEL)
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._loop.__enter__()
-        inference = self._loop.inference
-        self._estimator = choose_estimator(self._job.where, inference, self._job.options)
+        self._client = self._stack.enter_context(self._job.where.client())
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._loop.__exit__()
+    def __exit__(self, *error: object) -> None:
+        self._stack.__exit__(*error)  # type: ignore[arg-type]
 
     def work(self, source: Source, emit: Emit, tick: Tick) -> None:
-        """Write the files of a clip, or emit its report, as its frames are estimated."""
+        """Write the files of a clip, or emit its text, as its frames are estimated."""
+        form = AFFECT_FORMS[self._job.form](source.path)
+        plot = self._job.plan.path(source, PLOT)
+        how = asdict(self._job.options)
         with ExitStack() as stack:
-            outputs = self._outputs(source, emit, stack)
+            write = self._writing(source, emit, stack)
             file = stack.enter_context(open_file(source))
-            self._loop.run(self._estimator.look(file, outputs, tick))
+            lines = ask_lines(lambda: self._client.affect_lines(file, **how))
+            if plot is not None:
+                drawing = stack.enter_context(whole_file(plot))
+                lines = _drawn(lines, file, self._job.options.rate_hz, drawing.write)
+            length_s = None
+            for line in lines:
+                write(form.take(line))
+                if isinstance(line, ClipLine):
+                    length_s = line.duration_s
+                elif isinstance(line, AffectFrameLine):
+                    tick(line.time_s, length_s)
 
-    def _outputs(self, source: Source, emit: Emit, stack: ExitStack) -> Outputs:
-        """The pages of a clip; their files are whole when `stack` is closed without an error."""
-        form = self._job.form
-        found = []
-        for kind, suffix in ((form, f".{form}"), (PLOT, PLOT)):
-            path = self._job.plan.path(source, suffix)
-            if path is not None:
-                text = stack.enter_context(whole_file(path))
-                text.write(affect_csv_header() if kind == "csv" else "")
-                found.append(Output(FORMS[kind](source.path), text.write))
-            elif kind == form:
-                found.append(Output(FORMS[kind](source.path), emit))
-        return Outputs(found)
+    def _writing(self, source: Source, emit: Emit, stack: ExitStack) -> Emit:
+        """Return what writes into the clip's file, whole when `stack` is closed, or to stdout.
+
+        A form that says nothing before the clip is done prints nothing of one that fails.
+        """
+        path = self._job.plan.path(source, f".{self._job.form}")
+        if path is None:
+            return emit
+        text = stack.enter_context(whole_file(path))
+        text.write(AFFECT_FORMS[self._job.form].header)
+        return lambda added: text.write(added)
+
+
+def _drawn(
+    lines: Iterator[AffectLine], file: BinaryIO, rate_hz: float, write: Emit
+) -> Iterator[AffectLine]:
+    """Pass the lines of a clip on, and draw its timeline with a few of its faces."""
+    page, film = TimelinePage(), Film(file, Sampling(rate_hz=rate_hz))
+    try:
+        for line in lines:
+            if isinstance(line, ClipLine):
+                page.begin(part(ClipHead, line), part(ClipInfoBody, line))
+            elif isinstance(line, AffectFrameLine):
+                frames = [] if line.frame is None else list(film.frames(line.frame))
+                picture = frames[-1].picture if frames else None
+                page.add(Look(part(AffectMoment, line), picture))
+            else:
+                write(page.finish(line.clip, line, part(ClipTail, line)).decode())
+            yield line
+    finally:
+        film.close()
 
 
 def affect(
@@ -113,10 +155,7 @@ def affect(
     rate_hz: Annotated[float, told(RATE_HZ)] = RATE_HZ.default,
     min_face_px: MinFacePx = MIN_FACE_PX.default,
     max_faces: Annotated[int, told(AFFECT_MAX_FACES)] = AFFECT_MAX_FACES.default,
-    variant: Annotated[
-        str | None,
-        typer.Option(help="Another network, such as vi-des.", show_default="the model's own"),
-    ] = None,
+    variant: Annotated[str | None, told(AFFECT_VARIANT)] = AFFECT_VARIANT.default,
     url: Url = None,
     key: Key = None,
     key_file: KeyFile = None,
@@ -131,14 +170,15 @@ def affect(
     with mistakes_explained():
         sources = find_sources(clips, CLIPS | SOUNDS, "clip")
         plan = plan_with(sources, {f".{form}": out}, PLOT, plot, frozenset({PLOT}))
-        affect_options = AffectOptions(
-            variant=variant, min_face_px=min_face_px, max_faces=max_faces
-        )
-        options = EstimateOptions(affect_options, rate_hz)
+        options = EstimateOptions(rate_hz, variant, min_face_px, max_faces)
         where = choose_where(url, key, key_file, model_store, device)
-        if out is None and form == "csv":
-            emit(affect_csv_header())
+        if out is None:
+            emit(AFFECT_FORMS[form].header)
         again = again or (out is None and form != "text")
-        batch = Batch("clips", sources, plan, out is None, jobs, again)
+        batch = Batch(
+            *("clips", sources, plan, out is None, jobs, again),
+            unit="seconds",
+            left_out=left_out(clips, CLIPS | SOUNDS),
+        )
         failures = batch.run(AffectJob(where, options, form, plan))
     batch.summarise(failures)

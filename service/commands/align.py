@@ -1,18 +1,18 @@
 """`countenance align`: photographs into landmarks, here or by a service elsewhere."""
 
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import typer
 
-from service.commands.aligners import AlignOptions, choose_aligner
 from service.commands.batch.batch import Batch
 from service.commands.batch.pool import Emit, Tick
 from service.commands.batch.results import Plan, draft_of, plan_results, whole_file
-from service.commands.batch.sources import PHOTOS, Source, find_sources, read_source
+from service.commands.batch.sources import PHOTOS, Source, find_sources, left_out, read_source
+from service.commands.clients import Where, ask, choose_where
 from service.commands.console import mistakes_explained
-from service.commands.here import Here
 from service.commands.options import (
     Again,
     Device,
@@ -28,7 +28,6 @@ from service.commands.options import (
     told,
 )
 from service.commands.reports import FORMATS, align_csv_header
-from service.commands.there import There, choose_where
 from service.options import ALIGN_MAX_FACES, MIN_FACE_PX
 
 DRAWN = ".png"
@@ -76,22 +75,34 @@ def align(
             plan,
         )
         # With drawings alone the results that are printed need all photographs.
-        batch = Batch("photographs", sources, plan, prints, jobs, again or prints)
+        batch = Batch(
+            *("photographs", sources, plan, prints, jobs, again or prints),
+            left_out=left_out(photos, PHOTOS),
+        )
         failures = batch.run(job)
     batch.summarise(failures)
+
+
+@dataclass(frozen=True)
+class AlignOptions:
+    """How photographs are looked at, in the words of `POST /align`."""
+
+    max_faces: int = ALIGN_MAX_FACES.default
+    denoise: Literal["auto", "off"] = "auto"
+    min_face_px: int = MIN_FACE_PX.default
 
 
 @dataclass(frozen=True)
 class AlignJob:
     """How photographs become reports of the form `form`, and which files they fill."""
 
-    where: Here | There
+    where: Where
     options: AlignOptions
     form: str
     plan: Plan = field(default_factory=Plan)
 
-    def hire(self) -> "AlignWorker":
-        """A worker with models or a connection of its own; raises ConfigurationError."""
+    def worker(self) -> "AlignWorker":
+        """Return a worker with a client of its own; raises ConfigurationError."""
         return AlignWorker(self)
 
 
@@ -100,23 +111,24 @@ class AlignWorker:
 
     def __init__(self, job: AlignJob) -> None:
         self._job = job
-        self._aligner = choose_aligner(job.options, job.where)
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._aligner.__enter__()
+        self._client = self._stack.enter_context(self._job.where.client())
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._aligner.__exit__()
+    def __exit__(self, *error: object) -> None:
+        self._stack.__exit__(*error)  # type: ignore[arg-type]
 
     def work(self, source: Source, emit: Emit, tick: Tick) -> None:
         """Write the files of a photograph; emit its report where that has no file."""
-        drawing = self._job.plan.path(source, DRAWN)
-        aligned = self._aligner.align(read_source(source), draw=drawing is not None)
-        if drawing is not None and aligned.overlay is not None:
+        photo, how = read_source(source), asdict(self._job.options)
+        reply = ask(lambda: self._client.align(photo, **how))
+        if (drawing := self._job.plan.path(source, DRAWN)) is not None:
+            drawn = ask(lambda: self._client.draw(photo, **how))
             with draft_of(drawing) as draft:
-                draft.write_bytes(aligned.overlay)
-        report = FORMATS[self._job.form](source.path, aligned.reply)
+                draft.write_bytes(drawn)
+        report = FORMATS[self._job.form](source.path, reply)
         file = self._job.plan.path(source, f".{self._job.form}")
         if file is None:
             emit(report)

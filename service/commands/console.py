@@ -1,7 +1,9 @@
 """How commands speak: results on stdout, all else on stderr, mistakes in one line, exit codes."""
 
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
 from rich.console import Console
@@ -10,6 +12,7 @@ from service.errors import ConfigurationError, ServiceError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
 
 # What the extras bring; any other missing module is a fault of ours and shows its traceback.
 EXTRAS = {
@@ -44,6 +47,12 @@ def mistakes_explained() -> Iterator[None]:
         fail(str(error))
     except ServiceError as error:
         fail(f"{error.problem.title}: {error.detail}")
+    except KeyboardInterrupt:
+        # Files are whole or gone by now; a computation of models would still take its time.
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(EXIT_INTERRUPTED)
     except BrokenPipeError:  # nobody reads on: typer ends quietly
         raise
     except OSError as error:

@@ -10,14 +10,13 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from service.commands.aligners import AlignOptions, LocalAligner
+from service.client import CallError
+from service.commands.clients import Where, ask
 from service.commands.console import EXIT_FAILED, CommandError, mistakes_explained, out
-from service.commands.here import Models, local_inference
 from service.commands.models import read_store
 from service.commands.options import Device, ModelStore, settings_with
-from service.errors import ServiceError
+from service.errors import ConfigurationError
 from service.inference.local import resolve_device
-from service.options import MIN_FACE_PX
 from service.schemas import AlignReply
 from service.settings import Settings
 from service.telemetry.logs import configure_logging
@@ -25,7 +24,6 @@ from service.telemetry.logs import configure_logging
 SAMPLE = Path(__file__).parent / "sample"
 PORTRAIT = SAMPLE / "portrait.jpg"
 ANSWER = SAMPLE / "answer.json"
-SAMPLE_OPTIONS = AlignOptions(max_faces=1, denoise="auto", min_face_px=MIN_FACE_PX.default)
 
 # Half precision and other kernels move landmarks by less; a wrong preprocessing by more.
 TOLERANCE_PX = 0.5
@@ -104,10 +102,9 @@ def examine_store(folder: Path) -> Iterator[Finding]:
 def examine_sample(settings: Settings, keep_answer: bool) -> Finding:
     """Whether the portrait's landmarks lie where they lay when these weights were stored."""
     try:
-        models = Models(local_inference(settings, ("align",)))
-        with LocalAligner(models, SAMPLE_OPTIONS, settings.max_pixels) as aligner:
-            reply = aligner.align(PORTRAIT.read_bytes()).reply
-    except (CommandError, ServiceError) as error:
+        with Where(None, None, settings.model_store, settings.device).client() as client:
+            reply = ask(lambda: client.align(PORTRAIT, max_faces=1))
+    except (CommandError, CallError, ConfigurationError) as error:
         return Finding("sample", str(error), ok=False)
     if keep_answer:
         kept = reply.model_copy(update={"timings_ms": {}})

@@ -1,26 +1,24 @@
 """`countenance track`: faces followed through clips or a camera's pictures."""
 
-import asyncio
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Self
 
 import typer
 
+from service.client.replies import TrackLine
 from service.commands.batch.batch import Batch, emit
 from service.commands.batch.pool import Emit, Tick
 from service.commands.batch.results import Plan, draft_of, plan_with, whole_file
-from service.commands.batch.sources import CLIPS, Source, find_sources
-from service.commands.cameras import is_camera, open_camera
-from service.commands.clips import Film, Shot, film_of
+from service.commands.batch.sources import CLIPS, Source, find_sources, left_out
+from service.commands.cameras import follow_camera, is_camera
+from service.commands.clients import Where, ask_lines, choose_where
 from service.commands.console import CommandError, mistakes_explained
-from service.commands.followers import MODEL, FollowOptions, Seen, choose_follower
-from service.commands.here import Here
-from service.commands.loops import Loop
+from service.commands.films import open_file
+from service.commands.forms import TRACK_FORMS, Form
 from service.commands.options import (
     Again,
     Device,
@@ -36,27 +34,36 @@ from service.commands.options import (
     told,
 )
 from service.commands.overlays import OverlayVideo
-from service.commands.there import There, choose_where
-from service.commands.track_reports import Tally, as_csv_rows, as_json_line, track_csv_header
-from service.options import MIN_FACE_PX, SMOOTHING, TRACK_MAX_FACES
+from service.options import MIN_FACE_PX, SMOOTHING, STEADY, TRACK_MAX_FACES, TRACK_VARIANT
+from service.track.clip_replies import TrackFrameLine
 
 DRAWN = ".mp4"
-Note = Callable[[Seen], object]
 VIDEOS = frozenset({".mp4", ".m4v", ".mov"})
 
 
 @dataclass(frozen=True)
-class TrackJob:
-    """How clips become reports of the form `form`, and which files they fill."""
+class FollowOptions:
+    """How faces are followed, in the words of `/track`."""
 
-    where: Here | There
+    max_faces: int = TRACK_MAX_FACES.default
+    min_face_px: int = MIN_FACE_PX.default
+    steady: bool = STEADY.default
+    smoothing: bool = SMOOTHING.default
+    variant: str | None = None
+
+
+@dataclass(frozen=True)
+class TrackJob:
+    """How clips become texts of the form `form`, and which files they fill."""
+
+    where: Where
     options: FollowOptions
     form: str
     plan: Plan
     seconds: float | None = None
 
-    def hire(self) -> "TrackWorker":
-        """A worker with a model or a connection of its own; raises ConfigurationError."""
+    def worker(self) -> "TrackWorker":
+        """Return a worker with a client of its own; raises ConfigurationError."""
         return TrackWorker(self)
 
 
@@ -65,78 +72,65 @@ class TrackWorker:
 
     def __init__(self, job: TrackJob) -> None:
         self._job = job
-        self._loop = Loop(job.where, MODEL)
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._loop.__enter__()
-        inference = self._loop.inference
-        self._follower = choose_follower(self._job.where, inference, self._job.options)
+        self._client = self._stack.enter_context(self._job.where.client())
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._loop.__exit__()
+    def __exit__(self, *error: object) -> None:
+        self._stack.__exit__(*error)  # type: ignore[arg-type]
 
     def work(self, source: Source, emit: Emit, tick: Tick) -> None:
         """Follow a clip's faces to its end, writing each frame down as it is answered."""
+        form = TRACK_FORMS[self._job.form](source.path)
+        drawing = self._job.plan.path(source, DRAWN)
         with ExitStack() as stack:
-            notes = [stack.enter_context(self._reporting(source, emit))]
-            if (drawing := self._job.plan.path(source, DRAWN)) is not None:
-                notes.append(stack.enter_context(self._drawing(drawing)))
-            self._loop.run(self._look(source, notes, tick))
-
-    async def _look(self, source: Source, notes: list[Note], tick: Tick) -> None:
-        async with self._open(source) as film:
-            shots = _until_interrupted(film.shots) if source.is_camera else film.shots
-            async for seen in self._follower.follow(shots):
-                for note in notes:
-                    note(seen)
-                tick(seen.shot.number + 1, film.expected)
-
-    def _open(self, source: Source) -> AbstractAsyncContextManager[Film]:
-        if source.is_camera:
-            return open_camera(source, self._job.seconds)
-        return film_of(source)
+            write = stack.enter_context(self._writing(source, emit))
+            video = None if drawing is None else stack.enter_context(_drawing(drawing))
+            if source.is_camera:
+                lines = follow_camera(
+                    self._client, source, self._job.options, self._job.seconds, video
+                )
+            else:
+                file = stack.enter_context(open_file(source))
+                how = asdict(self._job.options)
+                lines = ask_lines(lambda: self._client.track_lines(file, **how))
+                lines = lines if video is None else video.draw(lines, file)
+            _tell(lines, form, write, tick)
 
     @contextmanager
-    def _reporting(self, source: Source, emit: Emit) -> Iterator[Note]:
-        """What writes a frame's report into the clip's file, or emits it."""
-        name, form = source.path, self._job.form
-        if form == "text":
-            tally = Tally()
-            yield tally.add
-            emit(tally.as_text(name))
+    def _writing(self, source: Source, emit: Emit) -> Iterator[Emit]:
+        """Return what writes into the clip's file, or to stdout."""
+        path = self._job.plan.path(source, f".{self._job.form}")
+        if path is None:
+            yield emit
             return
-        report = as_csv_rows if form == "csv" else as_json_line
-        file = self._job.plan.path(source, f".{form}")
-        if file is None:
-            yield lambda seen: emit(report(name, seen))
-            return
-        with whole_file(file) as text:
-            text.write(track_csv_header() if form == "csv" else "")
-            yield lambda seen: text.write(report(name, seen))
-
-    @contextmanager
-    def _drawing(self, path: Path) -> Iterator[Note]:
-        """What draws a frame into the clip's video."""
-        if find_spec("cv2") is None:
-            raise CommandError(
-                "drawing needs pip install 'countenance[models]', even where a service elsewhere "
-                "follows the faces"
-            )
-        with draft_of(path) as draft, OverlayVideo(draft) as video:
-            yield video.add
+        with whole_file(path) as text:
+            text.write(TRACK_FORMS[self._job.form].header)
+            yield lambda part: text.write(part)
 
 
-async def _until_interrupted(shots: AsyncIterator[Shot]) -> AsyncIterator[Shot]:
-    """The pictures until Ctrl-C, which ends a camera's well and not by force."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    with suppress(NotImplementedError, RuntimeError):  # elsewhere Ctrl-C ends it by force
-        loop.add_signal_handler(signal.SIGINT, stop.set)
-    async for shot in shots:
-        if stop.is_set():
-            return
-        yield shot
+def _tell(lines: Iterator[TrackLine], form: Form, write: Emit, tick: Tick) -> None:
+    expected = None
+    for line in lines:
+        write(form.take(line))
+        if isinstance(line, TrackFrameLine):
+            tick(line.frame or 0, expected)
+        elif line.type == "clip":
+            expected = line.expected_frames
+
+
+@contextmanager
+def _drawing(path: Path) -> Iterator[OverlayVideo]:
+    """Return what draws frames into the clip's video."""
+    if find_spec("cv2") is None:
+        raise CommandError(
+            "drawing needs pip install 'countenance[models]', even where a service elsewhere "
+            "follows the faces"
+        )
+    with draft_of(path) as draft, OverlayVideo(draft) as video:
+        yield video
 
 
 def track(
@@ -158,13 +152,9 @@ def track(
     jobs: Jobs = 1,
     max_faces: Annotated[int, told(TRACK_MAX_FACES)] = TRACK_MAX_FACES.default,
     min_face_px: MinFacePx = MIN_FACE_PX.default,
-    steady: Annotated[
-        bool, typer.Option(help="Bring looks at a face at rest together, or take each alone.")
-    ] = True,
+    steady: Annotated[bool, told(STEADY)] = STEADY.default,
     smoothing: Annotated[bool, told(SMOOTHING, "--smoothing")] = SMOOTHING.default,
-    variant: Annotated[
-        str | None, typer.Option(help="Another tracker, such as crt.", show_default="dcrt")
-    ] = None,
+    variant: Annotated[str | None, told(TRACK_VARIANT)] = TRACK_VARIANT.default,
     seconds: Annotated[
         float | None, typer.Option(min=0, help="How long to look through a camera; else Ctrl-C.")
     ] = None,
@@ -182,17 +172,21 @@ def track(
         options = FollowOptions(max_faces, min_face_px, steady, smoothing, variant)
         where = choose_where(url, key, key_file, model_store, device)
         job = TrackJob(where, options, form, plan, seconds)
-        if out is None and form == "csv":
-            emit(track_csv_header())
+        if out is None:
+            emit(TRACK_FORMS[form].header)
         live = any(source.is_camera for source in sources)
         again = again or live or (out is None and form != "text")
-        batch = Batch("clips", sources, plan, out is None, 1 if live else jobs, again)
+        batch = Batch(
+            *("clips", sources, plan, out is None, 1 if live else jobs, again),
+            unit="frames",
+            left_out=left_out(clips, CLIPS),
+        )
         failures = batch.run(job)
     batch.summarise(failures)
 
 
 def find_clips(names: list[str]) -> list[Source]:
-    """What the names mean; raises CommandError. A camera goes alone."""
+    """Return what the names mean; raises CommandError. A camera goes alone."""
     cameras = [name for name in names if is_camera(name) and not Path(name).is_file()]
     if not cameras:
         return find_sources(names, CLIPS, "clip")

@@ -182,22 +182,29 @@ def load_handlers(model_store: Path, device: str, previous_store: Path | None = 
     `previous_store` the models of sessions are loaded too, where their weights differ.
     """
     device = resolve_device(device)
-    handlers: dict[str, Handler] = {}
-    absent: dict[str, str] = {}
-    for name in HANDLERS:
-        if name in OPTIONAL and not _holds(model_store, name):
-            logger.warning("model not in the store", extra=fields(model=name))
-            others = " nor that of another variant" if len(OPTIONAL[name]) > 1 else ""
-            absent[name] = f"the model store has no folder {OPTIONAL[name][0]}{others}"
-            continue
-        handlers[name] = _load(name, model_store, device)
+    absent = missing_models(model_store)
+    for name in absent:
+        logger.warning("model not in the store", extra=fields(model=name))
+    handlers = {
+        name: load_handler(name, model_store, device) for name in HANDLERS if name not in absent
+    }
     previous = {} if previous_store is None else _load_previous(handlers, previous_store, device)
     return Loaded(device, handlers, absent, previous)
 
 
+def missing_models(model_store: Path) -> dict[str, str]:
+    """Name the optional models that the store lacks, each with what is missing."""
+    return {
+        name: f"the model store has no folder {folders[0]}"
+        + (" nor that of another variant" if len(folders) > 1 else "")
+        for name, folders in OPTIONAL.items()
+        if not _holds(model_store, name)
+    }
+
+
 def _load_previous(newer: Mapping[str, Handler], store: Path, device: str) -> dict[str, Handler]:
     found = {
-        name: _load(name, store, device)
+        name: load_handler(name, store, device)
         for name in OPTIONAL
         if name in newer and _holds(store, name)
     }
@@ -212,7 +219,8 @@ def _holds(store: Path, name: str) -> bool:
     return any((store / folder).is_dir() for folder in OPTIONAL[name])
 
 
-def _load(name: str, store: Path, device: str) -> Handler:
+def load_handler(name: str, store: Path, device: str) -> Handler:
+    """Make the handler of one model; raises what loading raises."""
     module, cls = HANDLERS[name]
     handler: Handler = getattr(importlib.import_module(module), cls)(store, device)
     told = fields(model=name, device=device, version=handler.describe().get("version"))

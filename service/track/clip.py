@@ -2,60 +2,16 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
 
-from pydantic import Field
-
-from service.clips.replies import ClipHead, ClipInfoBody, ClipMoment, ClipTail, Line
 from service.clips.run import Asked, in_the_clip, on_the_wire, scaled_min_face_px
 from service.errors import Problem, ServiceError
 from service.live.replies import RESET
 from service.live.subject import Step
 from service.media.clips.contents import ClipChunk, ClipFrame
-from service.schemas import Body, TrackedFace
 from service.telemetry.metrics import Metrics
-from service.track.replies import Status, TrackOutputs
+from service.track.clip_replies import TrackMoment, TrackSummary
+from service.track.replies import TrackOutputs
 from service.track.session import LOST, MODEL, Tracker, TrackOptions
-
-
-class TrackMoment(ClipMoment):
-    """The faces of one frame of a clip."""
-
-    status: Status = Field(
-        description="The oldest face's status; `searching` without a face; `reset` where the model "
-        "was exchanged and the faces are numbered anew."
-    )
-    faces: list[TrackedFace] = Field(description="The faces, oldest first.")
-
-
-class TrackSummary(Body):
-    """The clip as a whole."""
-
-    faces: int = Field(description="Faces that were followed, by their numbers.")
-    frames_with_face: int = Field(description="Frames in which a face was seen.")
-    frames_lost: int = Field(description="Frames in which the faces that are followed were lost.")
-    frames_without: int = Field(description="Frames in which no face was followed.")
-
-
-class TrackClipReply(ClipTail, ClipHead):
-    """The whole answer as JSON."""
-
-    clip: ClipInfoBody
-    frames: list[TrackMoment] = Field(description="The frames, in the order of their times.")
-    summary: TrackSummary
-
-
-class TrackFrameLine(TrackMoment, Line):
-    """One line a frame."""
-
-    type: Literal["frame"] = "frame"
-
-
-class TrackSummaryLine(ClipTail, TrackSummary, Line):
-    """The last line: the summary, and the clip as it was found."""
-
-    type: Literal["summary"] = "summary"
-    clip: ClipInfoBody
 
 
 class TrackClip:

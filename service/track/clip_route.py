@@ -11,7 +11,8 @@ from service.clips.serving import ClipJob, answer_clip
 from service.http.negotiation import choose_media_type
 from service.media.clips.contents import Sampling
 from service.services import Caller, SharedServices
-from service.track.clip import TrackClip, TrackClipReply, TrackFrameLine, TrackSummaryLine
+from service.track.clip import TrackClip
+from service.track.clip_replies import TrackClipReply, TrackFrameLine, TrackSummaryLine
 from service.track.interface import CLIP_RESPONSES, TrackClipQuery
 from service.track.session import MODEL, Tracker
 from service.track.table import TRACK_COLUMNS, track_rows

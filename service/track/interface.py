@@ -12,7 +12,7 @@ from service.http.responses import PICTURE, problem_responses
 from service.live.interface import STEP, StepNumber, end_responses
 from service.options import TRACK_RATE_HZ
 from service.schemas import Finite
-from service.track.clip import TrackClipReply
+from service.track.clip_replies import TrackClipReply
 from service.track.replies import TrackReply
 from service.track.session import TrackOptions
 from service.track.table import TRACK_COLUMNS

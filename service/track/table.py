@@ -14,7 +14,7 @@ from service.openface import (
     openface_pose,
 )
 from service.schemas import TrackedFace
-from service.track.clip import TrackMoment
+from service.track.clip_replies import TrackMoment
 
 OPENFACE_COLUMNS = (*FRAME_COLUMNS, *POSE_COLUMNS, *POINT_COLUMNS, *UNIT_COLUMNS)
 OUR_COLUMNS = (*BOX_COLUMNS, "status", "degradation", "variant", "model_version", *ACTIONS)

@@ -25,14 +25,14 @@ async def test_calls_of_one_client_may_run_side_by_side(service: RunningService)
 
 async def test_frames_may_come_from_an_asynchronous_source(service: RunningService) -> None:
     clip = frames(5)
-    async with AsyncCountenance(service.url) as client, client.track("s") as session:
+    async with AsyncCountenance(service.url) as client, client.track_live("s") as session:
         replies = [reply async for reply in session.follow(camera(clip))]
     assert [list(reply.faces[0].box) for reply in replies] == expected_boxes(clip)
 
 
 async def test_no_more_frames_are_under_way_than_was_said(service: RunningService) -> None:
     service.models.delay_s = 0.05
-    async with AsyncCountenance(service.url) as client, client.track("s", ahead=1) as session:
+    async with AsyncCountenance(service.url) as client, client.track_live("s", ahead=1) as session:
         for frame in frames(3):
             await session.send(*frame)
             assert session.unanswered == 1
@@ -42,7 +42,7 @@ async def test_no_more_frames_are_under_way_than_was_said(service: RunningServic
 async def test_a_camera_may_ask_to_have_late_frames_dropped(service: RunningService) -> None:
     service.models.delay_s = 0.1
     client = AsyncCountenance(service.url)
-    async with client, client.track("s", drop=True, ahead=6) as session:
+    async with client, client.track_live("s", drop=True, ahead=6) as session:
         replies = [reply async for reply in session.follow(frames(6))]
     assert len(replies) == 6
     assert any(isinstance(reply, DroppedReply) for reply in replies)

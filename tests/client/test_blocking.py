@@ -66,7 +66,7 @@ def test_who_asks_too_often_learns_when_to_come_back(tmp_path: Path) -> None:
             client.models()
             with pytest.raises(ProblemError) as caught:
                 client.models()
-        with Countenance(service.url) as stranger, stranger.track("s") as session:
+        with Countenance(service.url) as stranger, stranger.track_live("s") as session:
             with pytest.raises(ProblemError) as refused:
                 stranger.models()
             with pytest.raises(ProblemError) as closed:
@@ -85,7 +85,7 @@ def test_no_service_at_the_address_is_said_at_once(url: str) -> None:
     with Countenance(url) as client:
         with pytest.raises(UnreachableError, match="no answer from"):
             client.models()
-        with pytest.raises(UnreachableError, match="no answer from"), client.track("s"):
+        with pytest.raises(UnreachableError, match="no answer from"), client.track_live("s"):
             pass
 
 
@@ -93,7 +93,7 @@ def test_frames_are_followed_in_order_with_few_at_once(
     client: Countenance, service: RunningService
 ) -> None:
     clip = frames(7)
-    with client.track("s", max_faces=2) as session:
+    with client.track_live("s", max_faces=2) as session:
         replies = list(session.follow(clip))
     assert boxes(replies) == expected_boxes(clip)
     assert [reply.time_s for reply in replies] == [time_s for _, time_s in clip]
@@ -108,7 +108,7 @@ def test_a_frame_that_is_no_picture_is_answered_and_the_session_goes_on(
     client: Countenance,
 ) -> None:
     clip = frames(2)
-    with client.track("s") as session:
+    with client.track_live("s") as session:
         first = session.step(*clip[0])
         refused = session.step(b"no picture", 1.0)
         second = session.step(clip[1][0], 2.0)
@@ -119,7 +119,7 @@ def test_a_frame_that_is_no_picture_is_answered_and_the_session_goes_on(
 
 def test_a_cut_connection_is_made_anew_and_the_session_goes_on(wire: Wire) -> None:
     clip = frames(9)
-    with Countenance(wire.url) as client, client.track("s") as session:
+    with Countenance(wire.url) as client, client.track_live("s") as session:
         replies = []
         for number, reply in enumerate(session.follow(cutting(clip, wire, at={3, 6}))):
             replies.append(reply)
@@ -139,9 +139,9 @@ def cutting(clip, wire: Wire, at: set[int]):
 
 def test_a_session_that_was_taken_is_not_fought_for(client: Countenance) -> None:
     image = frames(1)[0][0]
-    with client.track("s") as old:
+    with client.track_live("s") as old:
         old.step(image, 1.0)
-        with client.track("s") as new:
+        with client.track_live("s") as new:
             new.step(image, 2.0)
             last = old.step(image, 3.0)
             assert isinstance(last, ErrorReply)
@@ -152,7 +152,7 @@ def test_a_session_that_was_taken_is_not_fought_for(client: Countenance) -> None
 
 def test_a_reset_begins_with_the_next_frame(client: Countenance) -> None:
     clip = frames(3)
-    with client.track("s") as session:
+    with client.track_live("s") as session:
         session.step(*clip[0])
         session.reset()
         again = session.step(*clip[1])
@@ -162,7 +162,7 @@ def test_a_reset_begins_with_the_next_frame(client: Countenance) -> None:
 
 def test_a_service_that_does_not_come_back_is_given_up(service: RunningService) -> None:
     wire = Wire(service.port)
-    with Countenance(wire.url, reconnect_s=0.2) as client, client.track("s") as session:
+    with Countenance(wire.url, reconnect_s=0.2) as client, client.track_live("s") as session:
         session.step(*frames(1)[0])
         wire.close()
         with pytest.raises(UnreachableError):
@@ -174,7 +174,7 @@ def test_the_example_runs(
 ) -> None:
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(frames(1)[0][0])
-    code = textwrap.dedent(service_client.__doc__.split("\n\nA clip goes")[0].split("\n", 2)[2])
+    code = textwrap.dedent(service_client.__doc__.split("\n\nPictures are")[0].split("\n", 2)[2])
     code = code.replace("http://localhost:8000", service.url).replace("photo.jpg", str(photo))
     names = {"Path": Path, "frames": frames(3)}
     exec(code, names)

@@ -5,15 +5,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from service.affect.model import AffectOptions
+from service.commands.affect import EstimateOptions
 from service.commands.annotate.places import Place, agree_on, take_stock
-from service.commands.annotate.ray import Crew, annotate_by_ray
+from service.commands.annotate.ray import Workers, annotate_by_ray
 from service.commands.annotate.worker import AnnotateJob, as_parameters
 from service.commands.batch.batch import emit, summarise, tell, watch
 from service.commands.batch.pool import Done, Tick, carry_out
+from service.commands.clients import choose_where
 from service.commands.console import mistakes_explained
-from service.commands.estimators import EstimateOptions
-from service.commands.followers import FollowOptions
 from service.commands.options import (
     Device,
     Key,
@@ -23,7 +22,7 @@ from service.commands.options import (
     Url,
     told,
 )
-from service.commands.there import choose_where
+from service.commands.track import FollowOptions
 from service.options import MIN_FACE_PX, RATE_HZ, SMOOTHING, TRACK_MAX_FACES
 
 WORKERS = "Workers: more than one need the extra annotate, which brings Ray"
@@ -85,8 +84,7 @@ def annotate(
         if what == "track":
             options = FollowOptions(max_faces, min_face_px, steady, smoothing, variant)
         else:
-            affect = AffectOptions(variant=variant, min_face_px=min_face_px)
-            options = EstimateOptions(affect, rate_hz)
+            options = EstimateOptions(rate_hz, variant, min_face_px)
         where = choose_where(url, key, key_file, model_store, device)
         place = Place(out)
         stock = take_stock(Place(source), place)
@@ -98,7 +96,7 @@ def annotate(
         def run(tick: Tick) -> Iterator[Done]:
             if ray_address is None and jobs in (None, 1):
                 return carry_out(job, stock.todo, 1, emit, tick)
-            return annotate_by_ray(job, stock.todo, Crew(jobs, gpus, ray_address))
+            return annotate_by_ray(job, stock.todo, Workers(jobs, gpus, ray_address))
 
         failures = watch("videos", len(stock.todo), False, run)
         place.clear_drafts()

@@ -18,7 +18,7 @@ MOST_BLOCKS = 10_000
 
 
 @dataclass(frozen=True)
-class Crew:
+class Workers:
     """How many workers, with which share of a GPU each, and where: None is this machine."""
 
     jobs: int | None = None
@@ -27,14 +27,14 @@ class Crew:
 
 
 class Annotator:
-    """A worker as Ray keeps it: hired once, then asked for one clip after the other.
+    """A worker as Ray keeps it: made once, then asked for one clip after the other.
 
     A clip whose worker was lost is given to another one. Its result takes its name only when it is
     whole, so that this neither loses nor doubles it.
     """
 
     def __init__(self, job: Job) -> None:
-        self._worker = job.hire().__enter__()
+        self._worker = job.worker().__enter__()
         bound_threads(1)  # the other cores are for the other workers
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -42,21 +42,21 @@ class Annotator:
         return {**row, "reason": done.reason}
 
 
-def annotate_by_ray(job: Job, sources: Sequence[Source], crew: Crew) -> Iterator[Done]:
+def annotate_by_ray(job: Job, sources: Sequence[Source], workers: Workers) -> Iterator[Done]:
     """Every source in any order; raises CommandError where the workers cannot be had."""
-    with _cluster(crew) as ray:
+    with _cluster(workers) as ray:
         data = importlib.import_module("ray.data")
         context = data.DataContext.get_current()
         context.enable_progress_bars = False
         rows = [{"path": source.path, "name": source.name} for source in sources]
         todo = data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
-        jobs = crew.jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        jobs = workers.jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
         done = todo.map(
             Annotator,
             fn_constructor_args=(job,),
             compute=data.ActorPoolStrategy(size=min(jobs, len(rows))),
             num_cpus=1,
-            num_gpus=crew.gpus,
+            num_gpus=workers.gpus,
         )
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         try:
@@ -67,16 +67,16 @@ def annotate_by_ray(job: Job, sources: Sequence[Source], crew: Crew) -> Iterator
 
 
 @contextmanager
-def _cluster(crew: Crew) -> Iterator[Any]:
+def _cluster(workers: Workers) -> Iterator[Any]:
     silence_libraries()
     ray: Any = importlib.import_module("ray")
-    where: dict[str, Any] = {"num_cpus": crew.jobs, "include_dashboard": False}
-    if crew.address is not None:
-        where = {"address": crew.address}
+    where: dict[str, Any] = {"num_cpus": workers.jobs, "include_dashboard": False}
+    if workers.address is not None:
+        where = {"address": workers.address}
     try:
         ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise CommandError(f"Ray cannot be had at {crew.address}: {error}") from error
+        raise CommandError(f"Ray cannot be had at {workers.address}: {error}") from error
     try:
         yield ray
     finally:

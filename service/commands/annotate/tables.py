@@ -7,8 +7,8 @@ from service.affect.clip_replies import AffectMoment
 from service.affect.pages import COLUMNS, table_rows
 from service.affect.replies import QUADRANTS
 from service.clips.replies import ClipHead
-from service.commands.followers import Seen
-from service.commands.track_reports import OPENFACE_COLUMNS, OUR_COLUMNS, as_rows
+from service.track.clip_replies import TrackMoment
+from service.track.table import TRACK_COLUMNS, track_rows
 
 WHOLE = {"frame", "face_id", "success"}
 TEXT = {"clip", "status", "degradation", "variant", "model_version"}
@@ -25,14 +25,14 @@ def track_schema(metadata: dict[str, str]) -> Any:
             return arrow.string()
         return arrow.float64() if name == "timestamp" else arrow.float32()
 
-    names = ("clip", *OPENFACE_COLUMNS, *OUR_COLUMNS)
+    names = ("clip", *TRACK_COLUMNS)
     return arrow.schema([(name, kind(name)) for name in names], metadata=metadata)
 
 
-def track_rows(clip: str, seen: Seen) -> list[dict[str, Any]]:
+def track_table(clip: str, moment: TrackMoment, head: ClipHead) -> list[dict[str, Any]]:
     """The rows of one frame, by column."""
-    names = (*OPENFACE_COLUMNS, *OUR_COLUMNS)
-    return [{"clip": clip, **dict(zip(names, row, strict=True))} for row in as_rows(seen)]
+    rows = track_rows(moment, head)
+    return [{"clip": clip, **dict(zip(TRACK_COLUMNS, row, strict=True))} for row in rows]
 
 
 def affect_schema(metadata: dict[str, str]) -> Any:

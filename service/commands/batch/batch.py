@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 
@@ -12,12 +13,15 @@ from service.commands.batch.results import Plan
 from service.commands.batch.sources import Source
 from service.commands.console import EXIT_FAILED, err
 
+MOST_NAMED = 10
+
 
 @dataclass(frozen=True)
 class Batch:
     """The sources of one command, and where their results go; `what` names them, in the plural.
 
-    `prints` says that results go to stdout, one text a source.
+    `prints` says that results go to stdout, one text a source. Progress within a source counts
+    `unit`. `left_out` are files of the folders whose names are none of such sources.
     """
 
     what: str
@@ -26,6 +30,8 @@ class Batch:
     prints: bool
     jobs: int = 1
     again: bool = False
+    unit: str = "frames"
+    left_out: Sequence[Path] = ()
 
     def run(self, job: Job) -> list[Done]:
         """Carry out what is not done yet, print the results; return the failures."""
@@ -38,19 +44,32 @@ class Batch:
             len(todo),
             self.prints,
             lambda tick: carry_out(job, todo, jobs, emit, tick),
+            self.unit,
         )
 
     def summarise(self, failures: Sequence[Done]) -> None:
-        """Say on stderr what failed and why; exit code 1 if anything did."""
+        """Say on stderr what was left out, what failed and why; exit code 1 if anything did."""
+        if self.left_out:
+            names = ", ".join(str(path) for path in self.left_out[:MOST_NAMED])
+            more = ", ..." if len(self.left_out) > MOST_NAMED else ""
+            tell(f"{len(self.left_out)} files were left out, no {self.what} by name: {names}{more}")
+        if not (err.is_terminal or self.prints):
+            tell(f"{len(self.sources) - len(failures)} of {len(self.sources)} {self.what} done.")
         summarise(self.what, len(self.sources), failures)
 
 
-def watch(what: str, total: int, prints: bool, run: Callable[[Tick], Iterator[Done]]) -> list[Done]:
+def watch(
+    what: str,
+    total: int,
+    prints: bool,
+    run: Callable[[Tick], Iterator[Done]],
+    unit: str = "frames",
+) -> list[Done]:
     """Show how `run` gets on; return the failures. Without anything to do it is not called."""
     failures: list[Done] = []
     if not total:
         return failures
-    with show_progress(what.capitalize(), total, prints) as meter:
+    with show_progress(what.capitalize(), total, prints, unit) as meter:
         for done in run(meter.tick):
             if done.reason is not None:
                 failures.append(done)

@@ -21,7 +21,7 @@ AT_HAND = 2
 # Told how much of a source is done and how much there is, None where that is not known.
 Tick = Callable[[float, float | None], None]
 # Given what is to be printed, as soon as it is known.
-Emit = Callable[[str], None]
+Emit = Callable[[str], object]
 
 
 class Worker(Protocol):
@@ -40,8 +40,8 @@ class Worker(Protocol):
 class Job(Protocol):
     """How a worker is made; it is sent to other processes."""
 
-    def hire(self) -> Worker:
-        """A worker, not yet entered; raises CommandError, ConfigurationError."""
+    def worker(self) -> Worker:
+        """Return a worker, not yet entered; raises CommandError, ConfigurationError."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def carry_out(
             emit(done.text)
             yield done
         return
-    with job.hire() as worker:
+    with job.worker() as worker:
         for source in sources:
             yield attempt(worker, source, emit, tick)
 
@@ -116,7 +116,7 @@ _worker: Worker | None = None
 
 
 def _begin(job: Job) -> None:
-    """Keep the job of this process; its worker is hired with the first source.
+    """Keep the job of this process; its worker is made with the first source.
 
     Ctrl-C goes to all processes: this one just ends, the first one says so.
     """
@@ -129,7 +129,7 @@ def _work(source: Source) -> Done:
     global _worker
     if _worker is None:
         assert _job is not None
-        _worker = _job.hire().__enter__()
+        _worker = _job.worker().__enter__()
         bound_threads(1)  # the other cores are for the other processes
     texts: list[str] = []
     done = attempt(_worker, source, texts.append, _ignore)

@@ -29,8 +29,9 @@ class Rate(ProgressColumn):
 class Meter:
     """Counts sources; of one that tells of its own progress, that too."""
 
-    def __init__(self, bar: Progress, what: str, total: int) -> None:
+    def __init__(self, bar: Progress, what: str, total: int, unit: str) -> None:
         self._bar = bar
+        self._unit = unit
         self._all = bar.add_task(what, total=total)
         self._one = bar.add_task("", total=None, visible=False)
 
@@ -40,14 +41,14 @@ class Meter:
         self._bar.reset(self._one, visible=False)
 
     def tick(self, done: float, total: float | None) -> None:
-        """So many frames of the present source are done, of so many."""
+        """So much of the present source is done, of so much."""
         self._bar.update(
-            self._one, description="  frames", completed=done, total=total, visible=True
+            self._one, description=f"  {self._unit}", completed=done, total=total, visible=True
         )
 
 
 @contextmanager
-def show_progress(what: str, total: int, prints: bool) -> Iterator[Meter]:
+def show_progress(what: str, total: int, prints: bool, unit: str) -> Iterator[Meter]:
     """A bar for `total` sources, invisible where it would disturb results that are printed."""
     wanted = err.is_terminal and not (prints and out.is_terminal)
     columns = (
@@ -58,4 +59,4 @@ def show_progress(what: str, total: int, prints: bool) -> Iterator[Meter]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, transient=True, disable=not wanted) as bar:
-        yield Meter(bar, what, total)
+        yield Meter(bar, what, total, unit)

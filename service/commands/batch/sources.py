@@ -10,9 +10,19 @@ from pathlib import Path
 from service.commands.console import CommandError
 
 STDIN = "-"
-PHOTOS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"})
-CLIPS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
-SOUNDS = frozenset({".aac", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".wav"})
+# Every name that files have which the service reads.
+PHOTOS = frozenset(
+    {".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".png", ".webp"}
+)
+CLIPS = frozenset(
+    {
+        *(".3g2", ".3gp", ".avi", ".m1v", ".m2ts", ".m2v", ".m4v", ".mj2", ".mkv", ".mov", ".mp4"),
+        *(".mpe", ".mpeg", ".mpg", ".mts", ".ogv", ".qt", ".ts", ".vob", ".webm"),
+    }
+)
+SOUNDS = frozenset(
+    {".aac", ".flac", ".m4a", ".m4b", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".weba"}
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,17 @@ def _walk(folder: Path, suffixes: Collection[str], what: str) -> Iterator[Source
         raise CommandError(f"{folder} holds no {what} ({', '.join(sorted(suffixes))})")
     for path in found:
         yield Source(str(path), str(path.relative_to(folder)))
+
+
+def left_out(names: Iterable[str], suffixes: Collection[str]) -> list[Path]:
+    """Return the files below the folders among `names` that `find_sources` does not take."""
+    folders = [Path(name) for name in names if name != STDIN and Path(name).is_dir()]
+    return [
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix.lower() not in suffixes
+    ]
 
 
 def read_source(source: Source) -> bytes:
