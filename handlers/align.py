@@ -38,6 +38,7 @@ NAME, ALIGNER = "align", "dfa"
 # Of upright faces 1 in 100 is less sure, of meshes on turned faces all are. Then a face is
 # looked at turned, and with no sure face at all turned ones are searched for.
 SURE = 0.75
+LOOKS_AT_TURNED = 3
 SURE_TURNED = 0.8  # turned searches are many, and shelves and leaves look like faces to some
 QUARTERS_RAD = tuple(np.radians((90, 180, 270)).tolist())
 SAME_PLACE = 0.5  # the overlap from which two faces cannot both be there
@@ -207,7 +208,7 @@ class AlignHandler(Handler[AlignRow]):
             [row.image.pixels],
             [_stack(places)],
             row.options.denoise == "auto",
-            LOOKS_AT_DETECTED,
+            LOOKS_AT_TURNED,
             [[place.roll_rad for place in places]],
         )
         return _joined(places, aligned)

@@ -21,6 +21,7 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Faces = Mapping[int, Sequence[Floats]]
 
+UPRIGHT = 255  # marks the pixel that carries the number
 GRID = np.stack(np.meshgrid(np.arange(17), np.arange(4)), axis=-1).reshape(68, 2) / (16, 3)
 
 
@@ -36,12 +37,16 @@ def points_in(inside: Floats) -> Floats:
 
 def numbered(number: int, height: int = 240, width: int = 320) -> Image:
     frame = np.zeros((height, width, 3), np.uint8)
-    frame[0, 0] = (number // 256, number % 256, 0)
+    frame[0, 0] = (number // 256, number % 256, UPRIGHT)
     return frame
 
 
 def number_of(frame: Image) -> int:
     return int(frame[0, 0, 0]) * 256 + int(frame[0, 0, 1])
+
+
+def is_upright(frame: Image) -> bool:
+    return int(frame[0, 0, 2]) == UPRIGHT
 
 
 def detection(landmark_box: Floats, score: float = 0.9) -> Detection:
@@ -56,7 +61,10 @@ def alignment(landmarks: Floats, denoise: bool) -> Alignment:
 
 @dataclass
 class ScriptedDetector:
-    """Detects what the script holds for a frame; `calls` lists the frames asked for."""
+    """Detects what the script holds for a frame; `calls` lists the frames asked for.
+
+    In a frame that comes turned there is nobody.
+    """
 
     faces: Faces
     calls: list[list[int]] = field(default_factory=list)
@@ -64,9 +72,13 @@ class ScriptedDetector:
     def detect(
         self, images: Sequence[Image], min_face_px: int = 40, max_faces: int = 64
     ) -> list[list[Detection]]:
-        numbers = [number_of(image) for image in images]
-        self.calls.append(numbers)
-        return [[detection(one) for one in self.faces.get(number, ())] for number in numbers]
+        numbers = [number_of(image) for image in images if is_upright(image)]
+        if numbers:
+            self.calls.append(numbers)
+        return [
+            [detection(one) for one in self.faces.get(number_of(image), ()) if is_upright(image)]
+            for image in images
+        ]
 
 
 @dataclass

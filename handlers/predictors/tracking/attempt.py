@@ -14,6 +14,8 @@ from handlers.processing.landmarks import bounding_box
 
 # A new face that the validator believes less than this is reported when the next frame confirms it.
 SURE = 0.9
+# Of the landmark network: of upright faces 1 in 100 is less sure, of meshes on turned ones all are.
+SURE_UPRIGHT = 0.75
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -70,9 +72,15 @@ class Attempt:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether the landmark network's look tells that there is no face, whatever FV says."""
+        """Whether the landmark network's look tells that there is no face, whatever FV says.
+
+        Where a lost face was, without a detection, both must be sure that it is back.
+        """
         if self.alignment is None or not self.options.variant.validates:
             return False
+        if self.target.face.lost and not self.target.detected:
+            sure = self.probability is not None and self.probability >= SURE
+            return not sure or self.alignment.confidence < SURE_UPRIGHT
         return self.alignment.quality(None) < self.options.min_quality
 
     @property

@@ -17,9 +17,17 @@ from handlers.predictors.tracking.options import BoxSource, TrackingOptions, Tra
 from handlers.predictors.tracking.results import FrameResult, conclude
 from handlers.predictors.tracking.stages import Aligner, Stages, Stopwatch
 from handlers.predictors.tracking.state import FaceState, SessionState
+from handlers.predictors.tracking.turns import (
+    LEAST_QUALITY_TURNED,
+    UPRIGHT,
+    quarter_of,
+    turned,
+    turned_back,
+)
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Answer = tuple[FrameResult, SessionState]
 
 
 class Detector(Protocol):
@@ -33,7 +41,6 @@ class Detector(Protocol):
 # While nobody is there, the detector runs at most so often; a face just lost is looked for at once.
 SEARCH_S, TIMES_TOLERANCE_S = 0.125, 0.001
 EAGER = 8
-NEVER = 2**31  # frames since the detector last ran
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ class TrackingPredictor:
         states: Sequence[SessionState | None],
         options: Sequence[TrackingOptions],
         times_s: Sequence[float | None] | None = None,
-    ) -> list[tuple[FrameResult, SessionState]]:
+    ) -> list[Answer]:
         """One frame of every session: uint8 RGB `(H, W, 3)`, the session's state (None: a new
         one), its options, and the frame's time in seconds, which smoothing needs and searches use.
 
@@ -111,6 +118,27 @@ class TrackingPredictor:
             for frame, state, option, time_s in rows
         ]
         clock = Stopwatch()
+        answers = self._look(sessions, clock)
+        turned = {
+            index: attempted
+            for index, (session, (result, state)) in enumerate(zip(sessions, answers, strict=True))
+            if (attempted := turn_for(session, result, state)) is not None
+        }
+        again = self._look(list(turned.values()), clock)
+        for index, (result, state) in zip(turned, again, strict=True):
+            if state.faces:
+                answers[index] = result, state
+        return answers
+
+    def _look(self, sessions: Sequence[Session], clock: Stopwatch) -> list[Answer]:
+        """Take sessions through a frame, each turned as its state says."""
+        upright = [replace(s, frame=turned(s.frame, s.state.quarters)) for s in sessions]
+        return [
+            (turned_back(result, before.state.quarters, before.frame), state)
+            for before, (result, state) in zip(sessions, self._run(upright, clock), strict=True)
+        ]
+
+    def _run(self, sessions: Sequence[Session], clock: Stopwatch) -> list[Answer]:
         found = self._detect(sessions)
         clock.lap("detect")
         attempts = [self._plan(i, sessions[i], found.get(i, [])) for i in range(len(sessions))]
@@ -144,9 +172,9 @@ class TrackingPredictor:
                 session.options,
                 target,
                 fresh=self._is_reset(target.face),
-                # A validated face that was lost is found by the detector, not by its last box.
+                # A validated face that has been lost for long is found by the detector alone.
                 lost=not target.detected
-                and (by_detection or (variant.validates and target.face.lost > 0)),
+                and (by_detection or (variant.validates and target.face.lost > EAGER)),
             )
             for target in plan(session.faces, detections, session.options, self.settings.t_b)
         ]
@@ -187,8 +215,22 @@ class TrackingPredictor:
             faces,
             time_s if detected else before.detected_s,
             before.scene,
+            before.quarters if faces else UPRIGHT,
+            0 if faces else before.searches + detected,
         )
         return result, after
+
+
+def turn_for(session: Session, result: FrameResult, after: SessionState) -> Session | None:
+    """The session with its frame turned, where a search has found nobody and a turn is due."""
+    options = session.options
+    if not options.variant.validates or after.faces or not result.searched:
+        return None
+    if (quarters := quarter_of(session.state.searches)) is None:
+        return None
+    least = max(options.min_quality, LEAST_QUALITY_TURNED)
+    state = replace(session.state, faces=(), quarters=quarters, detected_s=-math.inf)
+    return replace(session, state=state, options=replace(options, min_quality=least))
 
 
 def enter(frame: Image, state: SessionState | None, options: TrackingOptions) -> SessionState:
@@ -199,4 +241,4 @@ def enter(frame: Image, state: SessionState | None, options: TrackingOptions) ->
     scene, is_cut = follow(before.scene, frame)
     if not is_cut:
         return replace(before, scene=scene)
-    return replace(before, scene=scene, faces=(), since_detection=NEVER, detected_s=-math.inf)
+    return replace(before, scene=scene, faces=(), quarters=UPRIGHT, detected_s=-math.inf)

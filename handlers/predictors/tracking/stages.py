@@ -13,23 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.predictors.alignment import Alignment
-from handlers.predictors.tracking.attempt import Attempt
+from handlers.predictors.tracking.attempt import SURE_UPRIGHT, Attempt
 from handlers.predictors.tracking.identity import duplicates
 from handlers.predictors.tracking.networks import Estimate, Recall, TrackingNetworks, View
 from handlers.predictors.tracking.options import BoxSource
 from handlers.predictors.tracking.state import Memory
 from handlers.predictors.tracking.view import LOOK_AGAIN, anchor, from_view, lay, settle, to_view
 from handlers.processing.boxes import Crop
+from handlers.processing.landmarks import bounding_box
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+
+QUARTERS_RAD = (0.5 * np.pi, np.pi, 1.5 * np.pi)
 
 
 class Aligner(Protocol):
     """What `AlignmentPredictor` does."""
 
     def align(
-        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool, looks: int
+        self,
+        images: Sequence[Image],
+        boxes: Sequence[Floats],
+        denoise: bool,
+        looks: int,
+        rolls: Sequence[Sequence[float]] | None = None,
     ) -> list[list[Alignment]]: ...
 
     def look(
@@ -73,11 +81,23 @@ class Stages:
         previous = [a for a in attempts if a.source is BoxSource.PREVIOUS and not a.lost]
         self._validate(previous + again)
         for attempt in attempts:
-            attempt.lost = attempt.lost or attempt.is_doubtful
+            attempt.lost = attempt.lost or attempt.is_doubtful or self._is_turned(attempt)
         clock.lap("validate")
         _merge(attempts)
         self._remember([a for a in tracked if not a.is_dropped])
         clock.lap("remember")
+
+    def _is_turned(self, attempt: Attempt) -> bool:
+        """Whether a new face of which the landmark network is not sure is one turned by a quarter
+        or more: the network sees it better so."""
+        face = attempt.alignment
+        new = attempt.target.is_new and attempt.options.variant.validates and not attempt.lost
+        if not new or face is None or face.confidence >= SURE_UPRIGHT:
+            return False
+        boxes = np.repeat(bounding_box(face.landmarks)[None], len(QUARTERS_RAD), axis=0)
+        denoise = attempt.options.variant.denoises
+        (turned,) = self._aligner.align([attempt.frame], [boxes], denoise, 1, [QUARTERS_RAD])
+        return max(other.confidence for other in turned) > face.confidence
 
     def _estimate(self, attempts: Sequence[Attempt]) -> None:
         """Lines 12 to 14: BT from P_b."""

@@ -52,7 +52,8 @@ class SessionState:
 
     `next_id` is the number of the next new face, `since_detection` counts the frames since the
     detector last ran, `detected_s` is that frame's time, -inf where it is not known. By `scene`
-    cuts are seen.
+    cuts are seen. Frames are looked at turned by `quarters`, and all that is in pixels is of the
+    turned frame; `searches` counts those that found nobody.
     """
 
     step: int = 0
@@ -61,6 +62,8 @@ class SessionState:
     faces: tuple[FaceState, ...] = ()
     detected_s: float = float("-inf")
     scene: Scene | None = None
+    quarters: int = 0
+    searches: int = 0
 
     @classmethod
     def at(cls, boxes: Sequence[Floats]) -> "SessionState":
@@ -73,8 +76,9 @@ class SessionState:
 
     def to_tensors(self) -> dict[str, Array]:
         """All of the state but `step`, a prefix for each face: at most 24 KiB a face."""
+        turning = (self.quarters, self.searches)
         tensors: dict[str, Array] = {
-            "session": np.array([self.next_id, self.since_detection]),
+            "session": np.array([self.next_id, self.since_detection, *turning]),
             "detected_s": np.array([self.detected_s], np.float64),
         }
         if self.scene is not None:
@@ -88,7 +92,7 @@ class SessionState:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Array], step: int) -> "SessionState":
         """The way back; raises KeyError or ValueError for tensors of another making."""
-        next_id, since_detection = tensors["session"].tolist()
+        next_id, since_detection, quarters, searches = tensors["session"].tolist()
         faces: list[FaceState] = []
         while f"face{len(faces)}.boxes" in tensors:
             prefix = f"face{len(faces)}."
@@ -102,7 +106,8 @@ class SessionState:
         if "scene" in tensors:
             scene = Scene(tensors["scene"], tensors["unrest"].item())
         detected_s = tensors["detected_s"].item()
-        return cls(step, next_id, since_detection, tuple(faces), detected_s, scene)
+        turning = {"quarters": quarters % 4, "searches": searches}
+        return cls(step, next_id, since_detection, tuple(faces), detected_s, scene, **turning)
 
 
 def _face_to_tensors(face: FaceState) -> dict[str, Array]:
