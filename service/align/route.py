@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -14,6 +15,7 @@ from service.http.bodies import PICTURE_BODY
 from service.http.body import read_upload
 from service.http.disconnects import while_connected
 from service.http.negotiation import choose_media_type
+from service.http.streaming import HeldResponse
 from service.live.model import Cost, Model
 from service.media.images import ImageHeader, check_pixels, notes_on, sniff
 from service.openface import faces_to_csv
@@ -21,6 +23,8 @@ from service.schemas import AlignReply
 from service.services import Caller, Services, SharedServices
 
 MODEL = "align"
+# A drawn picture of noise is as large as its pixels; workers send no message beyond 64 MiB.
+MOST_DRAWN_PX = 17_000_000
 
 router = APIRouter(tags=["align"])
 
@@ -44,14 +48,22 @@ async def align(
     started = time.perf_counter()
     with services.uploads.slot():
         image, header, notes = await _read_image(request, services)
+    if media_type == PNG and header.pixels > MOST_DRAWN_PX:
+        raise ServiceError(
+            Problem.TOO_MANY_PIXELS,
+            f"it has {header.pixels} pixels; at most {MOST_DRAWN_PX} are drawn, {JSON} has no bound",
+        )
     read_ms = (time.perf_counter() - started) * 1000
     model = Model(MODEL, services.inference, services.settings)
     cost = Cost.of_pictures([header.pixels], query.min_face_px, len(options["boxes"] or ()))
-    with services.in_flight.slot():
+    async with AsyncExitStack() as stack:
+        stack.enter_context(services.in_flight.slot())
         asking = model.ask({"image": image}, options, cost=cost)
         answer = await while_connected(request, asking)
-    outputs = {**answer.outputs, "notes": [*notes, *answer.outputs["notes"]]}
-    return _reply(outputs, media_type, read_ms, services)
+        outputs = {**answer.outputs, "notes": [*notes, *answer.outputs["notes"]]}
+        body, headers = _write(outputs, media_type, read_ms, services)
+        send_s = services.settings.socket_send_s
+        return HeldResponse(body, stack.pop_all(), send_s, media_type, headers)
 
 
 def _options(query: AlignQuery, media_type: str, services: Services) -> dict[str, Any]:
@@ -86,15 +98,16 @@ async def _read_image(request: Request, services: Services) -> tuple[bytes, Imag
     return upload.data, header, notes_on(header, upload.media_type)
 
 
-def _reply(
+def _write(
     outputs: Mapping[str, Any], media_type: str, read_ms: float, services: Services
-) -> Response:
+) -> tuple[bytes | str, dict[str, str]]:
+    """Return the reply's body and headers."""
     body = AlignReply.model_validate(outputs)
     services.metrics.observe_stages(MODEL, {"read": read_ms, **body.timings_ms})
     services.metrics.faces.labels(MODEL).inc(len(body.faces))
     headers = {"Countenance-Model": f"{body.model.name}/{body.model.version}", "Vary": "Accept"}
     if media_type == PNG:
-        return Response(outputs["overlay"], media_type=PNG, headers=headers)
+        return outputs["overlay"], headers
     if media_type == CSV:
-        return Response(faces_to_csv(body), media_type=CSV, headers=headers)
-    return Response(body.model_dump_json(by_alias=True), media_type=JSON, headers=headers)
+        return faces_to_csv(body), headers
+    return body.model_dump_json(by_alias=True), headers

@@ -13,6 +13,8 @@ from service.errors import Problem, ServiceError
 from service.http.disconnects import while_connected
 from service.http.problems import as_service_error
 
+SLICE_BYTES = 2**18
+
 logger = logging.getLogger(__name__)
 
 
@@ -62,12 +64,50 @@ class PiecewiseResponse(Response):
         await self._send(send, b"", more=False)
 
     async def _send(self, send: Send, piece: bytes, more: bool = True) -> None:
-        try:
-            async with asyncio.timeout(self._send_s):
-                if not self._begun:
-                    self._begun = True
-                    start = {"type": "http.response.start", "status": self.status_code}
-                    await send({**start, "headers": self.raw_headers})
-                await send({"type": "http.response.body", "body": piece, "more_body": more})
-        except TimeoutError:
-            raise ClientDisconnect from None
+        if not self._begun:
+            self._begun = True
+            start = {"type": "http.response.start", "status": self.status_code}
+            await send({**start, "headers": self.raw_headers})
+        await send_slowly(send, piece, self._send_s, more)
+
+
+class HeldResponse(Response):
+    """A whole reply that keeps `held` until its client has taken it.
+
+    One that does not take a part of it within `send_s` seconds is given up.
+    """
+
+    def __init__(
+        self,
+        content: bytes | str,
+        held: AsyncExitStack,
+        send_s: float,
+        media_type: str,
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__(content, media_type=media_type, headers=headers)
+        self._held = held
+        self._send_s = send_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send head and body."""
+        async with self._held:
+            start = {"type": "http.response.start", "status": self.status_code}
+            await send({**start, "headers": self.raw_headers})
+            await send_slowly(send, bytes(self.body), self._send_s, more=False)
+
+
+async def send_slowly(send: Send, body: bytes, send_s: float, more: bool) -> None:
+    """Send a part of a reply no faster than it is taken; raises ClientDisconnect.
+
+    In slices: what is handed over at once lies in this process's memory until it is taken.
+    """
+    view = memoryview(body)
+    try:
+        for at in range(0, max(1, len(view)), SLICE_BYTES):
+            last = at + SLICE_BYTES >= len(view)
+            message = {"type": "http.response.body", "body": bytes(view[at : at + SLICE_BYTES])}
+            async with asyncio.timeout(send_s):
+                await send({**message, "more_body": more or not last})
+    except TimeoutError:
+        raise ClientDisconnect from None

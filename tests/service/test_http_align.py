@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from service.align.examples import FACE
+from service.errors import URN
 from service.schemas import POINTS
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -149,3 +150,14 @@ async def test_a_model_that_answers_nonsense_is_an_internal_error(post, inferenc
     reply: httpx.Response = await post(picture())
     assert reply.status_code == 500
     assert reply.json()["type"].endswith(":internal")
+
+
+async def test_a_picture_that_is_too_large_to_be_drawn_is_refused_before_any_work(
+    client, inference, picture
+):
+    data = picture(size=(5000, 4000))
+    headers = {"Accept": "image/png"}
+    refused = await client.post("/align", content=data, headers=headers)
+    assert (refused.status_code, refused.json()["type"]) == (422, URN + "too-many-pixels")
+    assert inference.questions == []
+    assert (await client.post("/align", content=data)).status_code == 200

@@ -126,6 +126,31 @@ async def test_a_reply_that_is_read_slowly_is_given_time(run_server, picture, in
         assert received == size
 
 
+async def test_a_reply_that_is_not_read_keeps_its_place_and_little_memory(
+    run_server, picture, inference
+):
+    inference.outputs["overlay"] = bytes(64 * 2**20)
+    head = "POST /align HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: image/png\r\n"
+    data = picture()
+    async with contextlib.AsyncExitStack() as stack:
+        server, port = await stack.enter_async_context(run_server(max_in_flight=2))
+        for _ in range(2):
+            connection = await stack.enter_async_context(connect(port))
+            connection.writer.transport.pause_reading()
+            await connection.send(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+        async with asyncio.timeout(PATIENCE_S):
+            while len(inference.questions) < 2:
+                await asyncio.sleep(0.01)
+        refused = await stack.enter_async_context(connect(port))
+        await refused.send(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+        assert await answer(refused) == (503, URN + "overloaded")
+        waiting = [
+            connection.transport.get_write_buffer_size()
+            for connection in server.server_state.connections
+        ]
+        assert sum(waiting) < 2**20
+
+
 async def test_more_connections_of_an_address_than_it_may_have_are_told_and_closed(run_server):
     async with contextlib.AsyncExitStack() as stack:
         _, port = await stack.enter_async_context(
