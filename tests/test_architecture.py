@@ -208,6 +208,16 @@ def test_the_service_can_be_imported_where_the_libraries_of_the_networks_are_mis
     assert run.returncode == 0, run.stderr
 
 
+def test_serving_on_a_processor_installs_no_torch() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    needed = [*project["dependencies"], *extras["models"]]
+    assert not any(name.startswith("torch") for name in needed)
+    assert any(name.startswith("torch>") for name in extras["gpu"])
+    for extra in ("torchserve", "train"):
+        assert "countenance[gpu]" in extras[extra]
+
+
 def test_only_the_settings_read_the_environment() -> None:
     readers = {name for name, tree in SOURCES.items() if reads_environment(tree)}
     assert readers <= ENVIRONMENT_READERS

@@ -20,7 +20,7 @@ EXTRAS = {
     "numpy": "models",
     "safetensors": "models",
     "onnxruntime": "models",
-    "torch": "train",
+    "torch": "gpu",
     "lightning_fabric": "train",
     "matplotlib": "train",
     "onnx": "train",
