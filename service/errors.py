@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from enum import Enum
 
+EXIT_INTERRUPTED = 130  # of a program that Ctrl-C ended
 URN = "urn:countenance:problem:"
 
 

@@ -44,6 +44,7 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
     {"client"},
     {"commands"},
     {"__main__", "cli"},
+    {"entry"},
 )
 
 LOWER_HANDLERS = {"checkpoint", "engines", "networks", "predictors", "processing", "store"}

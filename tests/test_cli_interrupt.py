@@ -30,7 +30,7 @@ def test_one_interrupt_ends_the_command_and_the_next_run_goes_on(
     clip = make_clip(tmp_path / "walk.mp4", [number / 25 for number in range(60)])
     out = tmp_path / "out"
     arguments = [command, str(clip), "--csv", "--out", str(out), "--url", service.url]
-    program = [sys.executable, "-c", "from service.cli import app; app()", *arguments]
+    program = [sys.executable, "-c", "from service.entry import main; main()", *arguments]
     terminal, end = pty.openpty()
     process = subprocess.Popen(program, stdout=end, stderr=end, cwd=ROOT, start_new_session=True)
     os.close(end)

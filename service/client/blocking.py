@@ -24,7 +24,7 @@ from service.live.replies import ErrorInfo
 P = ParamSpec("P")
 Reply = TypeVar("Reply")
 Result = TypeVar("Result")
-INTERRUPTED_S = 1.0  # how long an interrupted program waits for what runs
+INTERRUPTED_S = 0.3  # how long an interrupted program waits for what runs
 
 
 class PortalThread:
@@ -151,9 +151,12 @@ def _iterating(
         try:
             while (line := wait_for(self.portal, lambda: anext(lines, end))) is not end:
                 yield line
-        finally:
+        except KeyboardInterrupt:  # what was cancelled is not waited for
+            raise
+        except BaseException:
             with suppress(RuntimeError):  # the client may be closed already
                 wait_for(self.portal, lines.aclose)
+            raise
 
     update_wrapper(call, method)
     return call

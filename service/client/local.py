@@ -1,8 +1,11 @@
 """The service in this process, behind a socket file that nobody else can reach: no port."""
 
 import asyncio
+import atexit
+import shutil
 import socket
 import tempfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,8 +44,8 @@ class LocalService:
         chosen = {name: value for name, value in given.items() if value is not None}
         self._settings = load_settings(**UNBOUNDED, **chosen)
         self._inference = OnDemandInference.from_settings(self._settings)
-        self._folder = tempfile.TemporaryDirectory(prefix="countenance-")
-        self.socket = str(Path(self._folder.name) / "socket")
+        self._folder = Path(tempfile.gettempdir()) / f"countenance-{uuid.uuid4().hex}"
+        self.socket = str(self._folder / "socket")
         self._server: Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -69,9 +72,11 @@ class LocalService:
 
     def discard(self) -> None:
         """Remove the socket's folder."""
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _serve(self, server: "Server") -> None:
+        self._folder.mkdir(mode=0o700)
+        atexit.register(self.discard)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(self.socket)
             await server.serve(sockets=[listener])

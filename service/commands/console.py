@@ -8,11 +8,10 @@ from contextlib import contextmanager, suppress
 import typer
 from rich.console import Console
 
-from service.errors import ConfigurationError, ServiceError
+from service.errors import EXIT_INTERRUPTED, ConfigurationError, ServiceError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 # What the extras bring; any other missing module is a fault of ours and shows its traceback.
 EXTRAS = {
