@@ -71,7 +71,7 @@ def test_only_validated_frames_count_for_the_window() -> None:
 
 
 def test_a_lost_face_is_found_by_the_detector_and_not_by_its_last_box_alone() -> None:
-    run = Run(probabilities={1: 0.1, 2: 0.8, 3: 0.8}, detections={0: [STILL], 4: [STILL]})
+    run = Run(probabilities={1: 0.1, 2: 0.1, 3: 0.1}, detections={0: [STILL], 4: [STILL]})
     assert run.statuses(range(6)) == [
         "tracking",
         "lost",
@@ -166,7 +166,7 @@ def test_where_the_final_box_is_all_but_the_first_the_frame_is_not_seen_once_mor
     assert results[2].faces[0].box.tolist() == box(101, 100).tolist()
 
 
-def test_at_its_last_box_a_lost_face_is_back_where_both_networks_are_sure() -> None:
+def test_at_its_last_box_a_lost_face_is_back_where_the_landmark_network_is_sure() -> None:
     run = Run(probabilities={1: 0.1}, detections={0: [STILL]})
     assert run.statuses(range(3)) == ["tracking", "lost", "tracking"]
 

@@ -74,13 +74,12 @@ class Attempt:
     def is_doubtful(self) -> bool:
         """Whether the landmark network's look tells that there is no face, whatever FV says.
 
-        Where a lost face was, without a detection, both must be sure that it is back.
+        Where a lost face was, without a detection, it must be sure that the face is back.
         """
         if self.alignment is None or not self.options.variant.validates:
             return False
         if self.target.face.lost and not self.target.detected:
-            sure = self.probability is not None and self.probability >= SURE
-            return not sure or self.alignment.confidence < SURE_UPRIGHT
+            return self.alignment.confidence < SURE_UPRIGHT
         return self.alignment.quality(None) < self.options.min_quality
 
     @property
