@@ -14,9 +14,9 @@ import { Problem } from "./problem.js";
 
 export { LiveSession, Problem };
 
-/** @typedef {{include?: ("aligned" | "denoised")[], maxFaces?: number, minFacePx?: number,
+/** @typedef {{include?: ("aligned" | "denoised")[], maxFaces?: number, minFacePx?: number, minQuality?: number,
  *             denoise?: "auto" | "off", boxes?: number[][], signal?: AbortSignal}} AlignOptions */
-/** @typedef {{rateHz?: number, variant?: string, minFacePx?: number,
+/** @typedef {{rateHz?: number, variant?: string, minFacePx?: number, minQuality?: number,
  *             signal?: AbortSignal}} AffectOptions */
 
 /** Asks one service; failures are thrown as {@link Problem}. */
@@ -51,8 +51,8 @@ export class Countenance {
    * `{type: "frame"}` after the other, and `{type: "summary"}`.
    * @param {Blob} clip @param {AffectOptions} [options]
    */
-  async *affect(clip, { rateHz, variant, minFacePx, signal } = {}) {
-    const query = { rate_hz: rateHz, variant, min_face_px: minFacePx };
+  async *affect(clip, { rateHz, variant, minFacePx, minQuality, signal } = {}) {
+    const query = { rate_hz: rateHz, variant, min_face_px: minFacePx, min_quality: minQuality };
     const type = clip.type || "application/octet-stream";
     const headers = { "Accept": "application/x-ndjson", "Content-Type": type };
     const request = { method: "POST", body: clip, headers, signal };
@@ -68,10 +68,10 @@ export class Countenance {
    * What every face of a photograph looks like.
    * @param {Blob} picture @param {AffectOptions} [options]
    */
-  async affectPhoto(picture, { variant, minFacePx, signal } = {}) {
+  async affectPhoto(picture, { variant, minFacePx, minQuality, signal } = {}) {
     const headers = { "Accept": "application/json", "Content-Type": picture.type || "image/jpeg" };
     const request = { method: "POST", body: picture, headers, signal };
-    const query = { variant, min_face_px: minFacePx };
+    const query = { variant, min_face_px: minFacePx, min_quality: minQuality };
     return (await this.#fetch("affect", query, request)).json();
   }
 
@@ -102,11 +102,12 @@ export class Countenance {
   }
 
   /** @param {Blob} picture @param {string} accept @param {AlignOptions} options */
-  #postPicture(picture, accept, { include, maxFaces, minFacePx, denoise, boxes, signal }) {
+  #postPicture(picture, accept, { include, maxFaces, minFacePx, minQuality, denoise, boxes, signal }) {
     const query = {
       include: include?.join(","),
       max_faces: maxFaces,
       min_face_px: minFacePx,
+      min_quality: minQuality,
       denoise,
       boxes: boxes?.map((box) => box.join(",")),
     };

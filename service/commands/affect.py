@@ -28,6 +28,7 @@ from service.commands.options import (
     Key,
     KeyFile,
     MinFacePx,
+    MinQuality,
     ModelStore,
     Out,
     Url,
@@ -36,7 +37,7 @@ from service.commands.options import (
     told,
 )
 from service.media.clips.contents import Sampling
-from service.options import AFFECT_MAX_FACES, AFFECT_VARIANT, MIN_FACE_PX, RATE_HZ
+from service.options import AFFECT_MAX_FACES, AFFECT_VARIANT, MIN_FACE_PX, MIN_QUALITY, RATE_HZ
 
 PLOT = ".svg"
 
@@ -48,6 +49,7 @@ class EstimateOptions:
     rate_hz: float = RATE_HZ.default
     variant: str | None = None
     min_face_px: int = MIN_FACE_PX.default
+    min_quality: float = MIN_QUALITY.default
     max_faces: int = AFFECT_MAX_FACES.default
 
 
@@ -154,6 +156,7 @@ def affect(
     jobs: Jobs = 1,
     rate_hz: Annotated[float, told(RATE_HZ)] = RATE_HZ.default,
     min_face_px: MinFacePx = MIN_FACE_PX.default,
+    min_quality: MinQuality = MIN_QUALITY.default,
     max_faces: Annotated[int, told(AFFECT_MAX_FACES)] = AFFECT_MAX_FACES.default,
     variant: Annotated[str | None, told(AFFECT_VARIANT)] = AFFECT_VARIANT.default,
     url: Url = None,
@@ -170,7 +173,7 @@ def affect(
     with mistakes_explained():
         sources = find_sources(clips, CLIPS | SOUNDS, "clip")
         plan = plan_with(sources, {f".{form}": out}, PLOT, plot, frozenset({PLOT}))
-        options = EstimateOptions(rate_hz, variant, min_face_px, max_faces)
+        options = EstimateOptions(rate_hz, variant, min_face_px, min_quality, max_faces)
         where = choose_where(url, key, key_file, model_store, device)
         if out is None:
             emit(AFFECT_FORMS[form].header)

@@ -20,6 +20,7 @@ from service.commands.options import (
     Key,
     KeyFile,
     MinFacePx,
+    MinQuality,
     ModelStore,
     Out,
     Url,
@@ -28,7 +29,7 @@ from service.commands.options import (
     told,
 )
 from service.commands.reports import FORMATS, align_csv_header
-from service.options import ALIGN_MAX_FACES, MIN_FACE_PX
+from service.options import ALIGN_MAX_FACES, MIN_FACE_PX, MIN_QUALITY
 
 DRAWN = ".png"
 
@@ -51,6 +52,7 @@ def align(
     jobs: Jobs = 1,
     max_faces: Annotated[int, told(ALIGN_MAX_FACES)] = ALIGN_MAX_FACES.default,
     min_face_px: MinFacePx = MIN_FACE_PX.default,
+    min_quality: MinQuality = MIN_QUALITY.default,
     denoise: Annotated[
         Literal["auto", "off"], typer.Option(help="Denoise faces that need it, or none.")
     ] = "auto",
@@ -70,7 +72,7 @@ def align(
             typer.echo(align_csv_header("photo"), nl=False)
         job = AlignJob(
             choose_where(url, key, key_file, model_store, device),
-            AlignOptions(max_faces, denoise, min_face_px),
+            AlignOptions(max_faces, denoise, min_face_px, min_quality),
             form,
             plan,
         )
@@ -90,6 +92,7 @@ class AlignOptions:
     max_faces: int = ALIGN_MAX_FACES.default
     denoise: Literal["auto", "off"] = "auto"
     min_face_px: int = MIN_FACE_PX.default
+    min_quality: float = MIN_QUALITY.default
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from service.commands.console import EXIT_USAGE, fail
-from service.options import MIN_FACE_PX, Option
+from service.options import MIN_FACE_PX, MIN_QUALITY, Option
 from service.settings import Settings, load_settings
 
 here_option = partial(typer.Option, rich_help_panel="Models of this machine")
@@ -55,6 +55,7 @@ def told(option: Option[Any], *names: str, panel: str | None = None) -> Any:
 
 
 MinFacePx = Annotated[int, told(MIN_FACE_PX)]
+MinQuality = Annotated[float, told(MIN_QUALITY)]
 
 LabelledFaces = Annotated[
     Path, typer.Option(exists=True, file_okay=False, help="Folder of the labelled faces.")

@@ -26,6 +26,7 @@ from service.commands.options import (
     Key,
     KeyFile,
     MinFacePx,
+    MinQuality,
     ModelStore,
     Out,
     Url,
@@ -34,7 +35,14 @@ from service.commands.options import (
     told,
 )
 from service.commands.overlays import OverlayVideo
-from service.options import MIN_FACE_PX, SMOOTHING, STEADY, TRACK_MAX_FACES, TRACK_VARIANT
+from service.options import (
+    MIN_FACE_PX,
+    MIN_QUALITY,
+    SMOOTHING,
+    STEADY,
+    TRACK_MAX_FACES,
+    TRACK_VARIANT,
+)
 from service.track.clip_replies import TrackFrameLine
 
 DRAWN = ".mp4"
@@ -47,6 +55,7 @@ class FollowOptions:
 
     max_faces: int = TRACK_MAX_FACES.default
     min_face_px: int = MIN_FACE_PX.default
+    min_quality: float = MIN_QUALITY.default
     steady: bool = STEADY.default
     smoothing: bool = SMOOTHING.default
     variant: str | None = None
@@ -152,6 +161,7 @@ def track(
     jobs: Jobs = 1,
     max_faces: Annotated[int, told(TRACK_MAX_FACES)] = TRACK_MAX_FACES.default,
     min_face_px: MinFacePx = MIN_FACE_PX.default,
+    min_quality: MinQuality = MIN_QUALITY.default,
     steady: Annotated[bool, told(STEADY)] = STEADY.default,
     smoothing: Annotated[bool, told(SMOOTHING, "--smoothing")] = SMOOTHING.default,
     variant: Annotated[str | None, told(TRACK_VARIANT)] = TRACK_VARIANT.default,
@@ -169,7 +179,7 @@ def track(
     with mistakes_explained():
         sources = find_clips(clips)
         plan = plan_with(sources, {f".{form}": out}, DRAWN, overlay, VIDEOS)
-        options = FollowOptions(max_faces, min_face_px, steady, smoothing, variant)
+        options = FollowOptions(max_faces, min_face_px, min_quality, steady, smoothing, variant)
         where = choose_where(url, key, key_file, model_store, device)
         job = TrackJob(where, options, form, plan, seconds)
         if out is None:

@@ -82,7 +82,9 @@ def annotate(
     with mistakes_explained():
         options: FollowOptions | EstimateOptions
         if what == "track":
-            options = FollowOptions(max_faces, min_face_px, steady, smoothing, variant)
+            options = FollowOptions(
+                max_faces, min_face_px, steady=steady, smoothing=smoothing, variant=variant
+            )
         else:
             options = EstimateOptions(rate_hz, variant, min_face_px)
         where = choose_where(url, key, key_file, model_store, device)
