@@ -127,7 +127,6 @@ async def test_interlaced_pictures_have_no_combs(tmp_path: Path) -> None:
 KINDS = {
     "10 bits": ("libx264", "yuv420p10le", "mp4"),
     "4:4:4": ("libx264", "yuv444p", "mkv"),
-    "RGB": ("ffv1", "gbrp", "mkv"),
     "alpha": ("qtrle", "argb", "mov"),
     "grey": ("ffv1", "gray", "mkv"),
     "full range": ("mjpeg", "yuvj420p", "avi"),

@@ -111,31 +111,31 @@ READERS: Mapping[str, Callable[[Any], Message]] = {
 def main() -> None:
     """Read the clip to its end, writing no faster than is read at the other side."""
     # Imported before the limits hold, so that they are there for the clip alone.
-    from service.media.clips.reading import Reading
+    from service.media.clips import reading
+    from service.media.clips.cage import load_library, shut_in
 
     limits, sampling = ClipLimits(**json.loads(sys.argv[2])), Sampling(**json.loads(sys.argv[3]))
-
-    def messages() -> Iterator[Message]:
-        reading = Reading(0, limits, sampling)
-        yield reading.info
-        yield from reading.chunks()
-        yield reading.totals
-
     # Written before there is too little memory to write it.
-    needs_memory = pack(_needs_memory(limits))
+    needs_memory, library = pack(_needs_memory(limits)), load_library()
     bound_this_process(limits, int(sys.argv[1]))
+    shut_in(library)
     try:
-        try:
-            for message in messages():
-                _write(pack(message))
-        except ServiceError as error:
-            _write(pack(error))
-        except MemoryError:
-            raise
-        except Exception as error:
-            _write(pack(_failure(error)))
+        for message in guarded(reading.read_clip(0, limits, sampling)):
+            _write(pack(message))
     except MemoryError:
         _write(needs_memory)
+
+
+def guarded(messages: Iterator[Message]) -> Iterator[Message]:
+    """Pass messages on, and as the last one what stopped them; raises MemoryError alone."""
+    try:
+        yield from messages
+    except ServiceError as error:
+        yield error
+    except MemoryError:
+        raise
+    except Exception as error:
+        yield _failure(error)
 
 
 def _failure(error: Exception) -> ServiceError:

@@ -7,6 +7,10 @@ from io import SEEK_CUR, SEEK_END, RawIOBase
 from typing import Any
 
 import av
+
+# PyAV imports these when it meets subtitles, which is too late where no file can be opened.
+import av.subtitles.codeccontext
+import av.subtitles.stream
 from av.container import InputContainer
 
 from service.errors import Problem, ServiceError

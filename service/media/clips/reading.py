@@ -45,6 +45,16 @@ SOUND_HZ = 100.0
 ALONE_S = 0.25
 
 
+def read_clip(
+    descriptor: int, limits: ClipLimits, sampling: Sampling
+) -> Iterator[ClipInfo | ClipChunk | ClipTotals]:
+    """Yield what a clip declares, its chunks, its totals; raises what FFmpeg does."""
+    reading = Reading(descriptor, limits, sampling)
+    yield reading.info
+    yield from reading.chunks()
+    yield reading.totals
+
+
 class Reading:
     """One clip from its first byte to its totals.
 
