@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.media.clips.contents import Sampling
-from tests.service.clip_files import numbers, write_clip
+from tests.service.clip_files import numbers, tone, write_clip, write_sound
 from tests.service.clip_reading import Found, burst_s, notes, read
 
 EVERY_FRAME = Sampling(rate_hz=float("inf"))
@@ -33,6 +33,32 @@ async def test_joined_files_go_on_where_the_first_one_ended(kind: str, tmp_path:
     second = Found(found.info, found.frames[50:], found.sound[half:], half, found.totals)
     after_s = burst_s(second) - second.frames[0].time_s
     assert after_s == pytest.approx(burst_s(found) - found.frames[0].time_s, abs=0.07)
+
+
+@pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])
+async def test_joined_broadcasts_are_whole(codec: str, tmp_path: Path) -> None:
+    path = tmp_path / "clip.ts"
+    write_pictures(path, codec, frames=40)
+    path.write_bytes(path.read_bytes() * 3)
+    found = await read(path)
+    assert found.totals.complete
+    assert [frame.number for frame in found.frames] == list(range(120))
+    assert found.totals.duration_s == pytest.approx(4.8, abs=0.3)
+    assert "joined files: 2" in found.totals.notes[0]
+
+
+async def test_sound_whose_rate_changes_is_heard_whole(tmp_path: Path) -> None:
+    data = b""
+    for rate_hz in (44_100, 22_050):
+        path = tmp_path / "part.aac"
+        with av.open(str(path), "w", format="adts") as container:
+            track = container.add_stream("aac", rate=rate_hz, layout="mono")
+            write_sound(container, track, tone(1.5, rate_hz), rate_hz)
+        data += path.read_bytes()
+    path.write_bytes(data)
+    found = await read(path)
+    assert found.totals.decoded_sound_s == pytest.approx(3.0, abs=0.15)
+    assert found.totals.duration_s == pytest.approx(3.0, abs=0.15)
 
 
 @pytest.mark.parametrize("kind", ["mp4", "wav"])
@@ -61,7 +87,9 @@ async def test_frames_that_share_a_time_are_all_there(tmp_path: Path) -> None:
         assert numbers(found.frames) == [frame.number for frame in found.frames] == [*range(10)]
         assert times_ms(found) == [40 * number for number in range(10)]
         assert found.totals.complete
-        assert found.totals.notes[0].startswith("3 frames do not lie after the one before")
+        assert found.totals.notes[0].startswith(
+            "frames whose times do not come after the one before: 3"
+        )
 
 
 async def test_a_variable_rate_and_a_hole_are_whole(tmp_path: Path) -> None:
@@ -129,19 +157,26 @@ async def test_what_is_damaged_is_said_to_be(tmp_path: Path) -> None:
     assert any("there is no picture for" in note for note in found.totals.notes)
 
 
-async def test_frames_that_an_encoder_reorders_keep_their_times(tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+async def test_frames_that_an_encoder_reorders_keep_their_times(codec: str, tmp_path: Path) -> None:
     path = tmp_path / "clip.avi"  # which knows no times of display
+    write_pictures(path, codec, frames=30)
+    found = await read(path)
+    assert numbers(found.frames) == pytest.approx(list(range(30)), abs=1)
+    assert found.frames[0].time_s == 0
+    assert np.median(np.diff(times_ms(found))) == 40
+    assert found.totals.complete
+
+
+def write_pictures(path: Path, codec: str, frames: int) -> None:
+    """Write pictures of which some are coded after those that follow them."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
+        stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.codec_context.max_b_frames = 2
-        for number in range(30):
-            picture = np.full((48, 64, 3), 40 + 4 * number, np.uint8)
+        for number in range(frames):
+            picture = np.full((48, 64, 3), 40 + 4 * number % 160, np.uint8)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    found = await read(path)
-    assert numbers(found.frames) == pytest.approx(list(range(30)), abs=1)
-    assert np.diff(times_ms(found)).tolist() == [40] * 29
-    assert found.totals.complete

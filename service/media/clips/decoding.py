@@ -71,11 +71,12 @@ class FileReader(RawIOBase):
 
 @dataclass
 class Tally:
-    """What a stream held: packets that should be shown, frames that were, and what was damaged."""
+    """What a stream held: packets to be shown, frames that were, damages, corrupt packets."""
 
     packets: int = 0
     frames: int = 0
     damages: int = 0
+    corrupt: int = 0
     first_pts: int | None = None
 
     def count(self, packet: Any, hidden: bool) -> None:
@@ -83,7 +84,7 @@ class Tally:
 
         Packets before the first one need pictures that the file does not hold.
         """
-        self.damages += packet.is_corrupt
+        self.corrupt += packet.is_corrupt
         if not packet.size or packet.is_discard or hidden:
             return
         if self.first_pts is None:

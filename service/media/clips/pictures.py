@@ -42,6 +42,8 @@ class Pictures:
         self.declared_s = duration_s(container, stream)
         self.expected = _expected(stream, limits)
         self.tally, self.parts, self.used = Tally(), parts_of(container), 0
+        self._is_avi = container.format.name == "avi"
+        self._delay_s: float | None = None
         self.last_s, self.gap = math.inf, (0.0, 0.0)
         self._limits, self._sampling = limits, sampling
         rate_hz = float(stream.average_rate or 25)
@@ -85,6 +87,11 @@ class Pictures:
         return 0.0 if math.isinf(self.last_s) else self.last_s
 
     @property
+    def damages(self) -> int:
+        """How many pieces were damaged; where parts are joined, the last one before ends early."""
+        return self.tally.damages + max(0, self.tally.corrupt - self.parts.joints)
+
+    @property
     def missing(self) -> int:
         """How many frames the file holds or declares that were not decoded."""
         declared = (self.expected or 0) - SLACK_FRAMES
@@ -99,13 +106,13 @@ class Pictures:
         notes = [*self._upright.notes]
         if self.parts.joints:
             notes.append(
-                f"its times jump {self.parts.joints} times, as in joined files: "
-                "each part is put behind the one before"
+                f"jumps of its times, as in joined files: {self.parts.joints} (each part is put "
+                "behind the one before)"
             )
         if self.forwards.moved:
             notes.append(
-                f"{self.forwards.moved} frames do not lie after the one before by their times: "
-                "they are put between their neighbours"
+                f"frames whose times do not come after the one before: {self.forwards.moved} (they "
+                "are put between their neighbours)"
             )
         if self.gap[0] > max(LONG_GAP_S, 3 * self.step_s):
             notes.append(f"there is no picture for {self.gap[0]:.2f} s after {self.gap[1]:.2f} s")
@@ -141,9 +148,22 @@ class Pictures:
         """Number frames, and give them their times in seconds of the clip."""
         time_s = -self.step_s
         for number, frame in enumerate(frames):
-            time_s = time_s + self.step_s if frame.time is None else frame.time - self.zero_s
+            own_s = self._own_s(frame)
+            time_s = time_s + self.step_s if own_s is None else own_s
             self._check(frame)
             yield Moment(number, time_s, frame)
+
+    def _own_s(self, frame: Any) -> float | None:
+        """A frame's time in seconds of the clip, if any.
+
+        AVI has times of decoding alone; the first picture is shown where its stream begins.
+        """
+        if not self._is_avi or frame.dts is None:
+            return None if frame.time is None else frame.time - self.zero_s
+        time_s = float(frame.dts * frame.time_base) - self.zero_s
+        if self._delay_s is None:
+            self._delay_s = max(0.0, time_s)
+        return time_s - self._delay_s
 
     def _check(self, frame: Any) -> None:
         self._check_size(frame)

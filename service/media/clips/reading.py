@@ -110,7 +110,7 @@ class Reading:
     def totals(self) -> ClipTotals:
         """What was found, to be asked for after the chunks."""
         pictures, sound = self._pictures, self._sound
-        damages = (pictures.tally.damages if pictures else 0) + (sound.damages if sound else 0)
+        damages = (pictures.damages if pictures else 0) + (sound.damages if sound else 0)
         decoded = pictures.tally.frames if pictures else 0
         missing = pictures.missing if pictures else 0
         ends = [pictures.end_s if pictures else 0.0, sound.end / RATE_HZ if sound else 0.0]
@@ -135,9 +135,11 @@ class Reading:
         """Say what of the file could not be used."""
         faults = list(self._lacks)
         if missing:
-            faults.append(f"{missing} of {missing + self._decoded} frames could not be decoded")
+            faults.append(
+                f"frames that could not be decoded: {missing} of {missing + self._decoded}"
+            )
         if damages:
-            faults.append(f"{damages} pieces of the file were damaged")
+            faults.append(f"damaged pieces of the file: {damages}")
         if self._sound and self._sound.lacking_s > SLACK_S:
             faults.append(f"{self._sound.lacking_s:.1f} s of its sound could not be decoded")
         return faults

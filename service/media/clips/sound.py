@@ -24,6 +24,8 @@ from service.media.clips.pictures import too_long
 
 # Frames further off their place than this are put where their times say.
 JOINT_S = 0.05
+# Formats without times of their own.
+TIMELESS = ("aac", "mp3", "flac", "wav")
 LEAST_LACK_S = 0.1
 # Sound that is told to be narrow or faint.
 NARROW_HZ, FAINT_DBFS = 5000.0, -50.0
@@ -51,7 +53,9 @@ class Sound:
         self.tally = Tally()
         self._limits, self._mixes = limits, mixes
         self.measuring = Measuring(context.rate or RATE_HZ)
-        frames = decode(container, stream, self.tally, parts_of(container))
+        self._parts = parts_of(container)
+        self._is_timeless = container.format.name in TIMELESS
+        frames = decode(container, stream, self.tally, self._parts)
         self._pieces = self._resample(frames, zero_s)
         self._waiting = bytearray()
         self._start: int | None = None
@@ -92,7 +96,8 @@ class Sound:
     def damages(self) -> int:
         """How many pieces were damaged; between joined MP3 files there is what is no sound."""
         is_whole = self.info.codec == "mp3" and self.lacking_s < LEAST_LACK_S
-        return 0 if is_whole else self.tally.damages
+        corrupt = max(0, self.tally.corrupt - self._parts.joints)
+        return 0 if is_whole else self.tally.damages + corrupt
 
     def reaches(self, time_s: float) -> bool:
         """Whether there is sound after a time; reads as far."""
@@ -140,9 +145,12 @@ class Sound:
     def _resample(self, frames: Iterator[Any], zero_s: float) -> Iterator[ClipSound]:
         """Bring decoded frames to mono at 22 050 Hz, each run of them from its own place on."""
         run: _Run | None = None
+        counted = False
         for frame in frames:
             next_s = run.next_s if run else 0.0
-            time_s = next_s if frame.time is None else frame.time - zero_s
+            # Times that FFmpeg counts by itself are wrong once the rate has changed.
+            counted = counted or bool(self._is_timeless and run and not run.is_like(frame))
+            time_s = next_s if counted or frame.time is None else frame.time - zero_s
             try:
                 if run is None or not run.goes_on(frame, time_s):
                     yield from run.end() if run else ()
@@ -180,9 +188,13 @@ class _Run:
         """Where the next frame should begin."""
         return self._start_s + self._samples / self._made_for[2]
 
+    def is_like(self, frame: Any) -> bool:
+        """Whether a frame is of the same format, layout and rate."""
+        return self._made_for == layout_of(frame)
+
     def goes_on(self, frame: Any, time_s: float) -> bool:
         """Whether a frame continues this run."""
-        return self._made_for == layout_of(frame) and abs(time_s - self.next_s) <= JOINT_S
+        return self.is_like(frame) and abs(time_s - self.next_s) <= JOINT_S
 
     def add(self, frame: Any) -> Iterator[ClipSound]:
         """Bring one more frame to mono."""
