@@ -12,6 +12,7 @@ from service.commands.doctor import doctor
 from service.commands.evaluate import (
     evaluate_affect,
     evaluate_align,
+    evaluate_cuts,
     evaluate_pose,
     evaluate_track,
 )
@@ -48,6 +49,7 @@ evaluate.command("align")(evaluate_align)
 evaluate.command("track")(evaluate_track)
 evaluate.command("affect")(evaluate_affect)
 evaluate.command("pose")(evaluate_pose)
+evaluate.command("cuts")(evaluate_cuts)
 app.add_typer(evaluate, name="evaluate")
 
 

@@ -218,3 +218,24 @@ def evaluate_pose(
         store = settings_with(model_store=model_store).model_store
         with as_mistakes(ValueError):
             pose.evaluate_pose(heads, store, count, seed)
+
+
+def evaluate_cuts(
+    clip: Annotated[
+        list[Path],
+        typer.Option(exists=True, dir_okay=False, help="A video with one face; repeat."),
+    ],
+    row: Annotated[str, typer.Option(help="The tracker to measure.")] = "DCRT-16",
+    pairs: Annotated[int, typer.Option(min=1, help="At most so many joined pairs.")] = 60,
+    seed: Annotated[int, typer.Option(help="Seed of pairs and noise.")] = 0,
+    model_store: ModelStore = None,
+    device: Device = None,
+) -> None:
+    """Join clips to others and take faces out of them: who is followed where nobody may be?"""
+    with mistakes_explained():
+        from handlers.evaluation.track import cuts
+
+        settings = settings_with(model_store=model_store, device=device)
+        where = resolve_device(settings.device)
+        with as_mistakes(ValueError):
+            cuts.evaluate_cuts(clip, settings.model_store, row, pairs, seed, where)
