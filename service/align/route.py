@@ -51,7 +51,7 @@ async def align(
     if media_type == PNG and header.pixels > MOST_DRAWN_PX:
         raise ServiceError(
             Problem.TOO_MANY_PIXELS,
-            f"it has {header.pixels} pixels; at most {MOST_DRAWN_PX} are drawn, {JSON} has no bound",
+            f"it has {header.pixels} pixels; {MOST_DRAWN_PX} are drawn at most, {JSON} takes more",
         )
     read_ms = (time.perf_counter() - started) * 1000
     model = Model(MODEL, services.inference, services.settings)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from service.inference.base import Batch, Load, Question
-from service.inference.turns import LANES, QUANTUM, Askers, Turns
+from service.inference.turns import CALL_S, LANES, QUANTUM, Askers, Turns
 from service.telemetry.logs import REQUEST_ID
 
 MOST_ROWS = {"track": 16}
@@ -177,6 +177,7 @@ class Gatherer:
     def _take(self, waiting: Sequence[_Waiting], share: int) -> list[_Waiting]:
         first, *others = waiting
         taken, size, work = [first], len(first.row.body), first.load.work
+        takes_s = self._expected_s(first)
         brought = Counter({first.load.owner: work})
         for other in others:
             owner, more = other.load.owner, other.load.work
@@ -185,12 +186,17 @@ class Gatherer:
                 and len(taken) < min(first.most, other.most, share)
                 and size + len(other.row.body) <= MOST_BYTES
                 and work + more <= MOST_WORK
+                and takes_s + self._expected_s(other) <= CALL_S
             )
             if fits and (brought[owner] + more <= QUANTUM or self._askers.is_alone(owner)):
                 taken.append(other)
                 size, work = size + len(other.row.body), work + more
+                takes_s += self._expected_s(other)
                 brought[owner] += more
         return taken
+
+    def _expected_s(self, waiting: _Waiting) -> float:
+        return self._askers.expected_s(waiting.key, waiting.load.owner, waiting.load.work)
 
     async def _run(self, taken: Sequence[_Waiting]) -> None:
         rows = [waiting.row for waiting in taken]

@@ -6,6 +6,8 @@ looked is learned from the time that it took.
 """
 
 import asyncio
+import math
+import statistics
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -19,7 +21,13 @@ PICTURE_WORK, BOX_WORK = 300_000, 150_000
 SMALL_FACE_PX = 12
 # What an asker may bring into one call while others ask too.
 QUANTUM = 3_000_000
+# As long as a call may take, as far as is known, unless it is that of one question.
+CALL_S = 1.0
+UNKNOWN_S_PER_WORK = CALL_S / QUANTUM
+# Slow is what takes so many times longer than usual: a slow machine alone is nobody's fault.
+SLOWER, LATELY_S = 4, 10.0
 ABOUT_S = 1.0
+HALF_LIFE_S = 30.0
 REMEMBERED = 1000
 
 
@@ -49,38 +57,70 @@ class Turns:
 
 
 class Askers:
-    """What is known of those who ask: when they last did, and how fast their work goes."""
+    """What is known of those who ask: when they last did, and how fast their work goes.
+
+    How slow somebody's work was is forgotten within minutes and not by a few quick pictures.
+    """
 
     def __init__(self) -> None:
         self._asked_s: OrderedDict[str, float] = OrderedDict()
-        self._s_per_work: OrderedDict[tuple[object, str], float] = OrderedDict()
+        self._rates: OrderedDict[tuple[object, str], tuple[float, float]] = OrderedDict()
 
     def note(self, owner: str) -> None:
         """Say that `owner` asks now."""
-        _put(self._asked_s, owner, asyncio.get_running_loop().time())
+        _put(self._asked_s, owner, _now_s())
 
     def learn(self, key: object, loads: Iterable[tuple[str, int]], seconds: float) -> None:
         """Note how long a call of `key` took that did this work, by owner and amount."""
         loads = list(loads)
         rate = seconds / max(1, sum(work for _, work in loads))
         for owner in {owner for owner, _ in loads}:
-            known = self._s_per_work.get((key, owner), rate)
-            _put(self._s_per_work, (key, owner), (known + rate) / 2)
+            slowest = max(rate, self._rate(key, owner) or 0.0)
+            _put(self._rates, (key, owner), (slowest, _now_s()))
+
+    def expected_s(self, key: object, owner: str, work: int) -> float:
+        """Return how long work may take; of who is unknown rather too much."""
+        rate = self._rate(key, owner)
+        return work * (UNKNOWN_S_PER_WORK if rate is None else rate)
 
     def lane(self, key: object, owner: str, work: int) -> int:
-        """Return the lane of new work, by its amount and by how long such work took before."""
-        expected_s = work * self._s_per_work.get((key, owner), 0.0)
-        return max(bisect_left(LANES, work), bisect_left(LANES_S, expected_s))
+        """Return the lane of new work, by its amount and by how long such work took before.
+
+        Who is unknown shows beside the usual work of others how fast the own goes.
+        """
+        rate = self._rate(key, owner)
+        if rate is None:
+            return max(bisect_left(LANES, work), int(not self.is_alone(owner)))
+        slow = rate > SLOWER * self._usual_rate(key)
+        return max(bisect_left(LANES, work), bisect_left(LANES_S, work * rate) if slow else 0)
 
     def is_alone(self, owner: str) -> bool:
         """Whether nobody else has asked lately."""
-        since_s = asyncio.get_running_loop().time() - ABOUT_S
+        since_s = _now_s() - ABOUT_S
         return not any(
             name != owner and asked_s > since_s for name, asked_s in self._asked_s.items()
         )
 
+    def _usual_rate(self, key: object) -> float:
+        """Return the rate of the middle one of those who ask, of two the faster."""
+        since_s = _now_s() - LATELY_S
+        asking = [owner for owner, asked_s in self._asked_s.items() if asked_s > since_s]
+        rates = [rate for owner in asking if (rate := self._rate(key, owner)) is not None]
+        return statistics.median_low(rates) if rates else math.inf
 
-def _put(known: "OrderedDict[Any, float]", name: Any, value: float) -> None:
+    def _rate(self, key: object, owner: str) -> float | None:
+        """Return seconds for a unit of work, less and less of what is long ago."""
+        if (found := self._rates.get((key, owner))) is None:
+            return None
+        rate, learned_s = found
+        return rate * math.exp2((learned_s - _now_s()) / HALF_LIFE_S)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _put(known: "OrderedDict[Any, Any]", name: Any, value: Any) -> None:
     """Remember a value, and forget the one that was not renewed for the longest time."""
     known[name] = value
     known.move_to_end(name)

@@ -16,12 +16,22 @@ from tests.service.test_inference_gathering import Worker, a_moment
 USUAL, LARGE, LARGEST = LANES[0] // 4, LANES[1] // 2, LANES[1] + 1
 
 
-class Slow(Worker):
-    """A worker that says how long a call took: the seconds of its first row's text."""
+class Timed(Worker):
+    """A worker that says how long a call took: a moment, or the seconds of its first row's text."""
 
     async def __call__(self, key, rows):
         replies = await super().__call__(key, rows)
-        return [Reply(reply.body, Batch(len(rows), float(rows[0].body))) for reply in replies]
+        seconds = float(rows[0].body) if rows[0].body[:1].isdigit() else 0.001
+        return [Reply(reply.body, Batch(len(rows), seconds)) for reply in replies]
+
+
+async def known(worker, *owners, **options):
+    """Return a gatherer that knows how fast the work of these is."""
+    gatherer = Gatherer(worker, **options)
+    for owner in owners:
+        await asyncio.gather(*ask(gatherer, owner))
+    worker.calls.clear()
+    return gatherer
 
 
 def ask(gatherer, owner, work=USUAL, count=1, body=None, key="track"):
@@ -31,9 +41,9 @@ def ask(gatherer, owner, work=USUAL, count=1, body=None, key="track"):
 
 
 async def test_who_asks_once_goes_before_the_rest_of_who_asked_often():
-    worker = Worker()
+    worker = Timed()
+    gatherer = await known(worker, "many", "one")
     worker.gate.clear()
-    gatherer = Gatherer(worker)
     many = ask(gatherer, "many", count=40)
     await a_moment()
     (one,) = ask(gatherer, "one")
@@ -44,9 +54,9 @@ async def test_who_asks_once_goes_before_the_rest_of_who_asked_often():
 
 
 async def test_while_others_ask_nobody_fills_a_call():
-    worker = Worker()
+    worker = Timed()
+    gatherer = await known(worker, "a", "b")
     worker.gate.clear()
-    gatherer = Gatherer(worker)
     first = ask(gatherer, "b")
     await a_moment()
     many = ask(gatherer, "a", count=20)
@@ -57,15 +67,42 @@ async def test_while_others_ask_nobody_fills_a_call():
 
 
 async def test_who_is_alone_gets_whole_calls():
-    worker = Worker()
-    await asyncio.gather(*ask(Gatherer(worker), "a", count=20))
+    worker = Timed()
+    gatherer = await known(worker, "a")
+    await asyncio.gather(*ask(gatherer, "a", count=20))
     assert max(worker.sizes) == 8
 
 
-async def test_usual_work_does_not_wait_for_large_work_that_is_done_apart():
-    worker = Worker()
+async def test_who_is_unknown_gets_small_calls_and_beside_others_none_of_the_usual():
+    worker = Timed()
+    await asyncio.gather(*ask(Gatherer(worker), "a", count=20))
+    assert max(worker.sizes) > 4
+    assert worker.sizes[0] == LANES[0] // USUAL
+    worker = Timed()
+    gatherer = await known(worker, "b", apart=True)
     worker.gate.clear()
-    gatherer = Gatherer(worker, apart=True)
+    unknown = ask(gatherer, "a", count=20)
+    await a_moment()
+    usual = ask(gatherer, "b")
+    await a_moment()
+    assert worker.calls[1:] == [[b"b0"]]
+    worker.gate.set()
+    await asyncio.gather(*unknown, *usual)
+
+
+async def test_a_call_takes_no_longer_than_is_fair_by_what_is_known():
+    worker = Timed()
+    gatherer = Gatherer(worker)
+    await asyncio.gather(*ask(gatherer, "a", body=b"0.25"))
+    worker.calls.clear()
+    await asyncio.gather(*ask(gatherer, "a", count=20))
+    assert max(worker.sizes) == 4
+
+
+async def test_usual_work_does_not_wait_for_large_work_that_is_done_apart():
+    worker = Timed()
+    gatherer = await known(worker, "a", "b", apart=True)
+    worker.gate.clear()
     large = ask(gatherer, "a", LARGE) + ask(gatherer, "a", LARGEST)
     await a_moment()
     usual = ask(gatherer, "b")
@@ -77,8 +114,9 @@ async def test_usual_work_does_not_wait_for_large_work_that_is_done_apart():
 
 @pytest.mark.parametrize("work", [LARGE, LARGEST])
 async def test_the_largest_go_alone_and_one_at_a_time(work):
-    worker = Worker()
-    gatherer = Gatherer(worker, lambda: 4)
+    worker = Timed()
+    gatherer = await known(worker, "a", lanes=lambda: 4)
+    worker.most_at_work = 0
     await asyncio.gather(*ask(gatherer, "a", work, count=6))
     assert worker.most_at_work == 1
     assert max(worker.sizes) == LANES[1] // LARGE if work == LARGE else 1
@@ -86,9 +124,9 @@ async def test_the_largest_go_alone_and_one_at_a_time(work):
 
 @pytest.mark.parametrize("lanes", [2, 3])
 async def test_large_work_never_takes_the_last_worker(lanes):
-    worker = Worker()
+    worker = Timed()
+    gatherer = await known(worker, "a", "b", lanes=lambda: lanes, ahead=True)
     worker.gate.clear()
-    gatherer = Gatherer(worker, lambda: lanes, ahead=True)
     large = ask(gatherer, "a", LARGE, count=6) + ask(gatherer, "a", LARGEST, count=6)
     await a_moment()
     assert worker.at_work == lanes - 1
@@ -100,15 +138,18 @@ async def test_large_work_never_takes_the_last_worker(lanes):
 
 
 async def test_what_turned_out_slow_is_large_from_then_on_and_only_for_who_sent_it():
-    worker = Slow()
-    gatherer = Gatherer(worker, apart=True)
+    worker = Timed()
+    gatherer = await known(worker, "a", "b", apart=True)
     await asyncio.gather(*ask(gatherer, "a", body=b"5.0"))
+    # Quick ones do not make it forgotten.
+    await asyncio.gather(*ask(gatherer, "a", count=20))
+    worker.calls.clear()
     worker.gate.clear()
-    again = ask(gatherer, "a", body=b"5.0")
+    again = ask(gatherer, "a")
     await a_moment()
-    other = ask(gatherer, "b", body=b"0.01")
+    other = ask(gatherer, "b")
     await a_moment()
-    assert worker.calls[1:] == [[b"5.0"], [b"0.01"]]
+    assert worker.calls == [[b"a0"], [b"b0"]]
     worker.gate.set()
     await asyncio.gather(*again, *other)
 
@@ -181,6 +222,7 @@ async def test_in_this_process_a_usual_picture_is_answered_while_a_large_one_is_
     blocking, work
 ):
     handler, local = blocking
+    await local.ask("align", picture(b"u", "b", USUAL))
     large = asyncio.create_task(local.ask("align", picture(b"l", "a", work)))
     await asyncio.to_thread(handler.begun.acquire)
     answer = await asyncio.wait_for(local.ask("align", picture(b"u", "b", USUAL)), 30)

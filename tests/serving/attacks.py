@@ -61,14 +61,14 @@ class Seen:
 
     requests_s: list[float] = field(default_factory=list)
     replies_s: list[float] = field(default_factory=list)
-    refused: int = 0
+    refused: Counter[int] = field(default_factory=Counter)
     peak_mb: float = 0.0
 
     def median_ms(self) -> float:
-        return statistics.median(self.requests_s) * 1000 if self.requests_s else float("inf")
+        return statistics.median(self.requests_s or [ATTACK_S]) * 1000
 
     def worst_ms(self) -> float:
-        return max(self.requests_s, default=float("inf")) * 1000
+        return max(self.requests_s, default=ATTACK_S) * 1000
 
     def rate_hz(self, seconds: float) -> float:
         return len(self.replies_s) / seconds
@@ -113,7 +113,7 @@ async def use(target: Target, seen: Seen, until_s: float) -> None:
             if reply.status_code == 200:
                 seen.requests_s.append(time.monotonic() - started)
             else:
-                seen.refused += 1
+                seen.refused[reply.status_code] += 1
             await asyncio.sleep(PAUSE_S)
 
     async def follow() -> None:
@@ -187,7 +187,7 @@ async def send_drawn_pictures(target: Target) -> None:
 
 async def send_crowds(target: Target) -> None:
     """Pictures with as many faces as are looked for, and boxes in the rest."""
-    boxes = ";".join("10,10,110,110" for _ in range(64))
+    boxes = json.dumps([[10, 10, 110, 110]] * 64).replace(" ", "")
     body = crowd()
     await asyncio.gather(
         post_often(target, "/align?min_face_px=20", [body], 8),
@@ -301,7 +301,7 @@ async def measure(target: Target, attack: Callable[[Target], Awaitable[None]]) -
         "worst_ms": round(under.worst_ms()),
         "usual_hz": round(usual.rate_hz(USUAL_S), 1),
         "under_hz": round(under.rate_hz(ATTACK_S), 1),
-        "refused": under.refused,
+        "refused": dict(under.refused),
         "grown_mb": round(under.peak_mb - before_mb),
         "attacker_was_answered": dict(target.answers),
     }
