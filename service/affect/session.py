@@ -100,7 +100,7 @@ def build_affect_reply(
 
 
 @dataclass
-class Moment(Arrival):
+class MomentArrival(Arrival):
     """An arrival with the sound of its session that waits, and what it has taken of it."""
 
     sounds: SoundQueue = field(default_factory=SoundQueue)
@@ -140,7 +140,7 @@ class AffectSubject:
 
     def read(self, message: bytes, arrived_s: float, now_s: float) -> Arrival | None:
         """Take a frame, or keep sound for the next step."""
-        moment = Moment(None, arrived_s, kind=kind_of(message), sounds=self._sounds)
+        moment = MomentArrival(None, arrived_s, kind=kind_of(message), sounds=self._sounds)
         try:
             self._model.check_size(len(message))
             moment.time_s, data = split_message(message)
@@ -153,7 +153,7 @@ class AffectSubject:
             moment.error = error
         return moment
 
-    def _hear(self, moment: Moment, sound: Sound) -> Moment | None:
+    def _hear(self, moment: MomentArrival, sound: Sound) -> MomentArrival | None:
         """Keep sound; when much of it waits for a frame, let all but the latest be heard."""
         self._clock.check_sound(sound, moment.arrived_s)
         self._clock.note_sound(sound, moment.arrived_s)
@@ -175,7 +175,7 @@ class AffectSubject:
                 moment.sounds.give_back(moment.hearing)
             raise
 
-    def _until(self, moment: Moment) -> int:
+    def _until(self, moment: MomentArrival) -> int:
         """How far a moment hears; sound alone leaves what frames may still come for."""
         if moment.kind is Kind.FRAME:
             return to_samples((moment.time_s or 0.0) + AHEAD_S)
@@ -183,7 +183,7 @@ class AffectSubject:
         return moment.sounds.end - to_samples(TOLERANCE_S)
 
     async def _ask(
-        self, moment: Moment, runs: tuple[Sound, ...], state: bytes | None
+        self, moment: MomentArrival, runs: tuple[Sound, ...], state: bytes | None
     ) -> Step[AffectOutputs]:
         frames: list[Frame] = []
         pixels: list[int] = []
@@ -219,7 +219,7 @@ class AffectSubject:
         measure_frames(outputs.frames, metrics)
 
 
-def _as_moment(arrival: Arrival) -> Moment:
+def _as_moment(arrival: Arrival) -> MomentArrival:
     """Every arrival that is stepped was made by `read`."""
-    assert isinstance(arrival, Moment)
+    assert isinstance(arrival, MomentArrival)
     return arrival

@@ -45,7 +45,7 @@ MARGIN = 0.15  # of the box, on every side
 
 
 @dataclass(frozen=True)
-class Face:
+class StripFace:
     """A small picture at a time: a data URL."""
 
     time_s: float
@@ -125,7 +125,7 @@ def extent(timeline: Timeline) -> tuple[float, float]:
     return times_s[0], max(times_s[-1] + last_s, times_s[0] + 0.1)
 
 
-def draw_timeline(timeline: Timeline, faces: Sequence[Face], title: str) -> str:
+def draw_timeline(timeline: Timeline, faces: Sequence[StripFace], title: str) -> str:
     """Return the SVG of a timeline; `faces` in the order of their times."""
     begin_s, end_s = extent(timeline)
     drawing = _Drawing(begin_s, end_s)
@@ -154,7 +154,7 @@ class _Drawing:
         self._bottom = 44.0
         self._height, self._low, self._high = 0.0, 0.0, 1.0
 
-    def faces(self, faces: Sequence[Face]) -> None:
+    def faces(self, faces: Sequence[StripFace]) -> None:
         """A row of faces at their times; those that would overlap are left out."""
         free = float("-inf")
         for face in faces:
@@ -264,7 +264,7 @@ class FaceStrip:
     """Keeps a face an interval; when there are too many, every other one goes."""
 
     def __init__(self) -> None:
-        self.faces: list[Face] = []
+        self.faces: list[StripFace] = []
         self._interval_s = FIRST_INTERVAL_S
         self._next_s = float("-inf")
 
@@ -274,7 +274,7 @@ class FaceStrip:
             return
         if (picture := _cut_out(look)) is None:
             return
-        self.faces.append(Face(look.frame.time_s, picture))
+        self.faces.append(StripFace(look.frame.time_s, picture))
         if len(self.faces) > MOST:
             self.faces = self.faces[::2]
             self._interval_s *= 2

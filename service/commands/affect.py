@@ -13,7 +13,7 @@ from service.affect.pages import TimelinePage
 from service.client.replies import AffectLine
 from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail
 from service.clips.run import Look
-from service.commands.batch.batch import Batch, emit
+from service.commands.batch.batch import SourceBatch, emit
 from service.commands.batch.pool import Emit, Tick
 from service.commands.batch.results import Plan, plan_with, whole_file
 from service.commands.batch.sources import CLIPS, SOUNDS, Source, find_sources, left_out
@@ -178,7 +178,7 @@ def affect(
         if out is None:
             emit(AFFECT_FORMS[form].header)
         again = again or (out is None and form != "text")
-        batch = Batch(
+        batch = SourceBatch(
             *("clips", sources, plan, out is None, jobs, again),
             unit="seconds",
             left_out=left_out(clips, CLIPS | SOUNDS),

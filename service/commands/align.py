@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 import typer
 
-from service.commands.batch.batch import Batch
+from service.commands.batch.batch import SourceBatch
 from service.commands.batch.pool import Emit, Tick
 from service.commands.batch.results import Plan, draft_of, plan_results, whole_file
 from service.commands.batch.sources import PHOTOS, Source, find_sources, left_out, read_source
@@ -77,7 +77,7 @@ def align(
             plan,
         )
         # With drawings alone the results that are printed need all photographs.
-        batch = Batch(
+        batch = SourceBatch(
             *("photographs", sources, plan, prints, jobs, again or prints),
             left_out=left_out(photos, PHOTOS),
         )

@@ -27,7 +27,7 @@ class OverlayVideo:
         self._path = path
         self._container: Any = None
         self._stream: Any = None
-        self._sound: Sound | None = None
+        self._sound: SoundTrack | None = None
         self._av: Any = importlib.import_module("av")
         self._numpy: Any = importlib.import_module("numpy")
 
@@ -45,7 +45,7 @@ class OverlayVideo:
     def draw(self, lines: Iterator[TrackLine], file: BinaryIO) -> Iterator[TrackLine]:
         """Pass the lines of a clip in an open file on, drawing each frame on its picture."""
         film = Film(file, EVERY_FRAME)
-        self._sound = Sound(file)
+        self._sound = SoundTrack(file)
         try:
             for line in lines:
                 if isinstance(line, TrackFrameLine):
@@ -96,7 +96,7 @@ class OverlayVideo:
         return draw_faces(pixels, drawn)
 
 
-class Sound:
+class SoundTrack:
     """The main sound track of a clip into another file, at its own times; nothing without one."""
 
     def __init__(self, file: BinaryIO) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 import typer
 
 from service.client.replies import TrackLine
-from service.commands.batch.batch import Batch, emit
+from service.commands.batch.batch import SourceBatch, emit
 from service.commands.batch.pool import Emit, Tick
 from service.commands.batch.results import Plan, draft_of, plan_with, whole_file
 from service.commands.batch.sources import CLIPS, Source, find_sources, left_out
@@ -186,7 +186,7 @@ def track(
             emit(TRACK_FORMS[form].header)
         live = any(source.is_camera for source in sources)
         again = again or live or (out is None and form != "text")
-        batch = Batch(
+        batch = SourceBatch(
             *("clips", sources, plan, out is None, 1 if live else jobs, again),
             unit="frames",
             left_out=left_out(clips, CLIPS),

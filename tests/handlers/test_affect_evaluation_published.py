@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from handlers.evaluation.affect.published import affect_portions, affect_tables
+from handlers.evaluation.published import affect_portions, affect_tables
 
 
 def published(name: str, method: str) -> tuple[float, ...]:

@@ -24,7 +24,7 @@ from handlers.evaluation.affect.evaluate import (
 )
 from handlers.evaluation.affect.figures import models_shown, write_scatter, write_timeline
 from handlers.evaluation.affect.report import AffectReport
-from handlers.evaluation.affect.rows import PRINTED, Rack, pairs_among, printed
+from handlers.evaluation.affect.rows import PRINTED, ModelStore, pairs_among, printed
 from handlers.evaluation.affect.running import run
 from handlers.evaluation.affect.sets import OWN_REFERENCE, Material
 from handlers.evaluation.affect.tables import show
@@ -164,7 +164,7 @@ def test_stores_are_asked_for_what_all_of_them_have(tmp_path: Path) -> None:
             network = build(variant(name, size="tiny"))
             save_affect(network, tmp_path / store / name, {"context": 1.25})
     (tmp_path / "a" / "dfa").mkdir()
-    racks = [Rack(tmp_path / store).rows() for store in ("a", "b")]
+    racks = [ModelStore(tmp_path / store).rows() for store in ("a", "b")]
     assert racks[0] == ("vi-de", "avi-gas")
     names, left_out = choose_rows((), racks)
     assert names == ("vi-de",)

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
+from handlers.evaluation.published import tracking_tables
 from handlers.evaluation.track.clips import Tracklets, longest_run, run_clip
 from handlers.evaluation.track.command import TrackOptions, evaluate
 from handlers.evaluation.track.metrics import (
@@ -28,7 +29,6 @@ from handlers.evaluation.track.report import usual_pairs
 from handlers.evaluation.track.rows import ROWS, split_row
 from handlers.evaluation.track.running import Trace, run
 from handlers.evaluation.track.sequences import TrackedFrame, first_box, read_plan
-from handlers.evaluation.track_published import tracking_tables
 from handlers.predictors.tracking.options import VARIANTS, TrackingOptions
 from handlers.predictors.tracking.results import FrameResult, Status, TrackedFace
 from handlers.predictors.tracking.state import SessionState

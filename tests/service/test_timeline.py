@@ -13,8 +13,8 @@ from service.affect.timeline import (
     MOST,
     MOST_POINTS,
     SIDE,
-    Face,
     FaceStrip,
+    StripFace,
     Timeline,
     columns,
     draw_timeline,
@@ -40,7 +40,7 @@ def filled(count: int, states: int = 8, rate_hz: float = 25.0) -> Timeline:
     return timeline
 
 
-def drawn(timeline: Timeline, faces: tuple[Face, ...] = ()) -> ElementTree.Element:
+def drawn(timeline: Timeline, faces: tuple[StripFace, ...] = ()) -> ElementTree.Element:
     text = draw_timeline(timeline, faces, "of <one> & another")
     assert len(text) < TOO_MANY_BYTES
     return ElementTree.fromstring(text)
@@ -89,7 +89,7 @@ def test_values_beyond_the_panel_stay_inside_of_it():
 
 
 def test_faces_that_would_overlap_are_left_out():
-    faces = tuple(Face(time_s, "data:image/jpeg;base64,AA==") for time_s in (0, 0.01, 5, 9.9))
+    faces = tuple(StripFace(time_s, "data:image/jpeg;base64,AA==") for time_s in (0, 0.01, 5, 9.9))
     images = list(drawn(filled(250), faces).iter(SVG + "image"))
     assert len(images) == 3
 

@@ -9,17 +9,17 @@ from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
 from handlers.evaluation.affect.measuring import Measured, Unit, measure
-from handlers.evaluation.affect.published import affect_portions, affect_tables
 from handlers.evaluation.affect.report import (
     AffectReport,
     compare,
     portions,
     row_of,
 )
-from handlers.evaluation.affect.rows import PRINTED, Rack, is_row
+from handlers.evaluation.affect.rows import PRINTED, ModelStore, is_row
 from handlers.evaluation.affect.sets import AUTO, Following, Material, read_material
 from handlers.evaluation.affect.writing import publish, record_figures
-from handlers.evaluation.track.rows import Follower, Shelf
+from handlers.evaluation.published import affect_portions, affect_tables
+from handlers.evaluation.track.rows import Follower, TrackingParts
 from handlers.store import load_aligner
 
 if TYPE_CHECKING:
@@ -78,10 +78,10 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
         ValueError: a row, layout or folder that is not there, or data that cannot be read.
     """
     check_reference(options)
-    racks = [Rack(store, options.device) for store in options.stores]
-    names, left_out = choose_rows(options.rows, [rack.rows() for rack in racks])
+    stores = [ModelStore(store, options.device) for store in options.stores]
+    names, left_out = choose_rows(options.rows, [store.rows() for store in stores])
     following = Following(
-        lambda: options.context or one_context(racks[0].contexts(names)),
+        lambda: options.context or one_context(stores[0].contexts(names)),
         lambda: tracker(options),
         lambda: load_aligner(options.tracker_store, ALIGNER, options.device).predictor,
     )
@@ -90,14 +90,14 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
         material = material.with_own_reference()
     if options.degraded is not None:
         material = material.degraded(options.degraded)
-    by_store = dict(zip(options.stores, racks, strict=True))
+    by_store = dict(zip(options.stores, stores, strict=True))
     report = evaluate(
         options,
         material,
         names,
         lambda store, name: by_store[store].estimator(name),
         left_out=left_out,
-        weights={str(store): rack.weights for store, rack in by_store.items()},
+        weights={str(path): store.weights for path, store in by_store.items()},
     )
     if options.record:
         record_figures(report, options.stores)
@@ -124,11 +124,11 @@ def one_context(contexts: set[float]) -> float:
 
 def tracker(options: AffectOptions) -> Follower:
     """DCRT of the tracker's store. Raises ValueError where it has none."""
-    shelf = Shelf(options.tracker_store, options.device)
-    served = [name for name in shelf.rows() if name.startswith("DCRT-")]
+    trackers = TrackingParts(options.tracker_store, options.device)
+    served = [name for name in trackers.rows() if name.startswith("DCRT-")]
     if not served:
         raise ValueError(f"{options.tracker_store}: holds no DCRT to follow faces with")
-    return shelf.follower(served[0])
+    return trackers.follower(served[0])
 
 
 def evaluate(

@@ -14,9 +14,9 @@ from handlers.evaluation.affect.layout import (
     with_notes,
 )
 from handlers.evaluation.affect.portions import ATTENTION, DECIDER, Portion
-from handlers.evaluation.affect.published import PublishedPortions
 from handlers.evaluation.affect.report import AffectReport
 from handlers.evaluation.affect.rows import printed
+from handlers.evaluation.published import PublishedPortions
 
 SIDES = ("VAL", "ARO")
 NOTHING = (math.nan,) * 4
@@ -25,12 +25,12 @@ NOTHING = (math.nan,) * 4
 def portion_tables(report: AffectReport) -> Iterator[RenderableType]:
     """A published table with our rows on top, for each that we have rows for."""
     for published in report.published_portions:
-        ours = [p for p in report.portions if _belongs(p, published)]
+        ours = [p for p in report.portions if _is_of_table(p, published)]
         if ours:
             yield _beside(ours, published, report.data)
 
 
-def _belongs(portion: Portion, published: PublishedPortions) -> bool:
+def _is_of_table(portion: Portion, published: PublishedPortions) -> bool:
     """Single modalities stand in tables without AVi-GaS."""
     joined = any(row.method == printed(DECIDER) for row in published.rows)
     return portion.quantity == published.quantity and (portion.decider == DECIDER) == joined

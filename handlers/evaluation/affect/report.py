@@ -12,10 +12,9 @@ from handlers.evaluation.affect.agreement import Agreement, agreement, mean_agre
 from handlers.evaluation.affect.bootstrap import Difference, differences
 from handlers.evaluation.affect.harmed import GateMove, Survival
 from handlers.evaluation.affect.portions import Portion, attention_portions, gate_portions, spread
-from handlers.evaluation.affect.published import PublishedPortions, PublishedTable
 from handlers.evaluation.affect.rows import pairs_among
 from handlers.evaluation.affect.traces import Units, joined
-from handlers.evaluation.published import MARK
+from handlers.evaluation.published import MARK, PublishedAffect, PublishedPortions
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class AffectReport:
     portions: tuple[Portion, ...]
     survivals: tuple[Survival, ...]
     moves: tuple[GateMove, ...]
-    published: tuple[PublishedTable, ...]
+    published: tuple[PublishedAffect, ...]
     published_portions: tuple[PublishedPortions, ...]
 
     def row(self, name: str) -> Row:

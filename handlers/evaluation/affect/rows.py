@@ -71,7 +71,7 @@ def pairs_among(names: Sequence[str]) -> list[tuple[str, str]]:
     return [pair for pair in pairs if set(pair) <= set(names)]
 
 
-class Rack:
+class ModelStore:
     """The variants of one model store; each is loaded when it is asked for, one at a time."""
 
     def __init__(self, store: Path, device: str = "cpu") -> None:

@@ -20,9 +20,9 @@ from handlers.evaluation.affect.layout import (
     with_notes,
 )
 from handlers.evaluation.affect.portion_tables import portion_tables
-from handlers.evaluation.affect.published import PublishedRow, PublishedTable
 from handlers.evaluation.affect.report import AffectReport, Row
 from handlers.evaluation.affect.rows import printed
+from handlers.evaluation.published import PublishedAffect, PublishedEstimator
 
 
 def show(report: AffectReport, console: Console) -> None:
@@ -73,7 +73,7 @@ def _summary(report: AffectReport) -> Table:
     return table
 
 
-def _belongs(row: Row, published: PublishedTable) -> bool:
+def _belongs(row: Row, published: PublishedAffect) -> bool:
     name = printed(row.name)
     methods = [line.method for line in published.rows]
     return any(name == method or name.startswith(f"{method}-") for method in methods) or any(
@@ -82,11 +82,11 @@ def _belongs(row: Row, published: PublishedTable) -> bool:
     )
 
 
-def _columns(published: PublishedTable) -> list[tuple[str, str]]:
+def _columns(published: PublishedAffect) -> list[tuple[str, str]]:
     return [(m, side) for m in published.measures for side in published.dimensions]
 
 
-def _beside(rows: Sequence[Row], published: PublishedTable, data: str) -> RenderableType:
+def _beside(rows: Sequence[Row], published: PublishedAffect, data: str) -> RenderableType:
     """Our rows, then the published ones."""
     title = f"As Table {published.name}. {published.title}, {published.data}"
     heads = [f"{measure}\n{side}" for measure, side in _columns(published)]
@@ -103,7 +103,7 @@ def _beside(rows: Sequence[Row], published: PublishedTable, data: str) -> Render
     return with_notes(table, lines, published.note)
 
 
-def _by_fold(rows: Sequence[Row], published: PublishedTable, data: str) -> RenderableType:
+def _by_fold(rows: Sequence[Row], published: PublishedAffect, data: str) -> RenderableType:
     """Measures below each other, folds beside each other, as Tables B.6 and B.7."""
     title = f"As Table {published.name}. {published.title}, {published.data}"
     parts = [f"Fold-{index}" for index, _ in enumerate(published.rows[0].folds, start=1)]
@@ -127,7 +127,7 @@ def _by_fold(rows: Sequence[Row], published: PublishedTable, data: str) -> Rende
     return with_notes(table, [(line.method, line.note) for line in published.rows], published.note)
 
 
-def _fold_cells(line: PublishedRow, measure: int, sides: int) -> Iterator[str]:
+def _fold_cells(line: PublishedEstimator, measure: int, sides: int) -> Iterator[str]:
     for values in (*line.folds, line.values):
         yield from map(number, values[measure * sides : (measure + 1) * sides])
 

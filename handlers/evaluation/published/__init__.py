@@ -3,9 +3,14 @@
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter
 
 SETS = ("300-W", "Menpo")
 MARK = "not comparable"  # other pictures, other training data, other crops
+FORBID = ConfigDict(extra="forbid")
+Values = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,41 +20,141 @@ class PublishedRow:
     All are fractions, AUC and FR at 0.08. `note` keeps what contradicts another table.
     """
 
+    __pydantic_config__ = FORBID
+
     method: str
     data: str
-    values: tuple[float, ...]
-    note: str | None
+    values: Values
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedTable:
-    """One table of the thesis: its number, what it degrades by which levels, its rows."""
+    """One table of alignment: its number, what it degrades by which levels, its rows."""
+
+    __pydantic_config__ = FORBID
 
     name: str
     title: str
     degradation: str
     levels: tuple[float, ...]
     measures: tuple[str, ...]
-    note: str | None
     rows: tuple[PublishedRow, ...]
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTracker:
+    """One method; `values` stand under its table's columns, as fractions, NaN where none is
+    printed. `note` keeps what contradicts another table."""
+
+    __pydantic_config__ = FORBID
+
+    method: str
+    values: Values
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTracking:
+    """One table of tracking: its columns are such as `1 AUC` for category 1."""
+
+    __pydantic_config__ = FORBID
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[PublishedTracker, ...]
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedEstimator:
+    """One method; `values` run through the table's measures, then its dimensions, not a number
+    where nothing is printed; `folds` hold the same for each fold where the table has them."""
+
+    __pydantic_config__ = FORBID
+
+    method: str
+    values: Values
+    folds: tuple[Values, ...] = ()
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedAffect:
+    """One table of affect on one data set; RMSE is on [-1, 1]."""
+
+    __pydantic_config__ = FORBID
+
+    name: str
+    title: str
+    data: str
+    measures: tuple[str, ...]
+    dimensions: tuple[str, ...]
+    rows: tuple[PublishedEstimator, ...]
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPortionRow:
+    """One method; of each level RMSE and COR of valence and arousal, and their gains (fractions)
+    in the same order, not a number where nothing is printed."""
+
+    __pydantic_config__ = FORBID
+
+    method: str
+    values: tuple[Values, ...] = ()
+    gains: tuple[Values, ...] = ()
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPortions:
+    """One table of affect by levels of attention's spread or of the gate."""
+
+    __pydantic_config__ = FORBID
+
+    name: str
+    title: str
+    data: str
+    quantity: str
+    levels: tuple[float, ...]
+    rows: tuple[PublishedPortionRow, ...]
+    note: str | None = None
 
 
 def alignment_tables() -> tuple[PublishedTable, ...]:
-    """Tables 4.1 and B.1-B.5: single-image alignment, clean and under four degradations."""
-    text = files(__name__).joinpath("alignment.toml").read_text(encoding="utf-8")
-    return tuple(
-        PublishedTable(
-            name=table["name"],
-            title=table["title"],
-            degradation=table["degradation"],
-            levels=tuple(table["levels"]),
-            measures=tuple(table["measures"]),
-            note=table.get("note"),
-            rows=tuple(
-                PublishedRow(row["method"], data, tuple(row[data]), row.get("note", {}).get(data))
-                for data in SETS
-                for row in table["rows"]
-            ),
-        )
-        for table in tomllib.loads(text)["tables"]
-    )
+    """Read Tables 4.1 and B.1-B.5: single-image alignment, clean and under four degradations."""
+    tables = _read("alignment.toml")["tables"]
+    for table in tables:
+        table["rows"] = [_on(data, row) for data in SETS for row in table["rows"]]
+    return TypeAdapter(tuple[PublishedTable, ...]).validate_python(tables)
+
+
+def tracking_tables() -> tuple[PublishedTracking, ...]:
+    """Read Tables 2.1-2.3, 3.1, 4.2 and 4.3: 300-VW, rigid, deformable, 3DA-2D, the ablation."""
+    tables = _read("tracking.toml")["tables"]
+    return TypeAdapter(tuple[PublishedTracking, ...]).validate_python(tables)
+
+
+def affect_tables() -> tuple[PublishedAffect, ...]:
+    """Read Tables 5.1-5.2, 6.1-6.2, 7.1-7.2, 7.5-7.6, 7.11-7.12, and by fold B.6-B.7."""
+    tables = _read("affect.toml")["tables"]
+    return TypeAdapter(tuple[PublishedAffect, ...]).validate_python(tables)
+
+
+def affect_portions() -> tuple[PublishedPortions, ...]:
+    """Read Tables 7.3-7.4 and 7.7-7.10."""
+    tables = _read("affect.toml")["portions"]
+    return TypeAdapter(tuple[PublishedPortions, ...]).validate_python(tables)
+
+
+def _on(data: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Pick what a row says of one data set."""
+    note = row.get("note", {}).get(data)
+    return {"method": row["method"], "data": data, "values": row[data], "note": note}
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads(files(__name__).joinpath(name).read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ from rich.console import Console
 from handlers.evaluation.align.loading import stored_detector
 from handlers.evaluation.align.running import Detector
 from handlers.evaluation.progress import progress_bar
+from handlers.evaluation.published import tracking_tables
 from handlers.evaluation.track.clips import FULL_FACES, ClipResult, run_clip
 from handlers.evaluation.track.figures import plot_errors, plot_success, write_sheet, write_video
 from handlers.evaluation.track.report import (
@@ -19,7 +20,7 @@ from handlers.evaluation.track.report import (
     write_frames_csv,
     write_json,
 )
-from handlers.evaluation.track.rows import Shelf
+from handlers.evaluation.track.rows import TrackingParts
 from handlers.evaluation.track.running import Stepper, run
 from handlers.evaluation.track.sequences import (
     TrackedVideo,
@@ -28,7 +29,6 @@ from handlers.evaluation.track.sequences import (
     recorded_videos,
 )
 from handlers.evaluation.track.tables import show
-from handlers.evaluation.track_published import tracking_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +69,15 @@ def evaluate_track(options: TrackOptions) -> TrackReport:
     Raises:
         ValueError: a row, part, folder or video that is not there or cannot be read.
     """
-    shelf = Shelf(options.model_store, options.device)
-    names = options.rows or shelf.rows()
+    parts = TrackingParts(options.model_store, options.device)
+    names = options.rows or parts.rows()
     if not names:
         raise ValueError(f"{options.model_store}: holds no tracker (dcrt, or bt-2 and fv)")
-    rows = [shelf.follower(name) for name in names]
+    rows = [parts.follower(name) for name in names]
     detector = None
     if options.clips and options.switches:
         detector = stored_detector(options.model_store, options.device)
-    return evaluate(options, rows, detector, shelf.weights())
+    return evaluate(options, rows, detector, parts.weights())
 
 
 def evaluate(

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from handlers.evaluation.metrics import THRESHOLD, Interval, paired_bootstrap
-from handlers.evaluation.published import MARK
+from handlers.evaluation.published import MARK, PublishedTracking
 from handlers.evaluation.track.clips import ClipResult
 from handlers.evaluation.track.metrics import Accuracy, Behaviour, accuracy, behaviour, success_auc
 from handlers.evaluation.track.running import Trace
-from handlers.evaluation.track_published import PublishedTracking
 
 ALL = "all"
 BLUR_AND_DARKNESS = ("blurred", "dark")

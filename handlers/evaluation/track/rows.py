@@ -64,7 +64,7 @@ def landmark_model(name: str, served: str) -> str:
     return served if name.endswith(IID_OFF) else ALONE.get(split_row(name)[0], served)
 
 
-class Shelf:
+class TrackingParts:
     """The parts of a model store, each read once."""
 
     def __init__(self, store: Path, device: str = "cpu") -> None:

@@ -7,10 +7,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from handlers.evaluation.published import MARK
+from handlers.evaluation.published import MARK, PublishedTracking
 from handlers.evaluation.track.metrics import Accuracy
 from handlers.evaluation.track.report import ALL, TrackReport
-from handlers.evaluation.track_published import PublishedTracking
 
 PUBLISHED_STYLE = "dim"
 BY_WINDOW, ANOTHER_ANNOTATION = "2.1", "2.3"

@@ -130,7 +130,7 @@ def smooth(values: Floats, memory: Memory | None, since_s: float) -> Floats:
 def _resized(faces: Floats, side: int) -> Floats:
     """Square pictures `(B, S, S)` averaged down to `side` x `side` pixels."""
     weights = _shrinking(faces.shape[-1], side)
-    return weights @ faces @ weights.T
+    return np.asarray(weights @ faces @ weights.T, np.float32)
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from service.commands.affect import EstimateOptions
-from service.commands.annotate.places import Place, agree_on, take_stock
+from service.commands.annotate.places import TableFolder, agree_on, take_stock
 from service.commands.annotate.ray import Workers, annotate_by_ray
 from service.commands.annotate.worker import AnnotateJob, as_parameters
 from service.commands.batch.batch import emit, summarise, tell, watch
@@ -88,8 +88,8 @@ def annotate(
         else:
             options = EstimateOptions(rate_hz, variant, min_face_px)
         where = choose_where(url, key, key_file, model_store, device)
-        place = Place(out)
-        stock = take_stock(Place(source), place)
+        place = TableFolder(out)
+        stock = take_stock(TableFolder(source), place)
         agree_on(place, as_parameters(options))
         if done := len(stock.clips) - len(stock.todo):
             tell(f"{done} of {len(stock.clips)} videos were done before.")

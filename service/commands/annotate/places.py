@@ -17,7 +17,7 @@ PARAMETERS = "_annotate.json"
 SUFFIX = ".parquet"
 
 
-class Place:
+class TableFolder:
     """A folder of a file system of pyarrow: here, or at an address such as s3://bucket/videos."""
 
     def __init__(self, address: str) -> None:
@@ -74,7 +74,7 @@ def result_name(source: Source) -> str:
     return source.name + SUFFIX
 
 
-def take_stock(source: Place, out: Place) -> Inventory:
+def take_stock(source: TableFolder, out: TableFolder) -> Inventory:
     """What there is to do; a result that is older than its clip counts for nothing."""
     results = dict(out.walk())
     clips, todo = [], []
@@ -91,7 +91,7 @@ def take_stock(source: Place, out: Place) -> Inventory:
     return Inventory(clips, todo)
 
 
-def agree_on(out: Place, parameters: dict[str, Any]) -> None:
+def agree_on(out: TableFolder, parameters: dict[str, Any]) -> None:
     """Note how results are made; raises CommandError where those there were made otherwise."""
     wanted = json.dumps(parameters, indent=2, sort_keys=True)
     with suppress(FileNotFoundError):

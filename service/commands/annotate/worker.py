@@ -17,7 +17,7 @@ from service.affect.clip_replies import AffectFrameLine
 from service.client.replies import AffectLine, TrackLine
 from service.clips.replies import ClipLine
 from service.commands.affect import EstimateOptions
-from service.commands.annotate.places import Place, result_name
+from service.commands.annotate.places import TableFolder, result_name
 from service.commands.annotate.tables import affect_rows, affect_schema, track_schema, track_table
 from service.commands.batch.pool import Emit, Tick
 from service.commands.batch.sources import Source
@@ -54,7 +54,7 @@ class AnnotateWorker:
     """Annotates one clip after the other: a row a face and frame, or a row a moment."""
 
     def __init__(self, job: AnnotateJob) -> None:
-        self._source, self._out = Place(job.source), Place(job.out)
+        self._source, self._out = TableFolder(job.source), TableFolder(job.out)
         self._job = job
         self._stack = ExitStack()
 

@@ -17,7 +17,7 @@ MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
-class Batch:
+class SourceBatch:
     """The sources of one command, and where their results go; `what` names them, in the plural.
 
     `prints` says that results go to stdout, one text a source. Progress within a source counts

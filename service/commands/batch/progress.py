@@ -26,7 +26,7 @@ class Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
 
 
-class Meter:
+class ProgressMeter:
     """Counts sources; of one that tells of its own progress, that too."""
 
     def __init__(self, bar: Progress, what: str, total: int, unit: str) -> None:
@@ -48,7 +48,7 @@ class Meter:
 
 
 @contextmanager
-def show_progress(what: str, total: int, prints: bool, unit: str) -> Iterator[Meter]:
+def show_progress(what: str, total: int, prints: bool, unit: str) -> Iterator[ProgressMeter]:
     """A bar for `total` sources, invisible where it would disturb results that are printed."""
     wanted = err.is_terminal and not (prints and out.is_terminal)
     columns = (
@@ -59,4 +59,4 @@ def show_progress(what: str, total: int, prints: bool, unit: str) -> Iterator[Me
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, transient=True, disable=not wanted) as bar:
-        yield Meter(bar, what, total, unit)
+        yield ProgressMeter(bar, what, total, unit)

@@ -48,7 +48,7 @@ STATUSES = {
 }
 
 
-class CallError(Exception):
+class WorkerError(Exception):
     """A question without a reply: what kind of failure, and what was seen.
 
     `told` is for everybody: it speaks of no address, unlike `seen`, which is for the log.
@@ -81,11 +81,11 @@ async def within(seconds: float) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        raise CallError(Failure.SLOW, f"no reply within {seconds:.1f} s") from error
+        raise WorkerError(Failure.SLOW, f"no reply within {seconds:.1f} s") from error
 
 
 async def call_rows(host: Host, model: str, rows: Sequence[Row]) -> list[Reply]:
-    """Return the reply to each row; raises CallError, and ServiceError for a reply that is none.
+    """Return the reply to each row; raises WorkerError, and ServiceError for a reply that is none.
 
     It may take as long as the most patient row allows. The failure of a call is one failure of the
     model at this host, however many rows it had.
@@ -93,7 +93,7 @@ async def call_rows(host: Host, model: str, rows: Sequence[Row]) -> list[Reply]:
     try:
         async with within(max(row.limit_s for row in rows)):
             reply = await call(host, model, pack_rows(rows))
-    except CallError as error:
+    except WorkerError as error:
         if error.failure is not Failure.TOO_LARGE:
             host.health(model).failed(error.told, error.there)
         raise
@@ -108,9 +108,9 @@ async def call(host: Host, model: str, body: bytes) -> bytes:
     try:
         return await _post(host, model, body)
     except (ClientConnectorError, ConnectionTimeoutError) as error:
-        raise CallError(Failure.REFUSED, str(error)) from error
+        raise WorkerError(Failure.REFUSED, str(error)) from error
     except (ClientError, OSError) as error:
-        raise CallError(Failure.RESET, str(error) or type(error).__name__) from error
+        raise WorkerError(Failure.RESET, str(error) or type(error).__name__) from error
 
 
 async def _post(host: Host, model: str, body: bytes) -> bytes:
@@ -128,7 +128,7 @@ async def _post(host: Host, model: str, body: bytes) -> bytes:
     failure = STATUSES.get(response.status, Failure.UNEXPECTED)
     if response.status == 503 and "ServiceUnavailableException" in text:
         failure = Failure.FULL
-    raise CallError(failure, f"status {response.status}: {' '.join(text.split())}")
+    raise WorkerError(failure, f"status {response.status}: {' '.join(text.split())}")
 
 
 async def _pieces(body: bytes) -> AsyncIterator[memoryview]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from service.errors import ServiceError
 from service.inference.base import Readiness
-from service.inference.remote.calls import CallError, call, within
+from service.inference.remote.calls import WorkerError, call, within
 from service.inference.remote.hosts import Health, Host
 from service.inference.remote.pool import HostPool
 from service.inference.wire import DESCRIBE, unpack_answer
@@ -109,7 +109,7 @@ async def _probe(host: Host, model: str) -> None:
         health.workers = int(outputs.get("workers", 1))
         health.description = outputs.get("description")
         health.succeeded()
-    except CallError as error:
+    except WorkerError as error:
         logger.debug("%s at %s: %s", model, host.name, error)
         health.failed(error.told, error.there)
     except ServiceError as error:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from service.errors import Problem, ServiceError
 from service.inference.base import Answer, Load, Question, Readiness
 from service.inference.gathering import Gatherer, most_rows
-from service.inference.remote.calls import RETRY_AFTER_S, CallError, Failure, call_rows, within
+from service.inference.remote.calls import RETRY_AFTER_S, Failure, WorkerError, call_rows, within
 from service.inference.remote.hosts import Host
 from service.inference.remote.pool import HostPool
 from service.inference.remote.probes import Probes
@@ -68,7 +68,7 @@ class TorchServeInference:
                 await probing
         for host in self._pool.hosts:
             for gatherer in host.gatherers.values():
-                gatherer.close(CallError(Failure.RESET, "the client is closed"))
+                gatherer.close(WorkerError(Failure.RESET, "the client is closed"))
         await self._pool.close()
 
     async def ask(self, model: str, question: Question) -> Answer:
@@ -110,7 +110,7 @@ class TorchServeInference:
                 async with within(left_s):
                     limit_s = left_s if failed else first_s
                     return await _try(host, model, body, most, limit_s, question.load)
-            except CallError as error:
+            except WorkerError as error:
                 last = bool(failed) and error.failure is not Failure.REFUSED
                 (refused if error.failure is Failure.REFUSED else failed).add(host)
                 most = 1 if error.failure in FAULTS_OF_A_ROW else most
@@ -140,7 +140,7 @@ async def _try(
             health.succeeded()
             raise
         health.failed(error.detail, there=True)
-        raise CallError(Failure.BROKEN, error.detail, error.detail) from error
+        raise WorkerError(Failure.BROKEN, error.detail, error.detail) from error
     finally:
         host.in_flight -= 1
     health.succeeded()
