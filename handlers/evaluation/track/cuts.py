@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from handlers.evaluation.track.rows import Shelf
+from handlers.evaluation.track.rows import TrackingParts
 from handlers.evaluation.track.running import Stepper
 from handlers.predictors.tracking.results import FrameResult
 from handlers.training.datasets.video import read_clip
@@ -54,7 +54,7 @@ def evaluate_cuts(
     """Measure a tracker of the store on the clips, each with a face; raises ValueError."""
     if len(clips) < 2:
         raise ValueError(f"{len(clips)} clips; at least 2 are needed to join one to another")
-    follower = Shelf(model_store, device).follower(row)
+    follower = TrackingParts(model_store, device).follower(row)
     found = measure(follower, [_read(path) for path in clips], pairs, seed)
     out = console or Console()
     out.print(
