@@ -135,3 +135,17 @@ async def test_a_live_session_sees_and_hears(settings):
     assert {reply["status"] for reply in replies} == {"ok"}
     assert all(reply["used"] for reply in replies)
     assert 0 < kept < 160 * 1024
+
+
+@pytest.mark.skipif("expressions" not in SHIPPED, reason="its weights are not shipped")
+async def test_a_smile_in_a_photograph_is_positive(settings):
+    data = io.BytesIO()
+    PORTRAIT.save(data, "JPEG")
+    headers = {"Content-Type": "image/jpeg"}
+    async with asking(settings) as http:
+        reply = await http.post("/affect", content=data.getvalue(), headers=headers)
+    (face,) = reply.json()["faces"]
+    assert face["quadrant"].startswith("positive")
+    assert max(face["expressions"], key=face["expressions"].get) == "happiness"
+    assert face["confidence"] > 0.5
+    assert len(face["face"]["landmarks"]) == 68
