@@ -7,7 +7,7 @@
 #
 # PYTHON_IMAGE may name a digest: python:...@sha256:...
 # TORCH_INDEX is a package index for torch alone, such as PyTorch's own one of CPU builds.
-ARG PYTHON_IMAGE=python:3.11.13-slim-bookworm
+ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 \

@@ -38,7 +38,7 @@ SOURCES := service handlers tests
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast test-browser lint format models serve-models train-align \
-	train-track train-affect evaluate bench bench-peers soak prove-compose audit lock clean
+	train-track train-affect evaluate bench bench-peers soak prove-compose audit pins attack lock clean
 
 help: ## Show this list
 	@echo "Countenance: face alignment as a service. Targets:"
@@ -110,6 +110,12 @@ prove-compose: $(VENV)/.all $(VENV)/.compose ## Build and start all of compose b
 audit: $(VENV)/.audit ## Look every locked version up among known weaknesses (needs the internet)
 	@$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement $(LOCK) $(ARGS) \
 		|| { echo "Not in order: a version is weak, or could not be looked up; see above."; exit 1; }
+
+pins: $(VENV)/.all ## Say which images named by version are old (needs the internet)
+	@$(BIN)/python -m tests.serving.pins
+
+attack: $(VENV)/.all ## Try what one client can do to another, on loopback (minutes): ARGS=NAME for one
+	$(BIN)/python -m tests.serving.attacks $(ARGS)
 
 lock: $(VENV)/.all ## Write the versions that are installed now into requirements.lock
 	@sed -n '/^#/p' $(LOCK) > $(VENV)/lock
