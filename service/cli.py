@@ -10,6 +10,7 @@ from service.commands.align import align
 from service.commands.annotate.command import annotate
 from service.commands.doctor import doctor
 from service.commands.evaluate import (
+    evaluate_actions,
     evaluate_affect,
     evaluate_align,
     evaluate_cuts,
@@ -48,6 +49,7 @@ app.command(epilog=example("export dfa"))(export)
 evaluate.command("align")(evaluate_align)
 evaluate.command("track")(evaluate_track)
 evaluate.command("affect")(evaluate_affect)
+evaluate.command("actions")(evaluate_actions)
 evaluate.command("pose")(evaluate_pose)
 evaluate.command("cuts")(evaluate_cuts)
 app.add_typer(evaluate, name="evaluate")

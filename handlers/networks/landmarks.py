@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from handlers.networks.actions import ACTIONS
+from handlers.networks.action_reader import ActionReader
 from handlers.networks.inception_resnet import InceptionResNet
 from handlers.networks.senet import SEResNet, conv_norm
 
@@ -79,30 +79,35 @@ class HeatmapHead(nn.Module):
         flat: Tensor = logits.flatten(2).log_softmax(dim=-1)
         return flat.reshape(logits.shape)
 
+    def probability(self, features: Tensor) -> Tensor:
+        """Probability `(B, N, H, W)` of each point over the cells of its map."""
+        logits = self.logits(features).float()
+        flat: Tensor = logits.flatten(2).softmax(dim=-1)
+        return flat.reshape(logits.shape)
+
     @staticmethod
-    def integrate(log_map: Tensor, size: int) -> Located:
-        """Mean and standard deviation of each map, in pixels of the crop."""
-        probability = log_map.exp()
-        cells = log_map.shape[-1]
-        at = (torch.arange(cells, device=log_map.device) + 0.5) * (size / cells) - 0.5
-        along_x, along_y = probability.sum(dim=2), probability.sum(dim=3)
+    def integrate(probability: Tensor, size: int) -> Located:
+        """Mean and standard deviation of each map `(B, N, H, W)`, in pixels of the crop."""
+        cells = probability.shape[-1]
+        at = (torch.arange(cells, device=probability.device) + 0.5) * (size / cells) - 0.5
+        y, x = at.repeat_interleave(cells), at.repeat(cells)
         # Mixed precision would round these products to half a pixel.
-        with torch.autocast(log_map.device.type, enabled=False):
-            points = torch.stack([along_x @ at, along_y @ at], dim=-1)
-            squares = torch.stack([along_x @ at.square(), along_y @ at.square()], dim=-1)
-        variance = (squares - points.square()).sum(dim=-1).clamp_min(1e-6)
+        with torch.autocast(probability.device.type, enabled=False):
+            moments = probability.flatten(2) @ torch.stack([x, y, x * x + y * y], dim=1)
+        points, squares = moments[..., :2], moments[..., 2]
+        variance = (squares - points.square().sum(dim=-1)).clamp_min(1e-6)
         return Located(points, variance.sqrt())
 
     def forward(self, maps: list[Tensor], size: int) -> Located:
-        return self.integrate(self.log_map(self.pyramid(maps)), size)
+        return self.integrate(self.probability(self.pyramid(maps)), size)
 
 
 class RefinedHead(HeatmapHead):
     """A heat map head that looks at all its points once more together.
 
     The features under every map (and under two more, of the irises), the points that the maps
-    give and the backbone's last map go through two layers: to a shift of every point, and to what
-    the face does.
+    give and the backbone's last map go through two layers to a shift of every point. Then it tells
+    what the face does.
     """
 
     def __init__(self, channels: tuple[int, ...], width: int, hidden: int = 256) -> None:
@@ -117,28 +122,32 @@ class RefinedHead(HeatmapHead):
             nn.ReLU(),
         )
         self.shift = nn.Linear(hidden, N_POINTS * 2)
-        self.actions = nn.Linear(hidden, len(ACTIONS))
+        self.acting = ActionReader(width)
         nn.init.zeros_(self.shift.weight)
         nn.init.zeros_(self.shift.bias)
 
     def logits(self, features: Tensor) -> Tensor:
         return torch.cat([self.maps(features), self.irises(features)], dim=1)
 
-    def refine(self, maps: list[Tensor], features: Tensor, log_map: Tensor, size: int) -> Located:
+    def refine(
+        self, maps: list[Tensor], features: Tensor, probability: Tensor, size: int
+    ) -> Located:
         """Landmarks and actions from what lies under the maps."""
-        coarse = self.integrate(log_map, size)
-        under = log_map.exp().flatten(2) @ features.flatten(2).transpose(1, 2)
+        coarse = self.integrate(probability, size)
+        under = probability.flatten(2) @ features.flatten(2).transpose(1, 2)
         where = (coarse.points - (size - 1) / 2) / size
         pooled = maps[-1].mean(dim=(2, 3))
         seen = [self.reduce(under).flatten(1).float(), where.flatten(1), pooled.float()]
         hidden = self.joint(torch.cat(seen, dim=1))
         shift = self.shift(hidden).float().reshape(-1, N_POINTS, 2) * (size / 32)
         points = coarse.points[:, :N_POINTS] + shift
-        return Located(points, coarse.spread[:, :N_POINTS], self.actions(hidden).float())
+        # Actions teach the maps of the irises; where the landmarks lie is not theirs to say.
+        known = torch.cat([points.detach(), coarse.points[:, N_POINTS:]], dim=1)
+        return Located(points, coarse.spread[:, :N_POINTS], self.acting(known, under))
 
     def forward(self, maps: list[Tensor], size: int) -> Located:
         features = self.pyramid(maps)
-        return self.refine(maps, features, self.log_map(features), size)
+        return self.refine(maps, features, self.probability(features), size)
 
 
 class LandmarkNetwork(nn.Module):

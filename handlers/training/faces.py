@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handlers.networks.actions import ACTION_MIRROR, ACTIONS
+from handlers.networks.actions import ACTION_MIRROR
 from handlers.processing.boxes import Crop
 from handlers.processing.degradations import LEVELS, degrade
 from handlers.processing.landmarks import N_POINTS, bounding_box
 from handlers.training.augmentation import Augmentation
-from handlers.training.datasets.pts import read_pts
+from handlers.training.datasets.labels import Labelled, read_labels, read_points
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -26,21 +26,13 @@ Floats = NDArray[np.float32]
 class Source:
     """A folder of pictures and the share of a batch drawn from it.
 
-    Landmarks come from the `.pts` file beside each picture, or from `labels`, an `.npz` file of
-    `read_labels`, which may also hold irises and facial actions.
+    Landmarks come from the `.pts` file beside each picture, or from `labels`, an `.npz` file that
+    `read_labels` reads, which may also hold irises and facial actions.
     """
 
     folder: str
     share: float
     labels: str | None = None
-
-
-class Labelled(NamedTuple):
-    """A picture, its landmarks `(68 or 70, 2)` in its pixels, and actions `(A,)`, or NaN."""
-
-    picture: Path
-    points: Floats
-    actions: Floats
 
 
 class Drawn(NamedTuple):
@@ -49,33 +41,6 @@ class Drawn(NamedTuple):
     crops: list[Image]
     points: Floats
     actions: Floats
-
-
-UNKNOWN = np.full(len(ACTIONS), np.nan, np.float32)
-
-
-def read_points(folder: Path) -> Iterator[Labelled]:
-    """The faces of a folder with `.pts` files. Raises FileNotFoundError where there are none."""
-    paths = sorted(folder.rglob("*.pts"))
-    if not paths:
-        raise FileNotFoundError(f"no .pts file under {folder}")
-    for path in paths:
-        picture = next(p for s in (".jpg", ".png") if (p := path.with_suffix(s)).exists())
-        yield Labelled(picture, read_pts(path), UNKNOWN)
-
-
-def read_labels(path: Path, folder: Path) -> Iterator[Labelled]:
-    """The faces of an `.npz` file.
-
-    It holds `pictures` (names below `folder`), `points` `(N, 70, 2)` (the 68 landmarks and the
-    irises, in pixels from 0), `actions` `(N, A)`, and `names`, which ARKit calls those A.
-    """
-    with np.load(path) as held:
-        names = [str(name) for name in held["names"]]
-        order = [names.index(action) for action in ACTIONS]
-        rows = zip(held["pictures"], held["points"], held["actions"][:, order], strict=True)
-        for picture, points, actions in rows:
-            yield Labelled(folder / str(picture), points, actions)
 
 
 def faces_of(root: Path, source: Source) -> Iterator[Labelled]:

@@ -202,6 +202,32 @@ def evaluate_track(
             track.evaluate_track(options)
 
 
+def evaluate_actions(
+    pictures: Annotated[
+        Path, typer.Option(exists=True, file_okay=False, help="The folder of the pictures.")
+    ],
+    labels: Annotated[
+        Path,
+        typer.Option(
+            exists=True, dir_okay=False, help="A teacher's answers, .npz (docs/training-labels.md)."
+        ),
+    ],
+    model: Annotated[str, typer.Option(help="The model to measure.")] = "dfa",
+    model_store: ModelStore = None,
+    device: Device = None,
+) -> None:
+    """Print how facial actions go with a teacher's, on faces that were not learnt from."""
+    with mistakes_explained():
+        from handlers.checkpoint import CheckpointError
+        from handlers.evaluation import actions
+
+        settings = settings_with(model_store=model_store, device=device)
+        with as_mistakes(ValueError, CheckpointError):
+            actions.evaluate_actions(
+                pictures, labels, settings.model_store, model, resolve_device(settings.device)
+            )
+
+
 def evaluate_pose(
     heads: Annotated[
         Path,

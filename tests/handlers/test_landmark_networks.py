@@ -48,7 +48,7 @@ def test_a_map_with_one_cell_lit_gives_that_cells_centre_and_no_spread(
 ) -> None:
     log_map = torch.full((1, 68, 32, 32), -1e4)
     log_map[:, :, cell_y, cell_x] = 0
-    located = HeatmapHead.integrate(log_map, 128)
+    located = HeatmapHead.integrate(log_map.exp(), 128)
     expected = torch.tensor([cell_x * 4 + 1.5, cell_y * 4 + 1.5])
     assert_close(located.points[0, 0], expected)
     assert located.spread.max() < 0.01
@@ -57,7 +57,7 @@ def test_a_map_with_one_cell_lit_gives_that_cells_centre_and_no_spread(
 def test_a_map_spread_over_two_cells_gives_the_point_between() -> None:
     log_map = torch.full((1, 68, 32, 32), -1e4)
     log_map[:, :, 8, 10:12] = torch.tensor(0.5).log()
-    located = HeatmapHead.integrate(log_map, 128)
+    located = HeatmapHead.integrate(log_map.exp(), 128)
     assert_close(located.points[0, 0], torch.tensor([43.5, 33.5]))
     assert_close(located.spread[0, 0], torch.tensor(2.0))
 
@@ -77,8 +77,8 @@ def test_a_refined_head_starts_from_the_points_of_its_maps() -> None:
 def test_points_are_as_fine_in_mixed_precision_as_without() -> None:
     log_map = torch.randn(2, 68, 32, 32).mul(4).flatten(2).log_softmax(-1).reshape(2, 68, 32, 32)
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = HeatmapHead.integrate(log_map, 128)
-    assert_close(mixed.points, HeatmapHead.integrate(log_map, 128).points)
+        mixed = HeatmapHead.integrate(log_map.exp(), 128)
+    assert_close(mixed.points, HeatmapHead.integrate(log_map.exp(), 128).points)
 
 
 def test_the_mirror_of_an_action_is_the_same_on_the_other_side() -> None:

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from handlers.networks.denoiser import DirectDenoiser, SelectiveDenoiser
-from handlers.networks.landmarks import HeatmapHead, LandmarkNetwork, RefinedHead
+from handlers.networks.landmarks import N_IRISES, HeatmapHead, LandmarkNetwork, RefinedHead
 from handlers.processing.landmarks import N_POINTS, bounding_box
 from handlers.training.augmentation import Augmentation
 from handlers.training.faces import Degrading, FaceBank, Image, to_tensor
 from handlers.training.loop import Batch, Losses
+
+IRIS_WEIGHT = 4.0  # of a landmark's: a gaze is a pixel or two
 
 
 class LandmarkLearner(nn.Module):
@@ -51,9 +53,13 @@ class LandmarkLearner(nn.Module):
         assert isinstance(head, RefinedHead)
         features = head.pyramid(maps)
         log_map = head.log_map(features)
-        located = head.refine(maps, features, log_map, size)
-        points, inside = within(points, size)
-        coarse = self._map_losses(log_map[:, : points.shape[1]], points, inside, size)
+        located = head.refine(maps, features, log_map.exp(), size)
+        unknown = points.new_full(
+            (len(points), N_POINTS + N_IRISES - points.shape[1], 2), torch.nan
+        )
+        points, inside = within(torch.cat([points, unknown], dim=1), size)
+        weight = inside * inside.new_tensor(N_POINTS * [1.0] + N_IRISES * [IRIS_WEIGHT])
+        coarse = self._map_losses(log_map, points, weight, size)
         error = l1(located.points, points[:, :N_POINTS], inside[:, :N_POINTS])
         assert located.actions is not None
         acted = action_loss(located.actions, actions)
@@ -61,7 +67,7 @@ class LandmarkLearner(nn.Module):
         return {"loss": loss, "l1_px": error, "maps_px": coarse["l1_px"], "actions": acted}
 
     def _map_losses(self, log_map: Tensor, points: Tensor, inside: Tensor, size: int) -> Losses:
-        error = l1(HeatmapHead.integrate(log_map, size).points, points, inside)
+        error = l1(HeatmapHead.integrate(log_map.exp(), size).points, points, inside)
         shape = map_cross_entropy(log_map, points, inside, size)
         return {"loss": error + self.map_weight * shape, "l1_px": error, "maps": shape}
 
