@@ -21,6 +21,7 @@ from service.commands.console import CommandError
 from service.commands.overlays import OverlayVideo
 from service.live.replies import ErrorReply
 from service.media.clips.contents import Picture
+from service.track.blinks import Blinks
 from service.track.clip_replies import TrackFrameLine, TrackSummaryLine
 from service.track.replies import TrackReply
 
@@ -47,6 +48,7 @@ def follow_camera(
     name = f"camera-{uuid.uuid4().hex}"
     seen: Counter[str] = Counter()
     numbers: set[int] = set()
+    blinks = Blinks()
     clip: ClipInfoBody | None = None
     head: dict[str, Any] = {}
     with _camera(source.path) as shots, client.track_live(name, **asdict(options)) as session:
@@ -59,6 +61,7 @@ def follow_camera(
                     yield ClipLine.model_construct(**dict(clip), **head)
                 if video is not None:
                     video.add(picture, time_s, reply.faces)
+                blinks.note(time_s, reply.faces)
                 numbers |= {face.track_id for face in reply.faces}
                 found = any(face.landmarks is not None for face in reply.faces)
                 seen["seen" if found else "lost" if reply.faces else "none"] += 1
@@ -74,6 +77,7 @@ def follow_camera(
             frames_with_face=seen["seen"],
             frames_lost=seen["lost"],
             frames_without=seen["none"],
+            blinks=blinks.found,
             clip=clip,
             status="ok",
             notes=[],

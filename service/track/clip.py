@@ -9,6 +9,7 @@ from service.live.replies import RESET
 from service.live.subject import Step
 from service.media.clips.contents import ClipChunk, ClipFrame
 from service.telemetry.metrics import Metrics
+from service.track.blinks import Blinks
 from service.track.clip_replies import TrackMoment, TrackSummary
 from service.track.replies import TrackOutputs
 from service.track.session import LOST, MODEL, Tracker, TrackOptions
@@ -23,6 +24,7 @@ class TrackClip:
         self._options = options
         self._faces: set[int] = set()
         self._frames: Counter[str] = Counter()
+        self._blinks = Blinks()
 
     async def ask(self, chunk: ClipChunk, state: bytes | None) -> Asked[TrackMoment]:
         """Step the tracker by every frame of a chunk; raises ServiceError."""
@@ -44,6 +46,7 @@ class TrackClip:
     def note(self, moments: Sequence[TrackMoment]) -> None:
         """Count what the frames say."""
         for moment in moments:
+            self._blinks.note(moment.time_s, moment.faces)
             lost = sum(face.status == LOST for face in moment.faces)
             self._metrics.faces_lost.labels(MODEL).inc(lost)
             self._faces |= {face.track_id for face in moment.faces}
@@ -57,6 +60,7 @@ class TrackClip:
             frames_with_face=self._frames["seen"],
             frames_lost=self._frames["lost"],
             frames_without=self._frames["none"],
+            blinks=self._blinks.found,
         )
 
     async def _step(self, frame: ClipFrame, state: bytes | None) -> Step[TrackOutputs]:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from service.clips.replies import ClipHead, ClipInfoBody, ClipMoment, ClipTail, Line
 from service.schemas import Body, TrackedFace
+from service.track.blinks import Blink
 from service.track.replies import Status
 
 
@@ -26,6 +27,9 @@ class TrackSummary(Body):
     frames_with_face: int = Field(description="Frames in which a face was seen.")
     frames_lost: int = Field(description="Frames in which the faces that are followed were lost.")
     frames_without: int = Field(description="Frames in which no face was followed.")
+    blinks: list[Blink] = Field(
+        description="Blinks, by when they end; empty where the model tells no facial actions."
+    )
 
 
 class TrackClipReply(ClipTail, ClipHead):

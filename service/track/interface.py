@@ -74,7 +74,10 @@ MOMENT: dict[str, Any] = {
 }
 _HEAD: dict[str, Any] = {"model": TRACK_REPLY["model"], "variant": "dcrt", "rate_hz": None}
 _TAIL: dict[str, Any] = {"status": "ok", "notes": [], "timings_ms": {"track": 2437.0}}
-_SUMMARY = {"faces": 1, "frames_with_face": 248, "frames_lost": 2, "frames_without": 0}
+_SUMMARY = {
+    **{"faces": 1, "frames_with_face": 248, "frames_lost": 2, "frames_without": 0},
+    "blinks": [{"track_id": 1, "start_s": 3.16, "end_s": 3.32}],
+}
 CLIP_REPLY: dict[str, Any] = {
     **_HEAD,
     **_TAIL,

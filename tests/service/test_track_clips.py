@@ -60,7 +60,8 @@ async def test_a_clip_is_one_session_whose_frames_are_all_answered_in_order(http
     assert sides == list(range(1, 26)), "the state goes from each frame to the next"
     assert tracker.steps == 25
     assert body["summary"] == {
-        **{"faces": 1, "frames_with_face": 25, "frames_lost": 0, "frames_without": 0}
+        **{"faces": 1, "frames_with_face": 25, "frames_lost": 0, "frames_without": 0},
+        "blinks": [],
     }
 
 
