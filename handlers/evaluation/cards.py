@@ -16,14 +16,18 @@ SETS = {
     "helen/train": "HELEN, iBUG 300-W annotations by hand (research, no commercial use)",
     "afw": "AFW, iBUG 300-W annotations by hand (research, no commercial use)",
     "youtube_faces/train": "frames of YouTube Faces, annotated by a machine (research)",
+    "citizen_faces": "grey faces of citizens (collection Apache 2.0, pictures of third parties), "
+    "annotated by machines",
 }
 
 LIMITS = """The faces are those of photographs and television frames. Heavily covered faces and
 profiles beyond some 60 degrees are rare in the data, and errors there are larger than the figures
-say. The networks start from random weights; nothing was pre-trained on face recognition. Version
-1 learned from landmarks rounded to half a pixel of the crop, an effect of mixed precision that the
-training loop no longer has, and the schedules of its first stages were shortened while they ran: a
-repeat by the recipes gives other weights.
+say. The networks start from random weights; nothing was pre-trained on face recognition.
+"""
+
+FIRST_VERSION = """Version 1 learned from landmarks rounded to half a pixel of the crop, an effect
+of mixed precision that the training loop no longer has, and the schedules of its first stages were
+shortened while they ran: a repeat by the recipes gives other weights.
 """
 
 
@@ -37,7 +41,7 @@ def card(checkpoint: Checkpoint) -> str:
         "## Data\n\n" + data(config["recipe"]),
         "## Recipe\n\n" + recipe(checkpoint.name, config["recipe"]),
         "## Figures\n\n" + figures(config.get("figures", {})),
-        "## What to know\n\n" + LIMITS,
+        "## What to know\n\n" + LIMITS + "\n" + (config["recipe"].get("notes") or FIRST_VERSION),
     ]
     return "\n".join(parts)
 

@@ -39,5 +39,12 @@ def test_a_card_holds_every_measured_figure() -> None:
     )
 
 
+def test_a_card_tells_how_these_very_weights_came_to_be() -> None:
+    assert "half a pixel" in written()
+    told = written(recipe={**RECIPE, "notes": "\nThe teacher is another.\n"})
+    assert "The teacher is another." in told
+    assert "half a pixel" not in told
+
+
 def test_a_card_without_figures_says_so() -> None:
     assert "Not measured yet" in written()

@@ -170,7 +170,17 @@ def test_every_recipe_of_the_project_can_be_read() -> None:
     import handlers.training
 
     folder = Path(handlers.training.__file__).parent / "recipes"
-    align = ("fle", "fll", "iid-m", "iid-d", "dfa", "fadenn-d", "fadenn-s", "fadenn-m")
+    align = (
+        "fle",
+        "fll",
+        "iid-m",
+        "iid-d",
+        "dfa",
+        "dfa-taught",
+        "fadenn-d",
+        "fadenn-s",
+        "fadenn-m",
+    )
     assert [read_recipe(folder / f"{name}.toml").name for name in align] == list(align)
 
 

@@ -42,7 +42,7 @@ class Recipe:
     the terms of the data leave to users of the weights. `start` names the models of the store that
     the first weights come from; what begins with a prefix in `fresh` is not taken over. With
     `behind` the denoiser stays as it is and the landmark network learns from crops of which that
-    share has been through it.
+    share has been through it. `notes` is what users of the weights must know of them.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -60,6 +60,7 @@ class Recipe:
     start: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
     behind: float | None = None
+    notes: str = ""
 
 
 class RecipeError(ValueError):
