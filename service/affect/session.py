@@ -26,10 +26,10 @@ from service.errors import Problem, ServiceError
 from service.live.mailbox import Arrival, Kind
 from service.live.replies import RESET, DroppedReply, ErrorReply, dropped_reply, error_reply
 from service.live.subject import Place, Step
+from service.media.clips.contents import AHEAD_S
 from service.schemas import Body
 from service.telemetry.metrics import Metrics
 
-AHEAD_S = 1.55  # how far beyond its own time a moment hears: half a window, and a little
 ROUNDING_S = 1e-3
 FEED_S = 2 * TOLERANCE_S  # sound that waits for longer is heard without a frame
 

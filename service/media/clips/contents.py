@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 RATE_HZ = 22_050
+# How far beyond its own time a moment hears: half a window of the spectrogram, and a little.
+AHEAD_S = 1.55
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from av.container import InputContainer
 
 from service.errors import Problem, ServiceError
 from service.media.clips.contents import (
+    AHEAD_S,
     RATE_HZ,
     ClipChunk,
     ClipFrame,
@@ -35,8 +36,6 @@ from service.media.clips.sound import Sound, why_not
 CHUNK_FRAMES = 8
 # A chunk of few pictures ends after this time.
 CHUNK_S = 4.0
-# Half the window of the Mel spectrogram that belongs to a picture, and a little.
-AHEAD_S = 1.55
 # Sound missing by less than this is rounding of what was declared.
 SLACK_S = 0.25
 # Moments of sound alone come at most so often.
