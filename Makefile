@@ -90,9 +90,11 @@ evaluate: $(VENV)/.all ## Measure the served predictor on labelled faces: DATA=f
 	@test -n "$(DATA)" || { echo "Which faces? make evaluate DATA=FOLDER"; exit 2; }
 	$(BIN)/countenance evaluate align --data "$(DATA)" $(ARGS)
 
-bench: $(VENV)/.all ## Measure requests and live sessions, embedded and behind TorchServe (an hour)
-	$(BIN)/python -m tests.bench.align
-	$(BIN)/python -m tests.bench.live $(ARGS)
+bench: $(VENV)/.all ## Measure requests and live sessions, embedded and behind TorchServe (an hour), or ARGS='--against COMMIT'
+	@case "$(ARGS)" in \
+		--against*) $(BIN)/python -m tests.bench.against $(patsubst --against%,%,$(ARGS)) ;; \
+		*) $(BIN)/python -m tests.bench.align && $(BIN)/python -m tests.bench.live $(ARGS) ;; \
+	esac
 
 bench-peers: $(VENV)/.all $(VENV)/.peers ## Measure MediaPipe and dlib beside ours: DATA=folder with helen/test and /train
 	@test -n "$(DATA)" || { echo "Which faces? make bench-peers DATA=folder"; exit 2; }

@@ -21,30 +21,37 @@ def portrait(width: int = 320, height: int = 240, shift: int = 0) -> np.ndarray:
 
 
 def make_clip(
-    path: Path, times_s: Sequence[float], width: int = 320, height: int = 240, sound_s: float = 0.0
+    path: Path,
+    times_s: Sequence[float],
+    width: int = 320,
+    height: int = 240,
+    sound_s: float = 0.0,
+    pcm: np.ndarray | None = None,
 ) -> Path:
-    """A clip with a face that moves, a picture at each time, and a tone of so many seconds."""
+    """A clip with a face that moves, a picture at each time, and a tone of so many seconds, or
+    sound of int16 at 22 050 Hz."""
+    if pcm is None and sound_s:
+        moments = np.arange(int(sound_s * 22_050)) / 22_050
+        pcm = (np.sin(2 * np.pi * 220 * moments) * 8000).astype(np.int16)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
         stream.codec_context.time_base = CLOCK
         stream.options = {"preset": "ultrafast", "crf": "18"}
-        voice = container.add_stream("aac", rate=22_050) if sound_s else None
+        voice = container.add_stream("aac", rate=22_050) if pcm is not None else None
         for number, time_s in enumerate(times_s):
             pixels = portrait(width, height, shift=number % 40)
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.time_base, frame.pts = CLOCK, round(time_s / CLOCK)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-        if voice is not None:
-            _add_tone(container, voice, sound_s)
+        if voice is not None and pcm is not None:
+            _add_sound(container, voice, pcm[None])
     return path
 
 
-def _add_tone(container: av.container.OutputContainer, stream: object, seconds: float) -> None:
-    moments = np.arange(int(seconds * 22_050)) / 22_050
-    wave = (np.sin(2 * np.pi * 220 * moments) * 8000).astype(np.int16)[None]
+def _add_sound(container: av.container.OutputContainer, stream: object, wave: np.ndarray) -> None:
     for start in range(0, wave.shape[1], 1024):
         piece = np.ascontiguousarray(wave[:, start : start + 1024])
         frame = av.AudioFrame.from_ndarray(piece, format="s16", layout="mono")

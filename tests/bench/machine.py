@@ -34,6 +34,11 @@ def cpu_s(pids: list[int]) -> float:
     return sum(_own_cpu_s(process) for process in found)
 
 
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process and all below it, in MB."""
+    return sum(process.memory_info().rss for process in _family(pid)) / 1e6
+
+
 def _family(pid: int) -> list[psutil.Process]:
     try:
         process = psutil.Process(pid)

@@ -1,10 +1,12 @@
 """Both engines give the same answers, graphs belong to their weights, and torch is not needed."""
 
+import json
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,3 +183,15 @@ def test_every_handler_answers_where_torch_is_not_installed() -> None:
     command = [sys.executable, "-c", WITHOUT_TORCH, str(STORE)]
     run = subprocess.run(command, cwd=STORE.parent, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+
+
+def test_the_example_of_the_documentation_finds_the_landmarks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = (STORE.parent / "docs/onnx.md").read_text(encoding="utf-8")
+    told = json.loads((STORE.parent / "service/commands/sample/answer.json").read_text("utf-8"))
+    monkeypatch.chdir(STORE.parent)
+    names: dict[str, Any] = {}
+    exec(text.split("```python\n")[1].split("```")[0], names)
+    expected = np.array(told["faces"][0]["landmarks"])
+    assert np.abs(names["landmarks"] - expected).mean() < 3
