@@ -15,7 +15,7 @@ from service.affect.clip_replies import (
 )
 from service.affect.pages import COLUMNS, table_rows
 from service.client.replies import AffectLine, TrackLine
-from service.clips.replies import ClipHead, ClipInfoBody, ClipLine
+from service.clips.replies import ClipHead, ClipLine
 from service.openface import write_rows
 from service.track.clip_replies import TrackFrameLine, TrackSummaryLine
 from service.track.table import TRACK_COLUMNS, track_rows
@@ -74,7 +74,7 @@ class TrackJson(Form):
 
 
 class TrackText(Form):
-    """One line for people."""
+    """One line for people, and the notes."""
 
     def begin(self) -> str:
         """Begin to count."""
@@ -93,7 +93,7 @@ class TrackText(Form):
             f"{self._name}: {self._frames} frames in {self._last_s:.1f} s, "
             f"{many} face{'' if many == 1 else 's'}; followed in {last.frames_with_face} "
             f"frames, lost in {last.frames_lost}, none in {last.frames_without}"
-            f"{_damaged(last.clip)}\n"
+            f"{_ending(last)}"
         )
 
 
@@ -137,7 +137,7 @@ class AffectLines(Form):
 
 
 class AffectText(Form):
-    """One line for people."""
+    """One line for people, and the notes."""
 
     def begin(self) -> str:
         """Begin to count."""
@@ -157,7 +157,7 @@ class AffectText(Form):
             f"{self._name}: {self._frames} frames in {last.clip.duration_s or 0:.1f} s; "
             f"valence {_spread(last.valence)}, arousal {_spread(last.arousal)}{where}; "
             f"face in {last.share_with_face:.0%}, voice in {last.share_with_voice:.0%} "
-            f"of the frames{_damaged(last.clip)}\n"
+            f"of the frames{_ending(last)}"
         )
 
 
@@ -185,8 +185,10 @@ def _named(name: str, body: BaseModel) -> str:
     return f'{{"path":{json.dumps(name)},{text[1:]}\n'
 
 
-def _damaged(clip: ClipInfoBody) -> str:
-    return "" if clip.complete else "; the clip is damaged or cut short"
+def _ending(last: AffectSummaryLine | TrackSummaryLine) -> str:
+    """Return the end of the line, and under it what people should know."""
+    missing = "" if last.clip.complete else "; something of the clip is missing"
+    return "".join([missing, "\n", *(f"  note: {note}\n" for note in last.notes)])
 
 
 def _spread(spread: Spread | None) -> str:
