@@ -34,6 +34,6 @@ def _kind(content: dict[str, Any]) -> Callable[[Path, Path, Path, Path, bool], P
     """Who carries out a recipe of this content."""
     if "tracker" in content or "validator" in content:
         return run_track_recipe
-    if {"faces", "speech", "recordings"} & content.keys():
+    if {"faces", "speech", "recordings", "voices"} & content.keys():
         return run_affect_recipe
     return run_recipe

@@ -47,11 +47,11 @@ class Agreement:
 def agreement(estimates: Floats, labels: Floats) -> Agreement:
     """Agree `(N, 2)` with `(N, 2)`, both in [-1, 1].
 
-    Moments whose label is not a number do not count; those whose estimate is not a number count
-    in `answered` alone.
+    Moments whose label is not a number do not count; those without any estimate count in `answered`
+    alone.
     """
     labelled = np.isfinite(labels).all(axis=1)
-    answered = labelled & np.isfinite(estimates).all(axis=1)
+    answered = labelled & np.isfinite(estimates).any(axis=1)
     samples = int(labelled.sum())
     share = float(answered.sum() / samples) if samples else float("nan")
     valence, arousal = (

@@ -24,6 +24,7 @@ from handlers.store import load_aligner
 
 if TYPE_CHECKING:
     from handlers.predictors.affect.estimator import Estimator
+    from handlers.predictors.affect.speech import SpeechDetector
 
 ALL = "all"
 FIXED, OF_CLIP = "fixed", "clip"
@@ -40,15 +41,16 @@ class AffectOptions:
         data: a folder in one of the layouts that `sets` reads.
         stores: model stores. Several are of as many seeds, whose mean is reported; with `by_fold`
             each was trained without the fold that it is measured on.
-        tracker_store: where the tracker is that follows faces in recordings, and the aligner that
-            finds those of photographs.
+        tracker_store: where the tracker is that follows faces in recordings, the aligner that finds
+            those of photographs, and the detector of speech.
         rows: variants by the names of their folders; none stands for all that are in every store.
         limit: at most so many clips, spread evenly over the set.
         reference: what 0 dB of a voice is: `fixed` as it is served, or each `clip`'s own maximum.
         degraded: `blur`, `darkness`, `noise` or `low level`, which all of the data goes through.
         context: how many times wider than the landmarks' box crops are; None is what the rows were
             made for.
-        harm: also with a modality destroyed or degraded, where the data has both.
+        harm: also with a modality destroyed or degraded, where the data has both, and speech as
+            other channels bring it.
         out: where JSON, CSV and pictures go, of these `plots` timelines; none writes nothing.
         record: write the figures into the variants' configurations in the stores.
     """
@@ -77,6 +79,8 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
     Raises:
         ValueError: a row, layout or folder that is not there, or data that cannot be read.
     """
+    from handlers.store import load_speech_detector
+
     check_reference(options)
     stores = [ModelStore(store, options.device) for store in options.stores]
     names, left_out = choose_rows(options.rows, [store.rows() for store in stores])
@@ -98,6 +102,7 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
         lambda store, name: by_store[store].estimator(name),
         left_out=left_out,
         weights={str(path): store.weights for path, store in by_store.items()},
+        detector=load_speech_detector(options.tracker_store, options.device),
     )
     if options.record:
         record_figures(report, options.stores)
@@ -139,9 +144,11 @@ def evaluate(
     *,
     left_out: Mapping[str, str] | None = None,
     weights: Mapping[str, Mapping[str, str]] | None = None,
+    detector: "SpeechDetector | None" = None,
     console: Console | None = None,
 ) -> AffectReport:
-    """Measure the variants `names` that `load` gives for a store."""
+    """Measure the variants `names` that `load` gives for a store; without a detector of speech all
+    sound is used."""
     units = units_of(material, options)
     columns = (*Progress.get_default_columns(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -154,6 +161,8 @@ def evaluate(
             material.healthy if options.harm else (),
             whole=material.whole,
             done=lambda count: progress.advance(task, count),
+            detector=detector,
+            channels=options.harm and material.whole,
         )
     absent = {**(left_out or {}), **found.left_out}
     report = report_of(material, units, found, options.seed, absent, weights or {})
@@ -193,6 +202,7 @@ def report_of(
         portions=tuple(portions(found.models)),
         survivals=found.survivals,
         moves=found.moves,
+        changes=found.changes,
         published=tuple(table for table in affect_tables() if beside(table.data)),
         published_portions=tuple(table for table in affect_portions() if beside(table.data)),
     )

@@ -16,6 +16,8 @@ def harm_tables(report: AffectReport) -> Iterator[Table]:
         yield _survivals(report)
     if report.moves:
         yield _moves(report)
+    if report.changes:
+        yield _changes(report)
 
 
 def _survivals(report: AffectReport) -> Table:
@@ -46,4 +48,14 @@ def _moves(report: AffectReport) -> Table:
         cells = (number(move.move), percent(move.noticed))
         words = (move.harm, move.modality, move.strength)
         table.add_row(printed(move.model), *words, *counts, *cells)
+    return table
+
+
+def _changes(report: AffectReport) -> Table:
+    title = "Voices as other channels bring them: mean change from the same clip as it is"
+    heads = ("Voice\nused", "ARO less\nits label", "VAL\nmoves", "ARO\nmoves")
+    table = new_table(title, ("Method", "Channel"), heads)
+    for one in report.changes:
+        numbers = (number(value) for value in (one.bias, one.valence, one.arousal))
+        table.add_row(printed(one.name), one.channel, percent(one.voiced), *numbers)
     return table

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from handlers.evaluation.affect.channels import Change, changes
 from handlers.evaluation.affect.clips import DESTROYED, HARMS, Harm, LabelledClip
 from handlers.evaluation.affect.harmed import GateMove, Survival, gate_move, survival, together
 from handlers.evaluation.affect.portions import DECIDER, JOINED_ROWS
@@ -15,6 +16,7 @@ from handlers.evaluation.affect.traces import Trace, Units, over_clip
 
 if TYPE_CHECKING:
     from handlers.predictors.affect.estimator import Estimator
+    from handlers.predictors.affect.speech import SpeechDetector
 
 GATE_EVERY = 5  # the gate knows no time: every fifth moment of a harmed clip tells as much
 Rows = Mapping[str, Sequence[Trace]]
@@ -37,6 +39,7 @@ class Measured:
     models: dict[str, Units] = field(default_factory=dict)
     survivals: tuple[Survival, ...] = ()
     moves: tuple[GateMove, ...] = ()
+    changes: tuple[Change, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
 
 
@@ -59,17 +62,23 @@ def measure(
     *,
     whole: bool = False,
     done: Callable[[int], None] = lambda _: None,
+    detector: "SpeechDetector | None" = None,
+    channels: bool = False,
 ) -> Measured:
     """Run all rows in one unit after the other; `done` hears of moments that they have seen.
 
     A row whose library is missing, or that can use nothing of the clips, is left out. With
-    `healthy` clips the joined models and their single modalities are also run under harm.
+    `healthy` clips the joined models and their single modalities are also run under harm, in the
+    last unit with `channels` those that hear on the clips as other channels bring them.
     """
     found = Measured()
     runs: dict[str, UnitRun] = {}
     for unit in units:
         estimators = _load(names, unit.store, load, found.left_out)
-        runs[unit.name] = run_unit(estimators, unit.clips, healthy, done)
+        runs[unit.name] = run_unit(estimators, unit.clips, healthy, done, detector)
+        if channels:
+            heard = changes(estimators, unit.clips, runs[unit.name].plain, detector)
+            found.changes = tuple(heard)
     for name, parts in by_row({unit: one.plain for unit, one in runs.items()}).items():
         if any(np.isfinite(t.estimates).any() for part in parts.values() for t in part):
             found.models[name] = {
@@ -93,17 +102,21 @@ def run_unit(
     clips: Sequence[LabelledClip],
     healthy: Sequence[LabelledClip],
     done: Callable[[int], None],
+    detector: "SpeechDetector | None" = None,
 ) -> UnitRun:
     """Everything that one unit's estimators are run on."""
-    plain = run_all(estimators, clips, done)
+    plain = run_all(estimators, clips, done, detector)
     joined = {name: one for name, one in estimators.items() if name in JOINED_ROWS}
-    destroyed = {harm.name: run_all(joined, [harm(clip) for clip in healthy]) for harm in DESTROYED}
+    destroyed = {
+        harm.name: run_all(joined, [harm(clip) for clip in healthy], detector=detector)
+        for harm in DESTROYED
+    }
     if DECIDER not in joined:
         return UnitRun(plain, destroyed, (), {})
     thin = [clip.thinned(GATE_EVERY) for clip in healthy]
     decider = joined[DECIDER]
-    noticing = {harm: run(decider, [harm(clip) for clip in thin]) for harm in HARMS}
-    return UnitRun(plain, destroyed, run(decider, thin), noticing)
+    noticing = {harm: run(decider, [harm(clip) for clip in thin], detector) for harm in HARMS}
+    return UnitRun(plain, destroyed, run(decider, thin, detector), noticing)
 
 
 def by_row(units: Mapping[str, Rows]) -> dict[str, dict[str, Sequence[Trace]]]:

@@ -13,6 +13,7 @@ from handlers.processing.mel_stream import MelStream
 if TYPE_CHECKING:
     from handlers.predictors.affect.estimator import Estimator
     from handlers.predictors.affect.inputs import Moment, Sound
+    from handlers.predictors.affect.speech import SpeechDetector
 
 # Sound ahead of a picture that a window may need, and how much is heard at once.
 AHEAD_S, STRIDE_S = 1.6, 1.0
@@ -31,15 +32,20 @@ def listeners_of(estimators: "Mapping[str, Estimator]") -> "dict[str, Estimator]
 
 
 def moments_of(
-    clip: LabelledClip, listeners: "Sequence[Estimator]", sees: bool
+    clip: LabelledClip,
+    listeners: "Sequence[Estimator]",
+    sees: bool,
+    detector: "SpeechDetector | None" = None,
 ) -> "Iterator[dict[Estimator, Moment]]":
     """What a clip shows and lets hear; sound comes a little ahead of the pictures.
 
-    A face that stays is the same object.
+    A face that stays is the same object. Without a detector all sound counts as speech.
     """
     from handlers.predictors.affect.inputs import Moment
+    from handlers.predictors.affect.speech import SpeechStream
 
     sounds, heard, gain = {ear: ear.silence() for ear in listeners}, 0, gain_of(clip)
+    speech = SpeechStream()
     face: Image | None = None
     for index, time_s in enumerate(clip.times_s.tolist()):
         if clip.pcm is not None and heard < (time_s + AHEAD_S) * RATE_HZ:
@@ -47,10 +53,14 @@ def moments_of(
             piece = clip.pcm[heard:upto]
             for ear in listeners:
                 sounds[ear] = sounds[ear].push(piece, heard).forget_before(time_s)
+            if detector is not None:
+                speech = detector.hear(speech, piece, heard).forget_before(time_s)
             heard = upto
         face = _same(face, clip.faces[index]) if sees else None
+        silent = detector is not None and not speech.speaks(time_s)
         yield {
-            ear: Moment(face, ear.hear(_amplified(sounds[ear], gain), time_s)) for ear in listeners
+            ear: Moment(face, None if silent else ear.hear(_amplified(sounds[ear], gain), time_s))
+            for ear in listeners
         }
 
 

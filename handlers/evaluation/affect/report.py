@@ -10,6 +10,7 @@ from typing import Any
 
 from handlers.evaluation.affect.agreement import Agreement, agreement, mean_agreement
 from handlers.evaluation.affect.bootstrap import Difference, differences
+from handlers.evaluation.affect.channels import Change
 from handlers.evaluation.affect.harmed import GateMove, Survival
 from handlers.evaluation.affect.portions import Portion, attention_portions, gate_portions, spread
 from handlers.evaluation.affect.rows import pairs_among
@@ -51,6 +52,7 @@ class AffectReport:
     portions: tuple[Portion, ...]
     survivals: tuple[Survival, ...]
     moves: tuple[GateMove, ...]
+    changes: tuple[Change, ...]
     published: tuple[PublishedAffect, ...]
     published_portions: tuple[PublishedPortions, ...]
 

@@ -39,6 +39,7 @@ PAIRS = (
     ("vi-des", "vi-de"),
     ("au-de", "au"),
     ("au-des", "au-de"),
+    ("voice", "au-de"),
     ("avi-cas", "vi-des"),
     ("avi-cas", "au-des"),
     ("avi-gas", "avi-cas"),

@@ -14,32 +14,39 @@ from handlers.evaluation.affect.traces import Trace
 if TYPE_CHECKING:
     from handlers.predictors.affect.estimator import Answer, Estimator, Reading
     from handlers.predictors.affect.inputs import Moment
+    from handlers.predictors.affect.speech import SpeechDetector
     from handlers.predictors.tracking.state import Memory
 
 # Moments whose faces, windows and latent maps are held at a time.
 HELD = 1024
 
 
-def run(estimator: "Estimator", clips: Sequence[LabelledClip]) -> list[Trace]:
+def run(
+    estimator: "Estimator",
+    clips: Sequence[LabelledClip],
+    detector: "SpeechDetector | None" = None,
+) -> list[Trace]:
     """Traces of one estimator over clips, each from its start."""
-    return run_all({"": estimator}, clips)[""]
+    return run_all({"": estimator}, clips, detector=detector)[""]
 
 
 def run_all(
     estimators: "Mapping[str, Estimator]",
     clips: Sequence[LabelledClip],
     done: Callable[[int], None] = lambda _: None,
+    detector: "SpeechDetector | None" = None,
 ) -> dict[str, list[Trace]]:
     """Traces of named estimators over the same clips; `done` hears of moments that all have seen.
 
-    Everything is shown and heard once, and encoded once by each branch that several have in common.
+    Without a detector of speech all sound is used. Everything is shown and heard once, and encoded
+    once by each branch that several have in common.
     """
     branches = share_branches(estimators.values())
     ears = listeners_of(estimators)
     traces: dict[str, list[Trace]] = {name: [] for name in estimators}
     for group in _groups(clips):
         readings: dict[str, list[Reading | None]] = {name: [] for name in estimators}
-        for part in _parts(estimators, ears, group):
+        for part in _parts(estimators, ears, group, detector):
             for name, estimator in estimators.items():
                 readings[name] += _read(estimator, [one[ears[name]] for one in part])
             for branch in branches:
@@ -70,11 +77,12 @@ def _parts(
     estimators: "Mapping[str, Estimator]",
     ears: "Mapping[str, Estimator]",
     clips: Sequence[LabelledClip],
+    detector: "SpeechDetector | None",
 ) -> "Iterator[list[dict[Estimator, Moment]]]":
     """The moments of some clips as each listener has them, so many at a time."""
     sees = any(one.sees for one in estimators.values())
     listeners = list(dict.fromkeys(ears.values()))
-    moments = chain.from_iterable(moments_of(clip, listeners, sees) for clip in clips)
+    moments = chain.from_iterable(moments_of(clip, listeners, sees, detector) for clip in clips)
     while part := list(islice(moments, HELD)):
         yield part
 

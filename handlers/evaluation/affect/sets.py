@@ -21,11 +21,13 @@ from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import Plot
 from handlers.training.datasets.affect.affectnet import read_affectnet
 from handlers.training.datasets.affect.citizen import read_citizen_faces
+from handlers.training.datasets.affect.emodb import NAME as EMODB_NAME
+from handlers.training.datasets.affect.emodb import read_emodb
 from handlers.training.datasets.affect.ferplus import read_ferplus
 from handlers.training.datasets.affect.framing import crop_framed, frame_faces, whole_box
 from handlers.training.datasets.affect.layouts import AFFECTNET, FOLDS, MEASURED, folds_of
 from handlers.training.datasets.affect.ravdess import NAME
-from handlers.training.datasets.affect.records import AffectFaces, Floats
+from handlers.training.datasets.affect.records import AffectFaces, Floats, Utterance
 from handlers.training.datasets.affect.sound import read_mono, to_pcm
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 Thing = TypeVar("Thing")
 
-AUTO, FERPLUS, RAVDESS, MADE = "auto", "ferplus", "ravdess", "made"
+AUTO, FERPLUS, RAVDESS, EMODB, MADE = "auto", "ferplus", "ravdess", "emodb", "made"
 CITIZEN = "citizen"
 PUBLISHED = {
     "sewa": "SEWA",
@@ -42,7 +44,7 @@ PUBLISHED = {
     "afew-va": "AFEW-VA",
     "aff-wild2": "Aff-Wild2",
 }
-LAYOUTS = (FERPLUS, CITIZEN, RAVDESS, MADE, AFFECTNET, *MEASURED)
+LAYOUTS = (FERPLUS, CITIZEN, RAVDESS, EMODB, MADE, AFFECTNET, *MEASURED)
 MADE_CLIPS, HEALTHY_CLIPS = 24, 12
 UTTERANCE_RATE_HZ = 5.0
 
@@ -145,7 +147,10 @@ def read_material(
     if name == CITIZEN:
         return _faces("citizen faces", read_citizen_faces(root), limit, following or Following())
     if name == RAVDESS:
-        return _ravdess(root, limit)
+        spoken = utterances_of_test_actors(root)
+        return _spoken(f"RAVDESS, actors {TEST_ACTORS[0]}-{TEST_ACTORS[-1]}", spoken, limit)
+    if name == EMODB:
+        return _spoken("EMO-DB", read_emodb(root), limit)
     if name == MADE:
         return _made(root, limit)
     if name == AFFECTNET:
@@ -164,6 +169,8 @@ def find_layout(root: Path) -> str:
         return MADE
     if any(NAME.fullmatch(path.stem) for path in root.rglob("*")):
         return RAVDESS
+    if any(EMODB_NAME.fullmatch(path.stem) for path in root.rglob("*")):
+        return EMODB
     raise ValueError(f"{root}: none of the layouts {', '.join(LAYOUTS)}; name one")
 
 
@@ -219,9 +226,9 @@ def _face_clip(faces: AffectFaces, index: int, box: Floats, context: float) -> L
     return LabelledClip(f"face-{index:05}", people, np.zeros(1), label, [crop])
 
 
-def _ravdess(root: Path, limit: int | None) -> Material:
+def _spoken(name: str, utterances: Sequence[Utterance], limit: int | None) -> Material:
     clips = []
-    for one in spread(utterances_of_test_actors(root), limit):
+    for one in spread(utterances, limit):
         samples = read_mono(one.path)
         times = np.arange(0, len(samples) / RATE_HZ, 1 / UTTERANCE_RATE_HZ)
         label = np.array([[one.valence, one.arousal]], np.float32)
@@ -235,7 +242,7 @@ def _ravdess(root: Path, limit: int | None) -> Material:
                 to_pcm(samples),
             )
         )
-    return Material(f"RAVDESS, actors {TEST_ACTORS[0]}-{TEST_ACTORS[-1]}", clips, whole=True)
+    return Material(name, clips, whole=True)
 
 
 def _made(root: Path, limit: int | None) -> Material:

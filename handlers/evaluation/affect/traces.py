@@ -47,7 +47,7 @@ def over_clip(trace: Trace) -> Trace:
 
     Who is named moment by moment is left out.
     """
-    answered = np.isfinite(trace.estimates).all(axis=1)
+    answered = np.isfinite(trace.estimates).any(axis=1)
     labels = trace.labels[np.isfinite(trace.labels).all(axis=1)]
     return Trace(
         trace.clip,

@@ -17,9 +17,10 @@ from handlers.training.affect.expressions.recipe import (
     run_expression_recipe,
 )
 from handlers.training.affect.latent_recipe import LatentRecipe, run_latent_recipe
+from handlers.training.affect.voices.recipe import VoiceRecipe, run_voice_recipe
 from handlers.training.align.recipe import RecipeError
 
-AffectRecipe = LatentRecipe | ConditionalRecipe | ClipRecipe | ExpressionRecipe
+AffectRecipe = LatentRecipe | ConditionalRecipe | ClipRecipe | ExpressionRecipe | VoiceRecipe
 
 
 def read_affect_recipe(path: Path) -> AffectRecipe:
@@ -31,6 +32,8 @@ def read_affect_recipe(path: Path) -> AffectRecipe:
             kind = ClipRecipe
         elif is_expressive(str(content.get("name"))):
             kind = ExpressionRecipe
+        elif "voices" in content:
+            kind = VoiceRecipe
         elif is_conditional(str(content.get("name"))):
             kind = ConditionalRecipe
         return TypeAdapter(kind).validate_python(content)
@@ -48,6 +51,8 @@ def run_affect_recipe(path: Path, data: Path, runs: Path, store: Path, resume: b
         return run_clip_recipe(recipe, data, runs, store, resume)
     if isinstance(recipe, ExpressionRecipe):
         return run_expression_recipe(recipe, data, runs, store, resume)
+    if isinstance(recipe, VoiceRecipe):
+        return run_voice_recipe(recipe, data, runs, store, resume)
     if isinstance(recipe, ConditionalRecipe):
         return run_conditional_recipe(recipe, data, runs, store, resume)
     return run_latent_recipe(recipe, data, runs, store, resume)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 # Pleasure and arousal of emotion words (Russell and Mehrabian 1977); calm is ours. Those of faces
-# are FACE_PLACES, beside the network that tells the words.
+# are FACE_PLACES, beside the network that tells the words. New words stand last: their places are
+# numbers of classes.
 PLACES: Mapping[str, tuple[float, float]] = {
     "neutral": (0.0, 0.0),
     "happiness": (0.81, 0.51),
@@ -18,6 +19,7 @@ PLACES: Mapping[str, tuple[float, float]] = {
     "fear": (-0.64, 0.60),
     "sadness": (-0.63, -0.27),
     "calm": (0.30, -0.40),
+    "boredom": (-0.65, -0.62),
 }
 
 # How far from an axis a label is before its side of it is beyond doubt.

@@ -1,0 +1,1 @@
+"""Arousal of voices that holds for other rooms, channels and languages."""

@@ -1,0 +1,139 @@
+"""How a voice may come into the machine: rooms, noise, music, other voices, codecs, any level."""
+
+import io
+from collections.abc import Sequence
+
+import av
+import numpy as np
+import soxr  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from scipy.signal import fftconvolve  # type: ignore[import-untyped]
+
+from handlers.processing.mel import FULL_SCALE, RATE_HZ
+from handlers.training.affect.voices.sounds import Samples, pink
+
+Floats = NDArray[np.float32]
+
+TELEPHONE_HZ = 8000
+MU = 255
+# Encoder, container, sampling rates and bit rates of codecs for talk.
+CODECS = {
+    "opus": ("libopus", "ogg", (16_000, 24_000, 48_000), (6_000, 8_000, 12_000, 20_000)),
+    "aac": ("aac", "adts", (16_000, 22_050, 44_100), (16_000, 24_000, 40_000)),
+}
+NAMES = ("mulaw", "telephone", *CODECS)
+MIC_KNOTS = 6
+
+
+def by_chance(
+    samples: Samples, rng: np.random.Generator, voices: Sequence[Floats], pieces: Sequence[Samples]
+) -> Floats:
+    """A voice at 22 050 Hz `(N,)` as another speaker, room, company, microphone, level and codec
+    might bring it; `voices` may talk in the background, `pieces` of music sound."""
+    if rng.random() < 0.6:
+        # Another speaker: faster or slower, with higher or lower pitch and formants.
+        samples = soxr.resample(samples, RATE_HZ, RATE_HZ * rng.uniform(0.88, 1.14))
+    if rng.random() < 0.4:
+        samples = _room(samples, rng)
+    samples = _colour(_company(samples, rng, voices, pieces), rng)
+    samples = samples * np.sqrt(10 ** (rng.uniform(-50, -14) / 10) / loudness(samples))
+    if rng.random() < 0.6:
+        samples = code(samples, str(rng.choice(NAMES)), rng)
+    pcm = np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1)
+    return np.asarray(pcm / FULL_SCALE, np.float32)
+
+
+def loudness(samples: Samples) -> float:
+    """Mean power of the loudest third, in parts of 40 ms."""
+    part = RATE_HZ // 25
+    powers = np.square(samples)
+    parts = np.sort(powers[: len(powers) // part * part].reshape(-1, part).mean(axis=1))
+    return float(parts[-max(1, len(parts) // 3) :].mean()) + 1e-12
+
+
+def code(samples: Samples, name: str, rng: np.random.Generator) -> Samples:
+    """Through a codec of `NAMES` and back."""
+    if name in CODECS:
+        return _encoded(samples, name, rng)
+    there = soxr.resample(samples, RATE_HZ, TELEPHONE_HZ)
+    hz = np.fft.rfftfreq(len(there), 1 / TELEPHONE_HZ)
+    lowest_hz = rng.choice([0, 200, 300])
+    passed = 1 / (1 + np.exp(-(hz - lowest_hz) / 20))
+    there = np.fft.irfft(np.fft.rfft(there) * passed, len(there))
+    if name == "mulaw":
+        steps = np.sign(there) * np.log1p(MU * np.minimum(np.abs(there), 1)) / np.log(MU + 1)
+        steps = np.round(steps * 127) / 127
+        there = np.sign(steps) * np.expm1(np.abs(steps) * np.log(MU + 1)) / MU
+    return np.asarray(soxr.resample(there, TELEPHONE_HZ, RATE_HZ))
+
+
+def _encoded(samples: Samples, name: str, rng: np.random.Generator) -> Samples:
+    encoder, container, rates, bits = CODECS[name]
+    rate_hz, bit_rate = int(rng.choice(rates)), int(rng.choice(bits))
+    mono = np.clip(soxr.resample(samples, RATE_HZ, rate_hz), -1, 1)[None].astype(np.float32)
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as out:
+        stream = out.add_stream(encoder, rate=rate_hz, layout="mono")
+        stream.bit_rate = bit_rate
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(mono), "fltp", "mono")
+        frame.sample_rate, frame.pts = rate_hz, 0
+        size = stream.codec_context.frame_size or None
+        to_codec = av.AudioResampler(stream.codec_context.format.name, "mono", rate_hz, size)
+        for part in [*to_codec.resample(frame), *to_codec.resample(None), None]:
+            for packet in stream.encode(part):
+                out.mux(packet)
+    file.seek(0)
+    return _decoded(file)
+
+
+def _decoded(file: io.BytesIO) -> Samples:
+    resampler = av.AudioResampler("fltp", "mono", RATE_HZ)
+    with av.open(file) as back:
+        frames = [part for one in back.decode(audio=0) for part in resampler.resample(one)]
+        frames += resampler.resample(None)
+    return np.concatenate([frame.to_ndarray()[0] for frame in frames])
+
+
+def _room(samples: Samples, rng: np.random.Generator) -> Samples:
+    """An echo that falls by 60 dB in 0.1 to 0.7 s."""
+    count = int(rng.uniform(0.1, 0.7) * RATE_HZ)
+    echo = rng.standard_normal(count) * 10 ** (-3 * np.arange(count) / count)
+    echo /= np.sqrt(np.square(echo).sum())
+    echo *= 10 ** (-rng.uniform(-3, 12) / 20)
+    echo[:20] = 0
+    echo[0] = 1
+    return np.asarray(fftconvolve(samples, echo)[: len(samples)])
+
+
+def _company(
+    samples: Samples, rng: np.random.Generator, voices: Sequence[Floats], pieces: Sequence[Samples]
+) -> Samples:
+    """With noise, music or other voices, or alone."""
+    chance, count = rng.random(), len(samples)
+    if chance < 0.3:
+        noise = pink(count, rng) if rng.random() < 0.7 else rng.standard_normal(count)
+        return _mixed(samples, noise, rng.uniform(5, 30))
+    if chance < 0.45:
+        piece = pieces[rng.integers(len(pieces))]
+        at = rng.integers(len(piece) - count) if len(piece) > count else 0
+        return _mixed(samples, np.resize(piece[at:], count), rng.uniform(5, 25))
+    if chance < 0.6:
+        babble = np.zeros(count)
+        for _ in range(rng.integers(1, 4)):
+            other = voices[rng.integers(len(voices))]
+            babble += np.roll(np.resize(other, count), rng.integers(count))
+        return _mixed(samples, babble, rng.uniform(8, 25))
+    return samples
+
+
+def _mixed(samples: Samples, other: Samples, below_db: float) -> Samples:
+    factor = np.sqrt(loudness(samples) / loudness(other)) * 10 ** (-below_db / 20)
+    return samples + other[: len(samples)] * factor
+
+
+def _colour(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Through a microphone that favours some octaves by about 2.5 dB."""
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(len(samples), 1 / RATE_HZ), 60) / 60)
+    knots = rng.normal(0, 2.5, MIC_KNOTS)
+    decibels = np.interp(octaves, np.linspace(0, 7.5, MIC_KNOTS), knots)
+    return np.fft.irfft(np.fft.rfft(samples) * 10 ** (decibels / 20), len(samples))
