@@ -85,7 +85,7 @@ def test_a_voice_has_an_arousal_and_no_valence(network: VoiceNetwork) -> None:
     assert nothing is None
     assert first is not None
     assert first.used == ("voice",)
-    (answer,) = estimator.step([first], [None])
+    (answer,) = estimator.step([first], [None], [0.0])
     assert answer.valence is None
     assert answer.arousal is not None
     assert -1 < answer.arousal < 1

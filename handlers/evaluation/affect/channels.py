@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from handlers.predictors.affect.estimator import Estimator
     from handlers.predictors.affect.speech import SpeechDetector
 
+Channel = Callable[[Floats], Floats]
+
 TELEPHONE_HZ = 8000
 MU = 255.0
 
 
-def amplified(decibels: float) -> Callable[[Floats], Floats]:
+def amplified(decibels: float) -> Channel:
     """Louder or fainter by so much; what is too loud is clipped later."""
     factor = np.float32(10 ** (decibels / 20))
     return lambda samples: np.asarray(samples * factor)
@@ -42,7 +44,7 @@ def companded(samples: Floats) -> Floats:
 
 
 # One channel of two or six is what is left of a mean over them.
-CHANNELS: Mapping[str, Callable[[Floats], Floats]] = {
+CHANNELS: Mapping[str, Channel] = {
     "20 dB fainter": amplified(-20),
     "20 dB louder": amplified(20),
     "left channel only": amplified(-6.02),
@@ -70,19 +72,20 @@ def changes(
     estimators: "Mapping[str, Estimator]",
     clips: Sequence[LabelledClip],
     plain: Mapping[str, Sequence[Trace]],
+    channels: Mapping[str, Channel],
     detector: "SpeechDetector | None",
 ) -> list[Change]:
-    """Every row that hears, by every way; `plain` are its traces of the clips as they are."""
+    """Every row that hears, by every channel; `plain` are its traces of the clips as they are."""
     hearing = {name: one for name, one in estimators.items() if one.hears}
     found = [_change(name, AS_IT_IS, plain[name], plain[name]) for name in hearing]
-    for channel, send in CHANNELS.items() if hearing else ():
+    for channel, send in channels.items() if hearing else ():
         sent = [_sent(clip, send) for clip in clips]
         traces = run_all(hearing, sent, detector=detector)
         found += [_change(name, channel, plain[name], traces[name]) for name in hearing]
     return found
 
 
-def _sent(clip: LabelledClip, send: Callable[[Floats], Floats]) -> LabelledClip:
+def _sent(clip: LabelledClip, send: Channel) -> LabelledClip:
     return clip if clip.pcm is None else replace(clip, pcm=to_pcm(send(to_samples(clip.pcm))))
 
 

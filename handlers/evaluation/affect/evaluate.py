@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
+from handlers.evaluation.affect.channels import CHANNELS, Channel
 from handlers.evaluation.affect.measuring import Measured, Unit, measure
 from handlers.evaluation.affect.report import (
     AffectReport,
@@ -162,12 +163,19 @@ def evaluate(
             whole=material.whole,
             done=lambda count: progress.advance(task, count),
             detector=detector,
-            channels=options.harm and material.whole,
+            channels=channels_of(options, material),
         )
     absent = {**(left_out or {}), **found.left_out}
     report = report_of(material, units, found, options.seed, absent, weights or {})
     publish(report, found.models, material, options.out, options.plots, console or _console())
     return report
+
+
+def channels_of(options: AffectOptions, material: Material) -> Mapping[str, Channel] | None:
+    """What speech goes through: nothing where it is not to be harmed, None for other material."""
+    if not material.whole:
+        return None
+    return CHANNELS if options.harm else {}
 
 
 def _console() -> Console:

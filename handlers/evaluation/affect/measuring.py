@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from handlers.evaluation.affect.channels import Change, changes
+from handlers.evaluation.affect.channels import Change, Channel, changes
 from handlers.evaluation.affect.clips import DESTROYED, HARMS, Harm, LabelledClip
 from handlers.evaluation.affect.harmed import GateMove, Survival, gate_move, survival, together
 from handlers.evaluation.affect.portions import DECIDER, JOINED_ROWS
@@ -63,7 +63,7 @@ def measure(
     whole: bool = False,
     done: Callable[[int], None] = lambda _: None,
     detector: "SpeechDetector | None" = None,
-    channels: bool = False,
+    channels: Mapping[str, Channel] | None = None,
 ) -> Measured:
     """Run all rows in one unit after the other; `done` hears of moments that they have seen.
 
@@ -76,8 +76,8 @@ def measure(
     for unit in units:
         estimators = _load(names, unit.store, load, found.left_out)
         runs[unit.name] = run_unit(estimators, unit.clips, healthy, done, detector)
-        if channels:
-            heard = changes(estimators, unit.clips, runs[unit.name].plain, detector)
+        if channels is not None:
+            heard = changes(estimators, unit.clips, runs[unit.name].plain, channels, detector)
             found.changes = tuple(heard)
     for name, parts in by_row({unit: one.plain for unit, one in runs.items()}).items():
         if any(np.isfinite(t.estimates).any() for part in parts.values() for t in part):

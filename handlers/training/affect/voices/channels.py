@@ -2,10 +2,12 @@
 
 import io
 from collections.abc import Sequence
+from typing import cast
 
 import av
 import numpy as np
 import soxr  # type: ignore[import-untyped]
+from av import AudioStream
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve  # type: ignore[import-untyped]
 
@@ -73,12 +75,11 @@ def _encoded(samples: Samples, name: str, rng: np.random.Generator) -> Samples:
     mono = np.clip(soxr.resample(samples, RATE_HZ, rate_hz), -1, 1)[None].astype(np.float32)
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
-        stream = out.add_stream(encoder, rate=rate_hz, layout="mono")
+        stream = cast(AudioStream, out.add_stream(encoder, rate=rate_hz, layout="mono"))
         stream.bit_rate = bit_rate
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(mono), "fltp", "mono")
         frame.sample_rate, frame.pts = rate_hz, 0
-        size = stream.codec_context.frame_size or None
-        to_codec = av.AudioResampler(stream.codec_context.format.name, "mono", rate_hz, size)
+        to_codec = av.AudioResampler(stream.format, "mono", rate_hz, stream.frame_size or None)
         for part in [*to_codec.resample(frame), *to_codec.resample(None), None]:
             for packet in stream.encode(part):
                 out.mux(packet)
@@ -88,7 +89,7 @@ def _encoded(samples: Samples, name: str, rng: np.random.Generator) -> Samples:
 
 def _decoded(file: io.BytesIO) -> Samples:
     resampler = av.AudioResampler("fltp", "mono", RATE_HZ)
-    with av.open(file) as back:
+    with av.open(file, "r") as back:
         frames = [part for one in back.decode(audio=0) for part in resampler.resample(one)]
         frames += resampler.resample(None)
     return np.concatenate([frame.to_ndarray()[0] for frame in frames])
@@ -114,13 +115,13 @@ def _company(
         noise = pink(count, rng) if rng.random() < 0.7 else rng.standard_normal(count)
         return _mixed(samples, noise, rng.uniform(5, 30))
     if chance < 0.45:
-        piece = pieces[rng.integers(len(pieces))]
+        piece = pieces[int(rng.integers(len(pieces)))]
         at = rng.integers(len(piece) - count) if len(piece) > count else 0
         return _mixed(samples, np.resize(piece[at:], count), rng.uniform(5, 25))
     if chance < 0.6:
         babble = np.zeros(count)
         for _ in range(rng.integers(1, 4)):
-            other = voices[rng.integers(len(voices))]
+            other = voices[int(rng.integers(len(voices)))]
             babble += np.roll(np.resize(other, count), rng.integers(count))
         return _mixed(samples, babble, rng.uniform(8, 25))
     return samples
@@ -136,4 +137,5 @@ def _colour(samples: Samples, rng: np.random.Generator) -> Samples:
     octaves = np.log2(np.maximum(np.fft.rfftfreq(len(samples), 1 / RATE_HZ), 60) / 60)
     knots = rng.normal(0, 2.5, MIC_KNOTS)
     decibels = np.interp(octaves, np.linspace(0, 7.5, MIC_KNOTS), knots)
-    return np.fft.irfft(np.fft.rfft(samples) * 10 ** (decibels / 20), len(samples))
+    coloured = np.fft.rfft(samples) * 10 ** (decibels / 20)
+    return np.asarray(np.fft.irfft(coloured, len(samples)))
