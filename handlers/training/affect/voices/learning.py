@@ -53,7 +53,7 @@ class VoiceBatches:
         power = np.roll(power, int(rng.integers(-SHIFT, SHIFT + 1)), axis=0)
         knots = rng.normal(0, KNOTS_DB, 6)
         decibels = np.interp(np.linspace(0, 5, BANDS), np.arange(6), knots)[:, None]
-        return np.asarray(without_level(power * 10 ** (decibels / 10)), np.float32)
+        return without_level(np.asarray(power * 10 ** (decibels / 10), np.float32))
 
 
 class VoiceLearner(nn.Module):
