@@ -9,7 +9,8 @@ import torch
 from torch.testing import assert_close
 
 from handlers.evaluation.affect.channels import CHANNELS
-from handlers.networks.affect import build, variant
+from handlers.networks.affect import build
+from handlers.networks.variants import variant
 from handlers.networks.voice import VoiceNetwork
 from handlers.predictors.affect.inputs import Moment
 from handlers.predictors.affect.voice import VoiceEstimator
@@ -17,6 +18,7 @@ from handlers.processing.mel import BANDS, WINDOW, mel_power, pcm_to_samples, wi
 from handlers.processing.mel_stream import MelStream
 from handlers.store import load_estimator
 from handlers.training.affect.recipe import read_affect_recipe, run_affect_recipe
+from handlers.training.affect.stored import save_affect
 from handlers.training.affect.voices.channels import NAMES, by_chance, code, loudness
 from handlers.training.affect.voices.sounds import music, pink
 from handlers.training.datasets.affect.emodb import read_emodb
@@ -75,12 +77,12 @@ def test_rows_of_a_batch_are_independent_and_nothing_above_4_khz_is_heard(
     assert (together.abs() < 1).all()
 
 
-def test_a_voice_has_an_arousal_and_no_valence(network: VoiceNetwork) -> None:
-    estimator = VoiceEstimator(network)
+def test_a_voice_has_an_arousal_and_no_valence(network: VoiceNetwork, tmp_path: Path) -> None:
+    save_affect(network, tmp_path / "voice", {})
+    estimator, _ = load_estimator(tmp_path / "voice")
     heard = estimator.hear(MelStream().push(speech(2.0), 0), 1.0)
     silent = estimator.hear(MelStream().push(np.zeros(RATE_HZ, np.int16), 0), 0.5)
-    with torch.inference_mode():
-        first, nothing = estimator.read([Moment(voice=heard), Moment(voice=silent)])
+    first, nothing = estimator.read([Moment(voice=heard), Moment(voice=silent)])
     assert silent is None
     assert nothing is None
     assert first is not None

@@ -129,7 +129,7 @@ def _company(
 
 def _mixed(samples: Samples, other: Samples, below_db: float) -> Samples:
     factor = np.sqrt(loudness(samples) / loudness(other)) * 10 ** (-below_db / 20)
-    return samples + other[: len(samples)] * factor
+    return np.asarray(samples + other[: len(samples)] * factor)
 
 
 def _colour(samples: Samples, rng: np.random.Generator) -> Samples:

@@ -8,9 +8,10 @@ import torch
 from pydantic import ConfigDict
 from torch import nn
 
-from handlers.networks.affect import build, variant
+from handlers.networks.affect import build
+from handlers.networks.variants import variant
 from handlers.networks.voice import VoiceNetwork
-from handlers.store import save_affect
+from handlers.training.affect.stored import save_affect
 from handlers.training.affect.voices.heard import hear_all
 from handlers.training.affect.voices.learning import VoiceBatches, VoiceLearner
 from handlers.training.align.recipe import RecipeError
