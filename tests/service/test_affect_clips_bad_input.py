@@ -88,7 +88,7 @@ async def test_a_file_that_is_too_large_is_refused_while_it_comes(model, clip):
     ("headers", "status", "slug"),
     [
         ({"Content-Type": "text/plain"}, 415, "unsupported-media-type"),
-        ({"Content-Type": "image/jpeg"}, 415, "unsupported-media-type"),
+        ({"Content-Type": "image/jpeg"}, 415, "not-an-image"),
         ({"Content-Type": "multipart/form-data"}, 422, "invalid-multipart"),
         ({"Accept": "image/png"}, 406, "not-acceptable"),
     ],
