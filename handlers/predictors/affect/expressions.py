@@ -93,7 +93,7 @@ class ExpressionEstimator(Estimator):
         return np.hstack([mean, (shares[:rows] + shares[rows:]) / 2, agreement]).astype(np.float32)
 
     def _views(self, crops: Sequence[Image]) -> Floats:
-        """The middle of every crop, the side then 1.1 times that of the landmarks' box; behind them
+        """The middle of every crop, the side then that of the landmarks' box; behind them
         all of every crop mirrored."""
         assert self._side is not None
         grey = np.stack(crops).astype(np.float32) @ GREY

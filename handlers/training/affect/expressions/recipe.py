@@ -56,7 +56,7 @@ class ExpressionRecipe:
     size: str = "compact"
     frozen: int = 3
     power: float = -0.6
-    context: float = 1.25
+    context: float = 1.15
     cutting: Cutting = Cutting()
     calibration: Calibration = Calibration()
 
