@@ -198,7 +198,7 @@ def missing_models(model_store: Path) -> dict[str, str]:
         name: f"the model store has no folder {folders[0]}"
         + (" nor that of another variant" if len(folders) > 1 else "")
         for name, folders in OPTIONAL.items()
-        if not _holds(model_store, name)
+        if name in HANDLERS and not _holds(model_store, name)
     }
 
 
