@@ -6,8 +6,9 @@ with `.cpu()`. Its name is `meta`, the one device besides the CPU that every tor
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -15,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 FAR = "meta"
+_torch_autocast = torch.autocast
 COPIES = ("aten::copy_", "aten::_to_copy", "aten::to")
 # Their indices may lie on the CPU; a tensor of the CPU takes none of another device.
 INDEXED = ("aten::index", "aten::index_put_", "aten::index_put")
@@ -73,8 +75,13 @@ class _Makers(TorchFunctionMode):
 @contextmanager
 def far_device() -> Iterator[str]:
     """The device's name, while it is there; for this thread."""
-    with _Watch(), _Makers():
+    with _Watch(), _Makers(), patch.object(torch, "autocast", _autocast):
         yield FAR
+
+
+def _autocast(kind: str, **options: Any) -> AbstractContextManager[object]:
+    """Single precision there; torch knows no other for its own `meta`."""
+    return nullcontext() if kind == FAR else _torch_autocast(kind, **options)
 
 
 def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
