@@ -1,10 +1,15 @@
-"""What README and documents point at is there, and each page says first what it holds."""
+"""What README and documents point at is there, pages say first what they hold, examples run."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.browser.footage import PORTRAIT, write_clip
 from tests.sources import ROOT
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -43,3 +48,41 @@ def test_readme_leads_to_every_page() -> None:
     linked = {link.partition("#")[0] for link in LINK.findall((ROOT / "README.md").read_text())}
     missing = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} - linked
     assert not missing
+
+
+def run(code: str, folder: Path) -> str:
+    """Run a program in a folder of its own, without a screen; return what it writes."""
+    (folder / "program.py").write_text(code, encoding="utf-8")
+    calm = {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=folder,
+        env={**os.environ, **calm},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs_from_another_folder(tmp_path: Path) -> None:
+    blocks = re.findall(r"(?:^    .*\n|^\n)+", (ROOT / "README.md").read_text(), re.MULTILINE)
+    (code,) = (block for block in blocks if "import Countenance" in block)
+    (tmp_path / "photo.jpg").write_bytes(PORTRAIT.read_bytes())
+    told = run("\n".join(line[4:] for line in code.splitlines()), tmp_path)
+    assert "pitch_deg" in told
+
+
+@pytest.mark.slow
+def test_the_notebook_leads_from_clips_to_a_plot_and_a_table(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    write_clip(tmp_path / "clips" / "one.webm")
+    (tmp_path / "clips" / "notes.txt").write_text("no clip")
+    notebook = json.loads((ROOT / "docs" / "examples" / "group.ipynb").read_text())
+    cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    assert "notes.txt is left out" in run("\n".join(cells), tmp_path)
+    assert (tmp_path / "group.png").stat().st_size > 10_000
+    header, row = (tmp_path / "group.csv").read_text().splitlines()
+    assert header.startswith("clip,frames,")
+    assert row.startswith("one.webm,60,")
