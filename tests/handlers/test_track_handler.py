@@ -146,10 +146,10 @@ def test_a_bad_row_spoils_only_itself_and_gets_no_state() -> None:
 class FailingAligner(ScriptedAligner):
     """Fails on frame 7."""
 
-    def align(self, images: Any, boxes: Any, denoise: bool, looks: int) -> Any:
+    def align(self, images: Any, boxes: Any, denoise: bool, looks: int, rolls: Any = None) -> Any:
         if any(image[0, 0, 1] == 7 for image in images):
             raise RuntimeError("out of ideas")
-        return super().align(images, boxes, denoise, looks)
+        return super().align(images, boxes, denoise, looks, rolls)
 
 
 def test_a_row_that_the_networks_fail_on_spoils_only_itself() -> None:

@@ -168,7 +168,14 @@ def test_where_the_final_box_is_all_but_the_first_the_frame_is_not_seen_once_mor
 
 def test_at_its_last_box_a_lost_face_is_back_where_the_landmark_network_is_sure() -> None:
     run = Run(probabilities={1: 0.1}, detections={0: [STILL]})
+    run.aligner.confidence = 0.8
     assert run.statuses(range(3)) == ["tracking", "lost", "tracking"]
+
+
+def test_the_landmark_network_vouches_for_a_face_that_the_validator_half_rejects() -> None:
+    run = Run(probabilities={1: 0.3, 2: 0.1}, detections={0: [STILL]})
+    run.aligner.confidence = 0.8
+    assert run.statuses(range(3)) == ["tracking", "tracking", "lost"]
 
 
 def test_a_face_lost_for_long_is_found_by_the_detector_alone() -> None:

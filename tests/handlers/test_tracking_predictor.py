@@ -44,7 +44,11 @@ PLAIN = TrackingOptions()
 class NudgingAligner(ScriptedAligner):
     """Moves the box a little, by what is to be seen in its middle."""
 
-    def align(self, images: Sequence[Image], boxes: Any, denoise: bool, looks: int) -> Any:
+    def align(
+        self, images: Sequence[Image], boxes: Any, denoise: bool, looks: int, rolls: Any = None
+    ) -> Any:
+        if rolls is not None:
+            return super().align(images, boxes, denoise, looks, rolls)
         answers = []
         for image, inside in zip(images, boxes, strict=True):
             x, y = ((inside[0, :2] + inside[0, 2:]) / 2).astype(int) % (image.shape[1::-1])

@@ -53,10 +53,10 @@ def detection(landmark_box: Floats, score: float = 0.9) -> Detection:
     return Detection(landmark_box, score, np.zeros((5, 2), np.float32), landmark_box)
 
 
-def alignment(landmarks: Floats, denoise: bool) -> Alignment:
+def alignment(landmarks: Floats, denoise: bool, confidence: float = 1.0) -> Alignment:
     crop = np.zeros((128, 128, 3), np.uint8)
     kind = "blur" if denoise else "clean"
-    return Alignment(landmarks, 1.0, kind, {kind: 1.0}, denoise, crop, None)
+    return Alignment(landmarks, confidence, kind, {kind: 1.0}, denoise, crop, None)
 
 
 @dataclass
@@ -86,18 +86,26 @@ class ScriptedAligner:
     """Puts the landmarks' box `shift` pixels to the right of where it was asked to look."""
 
     shift: float = 0.0
+    confidence: float = 0.7
     calls: list[tuple[int, list[float], bool]] = field(default_factory=list)
     looks: list[int] = field(default_factory=list)
 
     def align(
-        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool, looks: int
+        self,
+        images: Sequence[Image],
+        boxes: Sequence[Floats],
+        denoise: bool,
+        looks: int,
+        rolls: Sequence[Sequence[float]] | None = None,
     ) -> list[list[Alignment]]:
+        if rolls is not None:  # no face of the script is turned
+            return [[alignment(points_in(one), denoise, 0.0) for one in rows] for rows in boxes]
         answers = []
         self.looks += [looks] * len(images)
         for image, (inside,) in zip(images, boxes, strict=True):
             self.calls.append((number_of(image), inside.tolist(), denoise))
             moved = inside + np.array([self.shift, 0, self.shift, 0], np.float32)
-            answers.append([alignment(points_in(moved), denoise)])
+            answers.append([alignment(points_in(moved), denoise, self.confidence)])
         return answers
 
     def look(

@@ -16,6 +16,7 @@ from handlers.processing.landmarks import bounding_box
 SURE = 0.9
 # Of the landmark network: of upright faces 1 in 100 is less sure, of meshes on turned ones all are.
 SURE_UPRIGHT = 0.75
+HALF_REJECTED = 0.2  # FV's answer from which on the landmark network's counts
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -69,6 +70,15 @@ class Attempt:
             return sized_box(self.target.face)
         rests = self.source is BoxSource.TRACKER and is_near(self.target.box, self.box)
         return self.target.box if rests else self.box
+
+    @property
+    def is_vouched(self) -> bool:
+        """Whether the landmark network is sure of a face that FV only half rejects, as it does the
+        blurred ones: on what is no face it never is."""
+        if self.alignment is None or self.probability is None:
+            return False
+        half = self.probability >= HALF_REJECTED
+        return half and self.alignment.confidence >= SURE_UPRIGHT
 
     @property
     def is_doubtful(self) -> bool:

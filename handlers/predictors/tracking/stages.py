@@ -81,7 +81,8 @@ class Stages:
         previous = [a for a in attempts if a.source is BoxSource.PREVIOUS and not a.lost]
         self._validate(previous + again)
         for attempt in attempts:
-            attempt.lost = attempt.lost or attempt.is_doubtful or self._is_turned(attempt)
+            lost = attempt.lost and not attempt.is_vouched
+            attempt.lost = lost or attempt.is_doubtful or self._is_turned(attempt)
         clock.lap("validate")
         _merge(attempts)
         self._remember([a for a in tracked if not a.is_dropped])
