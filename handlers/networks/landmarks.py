@@ -1,5 +1,6 @@
 """Landmarks of a face crop: FLL (eq. 3.7) and FLE (eq. 4.13), a backbone and a head each."""
 
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -88,13 +89,16 @@ class HeatmapHead(nn.Module):
     @staticmethod
     def integrate(probability: Tensor, size: int) -> Located:
         """Mean and standard deviation of each map `(B, N, H, W)`, in pixels of the crop."""
-        cells = probability.shape[-1]
+        cells, kind = probability.shape[-1], probability.device.type
         at = (torch.arange(cells, device=probability.device) + 0.5) * (size / cells) - 0.5
-        y, x = at.repeat_interleave(cells), at.repeat(cells)
-        # Mixed precision would round these products to half a pixel.
-        with torch.autocast(probability.device.type, enabled=False):
-            moments = probability.flatten(2) @ torch.stack([x, y, x * x + y * y], dim=1)
-        points, squares = moments[..., :2], moments[..., 2]
+        # Mixed precision, where a device knows it, would round these products to half a pixel.
+        mixed = torch.amp.is_autocast_available(kind)
+        with torch.autocast(kind, enabled=False) if mixed else nullcontext():
+            # Sums over columns and then over rows: one over all cells would be less exact.
+            rows = probability @ torch.stack([torch.ones_like(at), at, at * at], dim=1)
+        mass, along_x, squares = rows.unbind(dim=-1)
+        points = torch.stack([along_x.sum(dim=-1), (mass * at).sum(dim=-1)], dim=-1)
+        squares = squares.sum(dim=-1) + (mass * at * at).sum(dim=-1)
         variance = (squares - points.square().sum(dim=-1)).clamp_min(1e-6)
         return Located(points, variance.sqrt())
 
