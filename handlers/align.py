@@ -41,7 +41,7 @@ SURE = 0.75
 LOOKS_AT_TURNED = 3
 SURE_TURNED = 0.8  # turned searches are many, and shelves and leaves look like faces to some
 QUARTERS_RAD = tuple(np.radians((90, 180, 270)).tolist())
-SAME_PLACE = 0.5  # the overlap from which two faces cannot both be there
+SAME_PLACE = 0.3  # the overlap from which two faces cannot both be there
 
 
 class Detector(Protocol):
@@ -193,7 +193,7 @@ class AlignHandler(Handler[AlignRow]):
             if any(face.alignment.confidence >= SURE for face in faces):
                 break
             faces = _best_at_each_place([*faces, *self._search_turned(row, turns_deg)])
-        return [face for face in faces if face.is_credible and face.quality >= least][:most]
+        return [face for face in faces if face.quality >= least][:most]
 
     def _search_turned(self, row: AlignRow, turns_deg: Sequence[int]) -> list[FoundFace]:
         pixels, smallest = row.image.pixels, row.options.min_face_px
@@ -211,7 +211,7 @@ class AlignHandler(Handler[AlignRow]):
             LOOKS_AT_TURNED,
             [[place.roll_rad for place in places]],
         )
-        return _joined(places, aligned)
+        return [face for face in _joined(places, aligned) if face.is_credible]
 
     def _outputs(
         self,
