@@ -22,8 +22,8 @@ DATA ?=
 RECIPES ?= fle-base fle fll iid-m dfa-base dfa-joint fadenn-m iid-d fadenn-d fadenn-s \
 	fle-augmented fll-augmented dfa-taught dfa
 TRACK_RECIPES ?= bt-base bt-2 bt-4 bt-8 bt-16 bt-32 fv dcrt
-AFFECT_RECIPES ?= vi-de au-de vi-des au-des avi-cas avi-gas disc aeg-cd anclaf anclaf-s anclaf-sa \
-	aeg-cd-sz
+AFFECT_RECIPES ?= expressions voice vi-de au-de vi-des au-des avi-cas avi-gas disc aeg-cd anclaf \
+	anclaf-s anclaf-sa aeg-cd-sz
 ARGS ?=
 
 # Threads that wait sleep: spinning ones slow everything down beside other busy processes.
@@ -83,7 +83,9 @@ train-align: $(VENV)/.all ## Train the alignment models on DATA=folder (many hou
 train-track: ## Train the tracker, after the alignment models, on DATA=folder (hours; resumes)
 	@$(MAKE) --no-print-directory train-align RECIPES="$(TRACK_RECIPES)"
 
-train-affect: ## Train the affect models on DATA=folder with expressions and speech (hours; resumes)
+train-affect: $(VENV)/.all ## Train the affect models on DATA=folder with expressions and speech (hours; resumes)
+	@test -n "$(DATA)" || { echo "Which faces and voices? make train-affect DATA=FOLDER"; exit 2; }
+	$(BIN)/countenance train expressions-ferplus --data "$(DATA)" --model-store runs/ferplus $(ARGS)
 	@$(MAKE) --no-print-directory train-align RECIPES="$(AFFECT_RECIPES)"
 
 evaluate: $(VENV)/.all ## Measure the served predictor on labelled faces: DATA=folder (minutes)

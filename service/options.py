@@ -30,7 +30,7 @@ MIN_FACE_PX = Option(40, "Smallest face that is looked for, in pixels.", 20, 409
 MIN_QUALITY = Option(
     0.15,
     "What is found is a face from this quality on; below the default one quality means nothing. 0 "
-    "keeps all that the detector takes for one.",
+    "keeps all upright ones that the detector takes for one.",
     0,
     1,
 )
