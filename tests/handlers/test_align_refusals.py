@@ -80,9 +80,17 @@ def test_a_wrong_option_is_named(
     assert named in detail
 
 
-@pytest.mark.parametrize("image", [None, "text", [1, 2], np.zeros((4, 4, 3), np.uint8)])
-def test_an_image_that_is_not_bytes_is_refused(handler: AlignHandler, image: object) -> None:
-    assert error(handler, image)[0] == "invalid-request"
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [
+        *((value, "invalid-request") for value in (None, "text", [1, 2])),
+        (np.zeros((4, 4, 3), np.float32), "invalid-image"),
+    ],
+)
+def test_an_image_that_is_neither_bytes_nor_pixels_is_refused(
+    handler: AlignHandler, image: object, kind: str
+) -> None:
+    assert error(handler, image)[0] == kind
 
 
 def test_a_store_without_weights_is_refused_by_name(tmp_path: Path) -> None:
