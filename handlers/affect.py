@@ -22,6 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from handlers.attributes import FaceAttributes
 from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, CheckpointError, describe_model, name_model
@@ -30,6 +32,7 @@ from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectResult, AffectRow, Floats, FrameAffect
 from handlers.predictors.affect.state import SCHEMA, AffectState
 from handlers.processing.audio_descriptors import MissingExtra
+from handlers.processing.landmarks import N_POINTS
 from handlers.row_checks import (
     AffectRowOptions,
     Frames,
@@ -102,11 +105,12 @@ class ReadRow:
 
 @dataclass(frozen=True)
 class Photograph:
-    """A picture, read, with the boxes of its faces' landmarks, `(4,)` each."""
+    """A picture, read, with its faces' landmarks, `(68, 2)` each where told, and their boxes."""
 
     frames: Frames
     boxes: Sequence[Floats]
     variant: str
+    landmarks: Sequence[Floats] | None = None
 
 
 class AffectHandler(Handler[ReadRow | Photograph]):
@@ -171,7 +175,7 @@ class AffectHandler(Handler[ReadRow | Photograph]):
         start = time.perf_counter()
         (image,) = item.frames.images
         assert image is not None
-        found = self.parts.predictor.look(image, item.boxes, item.variant)
+        found = self.parts.predictor.look(image, item.boxes, item.variant, item.landmarks)
         taken_ms = (time.perf_counter() - start) * 1000
         outputs = {
             "model": name_model(NAME, self.parts.checkpoints[item.variant]),
@@ -228,7 +232,21 @@ def _read_photograph(inputs: Mapping[str, Any], options: AffectRowOptions) -> Ph
     frames = read_frames(inputs.get("frames"), options.max_pixels)
     if len(frames.images) != 1 or frames.images[0] is None:
         refuse("boxes need exactly one picture in frames")
-    return Photograph(frames, check_boxes(inputs["boxes"], frames.images[0]) or [], options.variant)
+    boxes = check_boxes(inputs["boxes"], frames.images[0]) or []
+    landmarks = _read_landmarks(inputs.get("landmarks"), len(boxes))
+    return Photograph(frames, boxes, options.variant, landmarks)
+
+
+def _read_landmarks(value: Any, faces: int) -> list[Floats] | None:
+    if value is None:
+        return None
+    try:
+        points = np.asarray(value, np.float32).reshape(faces, N_POINTS, 2)
+    except (ValueError, TypeError):
+        refuse(f"landmarks are {faces} times {N_POINTS} points x, y, as many as there are boxes")
+    if not np.isfinite(points).all():
+        refuse("landmarks are finite numbers")
+    return list(points)
 
 
 def load_parts(model_store: Path, device: str) -> AffectParts:

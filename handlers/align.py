@@ -104,6 +104,15 @@ class FoundFace:
     alignment: Alignment
 
     @property
+    def box(self) -> Floats:
+        """The box of the face `(4,)`: where it was looked for. A turned face was looked for in the
+        box that it would have upright; its own is around its landmarks.
+        """
+        if self.place.roll_rad and self.place.score is not None:
+            return bounding_box(self.alignment.landmarks)
+        return self.place.box
+
+    @property
     def quality(self) -> float:
         return self.alignment.quality(self.place.score)
 
@@ -244,7 +253,7 @@ class AlignHandler(Handler[AlignRow]):
         face = found.alignment
         similarity = self._similarity(face.landmarks)
         outputs: dict[str, Any] = {
-            "box": found.place.box.tolist(),
+            "box": found.box.tolist(),
             "score": found.place.score,
             "landmarks": face.landmarks.tolist(),
             "denoised": face.denoised,
@@ -316,7 +325,7 @@ def _best_at_each_place(faces: Sequence[FoundFace]) -> list[FoundFace]:
 def _drawn(found: FoundFace, attributes: dict[str, Any]) -> DrawnFace:
     face, pose = found.alignment, attributes["pose"]
     label = f"{attributes['quality']:.2f} {face.degradation}"
-    return DrawnFace(found.place.box, face.landmarks, pose and HeadPose(**pose), label)
+    return DrawnFace(found.box, face.landmarks, pose and HeadPose(**pose), label)
 
 
 def _since(start: float) -> float:

@@ -151,13 +151,8 @@ class AlignmentPredictor:
         return faces
 
     def upright(self, landmarks: Floats) -> Crop:
-        """The crop that a second look takes: a face, `(68, 2)`, upright in its own box."""
-        angle = float(np.arctan2(*eye_line(landmarks)[::-1]))
-        turned = Crop((0.0, 0.0), 1.0, 1, angle)
-        box = bounding_box(turned.to_crop(landmarks))
-        x, y = turned.from_crop(np.asarray((box[:2] + box[2:]) / 2, np.float32))
-        side = max(float((box[2:] - box[:2]).max()), 1.0) * self.options.context
-        return Crop((float(x), float(y)), side, self.options.crop_px, angle)
+        """The crop that a second look takes."""
+        return upright_crop(landmarks, self.options.context, self.options.crop_px)
 
     def _look(self, pictures: Sequence[Image], crops: Sequence[Crop], denoise: bool) -> _Look:
         windows = [crop.extract(picture) for crop, picture in zip(crops, pictures, strict=True)]
@@ -215,6 +210,16 @@ class AlignmentPredictor:
             denoised_crop=cleaned,
             actions=None if look.actions is None else named_actions(look.actions[row]),
         )
+
+
+def upright_crop(landmarks: Floats, context: float, crop_px: int) -> Crop:
+    """The crop of a face, `(68, 2)`, upright in its own box, `context` times as wide as that."""
+    angle = float(np.arctan2(*eye_line(landmarks)[::-1]))
+    turned = Crop((0.0, 0.0), 1.0, 1, angle)
+    box = bounding_box(turned.to_crop(landmarks))
+    x, y = turned.from_crop(np.asarray((box[:2] + box[2:]) / 2, np.float32))
+    side = max(float((box[2:] - box[:2]).max()), 1.0) * context
+    return Crop((float(x), float(y)), side, crop_px, angle)
 
 
 def eye_line(landmarks: Floats) -> Floats:

@@ -111,9 +111,12 @@ async def _estimate(
 ) -> PhotographEstimates:
     model = AffectModel(services.inference, services.settings)
     boxes = [list(landmarks_box(face.landmarks)) for face in found.faces]
+    landmarks = [[list(point) for point in face.landmarks] for face in found.faces]
     asked = {**model.options(options), "max_pixels": services.settings.max_pixels}
     cost = Cost.of_pictures([pixels], options.min_face_px, len(boxes))
-    answer = await model.ask({"frames": [data], "boxes": boxes}, asked, cost=cost)
+    answer = await model.ask(
+        {"frames": [data], "boxes": boxes, "landmarks": landmarks}, asked, cost=cost
+    )
     return PhotographEstimates.model_validate(answer.outputs)
 
 

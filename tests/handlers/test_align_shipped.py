@@ -107,6 +107,8 @@ def turned(degrees: int) -> bytes:
 @pytest.mark.parametrize("degrees", range(0, 360, 45))
 def test_a_face_is_found_at_any_roll_with_its_roll(served: AlignHandler, degrees: int) -> None:
     (face,) = outputs(served, turned(degrees))["faces"]
+    low, high = np.min(face["landmarks"], axis=0), np.max(face["landmarks"], axis=0)
+    assert np.abs(np.array(face["box"]) - [*low, *high]).max() < 0.25 * (high - low).max()
     off = (face["pose"]["roll_deg"] - degrees + 180) % 360 - 180
     assert abs(off) < 12  # the portrait itself is tilted a little
     assert face["quality"] > 0.6

@@ -138,14 +138,16 @@ async def test_a_live_session_sees_and_hears(settings):
 
 
 @pytest.mark.skipif("expressions" not in SHIPPED, reason="its weights are not shipped")
-async def test_a_smile_in_a_photograph_is_positive(settings):
+@pytest.mark.parametrize("angle", [0, 90, 180, 270])
+async def test_a_smile_in_a_photograph_is_positive_however_it_is_turned(settings, angle):
     data = io.BytesIO()
-    PORTRAIT.save(data, "JPEG")
+    PORTRAIT.rotate(angle, expand=True).save(data, "JPEG", quality=95)
     headers = {"Content-Type": "image/jpeg"}
     async with asking(settings) as http:
         reply = await http.post("/affect", content=data.getvalue(), headers=headers)
     (face,) = reply.json()["faces"]
     assert face["quadrant"].startswith("positive")
+    assert face["valence"] > 0.5
     assert max(face["expressions"], key=face["expressions"].get) == "happiness"
     assert face["confidence"] > 0.5
     assert len(face["face"]["landmarks"]) == 68

@@ -19,7 +19,7 @@ from tests.serving.deployment import ModelsProcess, ServiceProcess
 from tests.serving.servers import described
 from tests.serving.stores import link_store, next_version
 
-NEEDED = ("dcrt", "dfa", "mtcnn")
+NEEDED = ("dcrt", "dfa", "face_shape", "mtcnn")
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.predictors.alignment import upright_crop
 from handlers.processing.audio_descriptors import PcmStream, descriptors, is_silent
 from handlers.processing.boxes import Crop
 from handlers.processing.crops import CROP_PX
@@ -17,6 +18,8 @@ Floats = NDArray[np.float32]
 Sound = MelStream | PcmStream
 
 MOST_DEVIATIONS = 5.0
+# Networks have learned from faces turned by less; others they take for another expression.
+MOST_TURNED_RAD = float(np.radians(25.0))
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,16 @@ class DescriptorScale:
         return np.clip(scaled, -MOST_DEVIATIONS, MOST_DEVIATIONS).astype(np.float32)
 
 
-def crop_face(image: Image, box: Floats, context: float) -> Image:
-    """The crop `(128, 128, 3)` of a face, `context` times as wide as its landmarks' box."""
+def crop_face(image: Image, box: Floats, context: float, landmarks: Floats | None = None) -> Image:
+    """The crop `(128, 128, 3)` of a face, `context` times as wide as its landmarks' box.
+
+    A face whose `landmarks` `(68, 2)` are turned farther than the networks have seen faces turned
+    is cut upright.
+    """
+    if landmarks is not None:
+        turned = upright_crop(landmarks, context, CROP_PX)
+        if abs(turned.angle_rad) > MOST_TURNED_RAD:
+            return turned.extract(image)
     return Crop.around(box, context, CROP_PX).extract(image)
 
 

@@ -65,15 +65,27 @@ class AffectPredictor:
         clock.lap("estimate")
         return [run.conclude(clock.laps_ms) for run in runs]
 
-    def look(self, image: Image, boxes: Sequence[Floats], variant: str) -> list[FrameAffect]:
-        """Faces of a photograph, each by itself; `boxes` `(4,)` are those of their landmarks.
+    def look(
+        self,
+        image: Image,
+        boxes: Sequence[Floats],
+        variant: str,
+        landmarks: Sequence[Floats] | None = None,
+    ) -> list[FrameAffect]:
+        """Faces of a photograph, each by itself; `boxes` `(4,)` are those of their landmarks, which
+        `(68, 2)` say how far a face is turned.
 
         Raises KeyError for an unknown variant.
         """
         estimator = self.estimators[variant]
         if not estimator.sees or not boxes:
             return [FrameAffect(0.0) for _ in boxes]
-        moments = [Moment(crop_face(image, box, estimator.context)) for box in boxes]
+        context = estimator.context
+        points: Sequence[Floats | None] = landmarks or [None] * len(boxes)
+        moments = [
+            Moment(crop_face(image, box, context, one))
+            for box, one in zip(boxes, points, strict=True)
+        ]
         readings = [reading for reading in estimator.read(moments) if reading is not None]
         answers = estimator.step(readings, [None] * len(readings), [0.0] * len(readings))
         return [

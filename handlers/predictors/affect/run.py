@@ -212,7 +212,8 @@ class Run:
         return WHOLE if self.row.max_faces == 1 else face.track_id
 
     def _crop(self, moment: int, face: TrackedFace) -> Image:
-        return crop_face(self.frame(moment), face.box, self.estimator.context)
+        frame, context = self.frame(moment), self.estimator.context
+        return crop_face(frame, face.box, context, face.landmarks)
 
     def _result(self, moment: int) -> FrameAffect:
         """What is said of a moment: its first face, then the others; without a face, its voice."""

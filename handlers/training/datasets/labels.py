@@ -46,7 +46,7 @@ def read_labels(path: Path, folder: Path) -> Iterator[Labelled]:
             f"no labels {path}: docs/training-labels.md tells how to make them; without `labels` "
             "a recipe's source learns from .pts files alone"
         )
-    with np.load(path) as held:
+    with np.load(path, allow_pickle=False) as held:
         names = [str(name) for name in held["names"]]
         order = [names.index(action) for action in ACTIONS]
         rows = zip(held["pictures"], held["points"], held["actions"][:, order], strict=True)

@@ -118,7 +118,7 @@ def find_boxes(faces: AffectFaces, aligner: Path, kept: Path) -> Sequence[np.nda
         predictor = load_aligner(aligner, "dfa").predictor
         kept.mkdir(parents=True, exist_ok=True)
         np.save(file, frame_faces(list(faces.images), predictor))
-    return list(np.load(file))
+    return list(np.load(file, allow_pickle=False))
 
 
 def _finish(run: Run, recipe: ExpressionRecipe, store: Path) -> Path:

@@ -56,10 +56,10 @@ def hear_all(utterances: Sequence[Utterance], folder: Path) -> HeardVoices:
         levels, places = _hear(utterances)
         np.save(levels_file, levels)
         np.save(places_file, places)
-    places = np.load(places_file)
+    places = np.load(places_file, allow_pickle=False)
     if len(places) != len(utterances):
         raise ValueError(f"{folder} holds {len(places)} utterances of other data: remove it")
-    return HeardVoices(np.load(levels_file, mmap_mode="r"), places)
+    return HeardVoices(np.load(levels_file, mmap_mode="r", allow_pickle=False), places)
 
 
 def _hear(utterances: Sequence[Utterance]) -> tuple[Levels, Ints]:
