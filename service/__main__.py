@@ -4,11 +4,12 @@ import sys
 
 from service.errors import ConfigurationError
 from service.server import serve
-from service.settings import load_settings
+from service.settings import bound_threads, load_settings
 
 
 def main() -> int:
     """Serve, or say what to change; return the exit status."""
+    bound_threads()
     try:
         return serve(load_settings())
     except ConfigurationError as error:

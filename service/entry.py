@@ -8,6 +8,9 @@ from service.errors import EXIT_INTERRUPTED
 def main() -> None:
     """Run the command line."""
     try:
+        from service.settings import bound_threads
+
+        bound_threads()
         from service.cli import app
 
         app()

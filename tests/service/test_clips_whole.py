@@ -168,9 +168,21 @@ async def test_frames_that_an_encoder_reorders_keep_their_times(codec: str, tmp_
     assert found.totals.complete
 
 
-def write_pictures(path: Path, codec: str, frames: int) -> None:
-    """Write pictures of which some are coded after those that follow them."""
+@pytest.mark.parametrize("kind", ["mp4", "mov", "mkv"])
+async def test_pictures_that_a_file_has_behind_its_sound_are_whole(
+    kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"clip.{kind}"
+    write_pictures(path, "libx264", frames=30, sound_s=1.2)
+    found = await read(path)
+    assert numbers(found.frames) == list(range(30))
+    assert found.totals.complete
+
+
+def write_pictures(path: Path, codec: str, frames: int, sound_s: float = 0.0) -> None:
+    """Write pictures of which some are coded after those that follow them, behind their sound."""
     with av.open(str(path), "w") as container:
+        track = container.add_stream("aac", rate=44_100, layout="mono") if sound_s else None
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.codec_context.max_b_frames = 2
@@ -180,3 +192,5 @@ def write_pictures(path: Path, codec: str, frames: int) -> None:
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+        if track is not None:
+            write_sound(container, track, tone(sound_s, 44_100), 44_100)

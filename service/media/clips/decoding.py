@@ -168,7 +168,7 @@ def decode(container: InputContainer, stream: Any, tally: Tally, parts: Parts) -
         tally.damages += any(name == container.format.name for _, name, _ in log)
         if packet.stream.type in TIMED:
             parts.move(packet)
-        if packet.stream_index == stream.index:
+        if packet.stream.index == stream.index:
             tally.count(packet, hidden=_is_hidden(packet))
             yield from _decode_packet(packet, tally)
 
