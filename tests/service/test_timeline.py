@@ -23,9 +23,7 @@ from service.affect.timeline import (
 )
 from service.clips.run import Look
 from service.media.clips.contents import Picture
-from tests.sources import ROOT
 
-PUBLISHED = ROOT / "service" / "web" / "screenshots"
 SVG = "{http://www.w3.org/2000/svg}"
 TOO_MANY_BYTES = 200_000
 
@@ -161,10 +159,3 @@ def test_a_box_that_is_none_or_far_away_costs_nothing(box):
     strip = FaceStrip()
     strip.add(look(0.0, box))
     assert len(strip.faces) <= 1
-
-
-@pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*.svg")), ids=lambda path: path.stem)
-def test_a_timeline_that_is_published_shows_nobody(path):
-    parts = {part.tag for part in ElementTree.parse(path).iter()}
-    assert SVG + "path" in parts
-    assert SVG + "image" not in parts
