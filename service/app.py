@@ -14,11 +14,10 @@ from service.affect import clip_route as affect
 from service.affect import live_route as affect_session
 from service.align import route as align
 from service.http.gate import Gate
-from service.http.limits import InFlight
+from service.http.limits import InFlight, Sockets
 from service.http.middleware import RequestContext
 from service.http.openapi import install_openapi
 from service.http.problems import install_error_handlers
-from service.http.sockets import Sockets
 from service.inference import Inference
 from service.inference.local import LocalInference
 from service.inference.remote.torchserve import TorchServeInference

@@ -7,8 +7,7 @@ from fastapi import Depends
 from fastapi.security import HTTPBearer
 from starlette.requests import HTTPConnection
 
-from service.http.limits import CALLER, InFlight, Principal
-from service.http.sockets import Sockets
+from service.http.limits import CALLER, InFlight, Principal, Sockets
 from service.inference import Inference
 from service.security import Authenticator
 from service.sessions import SessionStore

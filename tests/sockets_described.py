@@ -9,8 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from service.affect.model import AffectSocketOptions
 from service.affect.replies import AffectReply
-from service.live.messages import Options, Reset
-from service.live.replies import DroppedReply, ErrorReply
+from service.live.messages import DroppedReply, ErrorReply, Options, Reset
 from service.track.replies import TrackReply
 from service.track.session import SocketOptions
 

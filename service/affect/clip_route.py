@@ -12,7 +12,7 @@ from service.affect.photograph import answer_photograph
 from service.clips.pages import CSV, JSON, NDJSON, SVG
 from service.clips.serving import ClipJob, answer_clip
 from service.http.body import essence
-from service.http.negotiation import choose_media_type
+from service.http.replies import choose_media_type
 from service.media.clips.contents import Sampling
 from service.services import Caller, SharedServices
 

@@ -11,13 +11,18 @@ from service.affect.model import AffectOptions, Delay
 from service.affect.pages import COLUMNS
 from service.affect.photograph import PhotographReply
 from service.affect.replies import AffectReply, HeardReply
-from service.clips.interface import ANY_TYPE, CLIP_PROBLEMS, SOUND_TYPES, VIDEO_TYPES
 from service.clips.pages import CSV, JSON, NDJSON, SVG
-from service.clips.serving import CLIP_FIELD
+from service.clips.serving import ANY_TYPE, CLIP_FIELD, CLIP_PROBLEMS, SOUND_TYPES, VIDEO_TYPES
 from service.errors import Problem
-from service.http.bodies import BINARY, PICTURE_TYPES, file_body, one_file
-from service.http.responses import PICTURE, problem_responses
-from service.live.interface import STEP, StepNumber, end_responses
+from service.http.openapi import (
+    BINARY,
+    PICTURE,
+    PICTURE_TYPES,
+    file_body,
+    one_file,
+    problem_responses,
+)
+from service.live.serving import STEP, StepNumber, end_responses
 from service.options import RATE_HZ
 from service.schemas import Finite
 

@@ -11,8 +11,7 @@ from service.affect.model import MODEL, AffectModel, AffectOptions
 from service.affect.replies import Estimate, Variant
 from service.clips.pages import JSON
 from service.http.body import FIELD, Bounds, read_picture
-from service.http.disconnects import while_connected
-from service.http.negotiation import choose_media_type
+from service.http.replies import choose_media_type, while_connected
 from service.live.model import Cost, Model
 from service.media.images import check_pixels, notes_on, sniff
 from service.schemas import AlignReply, Body, Face, ImageInfo, ModelVersion, Point, TimingsMs

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from service.live.replies import (
+from service.live.messages import (
     Notes,
     StepCount,
     Stored,

@@ -24,7 +24,7 @@ from service.affect.replies import (
 from service.affect.sounds import Hearing, Sound, SoundQueue, to_samples
 from service.errors import Problem, ServiceError
 from service.live.mailbox import Arrival, Kind
-from service.live.replies import RESET, DroppedReply, ErrorReply, dropped_reply, error_reply
+from service.live.messages import RESET, DroppedReply, ErrorReply, dropped_reply, error_reply
 from service.live.subject import Place, Step
 from service.media.clips.contents import AHEAD_S
 from service.schemas import Body

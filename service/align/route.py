@@ -8,14 +8,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from service.align.boxes import parse_boxes
-from service.align.interface import ALIGN_RESPONSES, CSV, JSON, PNG, AlignQuery
+from service.align.interface import ALIGN_RESPONSES, CSV, JSON, PNG, AlignQuery, parse_boxes
 from service.errors import Problem, ServiceError
-from service.http.bodies import PICTURE_BODY
 from service.http.body import read_upload
-from service.http.disconnects import while_connected
-from service.http.negotiation import choose_media_type
-from service.http.streaming import HeldResponse
+from service.http.openapi import PICTURE_BODY
+from service.http.replies import HeldResponse, choose_media_type, while_connected
 from service.live.model import Cost, Model
 from service.media.images import ImageHeader, check_pixels, notes_on, sniff
 from service.openface import faces_to_csv

@@ -19,7 +19,7 @@ from service.client.calls import AsyncCountenance
 from service.client.files import Picture
 from service.client.live import AffectSession, Frame, LiveSession
 from service.client.replies import AffectAnswer
-from service.live.replies import ErrorInfo
+from service.live.messages import ErrorInfo
 
 P = ParamSpec("P")
 Reply = TypeVar("Reply")

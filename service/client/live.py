@@ -13,8 +13,7 @@ from service.affect.messages import SOUND
 from service.client.errors import close_refusal
 from service.client.files import Picture, encoded
 from service.client.retries import Retries
-from service.live.messages import FRAME, HEADER
-from service.live.replies import ErrorInfo
+from service.live.messages import FRAME, HEADER, ErrorInfo
 
 Reply = TypeVar("Reply")
 Part = bytes | str

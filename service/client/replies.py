@@ -9,7 +9,7 @@ from service.affect.clip_replies import AffectFrameLine, AffectSummaryLine
 from service.affect.replies import AffectReply
 from service.client.errors import ProblemError
 from service.clips.replies import ClipLine, ErrorLine
-from service.live.replies import DroppedReply, ErrorInfo, ErrorReply
+from service.live.messages import DroppedReply, ErrorInfo, ErrorReply
 from service.track.clip_replies import TrackFrameLine, TrackSummaryLine
 from service.track.replies import TrackReply
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail, ErrorLine
 from service.clips.run import Look
 from service.errors import ServiceError
-from service.live.replies import error_info
+from service.live.messages import error_info
 from service.openface import write_rows
 
 JSON, NDJSON, CSV, SVG = (

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.live.replies import ErrorInfo
+from service.live.messages import ErrorInfo
 from service.media.clips.contents import ClipInfo, ClipTotals
 from service.schemas import Body, Finite, Milliseconds, ModelVersion, Number, Seconds
 

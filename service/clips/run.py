@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from service.clips.replies import ClipHead, ClipInfoBody, ClipTail, describe_clip
 from service.errors import Problem, ServiceError
-from service.live.replies import RESET
+from service.live.messages import RESET
 from service.media.clips.contents import ClipChunk, Picture
 from service.media.clips.process import Clip
 from service.schemas import ModelVersion, TrackedFace

@@ -19,7 +19,8 @@ from service.clips.pages import SVG, Page
 from service.clips.run import Ask, ClipRun, Moment
 from service.errors import Problem, ServiceError
 from service.http.body import MULTIPART, UNDECLARED, Bounds, bounded, essence, open_form
-from service.http.streaming import PiecewiseResponse
+from service.http.openapi import MODEL, WITH_KEY, file_body, one_file
+from service.http.replies import PiecewiseResponse
 from service.media.clips.contents import Sampling
 from service.media.clips.process import clip_limits, open_clip, spool
 from service.services import Services
@@ -30,6 +31,41 @@ CLIP_FIELD = "clip"
 DRAWING_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Item = TypeVar("Item")
+VIDEO_TYPES = (
+    *("video/mp4", "video/quicktime", "video/webm", "video/x-matroska", "video/x-msvideo"),
+    "video/mpeg",
+)
+SOUND_TYPES = ("audio/wav", "audio/mpeg", "audio/ogg", "audio/flac", "audio/mp4")
+ANY_TYPE = "application/octet-stream"
+VIDEO_BODY = file_body(
+    "The clip, as a form's file or as the body itself.",
+    one_file(CLIP_FIELD),
+    (*VIDEO_TYPES, ANY_TYPE),
+)
+CLIP_BODY = file_body(
+    "The clip, as a form's file or as the body itself.",
+    one_file(CLIP_FIELD),
+    (*VIDEO_TYPES, *SOUND_TYPES, ANY_TYPE),
+)
+CLIP_PROBLEMS = (
+    Problem.NOT_ACCEPTABLE,
+    Problem.BODY_TOO_SLOW,
+    Problem.BODY_TOO_LARGE,
+    Problem.NOT_A_CLIP,
+    Problem.UNSUPPORTED_CLIP,
+    Problem.UNSUPPORTED_MEDIA_TYPE,
+    Problem.EMPTY_BODY,
+    Problem.INVALID_MULTIPART,
+    Problem.INVALID_CLIP,
+    Problem.EMPTY_CLIP,
+    Problem.CLIP_TOO_LONG,
+    Problem.CLIP_TOO_COSTLY,
+    Problem.TOO_MANY_STREAMS,
+    Problem.TOO_MANY_PIXELS,
+    Problem.INVALID_REQUEST,
+    *MODEL,
+    *WITH_KEY,
+)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from service.clips.replies import ClipInfoBody, ClipLine
 from service.commands.batch.sources import Source
 from service.commands.console import CommandError
 from service.commands.overlays import OverlayVideo
-from service.live.replies import ErrorReply
+from service.live.messages import ErrorReply
 from service.media.clips.contents import Picture
 from service.track.blinks import Blinks
 from service.track.clip_replies import TrackFrameLine, TrackSummaryLine

@@ -1,14 +1,43 @@
-"""The interface's description: FastAPI's, made true for problems and for services without keys."""
+"""The interface's description: bodies and problems of routes, and what FastAPI leaves out."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
+from service.errors import Problem
+from service.http.body import FIELD, MULTIPART
+from service.http.problems import MEDIA_TYPE
 from service.schemas import ProblemBody
 
 COMPONENTS = "#/components/schemas/"
 PROBLEM_SCHEMA = {"$ref": f"{COMPONENTS}{ProblemBody.__name__}"}
+BINARY = {"type": "string", "format": "binary"}
+PICTURE_TYPES = (
+    *("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif"),
+    *("image/bmp", "image/gif"),
+)
+ALWAYS = (
+    Problem.INVALID_HOST,
+    Problem.ORIGIN_NOT_ALLOWED,
+    Problem.FORWARDED_WITHOUT_KEYS,
+    Problem.INTERNAL,
+)
+WITH_KEY = (Problem.UNAUTHENTICATED, Problem.RATE_LIMITED)
+PICTURE = (
+    Problem.BODY_TOO_SLOW,
+    Problem.BODY_TOO_LARGE,
+    Problem.NOT_AN_IMAGE,
+    Problem.UNSUPPORTED_FORMAT,
+    Problem.UNSUPPORTED_MEDIA_TYPE,
+    Problem.EMPTY_BODY,
+    Problem.INVALID_MULTIPART,
+    Problem.INVALID_IMAGE,
+    Problem.TRUNCATED_IMAGE,
+    Problem.TOO_MANY_PIXELS,
+)
+MODEL = (Problem.OVERLOADED, Problem.UNAVAILABLE, Problem.TIMEOUT)
 
 
 def install_openapi(app: FastAPI, keys_required: bool) -> None:
@@ -33,3 +62,46 @@ def _drop_keys(schema: dict[str, Any]) -> None:
     for operations in schema["paths"].values():
         for operation in operations.values():
             operation.pop("security", None)
+
+
+def file_body(description: str, form: Mapping[str, Any], types: Iterable[str]) -> dict[str, Any]:
+    """Return FastAPI's `openapi_extra` for a form of the schema `form`, or a file of `types`."""
+    raw = {name: {"schema": BINARY} for name in types}
+    content = {MULTIPART: {"schema": {"type": "object", **form}}, **raw}
+    return {"requestBody": {"required": True, "description": description, "content": content}}
+
+
+def one_file(field: str) -> dict[str, Any]:
+    """Return the schema of a form that has to have a file in `field`."""
+    return {"properties": {field: BINARY}, "required": [field]}
+
+
+PICTURE_BODY = file_body(
+    "The picture, as a form's file or as the body itself.", one_file(FIELD), PICTURE_TYPES
+)
+
+
+def problem_responses(path: str, problems: Iterable[Problem]) -> dict[int | str, dict[str, Any]]:
+    """Return FastAPI's `responses` for these problems and those that any request can meet."""
+    by_status: dict[int, list[Problem]] = {}
+    for problem in (*problems, *ALWAYS):
+        by_status.setdefault(problem.status, []).append(problem)
+    return {status: _response(path, found) for status, found in sorted(by_status.items())}
+
+
+def _response(path: str, problems: list[Problem]) -> dict[str, Any]:
+    examples = {problem.slug: {"value": _example(path, problem)} for problem in problems}
+    content = {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "examples": examples}}
+    return {"description": "; ".join(problem.title for problem in problems), "content": content}
+
+
+def _example(path: str, problem: Problem) -> dict[str, Any]:
+    body = ProblemBody(
+        type=problem.uri,
+        title=problem.title,
+        status=problem.status,
+        detail="What was found in this case, and what would be right.",
+        instance=path,
+        request_id="6f1d2c5e8b9a4f0d9c3e7a1b2d4f6a8c",
+    )
+    return body.model_dump(exclude_none=True)

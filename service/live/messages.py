@@ -1,19 +1,33 @@
-"""A socket's messages into frames with their times, and into what a text asks for."""
+"""Messages of a socket: frames with their times, texts, and the replies that all models share."""
 
 import json
 import math
 import struct
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from service.errors import Problem, ServiceError
+from service.live.mailbox import Arrival
+from service.schemas import Body, Seconds
 
 # Kind byte and time in Unix seconds or by any clock of the client; no picture begins with `F`.
 HEADER = struct.Struct("<cd")
 FRAME = b"F"
 MAX_TEXT = 4096
 LATEST_S = 1e10
+RESET: Final = "reset"
+DROPPED: Final = "dropped"
+ERROR: Final = "error"
+Notes = Annotated[list[str], Field(description="What the client should know, such as why a reset.")]
+StepCount = Annotated[int, Field(description="Steps of the session, this one included.")]
+Stored = Annotated[
+    bool,
+    Field(
+        description="Whether the session's state is stored; false while the store is away and the "
+        "session lives in this connection only."
+    ),
+]
 
 
 class Reset(BaseModel):
@@ -81,3 +95,61 @@ def read_text(message: str) -> Reset | Options:
             f"a text message is {json.dumps({'type': 'reset'})} or "
             f"{json.dumps({'type': 'options'})[:-1]}, ...}}; found {message[:60]!r}",
         ) from error
+
+
+class DroppedReply(Body):
+    """The answer to a frame that a newer one replaced before its turn came."""
+
+    type: Literal["frame"] = "frame"
+    sequence: int = Field(description="Which frame of the socket this answers, from 0.")
+    status: Literal["dropped"] = "dropped"
+    time_s: Seconds
+
+
+class ErrorInfo(Body):
+    """A problem as problem+json names it."""
+
+    type: str = Field(description="Stable name of the problem, a URN; programs compare this.")
+    title: str = Field(description="The problem in a few words, the same in every case.")
+    status: int = Field(description="The HTTP status that the problem has elsewhere.")
+    detail: str = Field(description="What was found in this case, and what would be right.")
+
+
+class ErrorReply(Body):
+    """The answer to a message that cannot be used; the session goes on from where it was."""
+
+    type: Literal["error"] = "error"
+    of: Literal["frame", "sound", "text", "message"] = Field(
+        description="What the message came as; `message` where that cannot be told."
+    )
+    sequence: int | None = Field(
+        description="Which frame of the socket this answers, from 0; null for all but frames."
+    )
+    status: Literal["error"] = "error"
+    time_s: Seconds | None = Field(description="The message's time; null where it has none.")
+    error: ErrorInfo
+
+
+def error_info(error: ServiceError) -> ErrorInfo:
+    """Return what is told of `error`."""
+    return ErrorInfo(
+        type=error.problem.uri,
+        title=error.problem.title,
+        status=error.problem.status,
+        detail=error.detail,
+    )
+
+
+def dropped_reply(arrival: Arrival) -> DroppedReply:
+    """Return the reply to a frame that a newer one replaced."""
+    return DroppedReply(sequence=arrival.sequence or 0, time_s=arrival.time_s or 0.0)
+
+
+def error_reply(arrival: Arrival, error: ServiceError) -> ErrorReply:
+    """Return the reply to a message that could not be used."""
+    return ErrorReply(
+        of=arrival.kind.value,
+        sequence=arrival.sequence,
+        time_s=arrival.time_s,
+        error=error_info(error),
+    )

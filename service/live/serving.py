@@ -6,25 +6,44 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Path, Request, Response, WebSocket
+from pydantic import Field
 
 from service.errors import Problem, ServiceError
-from service.http.disconnects import while_connected
 from service.http.gate import SUBPROTOCOL
+from service.http.openapi import MODEL, WITH_KEY, problem_responses
+from service.http.replies import while_connected
 from service.live.hold import Hold
 from service.live.loop import LiveStream, close_socket
 from service.live.model import Model
-from service.live.single import step_once
-from service.live.stepper import Stepper
+from service.live.stepper import Stepper, step_once
 from service.live.subject import Chunk, Subject
 from service.services import Services, get_principal
 from service.sessions import Address
 
+StepNumber = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        description="Number that this step is to have, from 1. A repeat of the last step returns "
+        "its reply again, any other number is refused.",
+    ),
+]
+STORE = (Problem.STORE_UNAVAILABLE, Problem.INVALID_REQUEST, *WITH_KEY)
+STEP = (Problem.SESSION_TAKEN, Problem.WRONG_STEP, *MODEL, *STORE)
 SESSION_NAME = r"^[A-Za-z0-9._-]{1,128}$"
 SessionName = Annotated[
     str,
     Path(pattern=SESSION_NAME, description="The session's name: letters, digits, `.`, `_`, `-`."),
 ]
 MakeSubject = Callable[[], tuple[Model, Subject[Any]]]
+
+
+def end_responses(path: str) -> dict[int | str, dict[str, Any]]:
+    """Return FastAPI's `responses` of what ends the session at `path`."""
+    return {
+        204: {"description": "The session has ended; its state is gone."},
+        **problem_responses(path, (Problem.NOT_FOUND, *STORE)),
+    }
 
 
 async def serve_socket(

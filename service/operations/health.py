@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from service.errors import Problem, ServiceError
-from service.http.responses import problem_responses
+from service.http.openapi import problem_responses
 from service.schemas import Limits, Live, Ready, StoreState
 from service.services import SharedServices
 from service.sessions import SessionStore, StoreUnavailable

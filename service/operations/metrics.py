@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from service.http.responses import WITH_KEY, problem_responses
+from service.http.openapi import WITH_KEY, problem_responses
 from service.services import Caller, SharedServices
 from service.telemetry.metrics import CONTENT_TYPE
 

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from service.errors import Problem
-from service.http.responses import WITH_KEY, problem_responses
+from service.http.openapi import WITH_KEY, problem_responses
 from service.schemas import ModelInfo, Models
 from service.services import Caller, SharedServices
 

@@ -7,9 +7,8 @@ from fastapi import APIRouter
 
 from service.affect.model import MODEL as AFFECT
 from service.errors import Problem, ServiceError
-from service.http.responses import problem_responses
-from service.live.interface import STORE
-from service.live.serving import SessionName
+from service.http.openapi import problem_responses
+from service.live.serving import STORE, SessionName
 from service.schemas import SessionInfo, StreamInfo
 from service.services import Caller, SharedServices
 from service.sessions import Address, Session

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from service.errors import Problem
-from service.http.responses import WITH_KEY, problem_responses
+from service.http.openapi import WITH_KEY, problem_responses
 from service.schemas import Body
 from service.services import Caller, SharedServices
 from service.tokens import TOKEN_PREFIX, Door

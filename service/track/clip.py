@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from service.clips.run import Asked, in_the_clip, on_the_wire, scaled_min_face_px
 from service.errors import Problem, ServiceError
-from service.live.replies import RESET
+from service.live.messages import RESET
 from service.live.subject import Step
 from service.media.clips.contents import ClipChunk, ClipFrame
 from service.telemetry.metrics import Metrics

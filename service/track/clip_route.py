@@ -5,10 +5,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from service.clips.interface import VIDEO_BODY
 from service.clips.pages import CSV, JSON, NDJSON, CsvPage, JsonPage, LinesPage, Page
-from service.clips.serving import ClipJob, answer_clip
-from service.http.negotiation import choose_media_type
+from service.clips.serving import VIDEO_BODY, ClipJob, answer_clip
+from service.http.replies import choose_media_type
 from service.media.clips.contents import Sampling
 from service.services import Caller, SharedServices
 from service.track.clip import TrackClip

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from service.align.examples import TRACKED_FACE
-from service.clips.interface import CLIP_PROBLEMS
 from service.clips.pages import CSV, JSON, NDJSON
-from service.http.responses import PICTURE, problem_responses
-from service.live.interface import STEP, StepNumber, end_responses
+from service.clips.serving import CLIP_PROBLEMS
+from service.http.openapi import PICTURE, problem_responses
+from service.live.serving import STEP, StepNumber, end_responses
 from service.options import TRACK_RATE_HZ
 from service.schemas import Finite
 from service.track.clip_replies import TrackClipReply

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.live.replies import Notes, StepCount, Stored
+from service.live.messages import Notes, StepCount, Stored
 from service.live.subject import Place
 from service.schemas import Body, ModelVersion, Seconds, TimingsMs, TrackedFace
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, WebSocket
 
-from service.http.bodies import PICTURE_BODY
 from service.http.body import read_upload
+from service.http.openapi import PICTURE_BODY
 from service.live.messages import check_time
 from service.live.serving import SessionName, answer_step, end_session, serve_socket
 from service.services import Caller, SharedServices

@@ -10,9 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from service.errors import ServiceError
 from service.inference import Inference
 from service.live.mailbox import Arrival
-from service.live.messages import split_frame
+from service.live.messages import DroppedReply, ErrorReply, dropped_reply, error_reply, split_frame
 from service.live.model import Cost, Model, VariantName, parse_into
-from service.live.replies import DroppedReply, ErrorReply, dropped_reply, error_reply
 from service.live.subject import Place, Step
 from service.options import (
     DROP,

@@ -4,7 +4,7 @@ import asyncio
 
 from service.align.examples import ALIGN_REPLY
 from service.client import AsyncCountenance
-from service.live.replies import DroppedReply
+from service.live.messages import DroppedReply
 from service.schemas import AlignReply
 from tests.client.conftest import RunningService
 from tests.service.counting import expected_boxes, frames

@@ -13,7 +13,7 @@ import service.client as service_client
 from service.align.examples import ALIGN_REPLY
 from service.client import Countenance, ProblemError, UnreachableError
 from service.errors import Problem
-from service.live.replies import ErrorReply
+from service.live.messages import ErrorReply
 from service.schemas import AlignReply
 from service.security import new_key
 from service.track.replies import TrackReply

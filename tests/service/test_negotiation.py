@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import ServiceError
-from service.http.negotiation import choose_media_type
+from service.http.replies import choose_media_type
 
 OFFERED = ("application/json", "image/png", "text/csv")
 

@@ -13,8 +13,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from service.affect.clip_replies import AffectClipReply
 from service.affect.replies import AffectReply
 from service.app import create_app
-from service.clips.interface import ANY_TYPE, SOUND_TYPES, VIDEO_TYPES
-from service.http.bodies import PICTURE_TYPES
+from service.clips.serving import ANY_TYPE, SOUND_TYPES, VIDEO_TYPES
+from service.http.openapi import PICTURE_TYPES
 from service.inference import Answer, Question, Readiness
 from service.schemas import AlignReply, Models, ProblemBody, Ready, SessionInfo
 from service.settings import Settings

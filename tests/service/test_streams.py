@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import Problem, ServiceError
-from service.http.sockets import Sockets
+from service.http.limits import Sockets
 from service.live.mailbox import MOST_WAITING, Arrival, Mailbox
 from service.live.messages import HEADER, MAX_TEXT, Options, Reset, read_text, split_frame
 from service.live.pace import BURST_S, Pace

@@ -10,7 +10,7 @@ import httpx
 import msgpack
 import pytest
 
-from service.http.sockets import Sockets
+from service.http.limits import Sockets
 from service.inference import Question
 from service.inference.local import Loaded, LocalInference
 from tests.service.clip_files import write_clip

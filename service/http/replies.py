@@ -1,21 +1,89 @@
-"""A reply whose pieces are made while its client waits for them."""
+"""Replies: the media type that a client likes best, and pieces sent while it waits for them."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.errors import Problem, ServiceError
-from service.http.disconnects import while_connected
 from service.http.problems import as_service_error
 
+Result = TypeVar("Result")
 SLICE_BYTES = 2**18
-
 logger = logging.getLogger(__name__)
+
+
+def choose_media_type(accept: str | None, offered: Sequence[str]) -> str:
+    """Return the offered type of the highest quality; earlier offers win ties.
+
+    `accept` is the header's value, None where it was not sent, which accepts anything. The most
+    specific range that covers an offer decides its quality. Raises ServiceError (not-acceptable).
+    """
+    if accept is None or not accept.strip():
+        return offered[0]
+    ranges = [_parse_range(part) for part in accept.lower().split(",")]
+    qualities = [_quality(offer, ranges) for offer in offered]
+    best = max(qualities)
+    if best <= 0:
+        raise ServiceError(
+            Problem.NOT_ACCEPTABLE, f"Accept is {accept[:100]!r}; on offer are {', '.join(offered)}"
+        )
+    return offered[qualities.index(best)]
+
+
+def _parse_range(part: str) -> tuple[str, float]:
+    media, *parameters = [piece.strip() for piece in part.split(";")]
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            return media, _parse_quality(value.strip())
+    return media, 1.0
+
+
+def _parse_quality(value: str) -> float:
+    """Return a quality in [0, 1]; what is none counts as 0."""
+    whole, _, digits = value.partition(".")
+    if whole not in {"0", "1"} or not (digits == "" or (digits.isascii() and digits.isdigit())):
+        return 0.0
+    return min(1.0, float(value))
+
+
+def _quality(offer: str, ranges: Sequence[tuple[str, float]]) -> float:
+    group = offer.partition("/")[0] + "/*"
+    for pattern in (offer, group, "*/*"):
+        found = [quality for media, quality in ranges if media == pattern]
+        if found:
+            return max(found)
+    return 0.0
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Return what `work` returns; cancel it and raise ClientDisconnect when the client goes first.
+
+    The body of `request` must have been read to its end. When the caller is cancelled, so is the
+    work.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 class PiecewiseResponse(Response):
