@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -9,11 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from service.cli import app
 from service.commands.doctor import PORTRAIT
-from service.commands.models import brief
+from service.commands.models import ROLES, brief, terms_in_a_word
 from service.commands.train import find_recipe
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +54,36 @@ def test_models_lists_what_the_configurations_say(store: Path) -> None:
     (model,) = json.loads(result.stdout)
     assert (model["name"], model["version"], model["size_bytes"]) == ("tiny", "2", 3)
     assert (model["licence"], model["figures"]) == ("research only", {"AUC": 0.5})
+
+
+def test_every_shipped_model_has_a_row_that_says_what_it_does_how_it_is_used_and_its_terms(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.commands.models.out", Console(width=100))
+    lines = CliRunner().invoke(app, ["models"]).stdout.splitlines()
+    rows = {line.split()[0]: line for line in lines if line.strip()}
+    shipped = {folder.parent.name for folder in (ROOT / "model_store").glob("*/config.json")}
+    assert shipped == set(ROLES)
+    for name in shipped:
+        assert re.fullmatch(r" \S+ +\S.*  (served|variant=|evaluate) +\S.*", rows[name]), rows[name]
+    assert max(map(len, lines)) <= 100
+
+
+def test_one_model_is_told_in_full_and_an_unknown_one_by_those_that_there_are(store: Path) -> None:
+    given = ["--model-store", str(store)]
+    told = CliRunner().invoke(app, ["models", "tiny", *given]).stdout
+    assert "research only" in told
+    assert "AUC: 0.5" in told
+    unknown = CliRunner().invoke(app, ["models", "huge", *given])
+    assert unknown.exit_code == 1
+    assert "no model is called huge: tiny" in unknown.stderr
+
+
+def test_terms_in_a_word_are_the_strictest_of_a_licence() -> None:
+    assert terms_in_a_word("non-commercial research only, as FER-2013") == "research"
+    assert terms_in_a_word("non-commercial only (CC BY-NC-SA 4.0)") == "non-commercial"
+    assert terms_in_a_word("Apache-2.0 and MIT; see README.md") == "Apache-2.0 and MIT"
+    assert terms_in_a_word(None) == "not told"
 
 
 def test_the_table_shows_of_many_figures_the_one_that_counts() -> None:
