@@ -48,7 +48,7 @@ help: ## Show this list
 run: $(VENV)/.models $(if $(GPU),$(VENV)/.torch) ## Start the service on http://localhost:8000 (PORT=... for another)
 	$(BIN)/countenance serve --host $(HOST) --port $(PORT) --log-format text $(ARGS)
 
-test: $(VENV)/.all ## Run every test, the slow ones too (minutes)
+test: $(VENV)/.all ## Run every test but the page's (some 20 minutes); says what is skipped and why
 	$(BIN)/python -m pytest $(ARGS)
 
 test-fast: $(VENV)/.all ## Run the tests that are not marked slow (some minutes)

@@ -1,17 +1,14 @@
 """The JavaScript client outside of browsers: on Node.js, which has sockets since version 22."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.client.conftest import RunningService
+from tests.needs import NODE, NODE_20
 from tests.service.counting import frames
 from tests.sources import ROOT
 
-NODE = shutil.which("node")
 SCRIPT = """
 import { readFile } from "node:fs/promises";
 import { Countenance, Problem } from "countenance-client";
@@ -33,15 +30,7 @@ console.log(JSON.stringify({
 """
 
 
-def has_sockets() -> bool:
-    """Whether there is a Node that can open sockets; an older one is asked for them by a flag."""
-    if NODE is None:
-        return False
-    version = subprocess.run([NODE, "--version"], capture_output=True, text=True).stdout
-    return int(version.strip("v\n").split(".")[0]) >= 20
-
-
-@pytest.mark.skipif(not has_sockets(), reason="needs Node.js 20 or newer")
+@NODE_20.mark
 def test_the_package_installs_from_the_repository_and_follows_frames(
     service: RunningService, tmp_path: Path
 ) -> None:

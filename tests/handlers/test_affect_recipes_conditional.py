@@ -1,6 +1,5 @@
 """Recipes of every variant, and those of chapters 5 and 6 carried out on tiny networks."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -18,13 +17,10 @@ from handlers.training.train import train
 from tests.handlers.affect_folders import write_faces, write_speech
 from tests.handlers.affect_recipes import SINGLE
 from tests.handlers.affect_recordings import write_afew
+from tests.needs import OPENSMILE
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "handlers" / "training" / "recipes"
-
-needs_opensmile = pytest.mark.skipif(
-    importlib.util.find_spec("opensmile") is None, reason="opensmile is an optional extra"
-)
 
 HEAD = """
 name = "{name}"
@@ -79,7 +75,7 @@ def test_speech_is_given_to_what_hears_and_to_nothing_else(
 
 
 @pytest.mark.parametrize(
-    "name", ["disc", "aeg-cd", pytest.param("aeg-cd-sz", marks=needs_opensmile)]
+    "name", ["disc", "aeg-cd", pytest.param("aeg-cd-sz", marks=OPENSMILE.mark)]
 )
 def test_what_is_learnt_of_chapter_5_can_be_served(name: str, data: Path, tmp_path: Path) -> None:
     hears = "[hearing]\nwindows = 1\n" + SPEECH if name == "aeg-cd-sz" else ""

@@ -1,6 +1,5 @@
 """Chapter 5 learnt on tiny networks and made data."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +31,9 @@ from handlers.training.affect.made.faces import FaceBatches, FaceSet, Moving
 from handlers.training.datasets.affect.circumplex import WORDS
 from handlers.training.datasets.affect.records import AffectFaces, Utterance
 from handlers.training.loop import Batch
+from tests.needs import OPENSMILE
 
 SILENCE = np.zeros(RATE_HZ, np.float32)
-
-needs_opensmile = pytest.mark.skipif(
-    importlib.util.find_spec("opensmile") is None, reason="opensmile is an optional extra"
-)
 
 
 @pytest.fixture
@@ -209,7 +205,7 @@ def utterance(word: str) -> Utterance:
     return Utterance(Path("none.wav"), "01", word, 0.3, -0.2)
 
 
-@needs_opensmile
+@OPENSMILE.mark
 def test_descriptions_are_the_same_every_time(rng: np.random.Generator) -> None:
     noise = rng.normal(0, 0.1, RATE_HZ).astype(np.float32)
     first, again = (describe([(utterance("calm"), noise)], Hearing(windows=3)) for _ in "ab")

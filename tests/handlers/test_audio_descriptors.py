@@ -1,6 +1,5 @@
 """Raw sound and its eGeMAPS descriptors: pieces as they come, holes, silence, the missing extra."""
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +12,7 @@ from handlers.predictors.affect.run import AffectRow, Heard
 from handlers.processing.audio_descriptors import KEPT, REACH, PcmStream, descriptors, is_silent
 from handlers.processing.mel import RATE_HZ
 from tests.handlers.affect_fakes import frame, parts, save, voice
-
-needs_opensmile = pytest.mark.skipif(
-    importlib.util.find_spec("opensmile") is None, reason="opensmile is an optional extra"
-)
+from tests.needs import OPENSMILE
 
 
 def heard(*pieces: tuple[int, int]) -> PcmStream:
@@ -73,7 +69,7 @@ def test_rooms_without_speech_are_silent() -> None:
     assert not is_silent(voice(0.12, start_s=1.0))
 
 
-@needs_opensmile
+@OPENSMILE.mark
 def test_descriptors_are_two_sets_of_twenty_five() -> None:
     quiet, loud = (descriptors((voice(0.12, start_s=1.0) / by).astype(np.int16)) for by in (8, 1))
     assert quiet.shape == (50,)
@@ -81,7 +77,7 @@ def test_descriptors_are_two_sets_of_twenty_five() -> None:
     assert loud[0] > 2 * quiet[0]
 
 
-@needs_opensmile
+@OPENSMILE.mark
 def test_heard_descriptors_are_deviations_from_the_mean() -> None:
     stream = heard((0, 40_000))
     pcm = stream.around(1.0)
@@ -92,7 +88,7 @@ def test_heard_descriptors_are_deviations_from_the_mean() -> None:
     assert hear_descriptors(PcmStream(), 1.0, scale) is None
 
 
-@needs_opensmile
+@OPENSMILE.mark
 def test_the_conditioned_discriminator_is_served(tmp_path: Path) -> None:
     save(tmp_path / "aeg-cd-sz")
     predictor = parts(tmp_path, "aeg-cd-sz").predictor

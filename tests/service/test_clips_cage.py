@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from service.media.clips.cage import load_library
 from service.media.clips.contents import Sampling
 from service.media.clips.limits import ClipLimits
 from service.media.clips.process import open_clip
+from tests.needs import SECCOMP
 from tests.service.clip_files import write_clip
 from tests.sources import ROOT
 
-pytestmark = pytest.mark.skipif(load_library() is None, reason="the system has no libseccomp")
+pytestmark = SECCOMP.mark
 
 TRIES = {
     "a file is opened": "open('/etc/hostname')",

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.needs import PROMETHEUS
 from tests.serving.deployment import Deployment, free_port
 from tests.serving.servers import wait_until
 from tests.serving.soak import portrait, soak
@@ -26,7 +27,7 @@ from tests.serving.test_monitoring import DASHBOARD, FOLDER, RULES
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_spec("ts") is None, reason="needs the extra torchserve"),
-    pytest.mark.skipif(shutil.which("prometheus") is None, reason="apt-get install prometheus"),
+    PROMETHEUS.mark,
 ]
 LOAD_S = 30.0
 SCRAPE_S = "1s"

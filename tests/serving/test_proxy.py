@@ -5,7 +5,6 @@ Debian calls it `caddy`, and so does the path; without it the test is skipped.
 
 import asyncio
 import json
-import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -18,6 +17,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from service.security import new_key
+from tests.needs import CADDY
 from tests.service.counting import (
     CountingTracker,
     box,
@@ -33,7 +33,7 @@ from tests.sources import ROOT
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("caddy") is None, reason="apt-get install caddy"),
+    CADDY.mark,
 ]
 CLIP = frames(6)
 
