@@ -10,8 +10,7 @@ from prometheus_client import Gauge
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from service.affect import clip_route as affect
-from service.affect import live_route as affect_session
+from service.affect import route as affect
 from service.align import route as align
 from service.http.gate import Gate
 from service.http.limits import InFlight, Sockets
@@ -22,17 +21,15 @@ from service.inference import Inference
 from service.inference.local import LocalInference
 from service.inference.remote.torchserve import TorchServeInference
 from service.live.measured import MeasuredInference
-from service.operations import asyncapi, docs, health, metrics, models, page, sessions, tokens
+from service.operations import health, page, sessions
 from service.security import Authenticator
 from service.services import Services
-from service.sessions.base import SessionStore
+from service.sessions import SessionStore
 from service.sessions.measured import MeasuredStore
 from service.sessions.memory import MemoryStore
 from service.sessions.redis import RedisStore
 from service.settings import Settings
-from service.telemetry.metrics import Metrics
-from service.telemetry.tracing import make_tracing
-from service.track import clip_route as track_clips
+from service.telemetry import Metrics, make_tracing
 from service.track import route as track
 
 DESCRIPTION = """Send a picture, get for every face its box, 68 landmarks, the kind of degradation
@@ -95,12 +92,8 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
     )
     app.state.services = services
     install_error_handlers(app)
-    for module in (
-        *(align, track_clips, track, affect, affect_session),
-        *(sessions, models, health, metrics, asyncapi, tokens),
-    ):
+    for module in (align, track, affect, sessions, health):
         app.include_router(module.router)
-    docs.mount_docs(app)
     page.mount_page(app)
     install_openapi(app, services.authenticator.required)
     return app

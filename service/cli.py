@@ -17,25 +17,23 @@ from service.commands.evaluate import (
     evaluate_pose,
     evaluate_track,
 )
-from service.commands.export import export
 from service.commands.models import models
 from service.commands.serve import serve
 from service.commands.track import track
-from service.commands.train import train
+from service.commands.train import export, train
 
 EPILOG = (
     "Results go to stdout, all else to stderr. Exit codes: 0 everything was done; 1 something "
     "failed, as stderr tells; 2 wrong usage; 3 the service could not start; 130 stopped by Ctrl-C."
 )
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, epilog=EPILOG)
+evaluate = typer.Typer(no_args_is_help=True, help="Measure what is served on labelled data.")
 
 
 def example(line: str) -> str:
     """What stands under a command's options."""
     return f"For example: countenance {line}"
 
-
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, epilog=EPILOG)
-evaluate = typer.Typer(no_args_is_help=True, help="Measure what is served on labelled data.")
 
 app.command()(serve)
 app.command(epilog=example("align photos/ --csv --out landmarks/ --jobs 4"))(align)

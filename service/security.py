@@ -21,7 +21,7 @@ from starlette.requests import HTTPConnection
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.http.limits import ANONYMOUS, Meter, Principal, RateLimiter
 from service.settings import SECRET_BYTES, Settings
-from service.telemetry.logs import fields
+from service.telemetry import fields
 from service.tokens import TOKEN_PREFIX, Grant, is_signed, read_grant, sign
 
 KEY_PREFIX = "cnt_"

@@ -18,7 +18,7 @@ from service.http.connections import Connections, HttpProtocol, SocketProtocol
 from service.inference import Inference
 from service.services import Services
 from service.settings import Settings
-from service.telemetry.logs import configure_logging
+from service.telemetry import configure_logging
 
 FAILED = "lifespan.startup.failed"
 STARTUP_FAILED = 3

@@ -12,8 +12,7 @@ from service.inference import Inference
 from service.security import Authenticator
 from service.sessions import SessionStore
 from service.settings import Settings
-from service.telemetry.metrics import Metrics
-from service.telemetry.tracing import Tracing
+from service.telemetry import Metrics, Tracing
 
 BEARER = HTTPBearer(
     auto_error=False,

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from service.align.examples import ALIGN_REPLY, MODEL
 from service.cli import app
 from service.client import ProblemError
-from service.commands.clients import ask
 from service.commands.doctor import PORTRAIT
-from service.commands.reports import align_csv_header, as_csv_rows
+from service.commands.forms import align_csv_header, as_csv_rows
+from service.commands.options import ask
 from service.inference import Answer, Question, Readiness
 from service.inference.ondemand import OnDemandInference
 from service.schemas import AlignReply

@@ -1,16 +1,15 @@
-"""What POST /affect takes and answers, as its query model and as OpenAPI shows it."""
+"""What the routes of affect take and answer, as their query models and as OpenAPI shows it."""
 
 import json
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from service.affect.clip_replies import AffectClipReply
-from service.affect.examples import AFFECT_REPLY, CLIP_REPLY, HEARD_REPLY, LINES
 from service.affect.model import AffectOptions, Delay
 from service.affect.pages import COLUMNS
 from service.affect.photograph import PhotographReply
-from service.affect.replies import AffectReply, HeardReply
+from service.affect.replies import AffectClipReply, AffectReply, HeardReply
+from service.align.examples import TRACKED_FACE
 from service.clips.pages import CSV, JSON, NDJSON, SVG
 from service.clips.serving import ANY_TYPE, CLIP_FIELD, CLIP_PROBLEMS, SOUND_TYPES, VIDEO_TYPES
 from service.errors import Problem
@@ -26,19 +25,104 @@ from service.live.serving import STEP, StepNumber, end_responses
 from service.options import RATE_HZ
 from service.schemas import Finite
 
-PATH = "/affect/camera-1"
+SESSION_PATH = "/affect/camera-1"
 FRAME_FIELD, SOUND_FIELD = "frame", "sound"
-
-
-class AffectQuery(AffectOptions):
-    """How to look at the clip."""
-
-    rate_hz: Annotated[float, RATE_HZ.bounds, Field(allow_inf_nan=False)] = RATE_HZ.default
-    faces: bool = Field(
-        default=False, description="Draw small pictures of the face into `image/svg+xml`."
-    )
-
-
+EXAMPLE_MODEL = {"name": "affect", "version": "0.1.0", "sha256": "c41e" + 60 * "0"}
+EXAMPLE_FRAME: dict[str, Any] = {
+    "time_s": 1.28,
+    "valence": 0.41,
+    "arousal": 0.22,
+    "quadrant": "positive-active",
+    "quadrants": None,
+    "attention": [],
+    "attention_ages_s": [],
+    "gate": 0.5,
+    "used": ["face", "voice"],
+    "face": TRACKED_FACE,
+    "expressions": {
+        "neutral": 0.31,
+        "happiness": 0.52,
+        "surprise": 0.09,
+        "sadness": 0.02,
+        "anger": 0.01,
+        "disgust": 0.01,
+        "fear": 0.01,
+        "contempt": 0.03,
+    },
+    "confidence": 0.83,
+    "others": [],
+    "voice": None,
+}
+EXAMPLE_STEP: dict[str, Any] = {
+    "status": "ok",
+    "step": 33,
+    "stored": True,
+    "milliseconds": 21.4,
+    "model": EXAMPLE_MODEL,
+    "variant": "face-voice",
+    "notes": [],
+    "timings_ms": {"decode": 1.9, "face": 9.6, "sound": 1.2, "affect": 7.1},
+}
+AFFECT_REPLY: dict[str, Any] = {"type": "frame", "sequence": None, **EXAMPLE_FRAME, **EXAMPLE_STEP}
+HEARD_REPLY: dict[str, Any] = {"type": "sound", **EXAMPLE_STEP}
+EXAMPLE_CLIP: dict[str, Any] = {
+    "format": "mp4",
+    "duration_s": 10.0,
+    "width": 640,
+    "height": 480,
+    "rotation_deg": 0,
+    "decoded_frames": 250,
+    "expected_frames": 250,
+    "used_frames": 250,
+    "sound": {
+        **{"sample_rate_hz": 48000, "channels": 2, "decoded_s": 10.0, "expected_s": 10.0},
+        **{"level_dbfs": -23.4, "peak_dbfs": -3.1, "band_hz": 11025.0},
+    },
+    "complete": True,
+}
+EXAMPLE_SUMMARY: dict[str, Any] = {
+    "valence": {"mean": 0.31, "std": 0.18, "min": -0.12, "max": 0.66},
+    "arousal": {"mean": 0.16, "std": 0.21, "min": -0.35, "max": 0.52},
+    "seconds": {
+        "positive-active": 6.4,
+        "negative-active": 0.7,
+        "negative-passive": 0.4,
+        "positive-passive": 1.1,
+        "neutral": 1.4,
+    },
+    "share_with_face": 0.98,
+    "share_with_voice": 0.71,
+    "gate_mean": 0.64,
+}
+EXAMPLE_HEAD: dict[str, Any] = {"model": EXAMPLE_MODEL, "variant": "face-voice", "rate_hz": 25.0}
+EXAMPLE_TAIL: dict[str, Any] = {
+    "status": "ok",
+    "notes": [],
+    "timings_ms": {
+        "open": 204.5,
+        "read": 412.0,
+        "hear": 41.9,
+        "track": 6145.6,
+        "encode": 804.3,
+        "estimate": 167.6,
+        "ask": 7508.5,
+        "total": 8047.4,
+    },
+}
+EXAMPLE_MOMENT: dict[str, Any] = {"frame": 33, **EXAMPLE_FRAME}
+EXAMPLE_CLIP_REPLY: dict[str, Any] = {
+    **EXAMPLE_HEAD,
+    **EXAMPLE_TAIL,
+    "clip": EXAMPLE_CLIP,
+    "frames": [EXAMPLE_MOMENT],
+    "summary": EXAMPLE_SUMMARY,
+}
+_NOT_YET = {"decoded_frames": None, "used_frames": None, "complete": None}
+EXAMPLE_LINES: list[dict[str, Any]] = [
+    {"type": "clip", **EXAMPLE_HEAD, **EXAMPLE_CLIP, **_NOT_YET},
+    {"type": "frame", **EXAMPLE_MOMENT},
+    {"type": "summary", **EXAMPLE_SUMMARY, **EXAMPLE_TAIL, "clip": EXAMPLE_CLIP},
+]
 AFFECT_BODY = file_body(
     "The clip, as a form's file or as the body itself, or a photograph as the body.",
     one_file(CLIP_FIELD),
@@ -50,10 +134,10 @@ AFFECT_RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "The estimates over time.",
         "model": AffectClipReply | PhotographReply,
         "content": {
-            JSON: {"example": CLIP_REPLY},
+            JSON: {"example": EXAMPLE_CLIP_REPLY},
             NDJSON: {
                 "schema": _TEXT,
-                "example": "".join(json.dumps(line) + "\n" for line in LINES),
+                "example": "".join(json.dumps(line) + "\n" for line in EXAMPLE_LINES),
             },
             CSV: {"schema": _TEXT, "example": ",".join(COLUMNS) + "\n"},
             SVG: {
@@ -64,31 +148,6 @@ AFFECT_RESPONSES: dict[int | str, dict[str, Any]] = {
     },
     **problem_responses("/affect", CLIP_PROBLEMS),
 }
-
-
-class AffectChunkQuery(AffectOptions):
-    """How to estimate, when it was, and which step it is."""
-
-    step: StepNumber = None
-    delay_s: Delay = Field(
-        default=0.0,
-        description="How much later than its time the frame is sent, in seconds, with the sound "
-        "that was heard until then.",
-    )
-    time_s: Finite | None = Field(
-        default=None,
-        ge=0,
-        description="Time of the frame in seconds, later than that of the last one; if not given, "
-        "`delay_s` before its arrival. Without a frame, the moment to estimate from the sound.",
-    )
-    sound_time_s: Finite | None = Field(
-        default=None,
-        ge=0,
-        description="Time of the sound's first sample in seconds; if not given, the sound ends "
-        "`delay_s` after the frame.",
-    )
-
-
 _FORM = {
     "properties": {
         FRAME_FIELD: {**BINARY, "description": "An encoded picture."},
@@ -117,6 +176,40 @@ CHUNK_RESPONSES: dict[int | str, dict[str, Any]] = {
             }
         },
     },
-    **problem_responses(PATH, (*PICTURE, Problem.INVALID_TIME, Problem.INVALID_SOUND, *STEP)),
+    **problem_responses(
+        SESSION_PATH, (*PICTURE, Problem.INVALID_TIME, Problem.INVALID_SOUND, *STEP)
+    ),
 }
-END_RESPONSES = end_responses(PATH)
+END_RESPONSES = end_responses(SESSION_PATH)
+
+
+class AffectQuery(AffectOptions):
+    """How to look at the clip."""
+
+    rate_hz: Annotated[float, RATE_HZ.bounds, Field(allow_inf_nan=False)] = RATE_HZ.default
+    faces: bool = Field(
+        default=False, description="Draw small pictures of the face into `image/svg+xml`."
+    )
+
+
+class AffectChunkQuery(AffectOptions):
+    """How to estimate, when it was, and which step it is."""
+
+    step: StepNumber = None
+    delay_s: Delay = Field(
+        default=0.0,
+        description="How much later than its time the frame is sent, in seconds, with the sound "
+        "that was heard until then.",
+    )
+    time_s: Finite | None = Field(
+        default=None,
+        ge=0,
+        description="Time of the frame in seconds, later than that of the last one; if not given, "
+        "`delay_s` before its arrival. Without a frame, the moment to estimate from the sound.",
+    )
+    sound_time_s: Finite | None = Field(
+        default=None,
+        ge=0,
+        description="Time of the sound's first sample in seconds; if not given, the sound ends "
+        "`delay_s` after the frame.",
+    )

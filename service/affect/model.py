@@ -20,7 +20,7 @@ from service.options import (
     MIN_QUALITY,
 )
 from service.settings import Settings
-from service.telemetry.metrics import Metrics
+from service.telemetry import Metrics
 
 MODEL = "affect"
 LOST = "lost"

@@ -2,13 +2,14 @@
 
 from pydantic import BaseModel
 
-from service.affect.clip_replies import (
+from service.affect.replies import (
+    EXPRESSIONS,
     AffectClipReply,
     AffectFrameLine,
     AffectMoment,
     AffectSummaryLine,
+    FaceEstimate,
 )
-from service.affect.replies import EXPRESSIONS, FaceEstimate
 from service.affect.timeline import FaceStrip, Timeline, draw_timeline
 from service.clips.pages import CSV, NDJSON, SVG, CsvPage, JsonPage, LinesPage, Page, WholePage
 from service.clips.replies import ClipHead, ClipInfoBody, ClipTail

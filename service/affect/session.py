@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.affect.messages import TOLERANCE_S, StreamClock, kind_of, read_sound, split_message
 from service.affect.model import (
     MODEL,
     AffectModel,
@@ -21,14 +20,24 @@ from service.affect.replies import (
     AffectReply,
     HeardReply,
 )
-from service.affect.sounds import Hearing, Sound, SoundQueue, to_samples
+from service.affect.sounds import (
+    TOLERANCE_S,
+    Hearing,
+    Sound,
+    SoundQueue,
+    StreamClock,
+    kind_of,
+    read_sound,
+    split_message,
+    to_samples,
+)
 from service.errors import Problem, ServiceError
 from service.live.mailbox import Arrival, Kind
 from service.live.messages import RESET, DroppedReply, ErrorReply, dropped_reply, error_reply
 from service.live.subject import Place, Step
 from service.media.clips.contents import AHEAD_S
 from service.schemas import Body
-from service.telemetry.metrics import Metrics
+from service.telemetry import Metrics
 
 ROUNDING_S = 1e-3
 FEED_S = 2 * TOLERANCE_S  # sound that waits for longer is heard without a frame

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 from PIL import Image
 
-from service.affect.clip_replies import AffectMoment
+from service.affect.replies import AffectMoment
 from service.clips.run import Look
 
 MOST_POINTS = 800

@@ -3,8 +3,10 @@
 import math
 from typing import Any
 
-from service.actions import ACTIONS
+from service.openface import ACTIONS
 from service.schemas import FaceRecord
+
+MODEL = {"name": "align", "version": "0.1.0", "sha256": "9f2c" + 60 * "0"}
 
 
 def _curve(count: int, left: float, right: float, middle: float, sag: float) -> list[list[float]]:
@@ -66,7 +68,6 @@ TRACKED_FACE: dict[str, Any] = {
     "status": "tracking",
     "lost_probability": None,
 }
-MODEL = {"name": "align", "version": "0.1.0", "sha256": "9f2c" + 60 * "0"}
 ALIGN_REPLY: dict[str, Any] = {
     "model": MODEL,
     "image": {"width": 640, "height": 480, "format": "JPEG", "rotated": False, "frames": 1},

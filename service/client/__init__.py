@@ -16,8 +16,8 @@ its own words. For a service elsewhere neither networks nor web framework are ne
 
 from service.client.blocking import BlockingAffectSession, BlockingSession, Countenance
 from service.client.calls import AsyncCountenance
-from service.client.errors import CallError, ProblemError, UnreachableError
 from service.client.live import AffectSession, LiveSession
+from service.client.wire import CallError, ProblemError, UnreachableError
 
 __all__ = [
     "AffectSession",

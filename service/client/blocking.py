@@ -16,9 +16,8 @@ import anyio
 from anyio.from_thread import BlockingPortal
 
 from service.client.calls import AsyncCountenance
-from service.client.files import Picture
 from service.client.live import AffectSession, Frame, LiveSession
-from service.client.replies import AffectAnswer
+from service.client.wire import AffectAnswer, Picture
 from service.live.messages import ErrorInfo
 
 P = ParamSpec("P")

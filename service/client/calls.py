@@ -11,21 +11,25 @@ import httpx
 from pydantic import BaseModel
 from pydantic import ValidationError as InvalidReply
 
-from service.affect.clip_replies import AffectClipReply
+from service.affect.replies import AffectClipReply
 from service.client.dialing import Dial, given
-from service.client.errors import UnreachableError, refusal
-from service.client.files import ClipFile, Picture, encoded, opened
 from service.client.live import AffectSession, LiveSession
 from service.client.local import ADDRESS, LocalService
-from service.client.replies import (
+from service.client.wire import (
     AffectAnswer,
     AffectLine,
+    ClipFile,
     Lines,
+    Picture,
     TrackAnswer,
     TrackLine,
+    UnreachableError,
     affect_lines,
+    encoded,
+    opened,
     read_affect,
     read_track,
+    refusal,
     track_lines,
 )
 from service.options import (
@@ -40,7 +44,7 @@ from service.options import (
     TRACK_MAX_FACES,
 )
 from service.schemas import AlignReply, Models, SessionInfo
-from service.track.clip_replies import TrackClipReply
+from service.track.replies import TrackClipReply
 
 Corners = tuple[float, float, float, float]
 Checked = TypeVar("Checked", bound=BaseModel)

@@ -9,10 +9,9 @@ from typing import Generic, Self, TypeVar
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from service.affect.messages import SOUND
-from service.client.errors import close_refusal
-from service.client.files import Picture, encoded
-from service.client.retries import Retries
+from service.affect.sounds import SOUND
+from service.client.dialing import Retries
+from service.client.wire import Picture, close_refusal, encoded
 from service.live.messages import FRAME, HEADER, ErrorInfo
 
 Reply = TypeVar("Reply")

@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.client.errors import UnreachableError
+from service.client.wire import UnreachableError
 from service.settings import load_settings
 
 if TYPE_CHECKING:

@@ -8,16 +8,23 @@ from typing import Annotated, BinaryIO, Self
 
 import typer
 
-from service.affect.clip_replies import AffectFrameLine, AffectMoment
 from service.affect.pages import TimelinePage
-from service.client.replies import AffectLine
+from service.affect.replies import AffectFrameLine, AffectMoment
+from service.client.wire import AffectLine
 from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail
 from service.clips.run import Look
-from service.commands.batch.batch import SourceBatch, emit
+from service.commands.batch.files import (
+    CLIPS,
+    SOUNDS,
+    Plan,
+    Source,
+    find_sources,
+    left_out,
+    plan_with,
+    whole_file,
+)
 from service.commands.batch.pool import Emit, Tick
-from service.commands.batch.results import Plan, plan_with, whole_file
-from service.commands.batch.sources import CLIPS, SOUNDS, Source, find_sources, left_out
-from service.commands.clients import Where, ask_lines, choose_where
+from service.commands.batch.running import SourceBatch, emit
 from service.commands.console import mistakes_explained
 from service.commands.films import Film, open_file
 from service.commands.forms import AFFECT_FORMS, part
@@ -32,7 +39,10 @@ from service.commands.options import (
     ModelStore,
     Out,
     Url,
+    Where,
+    ask_lines,
     choose_form,
+    choose_where,
     result_option,
     told,
 )

@@ -7,12 +7,21 @@ from typing import Annotated, Literal, Self
 
 import typer
 
-from service.commands.batch.batch import SourceBatch
+from service.commands.batch.files import (
+    PHOTOS,
+    Plan,
+    Source,
+    draft_of,
+    find_sources,
+    left_out,
+    plan_results,
+    read_source,
+    whole_file,
+)
 from service.commands.batch.pool import Emit, Tick
-from service.commands.batch.results import Plan, draft_of, plan_results, whole_file
-from service.commands.batch.sources import PHOTOS, Source, find_sources, left_out, read_source
-from service.commands.clients import Where, ask, choose_where
+from service.commands.batch.running import SourceBatch
 from service.commands.console import mistakes_explained
+from service.commands.forms import FORMATS, align_csv_header
 from service.commands.options import (
     Again,
     Device,
@@ -24,11 +33,13 @@ from service.commands.options import (
     ModelStore,
     Out,
     Url,
+    Where,
+    ask,
     choose_form,
+    choose_where,
     result_option,
     told,
 )
-from service.commands.reports import FORMATS, align_csv_header
 from service.options import ALIGN_MAX_FACES, MIN_FACE_PX, MIN_QUALITY
 
 DRAWN = ".png"

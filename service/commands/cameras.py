@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from service.client import CallError, Countenance, ProblemError
-from service.client.replies import TrackLine
+from service.client.wire import TrackLine
 from service.clips.replies import ClipInfoBody, ClipLine
-from service.commands.batch.sources import Source
+from service.commands.batch.files import Source
 from service.commands.console import CommandError
-from service.commands.overlays import OverlayVideo
+from service.commands.films import OverlayVideo
 from service.live.messages import ErrorReply
 from service.media.clips.contents import Picture
-from service.track.blinks import Blinks
-from service.track.clip_replies import TrackFrameLine, TrackSummaryLine
-from service.track.replies import TrackReply
+from service.track.clip import Blinks
+from service.track.replies import TrackFrameLine, TrackReply, TrackSummaryLine
 
 if TYPE_CHECKING:
     from service.commands.track import FollowOptions

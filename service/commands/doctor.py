@@ -11,15 +11,14 @@ import typer
 from rich.markup import escape
 
 from service.client import CallError
-from service.commands.clients import Where, ask
 from service.commands.console import EXIT_FAILED, CommandError, mistakes_explained, out
 from service.commands.models import read_store
-from service.commands.options import Device, ModelStore, settings_with
+from service.commands.options import Device, ModelStore, Where, ask, settings_with
 from service.errors import ConfigurationError
 from service.inference.local import resolve_device
 from service.schemas import AlignReply
 from service.settings import Settings
-from service.telemetry.logs import configure_logging
+from service.telemetry import configure_logging
 
 SAMPLE = Path(__file__).parent / "sample"
 PORTRAIT = SAMPLE / "portrait.jpg"

@@ -1,4 +1,4 @@
-"""The lines of a clip's answer into text that is printed or kept, as they come."""
+"""Answers about photographs and clips into text that is printed or kept, as they come."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -6,21 +6,69 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from service.affect.clip_replies import (
+from service.affect.pages import COLUMNS, table_rows
+from service.affect.replies import (
     AffectClipReply,
     AffectFrameLine,
     AffectMoment,
     AffectSummaryLine,
     Spread,
 )
-from service.affect.pages import COLUMNS, table_rows
-from service.client.replies import AffectLine, TrackLine
+from service.client.wire import AffectLine, TrackLine
 from service.clips.replies import ClipHead, ClipLine
-from service.openface import write_rows
-from service.track.clip_replies import TrackFrameLine, TrackSummaryLine
-from service.track.table import TRACK_COLUMNS, track_rows
+from service.openface import OPENFACE_COLUMNS, OUR_COLUMNS, face_rows, write_rows
+from service.schemas import AlignReply, Face, Pose
+from service.track.clip import TRACK_COLUMNS, track_rows
+from service.track.replies import TrackFrameLine, TrackSummaryLine
 
+# A report is made of the photograph's name and the answer.
+Report = Callable[[str, AlignReply], str]
 Line = TrackLine | AffectLine
+SUMMARY: Sequence[str] = tuple(
+    sorted(set(AffectSummaryLine.model_fields) - {"type", "status", "notes", "timings_ms", "clip"})
+)
+
+
+def as_json_line(photo: str, reply: AlignReply) -> str:
+    """One JSON object: the photograph's name, then the body of `POST /align`."""
+    body = reply.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return json.dumps({"photo": photo} | body, ensure_ascii=False) + "\n"
+
+
+def align_csv_header(what: str) -> str:
+    """The names of the columns: `what`, then OpenFace's, then ours."""
+    return write_rows([[what, *OPENFACE_COLUMNS, *OUR_COLUMNS]])
+
+
+def as_csv_rows(photo: str, reply: AlignReply) -> str:
+    """One row a face, OpenFace's columns behind the photograph's name."""
+    return write_rows([photo, *row] for row in face_rows(reply))
+
+
+def as_text(photo: str, reply: AlignReply) -> str:
+    """Some lines for people: what was found, whole pixels and degrees."""
+    count = len(reply.faces)
+    lines = [f"{photo}: {count} face{'' if count == 1 else 's'}"]
+    lines += [f"  note: {note}" for note in reply.notes]
+    lines += [f"  {number}. {_describe(face)}" for number, face in enumerate(reply.faces, 1)]
+    return "\n".join(lines) + "\n"
+
+
+FORMATS: Mapping[str, Report] = {"csv": as_csv_rows, "json": as_json_line, "text": as_text}
+
+
+def _describe(face: Face) -> str:
+    x1, y1, x2, y2 = (round(value) for value in face.box)
+    return (
+        f"box {x1},{y1}-{x2},{y2}  quality {face.quality:.2f}  {face.degradation.kind}"
+        f"{', denoised' if face.denoised else ''}  {_describe_pose(face.pose)}"
+    )
+
+
+def _describe_pose(pose: Pose | None) -> str:
+    if pose is None:
+        return "no pose"
+    return f"pitch {pose.pitch_deg:+.0f}° yaw {pose.yaw_deg:+.0f}° roll {pose.roll_deg:+.0f}°"
 
 
 class Form:
@@ -169,9 +217,6 @@ AFFECT_FORMS: Mapping[str, type[Form]] = {
     "ndjson": AffectLines,
     "text": AffectText,
 }
-SUMMARY: Sequence[str] = tuple(
-    sorted(set(AffectSummaryLine.model_fields) - {"type", "status", "notes", "timings_ms", "clip"})
-)
 
 
 def part(kind: type[Any], line: BaseModel) -> Any:

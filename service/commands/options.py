@@ -1,12 +1,17 @@
-"""Options that several commands share; what is not given comes from the settings."""
+"""Options that several commands share, and whom they ask: the models here or a service."""
 
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from service.commands.console import EXIT_USAGE, fail
+from service.client import Countenance, ProblemError, UnreachableError
+from service.commands.console import EXIT_USAGE, CommandError, fail
+from service.errors import Problem
 from service.options import MIN_FACE_PX, MIN_QUALITY, Option
 from service.settings import Settings, load_settings
 
@@ -44,6 +49,21 @@ Jobs = Annotated[
         min=1, max=256, help="Processes that share the work, each with one thread and the models."
     ),
 ]
+Answer = TypeVar("Answer")
+
+TRIES = 8
+LONGEST_WAIT_S = 60.0
+FINAL = {401, 403, 404}
+LabelledFaces = Annotated[
+    Path, typer.Option(exists=True, file_okay=False, help="Folder of the labelled faces.")
+]
+Layout = Annotated[str, typer.Option(help="Layout of the folder, or auto.")]
+Figures = Annotated[
+    Path | None, typer.Option(file_okay=False, help="Folder for JSON, CSV and pictures.")
+]
+Record = Annotated[
+    bool, typer.Option("--record", help="Write the figures into the models' configurations.")
+]
 
 
 def told(option: Option[Any], *names: str, panel: str | None = None) -> Any:
@@ -56,17 +76,6 @@ def told(option: Option[Any], *names: str, panel: str | None = None) -> Any:
 
 MinFacePx = Annotated[int, told(MIN_FACE_PX)]
 MinQuality = Annotated[float, told(MIN_QUALITY)]
-
-LabelledFaces = Annotated[
-    Path, typer.Option(exists=True, file_okay=False, help="Folder of the labelled faces.")
-]
-Layout = Annotated[str, typer.Option(help="Layout of the folder, or auto.")]
-Figures = Annotated[
-    Path | None, typer.Option(file_okay=False, help="Folder for JSON, CSV and pictures.")
-]
-Record = Annotated[
-    bool, typer.Option("--record", help="Write the figures into the models' configurations.")
-]
 
 
 def choose_form(out: Path | None, **asked: bool) -> str:
@@ -83,3 +92,67 @@ def choose_form(out: Path | None, **asked: bool) -> str:
 def settings_with(**given: Any) -> Settings:
     """The settings of the environment, except what the command line gave."""
     return load_settings(**{name: value for name, value in given.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class Where:
+    """The service at `url`, with the key that it wants, or the models of this machine."""
+
+    url: str | None = None
+    key: str | None = None
+    model_store: Path | None = None
+    device: str | None = None
+
+    def client(self) -> Countenance:
+        """Return a client, open; raises ConfigurationError where no model can run here."""
+        return Countenance(self.url, self.key, model_store=self.model_store, device=self.device)
+
+
+def choose_where(
+    url: str | None,
+    key: str | None,
+    key_file: Path | None,
+    model_store: Path | None,
+    device: str | None,
+) -> Where:
+    """Return whom the options name; raises OSError for the key's file."""
+    key = key_file.read_text(encoding="utf-8").strip() if key_file else key
+    return Where(url, key, model_store, device)
+
+
+def ask(question: Callable[[], Answer]) -> Answer:
+    """Ask, and again where the service says when to come back.
+
+    Raises ProblemError for what another source would not share, CommandError for what it would.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            return question()
+        except (ProblemError, UnreachableError) as error:
+            _wait_or_raise(error, left)
+    raise AssertionError("the last try returns or raises")
+
+
+def ask_lines(question: Callable[[], Iterator[Answer]]) -> Iterator[Answer]:
+    """Ask for lines; a service that wants to be asked later, before the first, is asked later."""
+    for left in reversed(range(TRIES)):
+        begun = False
+        try:
+            for line in question():
+                begun = True
+                yield line
+            return
+        except (ProblemError, UnreachableError) as error:
+            _wait_or_raise(error, 0 if begun else left)
+
+
+def _wait_or_raise(error: ProblemError | UnreachableError, left: int) -> None:
+    if isinstance(error, UnreachableError):
+        raise CommandError(str(error)) from error
+    if error.status in FINAL:
+        raise CommandError(str(error)) from error
+    if error.retry_after is None or not left:
+        if error.problem is Problem.UNAVAILABLE:
+            raise CommandError(error.detail) from error
+        raise error
+    time.sleep(min(error.retry_after, LONGEST_WAIT_S))

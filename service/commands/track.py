@@ -9,15 +9,22 @@ from typing import Annotated, Self
 
 import typer
 
-from service.client.replies import TrackLine
-from service.commands.batch.batch import SourceBatch, emit
+from service.client.wire import TrackLine
+from service.commands.batch.files import (
+    CLIPS,
+    Plan,
+    Source,
+    draft_of,
+    find_sources,
+    left_out,
+    plan_with,
+    whole_file,
+)
 from service.commands.batch.pool import Emit, Tick
-from service.commands.batch.results import Plan, draft_of, plan_with, whole_file
-from service.commands.batch.sources import CLIPS, Source, find_sources, left_out
+from service.commands.batch.running import SourceBatch, emit
 from service.commands.cameras import follow_camera, is_camera
-from service.commands.clients import Where, ask_lines, choose_where
 from service.commands.console import CommandError, mistakes_explained
-from service.commands.films import open_file
+from service.commands.films import OverlayVideo, open_file
 from service.commands.forms import TRACK_FORMS, Form
 from service.commands.options import (
     Again,
@@ -30,11 +37,13 @@ from service.commands.options import (
     ModelStore,
     Out,
     Url,
+    Where,
+    ask_lines,
     choose_form,
+    choose_where,
     result_option,
     told,
 )
-from service.commands.overlays import OverlayVideo
 from service.options import (
     MIN_FACE_PX,
     MIN_QUALITY,
@@ -43,7 +52,7 @@ from service.options import (
     TRACK_MAX_FACES,
     TRACK_VARIANT,
 )
-from service.track.clip_replies import TrackFrameLine
+from service.track.replies import TrackFrameLine
 
 DRAWN = ".mp4"
 VIDEOS = frozenset({".mp4", ".m4v", ".mov"})

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.errors import Problem, ServiceError
 from service.http.problems import problem_response
 from service.settings import PREFIX, Settings
-from service.telemetry.logs import fields
+from service.telemetry import fields
 
 HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
 # What proxies, load balancers and delivery networks tell of whom they pass on.

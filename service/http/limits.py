@@ -13,7 +13,7 @@ from typing import Protocol
 from prometheus_client import Gauge
 
 from service.errors import Problem, ServiceError
-from service.telemetry.metrics import Metrics
+from service.telemetry import Metrics
 
 RETRY_OVERLOADED_S = 1
 BURST_S = 10.0

@@ -13,9 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import Problem, ServiceError
 from service.http.problems import problem_response
-from service.telemetry.logs import REQUEST_ID, fields
-from service.telemetry.metrics import Metrics
-from service.telemetry.tracing import Tracing
+from service.telemetry import REQUEST_ID, Metrics, Tracing, fields
 
 PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})

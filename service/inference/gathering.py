@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from service.inference.base import Batch, Load, Question
+from service.inference import Batch, Load, Question
 from service.inference.turns import CALL_S, LANES, QUANTUM, Askers, Turns
-from service.telemetry.logs import REQUEST_ID
+from service.telemetry import REQUEST_ID
 
 MOST_ROWS = {"track": 16}
 USUAL_ROWS = 8

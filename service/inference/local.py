@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from service.errors import ConfigurationError, Problem, ServiceError
-from service.inference.base import Answer, Batch, Question, Readiness
+from service.inference import Answer, Batch, Question, Readiness
 from service.inference.gathering import Gatherer, Reply, Row, most_rows
 from service.inference.turns import LANES
 from service.inference.wire import pack_question, unpack_answer, weights_in, weights_of
 from service.settings import Settings
-from service.telemetry.logs import fields
+from service.telemetry import fields
 
 HANDLERS: Mapping[str, tuple[str, str]] = {
     "align": ("handlers.align", "AlignHandler"),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from service.errors import Problem, ServiceError
-from service.inference.base import Answer, Question, Readiness
+from service.inference import Answer, Question, Readiness
 from service.inference.local import (
     HANDLERS,
     Handler,

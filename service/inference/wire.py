@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 
 from service.errors import Problem, ServiceError, refusal
-from service.inference.base import Answer, Batch, Question
+from service.inference import Answer, Batch, Question
 from service.inference.gathering import Reply, Row
 
 MAX_REPLY_BYTES = 256 * 2**20

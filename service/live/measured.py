@@ -4,9 +4,8 @@ import time
 from typing import Any
 
 from service.errors import ServiceError
-from service.inference.base import Answer, Inference, Question, Readiness
-from service.telemetry.metrics import Metrics
-from service.telemetry.tracing import Tracing
+from service.inference import Answer, Inference, Question, Readiness
+from service.telemetry import Metrics, Tracing
 
 
 class MeasuredInference:

@@ -12,8 +12,7 @@ from service.live.messages import DROPPED, ERROR, RESET
 from service.live.subject import Chunk, Place, Said, Subject
 from service.schemas import Body
 from service.sessions import Address, Outcome, Session, SessionStore, StoreUnavailable, new_epoch
-from service.telemetry.logs import fields
-from service.telemetry.metrics import Metrics
+from service.telemetry import Metrics, fields
 
 logger = logging.getLogger(__name__)
 ATTEMPTS = 3

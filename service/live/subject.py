@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from service.errors import ServiceError
 from service.live.mailbox import Arrival
 from service.schemas import Body
-from service.telemetry.metrics import Metrics
+from service.telemetry import Metrics
 
 
 class Outputs(Protocol):

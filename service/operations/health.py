@@ -1,16 +1,17 @@
-"""GET /health/live and /health/ready: for those who start, stop and balance replicas."""
+"""What operators ask: health, metrics, and the models that are served."""
 
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from service.errors import Problem, ServiceError
-from service.http.openapi import problem_responses
-from service.schemas import Limits, Live, Ready, StoreState
-from service.services import SharedServices
+from service.http.openapi import WITH_KEY, problem_responses
+from service.schemas import Limits, Live, ModelInfo, Models, Ready, StoreState
+from service.services import Caller, SharedServices
 from service.sessions import SessionStore, StoreUnavailable
 from service.settings import Settings
+from service.telemetry import CONTENT_TYPE
 
 READY_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -39,16 +40,49 @@ LIVE_RESPONSES: dict[int | str, dict[str, Any]] = {
     **problem_responses("/health/live", ()),
 }
 
-router = APIRouter(prefix="/health", tags=["health"])
+router = APIRouter()
+METRICS_EXAMPLE = 'countenance_requests_total{method="POST",route="/align",status="200"} 12.0\n'
+METRICS_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Prometheus's text format.",
+        "content": {"text/plain": {"schema": {"type": "string"}, "example": METRICS_EXAMPLE}},
+    },
+    **problem_responses("/metrics", WITH_KEY),
+}
+MODELS_EXAMPLE = {
+    "models": [
+        {
+            "name": "align",
+            "version": "0.1.0",
+            "sha256": "9f2c" + 60 * "0",
+            "licence": "research only",
+            "figures": {"HELEN test, ground-truth box, AUC at 0.08": 0.75},
+        }
+    ]
+}
+MODELS_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {"example": MODELS_EXAMPLE}}},
+    **problem_responses("/models", (Problem.UNAVAILABLE, *WITH_KEY)),
+}
 
 
-@router.get("/live", summary="Say that the process answers", responses=LIVE_RESPONSES)
+@router.get(
+    "/health/live",
+    summary="Say that the process answers",
+    responses=LIVE_RESPONSES,
+    tags=["health"],
+)
 async def live() -> Live:
     """Needs no key and asks no model."""
     return Live()
 
 
-@router.get("/ready", summary="Say whether requests can be answered", responses=READY_RESPONSES)
+@router.get(
+    "/health/ready",
+    summary="Say whether requests can be answered",
+    responses=READY_RESPONSES,
+    tags=["health"],
+)
 async def ready(services: SharedServices) -> Ready:
     """Needs no key. The problem of a 503 names the device, the models there are, the store of the
     sessions, and the reason.
@@ -84,3 +118,27 @@ async def _examine(store: SessionStore) -> StoreState:
     except StoreUnavailable as error:
         return StoreState(kind=store.kind, ready=False, reason=error.reason)
     return StoreState(kind=store.kind, ready=True)
+
+
+@router.get(
+    "/metrics",
+    summary="Report counters and timings",
+    response_class=Response,
+    responses=METRICS_RESPONSES,
+    tags=["health"],
+)
+async def metrics(services: SharedServices, _: Caller) -> Response:
+    """Requests, latencies by stage, faces found, requests in flight, bytes, memory."""
+    return Response(services.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+
+@router.get(
+    "/models",
+    summary="List the models that are served",
+    responses=MODELS_RESPONSES,
+    tags=["models"],
+)
+async def models(services: SharedServices, _: Caller) -> Models:
+    """Every model with its version, weights hash, licence and measured figures."""
+    found = await services.inference.describe()
+    return Models(models=[ModelInfo.model_validate(item) for item in found])

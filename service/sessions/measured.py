@@ -5,9 +5,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.sessions.base import Address, Outcome, Session, SessionStore, StoreUnavailable
-from service.telemetry.logs import fields
-from service.telemetry.metrics import Metrics
+from service.sessions import Address, Outcome, Session, SessionStore, StoreUnavailable
+from service.telemetry import Metrics, fields
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
-from service.sessions.base import Address, Outcome, Session, check_size, now_s
+from service.sessions import Address, Outcome, Session, check_size, now_s
 
 ENDED = ""  # the epoch of a session that was ended: it refuses the writes of live connections
 

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as NoAnswer
 
 from service.errors import ConfigurationError
-from service.sessions.base import Address, Outcome, Session, StoreUnavailable, check_size, now_s
+from service.sessions import Address, Outcome, Session, StoreUnavailable, check_size, now_s
 from service.sessions.scripts import COMMIT, CONNECT, DELETE, LOAD
 
 KEY_PREFIX = "countenance"

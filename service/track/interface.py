@@ -12,31 +12,11 @@ from service.http.openapi import PICTURE, problem_responses
 from service.live.serving import STEP, StepNumber, end_responses
 from service.options import TRACK_RATE_HZ
 from service.schemas import Finite
-from service.track.clip_replies import TrackClipReply
-from service.track.replies import TrackReply
+from service.track.clip import TRACK_COLUMNS
+from service.track.replies import TrackClipReply, TrackReply
 from service.track.session import TrackOptions
-from service.track.table import TRACK_COLUMNS
 
 PATH = "/track/camera-1"
-
-
-class TrackQuery(TrackOptions):
-    """How to look at the frame, and which step it is."""
-
-    step: StepNumber = None
-    time_s: Finite | None = Field(
-        default=None, description="The frame's time in seconds; that of its arrival if not given."
-    )
-
-
-class TrackClipQuery(TrackOptions):
-    """How to look at the clip."""
-
-    rate_hz: Annotated[float | None, TRACK_RATE_HZ.bounds, Field(allow_inf_nan=False)] = (
-        TRACK_RATE_HZ.default
-    )
-
-
 TRACK_REPLY: dict[str, Any] = {
     "type": "frame",
     "model": {"name": "track", "version": "0.1.0", "sha256": "5d7a" + 60 * "0"},
@@ -106,3 +86,20 @@ CLIP_RESPONSES: dict[int | str, dict[str, Any]] = {
     **problem_responses("/track", CLIP_PROBLEMS),
 }
 END_RESPONSES = end_responses(PATH)
+
+
+class TrackQuery(TrackOptions):
+    """How to look at the frame, and which step it is."""
+
+    step: StepNumber = None
+    time_s: Finite | None = Field(
+        default=None, description="The frame's time in seconds; that of its arrival if not given."
+    )
+
+
+class TrackClipQuery(TrackOptions):
+    """How to look at the clip."""
+
+    rate_hz: Annotated[float | None, TRACK_RATE_HZ.bounds, Field(allow_inf_nan=False)] = (
+        TRACK_RATE_HZ.default
+    )

@@ -1,9 +1,10 @@
-"""The public body of one step of `track`."""
+"""What /track answers: one step of a session; a clip's frames and their summary."""
 
 from typing import Literal
 
 from pydantic import Field
 
+from service.clips.replies import ClipHead, ClipInfoBody, ClipMoment, ClipTail, Line
 from service.live.messages import Notes, StepCount, Stored
 from service.live.subject import Place
 from service.schemas import Body, ModelVersion, Seconds, TimingsMs, TrackedFace
@@ -59,3 +60,54 @@ def build_reply(
     return TrackReply.model_construct(
         **dict(outputs), sequence=sequence, time_s=time_s, step=place.step, stored=place.stored
     )
+
+
+class TrackMoment(ClipMoment):
+    """The faces of one frame of a clip."""
+
+    status: Status = Field(
+        description="The oldest face's status; `searching` without a face; `reset` where the model "
+        "was exchanged and the faces are numbered anew."
+    )
+    faces: list[TrackedFace] = Field(description="The faces, oldest first.")
+
+
+class Blink(Body):
+    """The lids of one face, closed for a moment."""
+
+    track_id: int = Field(description="Number of the face.")
+    start_s: Seconds = Field(description="Time of the first frame with the lids closing.")
+    end_s: Seconds = Field(description="Time of the first frame with the lids open again.")
+
+
+class TrackSummary(Body):
+    """The clip as a whole."""
+
+    faces: int = Field(description="Faces that were followed, by their numbers.")
+    frames_with_face: int = Field(description="Frames in which a face was seen.")
+    frames_lost: int = Field(description="Frames in which the faces that are followed were lost.")
+    frames_without: int = Field(description="Frames in which no face was followed.")
+    blinks: list[Blink] = Field(
+        description="Blinks, by when they end; empty where the model tells no facial actions."
+    )
+
+
+class TrackClipReply(ClipTail, ClipHead):
+    """The whole answer as JSON."""
+
+    clip: ClipInfoBody
+    frames: list[TrackMoment] = Field(description="The frames, in the order of their times.")
+    summary: TrackSummary
+
+
+class TrackFrameLine(TrackMoment, Line):
+    """One line a frame."""
+
+    type: Literal["frame"] = "frame"
+
+
+class TrackSummaryLine(ClipTail, TrackSummary, Line):
+    """The last line: the summary, and the clip as it was found."""
+
+    type: Literal["summary"] = "summary"
+    clip: ClipInfoBody

@@ -23,7 +23,7 @@ from service.options import (
     TRACK_VARIANT,
 )
 from service.settings import Settings
-from service.telemetry.metrics import Metrics
+from service.telemetry import Metrics
 from service.track.replies import TrackOutputs, TrackReply, build_reply
 
 MODEL = "track"

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.affect.clip_replies import AffectFrameLine, AffectSummaryLine
-from service.affect.replies import AffectReply
+from service.affect.replies import AffectFrameLine, AffectReply, AffectSummaryLine
 from service.affect.sounds import RATE_HZ
 from service.client import AsyncCountenance, Countenance, ProblemError, UnreachableError
 from service.clips.replies import ClipLine

@@ -3,7 +3,7 @@
 import pytest
 
 from handlers.networks.actions import ACTIONS as NETWORK_ACTIONS
-from service.actions import ACTIONS, UNIT_COLUMNS, UNITS, action_values, unit_values
+from service.openface import ACTIONS, UNIT_COLUMNS, UNITS, action_values, unit_values
 
 STILL = dict.fromkeys(ACTIONS, 0.0)
 

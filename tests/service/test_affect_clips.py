@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 
-from service.affect.clip_replies import AffectClipReply
+from service.affect.replies import AffectClipReply
 from service.affect.sounds import RATE_HZ, to_samples
 from service.app import create_app
 from service.errors import URN

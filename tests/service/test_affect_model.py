@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from service.affect.clip import AffectClip
+from service.affect.clip import AffectClip, Summarizer
 from service.affect.model import AffectModel, AffectOptions
 from service.affect.sounds import RATE_HZ, to_samples
-from service.affect.summary import Summarizer
 from service.clips.run import ClipRun
 from service.inference.local import OPTIONAL, Loaded, LocalInference
 from service.media.clips.contents import ClipChunk, ClipFrame, ClipInfo, ClipSound, Picture
 from service.settings import Settings
-from service.telemetry.metrics import Metrics
+from service.telemetry import Metrics
 from tests.service.counting import Service, receive, serving, step
 
 pytest.importorskip("handlers.affect")

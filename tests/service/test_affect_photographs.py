@@ -6,10 +6,10 @@ import io
 import httpx
 import pytest
 
-from service.affect.clip_replies import AffectMoment
-from service.affect.examples import FRAME, HEAD
+from service.affect.interface import EXAMPLE_FRAME, EXAMPLE_HEAD
 from service.affect.pages import COLUMNS, table_rows
 from service.affect.photograph import PhotographReply, landmarks_box
+from service.affect.replies import AffectMoment
 from service.align.examples import FACE
 from service.app import create_app
 from service.clips.replies import ClipHead
@@ -62,14 +62,16 @@ async def test_what_is_declared_a_photograph_and_is_none_is_refused(http):
 
 
 def test_a_table_has_a_row_for_every_face():
-    estimate = {name: FRAME[name] for name in ("valence", "arousal", "quadrant", "expressions")}
-    other = {**estimate, "face": {**FRAME["face"], "track_id": 7}}
-    moment = AffectMoment.model_validate({**FRAME, "frame": 3, "others": [other]})
-    rows = table_rows(moment, ClipHead.model_validate(HEAD))
+    estimate = {
+        name: EXAMPLE_FRAME[name] for name in ("valence", "arousal", "quadrant", "expressions")
+    }
+    other = {**estimate, "face": {**EXAMPLE_FRAME["face"], "track_id": 7}}
+    moment = AffectMoment.model_validate({**EXAMPLE_FRAME, "frame": 3, "others": [other]})
+    rows = table_rows(moment, ClipHead.model_validate(EXAMPLE_HEAD))
     text = write_rows([COLUMNS, *rows])
     first, second = csv.DictReader(io.StringIO(text))
     assert list(first)[:5] == ["frame", "face_id", "timestamp", "confidence", "success"]
     assert (first["frame"], second["frame"], second["face_id"]) == ("3", "3", "7")
-    assert (first["gate"], second["gate"]) == (str(FRAME["gate"]), "")
+    assert (first["gate"], second["gate"]) == (str(EXAMPLE_FRAME["gate"]), "")
     assert (first["voice"], second["voice"]) == ("1", "0")
-    assert first["happiness"] == str(FRAME["expressions"]["happiness"])
+    assert first["happiness"] == str(EXAMPLE_FRAME["expressions"]["happiness"])

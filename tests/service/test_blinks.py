@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.actions import ACTIONS
 from service.align.examples import TRACKED_FACE
+from service.openface import ACTIONS
 from service.schemas import TrackedFace
-from service.track.blinks import Blink, Blinks
+from service.track.clip import Blink, Blinks
 
 RATE_HZ = 25
 

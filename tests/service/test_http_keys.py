@@ -14,7 +14,7 @@ from service.errors import URN, ConfigurationError, ServiceError
 from service.http.limits import Meter, RateLimiter
 from service.security import find_key, hash_key, load_keys, main, new_key
 from service.settings import Settings
-from service.telemetry.logs import JsonFormatter, TextFormatter, configure_logging
+from service.telemetry import JsonFormatter, TextFormatter, configure_logging
 from tests.service.counting import CountingTracker, closed, frames, headed, serving, step
 
 FRAME = headed(*frames(1)[0])

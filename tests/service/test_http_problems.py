@@ -7,7 +7,7 @@ import re
 import pytest
 
 from service.errors import URN
-from service.telemetry.logs import JsonFormatter, TextFormatter, fields
+from service.telemetry import JsonFormatter, TextFormatter, fields
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -7,7 +7,7 @@ import pytest
 
 from service.inference import Question
 from service.inference.gathering import MOST_BYTES, Gatherer, Reply, Row, most_rows
-from service.telemetry.logs import REQUEST_ID
+from service.telemetry import REQUEST_ID
 
 
 class Worker:

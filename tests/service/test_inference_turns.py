@@ -6,8 +6,7 @@ import threading
 import msgpack
 import pytest
 
-from service.inference import Load, Question
-from service.inference.base import Batch
+from service.inference import Batch, Load, Question
 from service.inference.gathering import Gatherer, Reply
 from service.inference.local import Loaded, LocalInference
 from service.inference.turns import LANES, Turns, picture_work

@@ -13,7 +13,7 @@ from service.inference import Question
 from service.inference.local import Loaded, LocalInference, resolve_device
 from service.inference.wire import pack_question, unpack_answer
 from service.settings import Settings
-from service.telemetry.logs import REQUEST_ID
+from service.telemetry import REQUEST_ID
 
 
 class Echo:

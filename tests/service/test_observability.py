@@ -9,8 +9,7 @@ from service.errors import ConfigurationError, Problem, ServiceError
 from service.inference import Answer, Batch, Question
 from service.live.measured import MeasuredInference
 from service.settings import Settings
-from service.telemetry.metrics import Metrics
-from service.telemetry.tracing import NoTracing, OtlpTracing, make_tracing
+from service.telemetry import Metrics, NoTracing, OtlpTracing, make_tracing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 sdk = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from service.affect.clip_replies import AffectClipReply
-from service.affect.replies import AffectReply
+from service.affect.replies import AffectClipReply, AffectReply
 from service.app import create_app
 from service.clips.serving import ANY_TYPE, SOUND_TYPES, VIDEO_TYPES
 from service.http.openapi import PICTURE_TYPES

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.affect.clip_replies import AffectClipReply
+from service.affect.replies import AffectClipReply
 from service.app import create_app
 from service.inference.local import OPTIONAL, LocalInference
 from service.settings import Settings

@@ -13,7 +13,7 @@ from service.sessions import Address, Outcome, Session, SessionStore, new_epoch
 from service.sessions.memory import MemoryStore
 from service.sessions.redis import RedisStore
 from service.settings import Settings
-from service.telemetry.metrics import Metrics
+from service.telemetry import Metrics
 
 ADDRESS = Address("track", "alice", "camera-1")
 TTL_S, MAX_BYTES = 60.0, 4096

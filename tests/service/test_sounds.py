@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.affect.messages import StreamClock, kind_of, split_message
 from service.affect.sounds import (
     JITTER,
     MOST_HELD_S,
@@ -16,6 +15,9 @@ from service.affect.sounds import (
     RATE_HZ,
     Sound,
     SoundQueue,
+    StreamClock,
+    kind_of,
+    split_message,
     to_samples,
 )
 from service.errors import Problem, ServiceError

@@ -14,7 +14,7 @@ from service.http.limits import Sockets
 from service.live.mailbox import MOST_WAITING, Arrival, Mailbox
 from service.live.messages import HEADER, MAX_TEXT, Options, Reset, read_text, split_frame
 from service.live.pace import BURST_S, Pace
-from service.telemetry.metrics import Metrics
+from service.telemetry import Metrics
 from service.track.session import parse_options
 
 NOW = 1700000000.25

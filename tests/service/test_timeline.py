@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.affect.clip_replies import AffectMoment
+from service.affect.replies import AffectMoment
 from service.affect.timeline import (
     COLUMNS,
     MOST,

@@ -12,7 +12,7 @@ import pytest
 from service.app import create_app
 from service.errors import URN
 from service.settings import Settings
-from service.track.clip_replies import TrackClipReply
+from service.track.replies import TrackClipReply
 from tests.service.clip_files import write_clip
 from tests.service.clip_posts import children, open_files
 from tests.service.counting import CountingTracker, serving

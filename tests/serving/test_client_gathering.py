@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from service.errors import Problem
-from service.telemetry.logs import REQUEST_ID
+from service.telemetry import REQUEST_ID
 from tests.serving.test_client import problem_of, question
 from tests.serving.workers import answered, reset, status
 

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
 from service.security import hash_key, load_keys
-from service.sessions.base import Address, Outcome, Session
+from service.sessions import Address, Outcome, Session
 from service.sessions.redis import RedisStore
 from service.settings import Settings
 from tests.service.redis_server import RedisServer, find_executable

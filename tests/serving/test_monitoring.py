@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from service.telemetry.metrics import Metrics
+from service.telemetry import Metrics
 from tests.serving.composing import load
 
 ROOT = Path(__file__).parents[2]

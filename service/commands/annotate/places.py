@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from service.commands.batch.sources import CLIPS, Source
+from service.commands.batch.files import CLIPS, Source
 from service.commands.console import CommandError
 
 # Readers of data sets pass over names that begin so.

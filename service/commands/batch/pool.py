@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 from service.client import CallError
-from service.commands.batch.sources import Source
+from service.commands.batch.files import Source
 from service.commands.console import CommandError
 from service.errors import ServiceError
 from service.inference.local import bound_threads

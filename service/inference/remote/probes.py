@@ -5,12 +5,12 @@ import logging
 from typing import Any
 
 from service.errors import ServiceError
-from service.inference.base import Readiness
+from service.inference import Readiness
 from service.inference.remote.calls import WorkerError, call, within
 from service.inference.remote.hosts import Health, Host
 from service.inference.remote.pool import HostPool
 from service.inference.wire import DESCRIBE, unpack_answer
-from service.telemetry.logs import fields
+from service.telemetry import fields
 
 MODELS = ("align", "track", "affect")
 TIMEOUT_S = 5.0

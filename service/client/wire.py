@@ -1,0 +1,182 @@
+"""What a client sends and what it is answered: pictures and clips, replies and problems."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn, Protocol, TypeVar
+
+import httpx
+from PIL import Image
+from pydantic import TypeAdapter
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from service.affect.replies import AffectFrameLine, AffectReply, AffectSummaryLine
+from service.clips.replies import ClipLine, ErrorLine
+from service.errors import BY_SLUG, URN, Problem
+from service.live.messages import DroppedReply, ErrorInfo, ErrorReply
+from service.track.replies import TrackFrameLine, TrackReply, TrackSummaryLine
+
+Reply = TypeVar("Reply")
+Said = TypeVar("Said")
+# What reads one line of a clip's answer.
+Lines = Callable[[str], Said]
+
+TrackAnswer = TrackReply | DroppedReply | ErrorReply
+AffectAnswer = AffectReply | DroppedReply | ErrorReply
+TrackLine = ClipLine | TrackFrameLine | TrackSummaryLine
+AffectLine = ClipLine | AffectFrameLine | AffectSummaryLine
+
+_TRACK: TypeAdapter[TrackAnswer] = TypeAdapter(TrackAnswer)
+_AFFECT: TypeAdapter[AffectAnswer] = TypeAdapter(AffectAnswer)
+_TRACK_LINE: TypeAdapter[TrackLine | ErrorLine] = TypeAdapter(TrackLine | ErrorLine)
+_AFFECT_LINE: TypeAdapter[AffectLine | ErrorLine] = TypeAdapter(AffectLine | ErrorLine)
+ClipFile = BinaryIO | bytes | str | PathLike[str]
+
+
+class Array(Protocol):
+    """A picture in memory: uint8 RGB `(H, W, 3)`, such as a NumPy array, or one of Pillow."""
+
+    @property
+    def __array_interface__(self) -> dict[str, object]: ...
+
+
+Picture = bytes | str | PathLike[str] | Array
+
+
+def encoded(picture: Picture) -> bytes:
+    """A picture as the bytes of an image file; raises OSError for a path that cannot be read."""
+    if isinstance(picture, bytes):
+        return picture
+    if isinstance(picture, str | PathLike):
+        return Path(picture).read_bytes()
+    data = io.BytesIO()
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image.save(data, "PNG", compress_level=1)
+    return data.getvalue()
+
+
+@contextmanager
+def opened(clip: ClipFile) -> Iterator[BinaryIO]:
+    """A clip as an open file; raises OSError for a path that cannot be read."""
+    if isinstance(clip, bytes):
+        yield io.BytesIO(clip)
+    elif isinstance(clip, str | PathLike):
+        with open(clip, "rb") as file:
+            yield file
+    else:
+        yield clip
+
+
+class CallError(Exception):
+    """Every error of a client; `str()` is one line for people."""
+
+
+class UnreachableError(CallError):
+    """There is no service of ours at the address, or it cannot be reached for too long."""
+
+
+class ProblemError(CallError):
+    """What the service would not do, in its own words (RFC 9457).
+
+    `type` is the stable name, such as `urn:countenance:problem:not-an-image`; `status` the HTTP
+    status; `retry_after` the seconds after which the service wants to be asked again, if it said.
+    """
+
+    def __init__(
+        self, type: str, title: str, status: int, detail: str, retry_after: float | None = None
+    ) -> None:
+        super().__init__(f"{title}: {detail}" if detail else title)
+        self.type = type
+        self.title = title
+        self.status = status
+        self.detail = detail
+        self.retry_after = retry_after
+
+    @property
+    def problem(self) -> Problem | None:
+        """The problem as this version of the client knows it, None for one that it does not."""
+        return BY_SLUG.get(self.type.removeprefix(URN))
+
+
+def problem_of(body: object, retry_after: str | None = None) -> ProblemError | None:
+    """The problem that a decoded JSON body tells, None where it is none of ours."""
+    if not isinstance(body, dict):
+        return None
+    try:
+        return ProblemError(
+            str(body["type"]),
+            str(body["title"]),
+            int(body["status"]),
+            str(body["detail"]),
+            float(retry_after) if retry_after is not None else None,
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def refusal(response: httpx.Response) -> CallError:
+    """What a response that is no success means."""
+    found = problem_of(_json(response.content), response.headers.get("Retry-After"))
+    return found or UnreachableError(
+        f"{response.url} answered {response.status_code}, not as Countenance does"
+    )
+
+
+def handshake_refusal(error: InvalidStatus, url: str) -> CallError:
+    """What the service's answer to a socket's opening means."""
+    response = error.response
+    found = problem_of(_json(response.body), response.headers.get("Retry-After"))
+    return found or UnreachableError(
+        f"{url} answered {response.status_code}, not as Countenance does"
+    )
+
+
+def close_refusal(error: ConnectionClosed) -> ProblemError | None:
+    """The problem that a socket was closed for; None where the connection just ended."""
+    slug = error.rcvd.reason if error.rcvd is not None else ""
+    if (problem := BY_SLUG.get(slug)) is None:
+        return None
+    return ProblemError(problem.uri, problem.title, problem.status, "")
+
+
+def _json(body: bytes | bytearray | None) -> Any:
+    try:
+        return json.loads(body or b"")
+    except ValueError:
+        return None
+
+
+def read_track(text: str) -> TrackAnswer | ErrorInfo:
+    """The answer to a frame of `track`, or what is wrong with another message."""
+    return _answer(_TRACK.validate_json(text))
+
+
+def read_affect(text: str) -> AffectAnswer | ErrorInfo:
+    """The answer to a frame of `affect`, or what is wrong with another message."""
+    return _answer(_AFFECT.validate_json(text))
+
+
+def _answer(reply: Reply) -> Reply | ErrorInfo:
+    if isinstance(reply, ErrorReply) and reply.sequence is None:
+        return reply.error
+    return reply
+
+
+def track_lines(text: str) -> TrackLine:
+    """A line of a tracked clip; raises ProblemError for the one that ends it early."""
+    line = _TRACK_LINE.validate_json(text)
+    return _refuse(line) if isinstance(line, ErrorLine) else line
+
+
+def affect_lines(text: str) -> AffectLine:
+    """A line of a clip's affect; raises ProblemError for the one that ends it early."""
+    line = _AFFECT_LINE.validate_json(text)
+    return _refuse(line) if isinstance(line, ErrorLine) else line
+
+
+def _refuse(line: ErrorLine) -> NoReturn:
+    told = line.error
+    raise ProblemError(told.type, told.title, told.status, told.detail)
