@@ -54,7 +54,7 @@ test: $(VENV)/.all ## Run every test but the page's (some 20 minutes); says what
 test-fast: $(VENV)/.all ## Run the tests that are not marked slow (some minutes)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-test-browser: $(VENV)/.browser ## Try the page in a real browser; screenshots in build/screenshots
+test-browser: $(VENV)/.browser ## Try the page in Chromium, and in Firefox if it is there; pictures in build/screenshots
 	$(BIN)/python -m pytest tests/browser --screenshots build/screenshots $(ARGS)
 
 lint: $(VENV)/.all ## Check style and types without changing anything (about a minute)

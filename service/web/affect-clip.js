@@ -67,12 +67,11 @@ export class ClipSource {
   }
 
   #show() {
-    const { video, cut, about, stage } = this.#view.parts;
+    const { video, about, stage } = this.#view.parts;
     const { signal } = this.#listeners;
     this.#view.showWork("Sending the clip");
     this.#view.tell("watch", "Sending the clip");
     this.#view.parts["scrub-row"].hidden = false;
-    cut.hidden = true;
     about.textContent = this.name;
     video.muted = false;
     video.controls = true;
@@ -164,5 +163,5 @@ function answerWords({ valence, arousal, share_with_face, share_with_voice, note
   if (!valence && !arousal) return "Neither a face nor speech was found: there is nothing to tell.";
   const looks = longest ? `Mostly ${quadrantWords(longest).toLowerCase()}.` : "";
   const seen = `A face was seen in ${percent(share_with_face ?? 0)} of the frames, speech was heard in ${percent(share_with_voice ?? 0)}.`;
-  return [looks, seen, ...notes.map(sentence)].filter(Boolean).join(" ");
+  return [looks, seen, ...notes.map((note) => `${sentence(note)}.`)].filter(Boolean).join(" ");
 }

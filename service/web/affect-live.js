@@ -35,11 +35,11 @@ export class LiveSource {
 
   /** Send frame after frame and show the answers; rejects with a Problem that ended it. */
   async run() {
-    const { video, cut } = this.#view.parts;
+    const { video } = this.#view.parts;
     this.#view.showWork("Waiting for the camera");
     this.#view.tell("watch", "Connecting");
     this.#view.parts["scrub-row"].hidden = true;
-    cut.hidden = false;
+    this.#view.parts["line-panel"].hidden = false;
     video.muted = true;
     video.controls = false;
     const hasSound = await this.#openDevices();
@@ -54,7 +54,7 @@ export class LiveSource {
   /** End the session; the camera is closed and the service forgets what it kept. */
   stop() {
     if (!this.running) return;
-    const { cut, stop, video, busy, stage } = this.#view.parts;
+    const { stop, video, busy, stage } = this.#view.parts;
     this.running = false;
     this.#live.close();
     this.#microphone?.close();
@@ -62,7 +62,7 @@ export class LiveSource {
     video.srcObject = null;
     stage.dataset.words = "The camera is closed";
     this.#view.board.finish();
-    cut.hidden = busy.hidden = true;
+    this.#view.parts["line-panel"].hidden = busy.hidden = true;
     stop.textContent = "Close";
     this.#view.parts["scrub-row"].hidden = false;
     this.#view.tell("watch", "Stopped");
@@ -129,7 +129,8 @@ export class LiveSource {
     this.#view.tell("good", "Live");
     const facts = [`${fps.toFixed(1)} frames a second`, `${(latencyMs ?? 0).toFixed(0)} ms`];
     if (step) facts.push(`step ${step}`);
-    this.#view.parts.about.textContent = [...facts, this.name, this.#news].filter(Boolean).join(" · ");
+    this.#view.parts.line.textContent = [...facts, this.name].join(" · ");
+    this.#view.parts.about.textContent = this.#news;
   }
 
   #changed(detail) {

@@ -26,7 +26,7 @@ export class PhotoSource {
   async run() {
     this.#view.showWork("Looking at the photo");
     this.#view.tell("watch", "Looking at the photo");
-    this.#view.parts["scrub-row"].hidden = this.#view.parts.cut.hidden = true;
+    this.#view.parts["scrub-row"].hidden = true;
     this.#view.parts.about.textContent = this.name;
     await this.#showPicture();
     const options = { signal: this.#abort.signal };

@@ -6,12 +6,14 @@ import { isSure } from "./timeline.js";
 const TRAIL_S = 4;
 const TRAIL_POINTS = 48;
 const NEUTRAL = 0.2; // a circle around the middle in which no word but `neutral` is meant
-// Where raters place the words of faces (Scherer 2005; neutral is the middle).
+// Where raters place the words of faces (Scherer 2005; neutral is the middle), and at which side
+// of the place the word stands: the point that lies there covers none.
 const WORDS = [
-  ["happy", 0.89, 0.17, "end"], ["surprised", 0.4, 0.88, "middle"], ["afraid", -0.12, 0.79, "end"],
-  ["angry", -0.4, 0.7, "end"], ["disgusted", -0.67, 0.49, "end"], ["sad", -0.81, -0.4, "middle"],
-  ["calm", 0.6, -0.5, "middle"],
+  ["happy", 0.89, 0.17, -1], ["surprised", 0.4, 0.88, 1], ["afraid", -0.12, 0.79, -1],
+  ["angry", -0.4, 0.7, -1], ["disgusted", -0.67, 0.49, 1], ["sad", -0.81, -0.4, 1],
+  ["calm", 0.6, -0.5, -1],
 ];
+const ASIDE = 0.085;
 const QUARTERS = [
   ["Positive, active", 1, -1.045, "end"],
   ["Negative, active", -1, -1.045, "start"],
@@ -56,13 +58,16 @@ function field() {
   return [
     svg("rect", { class: "field", x: -1, y: -1, width: 2, height: 2, rx: 0.04 }),
     svg("circle", { class: "ring", r: 1 }),
-    svg("circle", { class: "neutral", r: NEUTRAL }),
     line(-1, 0, 1, 0),
     line(0, -1, 0, 1),
+    svg("circle", { class: "neutral", r: NEUTRAL }),
     words("Valence", 0.97, -0.035, "end"),
     words("Arousal", -0.035, -0.91, "end"),
-    words("neutral", 0, 0.03, "middle", "place"),
-    ...WORDS.map(([text, valence, arousal, anchor]) => words(text, valence, -arousal, anchor, "place")),
+    words("neutral", 0, 0.135, "middle", "place"),
+    ...WORDS.flatMap(([text, valence, arousal, side]) => [
+      svg("circle", { class: "tick", cx: valence, cy: -arousal, r: 0.014 }),
+      words(text, valence + side * ASIDE, 0.022 - arousal, side > 0 ? "start" : "end", "place"),
+    ]),
     ...QUARTERS.map(([text, x, y, anchor]) => words(text, x, y, anchor, "quarter")),
   ];
 }

@@ -1,7 +1,7 @@
 """A real service and a real browser, with a camera that shows a face made on the spot.
 
-These tests need a browser on this machine and run only where this folder is asked for by name
-(`make test-browser`).
+These tests need Chromium on this machine, one of them Firefox, and run only where this folder is
+asked for by name (`make test-browser`).
 """
 
 import json

@@ -88,6 +88,8 @@ def test_camera_and_microphone_are_estimated_live_and_through_a_cut(affect, shoo
     affect.wait_for_timeout(2500)
     assert kinds == {b"F", b"S"}
     shoot(affect, "affect-live")
+    affect.get_by_text("Workings: what the estimate leans on").click()
+    expect(part(affect, "line")).to_contain_text("frames a second")
     affect.locator("#affect").get_by_role("button", name="Cut the connection").click()
     expect(part(affect, "about")).to_contain_text("the session went on at step")
     affect.get_by_role("button", name="Stop", exact=True).click()
