@@ -20,12 +20,10 @@ from service.http.problems import install_error_handlers
 from service.inference import Inference
 from service.inference.local import LocalInference
 from service.inference.remote.torchserve import TorchServeInference
-from service.live.measured import MeasuredInference
 from service.operations import health, page, sessions
 from service.security import Authenticator
 from service.services import Services
 from service.sessions import SessionStore
-from service.sessions.measured import MeasuredStore
 from service.sessions.memory import MemoryStore
 from service.sessions.redis import RedisStore
 from service.settings import Settings
@@ -53,11 +51,10 @@ def make_store(settings: Settings, metrics: Metrics) -> SessionStore:
     ttl_s, most = settings.session_ttl_s, settings.max_session_bytes
     each = None if settings.api_keys_file is None else settings.share_of(settings.max_sessions)
     if settings.redis_url is None:
-        memory = MemoryStore(ttl_s, settings.max_sessions, most, each=each)
-        return MeasuredStore(memory, metrics)
+        return MemoryStore(ttl_s, settings.max_sessions, most, each=each, metrics=metrics)
     secret = settings.read_secret() or (urlsplit(settings.redis_url).password or "").encode()
-    store = RedisStore(settings.redis_url, ttl_s, most, settings.store_timeout_s, each, secret)
-    return MeasuredStore(store, metrics)
+    timeout_s = settings.store_timeout_s
+    return RedisStore(settings.redis_url, ttl_s, most, timeout_s, each, secret, metrics)
 
 
 def create_app(settings: Settings, inference: Inference | None = None) -> FastAPI:
@@ -103,10 +100,10 @@ def _make_services(settings: Settings, inference: Inference | None) -> Services:
     measured, tracing = Metrics(), make_tracing(settings)
     return Services(
         settings=settings,
-        inference=MeasuredInference(inference or make_inference(settings), measured, tracing),
+        inference=inference or make_inference(settings),
         store=make_store(settings, measured),
         sockets=Sockets(settings.max_sockets, measured),
-        authenticator=Authenticator.from_settings(settings),
+        authenticator=Authenticator(settings),
         uploads=_in_flight(settings, settings.max_uploads, measured.uploads),
         in_flight=_in_flight(settings, settings.max_in_flight, measured.in_flight),
         clips=_in_flight(settings, settings.max_clips, measured.clips),

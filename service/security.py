@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from starlette.requests import HTTPConnection
 
 from service.errors import ConfigurationError, Problem, ServiceError
-from service.http.limits import ANONYMOUS, Meter, Principal, RateLimiter
+from service.http.limits import ANONYMOUS, Meter, Principal
 from service.settings import SECRET_BYTES, Settings
 from service.telemetry import fields
 from service.tokens import TOKEN_PREFIX, Grant, is_signed, read_grant, sign
@@ -88,12 +88,9 @@ class Authenticator:
     is empty or gone, none is valid.
     """
 
-    def __init__(
-        self, settings: Settings, limiter: RateLimiter, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         """Read the keys that `settings` name; raises ConfigurationError."""
         self._settings = settings
-        self._limiter = limiter
         self._clock = clock
         self._now_s = time.time
         self._looked_s = clock()
@@ -106,11 +103,6 @@ class Authenticator:
             self._take(load_keys(path))
             if not self._keys:
                 raise ConfigurationError(f"the keys file {path} has no key")
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """Read the keys that `settings` name; raises ConfigurationError."""
-        return cls(settings, RateLimiter())
 
     @property
     def required(self) -> bool:
@@ -131,12 +123,11 @@ class Authenticator:
         entry = entry or find_key(self._keys, sent)
         if entry is None:
             raise _unauthenticated("the key is not known here")
-        self._limiter.take(
-            entry.id, entry.requests_per_minute or self._settings.requests_per_minute
-        )
         meters = self._meters[entry.id]
-        for meter in (meters.bytes, meters.pixels):
-            meter.check()
+        meters.requests.check(1)
+        meters.requests.take()
+        meters.bytes.check()
+        meters.pixels.check()
         return Principal(entry.principal, entry.id, meters.bytes, entry.max_sockets, meters.pixels)
 
     def knows(self, principal: Principal) -> bool:
@@ -193,20 +184,27 @@ class Authenticator:
 
     def _meters_of(self, key: KeyEntry, kept: "Meters | None") -> "Meters":
         """Return the meters of a key, those it has where its rates are the same."""
-        settings = self._settings
-        of_bytes = key.bytes_per_minute or settings.bytes_per_minute
-        of_pixels = key.pixels_per_minute or settings.pixels_per_minute
-        if kept and (kept.bytes.per_minute, kept.pixels.per_minute) == (of_bytes, of_pixels):
-            return kept
-        return Meters(Meter(of_bytes), Meter(of_pixels, what="pixels"))
+        usual = self._settings
+        meters = Meters(
+            Meter(key.requests_per_minute or usual.requests_per_minute, "requests"),
+            Meter(key.bytes_per_minute or usual.bytes_per_minute, "bytes"),
+            Meter(key.pixels_per_minute or usual.pixels_per_minute, "pixels"),
+        )
+        return kept if kept and kept.rates == meters.rates else meters
 
 
 @dataclass(frozen=True)
 class Meters:
-    """What one key has sent: bytes, and pixels that were decoded."""
+    """What one key has sent: requests, bytes, and pixels that were decoded."""
 
+    requests: Meter
     bytes: Meter
     pixels: Meter
+
+    @property
+    def rates(self) -> tuple[int, int, int]:
+        """Most a minute of each."""
+        return self.requests.per_minute, self.bytes.per_minute, self.pixels.per_minute
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -10,55 +10,18 @@ from functools import partial
 from typing import cast
 
 import uvicorn
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.app import create_app
-from service.errors import ConfigurationError
 from service.http.connections import Connections, HttpProtocol, SocketProtocol
 from service.inference import Inference
 from service.services import Services
 from service.settings import Settings
 from service.telemetry import configure_logging
 
-FAILED = "lifespan.startup.failed"
 STARTUP_FAILED = 3
 SPARE_FILES = 512
 RUNNING_SHARE, REFUSING_SHARE = 0.7, 0.2
 LOOK_S = 0.05
-
-
-class PlainStart:
-    """Passes everything on; of a failed start only the reason, where the operator can mend it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, one socket, or the application's life."""
-        if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        failed: list[Message] = []
-
-        async def hold(message: Message) -> None:
-            if message["type"] == FAILED:
-                failed.append(message)
-            else:
-                await send(message)
-
-        try:
-            await self._app(scope, receive, hold)
-        except (ConfigurationError, OSError, ValueError) as error:
-            if not failed:
-                raise
-            await send({"type": FAILED, "message": f"the service cannot start: {error}"})
-        except BaseException:
-            for message in failed:
-                await send(message)
-            raise
 
 
 class Server(uvicorn.Server):
@@ -139,7 +102,7 @@ def make_server(settings: Settings, inference: Inference | None = None) -> Serve
     """
     app, connections = create_app(settings, inference), Connections(settings)
     config = uvicorn.Config(
-        PlainStart(app),
+        app,
         host=settings.host.strip("[]"),
         port=settings.port,
         http=cast(type[asyncio.Protocol], partial(HttpProtocol, connections=connections)),

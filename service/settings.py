@@ -299,11 +299,6 @@ class Settings(BaseSettings):
             )
         return secret
 
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """The host names to answer to."""
-        return self.allowed_hosts or (*LOOPBACK_HOSTS, self.host)
-
 
 def load_settings(**overrides: Any) -> Settings:
     """Read the environment; arguments (from a command line, say) go first.

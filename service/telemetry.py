@@ -5,12 +5,15 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
+from opentelemetry.trace import NoOpTracerProvider, Span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -33,7 +36,6 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.06, 0.09, 0.13, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STORE_BUCKETS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
-
 BATCH_BUCKETS = (1, 2, 4, 8, 12, 16, 24, 32)
 LIVE = ("track", "affect")
 RARE = ("dropped", "error")
@@ -122,102 +124,77 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self.requests = Counter(
-            "countenance_requests",
-            "Requests answered.",
-            ("method", "route", "status"),
-            registry=self.registry,
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self.requests = counter(
+            "countenance_requests", "Requests answered.", ("method", "route", "status")
         )
-        self.latency = Histogram(
+        self.latency = histogram(
             "countenance_request_seconds",
             "Time from a request's head to its whole answer, in seconds.",
             ("route",),
             buckets=BUCKETS_S,
-            registry=self.registry,
         )
-        self.stages = Histogram(
+        self.stages = histogram(
             "countenance_stage_seconds",
             "Time of one stage of a model's answer, in seconds.",
             ("model", "stage"),
             buckets=BUCKETS_S,
-            registry=self.registry,
         )
-        self.faces = Counter(
-            "countenance_faces", "Faces found.", ("model",), registry=self.registry
-        )
-        self.faces_lost = Counter(
+        self.faces = counter("countenance_faces", "Faces found.", ("model",))
+        self.faces_lost = counter(
             "countenance_faces_lost",
             "Frames in which a face that is followed was out of sight.",
             ("model",),
-            registry=self.registry,
         )
-        self.voice = Counter(
-            "countenance_voiced_frames",
-            "Frames whose estimate used the voice.",
-            ("model",),
-            registry=self.registry,
+        self.voice = counter(
+            "countenance_voiced_frames", "Frames whose estimate used the voice.", ("model",)
         )
-        self.gate = Histogram(
+        self.gate = histogram(
             "countenance_gate",
             "Gate between face (1) and voice (0), a frame; its sum over its count is the mean.",
             ("model",),
             buckets=GATE_BUCKETS,
-            registry=self.registry,
         )
-        self.uploads = Gauge(
-            "countenance_uploads", "Requests whose bodies still come.", registry=self.registry
-        )
-        self.clips = Gauge(
-            "countenance_clips", "Clips that come in or are at work.", registry=self.registry
-        )
-        self.in_flight = Gauge(
-            "countenance_in_flight", "Requests at work or waiting.", registry=self.registry
-        )
-        self.sockets = Gauge(
-            "countenance_sockets", "Sockets open.", ("model",), registry=self.registry
-        )
-        self.sessions = Counter(
+        self.uploads = gauge("countenance_uploads", "Requests whose bodies still come.")
+        self.clips = gauge("countenance_clips", "Clips that come in or are at work.")
+        self.in_flight = gauge("countenance_in_flight", "Requests at work or waiting.")
+        self.sockets = gauge("countenance_sockets", "Sockets open.", ("model",))
+        self.sessions = counter(
             "countenance_sessions",
             "Sessions started, resumed, reset, taken over, and ended.",
             ("model", "event"),
-            registry=self.registry,
         )
-        self.frames = Counter(
+        self.frames = counter(
             "countenance_frames",
             "Frames answered, by the status of their reply.",
             ("model", "status"),
-            registry=self.registry,
         )
         # Counted from nought: a rate would not see the first one else.
         for model in LIVE:
             for status in RARE:
                 self.frames.labels(model, status)
-        self.inference = Histogram(
+        self.inference = histogram(
             "countenance_inference_seconds",
             "Time from a question to a model until its answer, in seconds.",
             ("model", "outcome"),
             buckets=BUCKETS_S,
-            registry=self.registry,
         )
-        self.batch_rows = Histogram(
+        self.batch_rows = histogram(
             "countenance_batch_rows",
             "Questions that shared the batch of one.",
             ("model",),
             buckets=BATCH_BUCKETS,
-            registry=self.registry,
         )
-        self.store = Histogram(
+        self.store = histogram(
             "countenance_store_seconds",
             "Time of one operation on the sessions, in seconds.",
             ("operation", "outcome"),
             buckets=STORE_BUCKETS_S,
-            registry=self.registry,
         )
-        self.bytes = Counter(
-            "countenance_bytes",
-            "Bytes of bodies received (in) and sent (out).",
-            ("direction",),
-            registry=self.registry,
+        self.bytes = counter(
+            "countenance_bytes", "Bytes of bodies received (in) and sent (out).", ("direction",)
         )
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -236,70 +213,46 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class Span(Protocol):
-    """What is done with a span."""
+class Tracing:
+    """Spans for an OpenTelemetry collector; without an exporter they go nowhere.
 
-    def set_attribute(self, key: str, value: str | int | float) -> None:
-        """Note something about it."""
+    They tell names of routes and models, times, outcomes and request ids.
+    """
 
-
-class Tracing(Protocol):
-    """Where spans go."""
-
-    def span(self, name: str, headers: Mapping[str, str] | None = None) -> Any:
-        """Return a context manager of a Span, below the one that is open or that `headers` name."""
-
-    def close(self) -> None:
-        """Send what is left."""
-
-
-class NoTracing:
-    """The default: spans that go nowhere."""
-
-    @contextmanager
-    def span(self, name: str, headers: Mapping[str, str] | None = None) -> Iterator[Span]:
-        """Do nothing."""
-        yield self
-
-    def set_attribute(self, key: str, value: str | int | float) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-class OtlpTracing:
-    """Spans sent to a collector over HTTP, in batches, by a thread of their own."""
-
-    def __init__(self, exporter: Any) -> None:
-        sdk = importlib.import_module("opentelemetry.sdk.trace")
-        export = importlib.import_module("opentelemetry.sdk.trace.export")
-        resources = importlib.import_module("opentelemetry.sdk.resources")
-        context = importlib.import_module(
-            "opentelemetry.trace.propagation.tracecontext"
-        ).TraceContextTextMapPropagator()
-        resource = resources.Resource.create({"service.name": SERVICE})
-        self._provider = sdk.TracerProvider(resource=resource)
-        self._provider.add_span_processor(export.BatchSpanProcessor(exporter))
+    def __init__(self, exporter: Any = None) -> None:
+        """Take what sends spans, in batches, on a thread of its own."""
+        self._provider: Any = NoOpTracerProvider()
+        self.exports = exporter is not None
+        if self.exports:
+            sdk = importlib.import_module("opentelemetry.sdk.trace")
+            export = importlib.import_module("opentelemetry.sdk.trace.export")
+            resources = importlib.import_module("opentelemetry.sdk.resources")
+            resource = resources.Resource.create({"service.name": SERVICE})
+            self._provider = sdk.TracerProvider(resource=resource)
+            self._provider.add_span_processor(export.BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer(SERVICE)
-        self._extract = context.extract
+        self._propagator = TraceContextTextMapPropagator()
 
-    @contextmanager
-    def span(self, name: str, headers: Mapping[str, str] | None = None) -> Iterator[Span]:
+    def span(
+        self, name: str, headers: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Span]:
         """Open a span; a `traceparent` among the headers makes it go on with the client's trace."""
-        parent = None if headers is None else self._extract(dict(headers))
-        with self._tracer.start_as_current_span(name, context=parent) as span:
-            yield span
+        parent = None if headers is None else self._propagator.extract(dict(headers))
+        spans: AbstractContextManager[Span] = self._tracer.start_as_current_span(
+            name, context=parent
+        )
+        return spans
 
     def close(self) -> None:
         """Send what is left."""
-        self._provider.shutdown()
+        if self.exports:
+            self._provider.shutdown()
 
 
 def make_tracing(settings: Settings) -> Tracing:
     """Return what the settings name; raises ConfigurationError where its packages are missing."""
     if settings.otlp_endpoint is None:
-        return NoTracing()
+        return Tracing()
     module = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
     try:
         exporter = importlib.import_module(module).OTLPSpanExporter
@@ -308,4 +261,4 @@ def make_tracing(settings: Settings) -> Tracing:
             "traces are asked for (otlp_endpoint), but a package is missing: "
             f"pip install 'countenance[tracing]' ({error.name})"
         ) from error
-    return OtlpTracing(exporter(endpoint=settings.otlp_endpoint))
+    return Tracing(exporter(endpoint=settings.otlp_endpoint))

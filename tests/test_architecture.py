@@ -89,7 +89,11 @@ LAZY_BRIDGES = ("service.inference.local", "service.cli", "service.commands")
 FOREIGN_TO_HANDLERS = {"aiohttp", "fastapi", "httpx", "redis", "starlette", "typer", "uvicorn"}
 
 # Import names of distributions that are called otherwise, and what comes with another one for sure.
-IMPORT_NAMES = {"pillow": {"PIL"}, "python-multipart": {"multipart", "python_multipart"}}
+IMPORT_NAMES = {
+    "opentelemetry-api": {"opentelemetry"},
+    "pillow": {"PIL"},
+    "python-multipart": {"multipart", "python_multipart"},
+}
 COMES_WITH = {"fastapi": {"starlette", "anyio"}, "typer": {"click"}, "uvicorn": {"h11"}}
 
 # The one reader of the environment, and who hands parts of it on to a process of others.

@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.affect.replies import AffectFrame, AffectOutputs
 from service.affect.sounds import Sound
 from service.errors import Problem, ServiceError
-from service.inference import Inference
-from service.live.model import Cost, Model, VariantName, parse_into
+from service.live.model import Cost, Model, VariantName
 from service.live.subject import Step
 from service.options import (
     AFFECT_MAX_FACES,
@@ -19,7 +18,7 @@ from service.options import (
     MIN_FACE_PX,
     MIN_QUALITY,
 )
-from service.settings import Settings
+from service.services import Services
 from service.telemetry import Metrics
 
 MODEL = "affect"
@@ -52,16 +51,11 @@ class AffectSocketOptions(AffectOptions):
     drop: Annotated[bool, DROP.bounds] = DROP.default
 
 
-def parse_affect_options(values: Mapping[str, Any]) -> AffectSocketOptions:
-    """Check a socket's options; raises ServiceError naming every one that does not fit."""
-    return parse_into(AffectSocketOptions, values)
-
-
 class AffectModel(Model):
     """Asks the model `affect`, within the limits of the settings."""
 
-    def __init__(self, inference: Inference, settings: Settings) -> None:
-        super().__init__(MODEL, inference, settings)
+    def __init__(self, services: Services) -> None:
+        super().__init__(MODEL, services)
 
     async def step(
         self,

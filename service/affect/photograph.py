@@ -101,14 +101,14 @@ async def _find(data: bytes, pixels: int, options: AffectOptions, services: Serv
         "max_pixels": settings.max_pixels,
     }
     cost = Cost.of_pictures([pixels], options.min_face_px)
-    answer = await Model(ALIGN, services.inference, settings).ask({"image": data}, asked, cost=cost)
+    answer = await Model(ALIGN, services).ask({"image": data}, asked, cost=cost)
     return AlignReply.model_validate(answer.outputs)
 
 
 async def _estimate(
     data: bytes, pixels: int, found: AlignReply, options: AffectOptions, services: Services
 ) -> PhotographEstimates:
-    model = AffectModel(services.inference, services.settings)
+    model = AffectModel(services)
     boxes = [list(landmarks_box(face.landmarks)) for face in found.faces]
     landmarks = [[list(point) for point in face.landmarks] for face in found.faces]
     asked = {**model.options(options), "max_pixels": services.settings.max_pixels}

@@ -17,16 +17,18 @@ from service.affect.interface import (
     AffectChunkQuery,
     AffectQuery,
 )
-from service.affect.model import MODEL, AffectModel, parse_affect_options
+from service.affect.model import MODEL, AffectModel, AffectSocketOptions
 from service.affect.pages import page_of
 from service.affect.photograph import answer_photograph
-from service.affect.session import AffectChunk, AffectSubject
-from service.affect.sounds import RATE_HZ, SAMPLE_BYTES, read_sound
+from service.affect.session import AffectSubject, MomentArrival
+from service.affect.sounds import RATE_HZ, SAMPLE_BYTES, Hearing, Sound, read_sound
 from service.clips.pages import CSV, JSON, NDJSON, SVG
 from service.clips.serving import ClipJob, answer_clip
 from service.http.body import MULTIPART, Bounds, Upload, essence, read_files, read_picture
 from service.http.replies import choose_media_type
+from service.live.mailbox import Kind
 from service.live.messages import check_time
+from service.live.model import parse_into
 from service.live.serving import SessionName, answer_step, end_session, serve_socket
 from service.media.clips.contents import Sampling
 from service.services import Caller, SharedServices
@@ -56,7 +58,7 @@ async def affect(
     clip that turns out to be damaged is answered as far as it goes, and says so (`complete`). What
     ends the reply after its first line is its last line, of type `error`.
     """
-    model = AffectModel(services.inference, services.settings)
+    model = AffectModel(services)
     if essence(request.headers.get("content-type", "")).startswith("image/"):
         return await answer_photograph(request, query, model, services)
     media_type = choose_media_type(request.headers.get("accept"), (JSON, NDJSON, CSV, SVG))
@@ -78,8 +80,8 @@ async def affect_live(socket: WebSocket, session: str, services: SharedServices)
     """Estimate from the frames and the sound of one socket; what refuses it is its close code."""
 
     def make() -> tuple[AffectModel, AffectSubject]:
-        model = AffectModel(services.inference, services.settings)
-        return model, AffectSubject(model, parse_affect_options(socket.query_params))
+        model = AffectModel(services)
+        return model, AffectSubject(model, parse_into(AffectSocketOptions, socket.query_params))
 
     await serve_socket(socket, session, services, make)
 
@@ -119,12 +121,13 @@ async def affect_chunk(
     Options are those here, in the address or in a message `{"type": "options", ...}` before the
     first frame. Web pages send their key as the subprotocol `bearer.KEY` beside `countenance`.
     """
-    model = AffectModel(services.inference, services.settings)
+    model = AffectModel(services)
     await model.check_loaded()
     address = Address(MODEL, caller.name, session)
     with services.uploads.slot():
-        chunk = await _read_chunk(request, query, model)
-    return await answer_step(request, services, address, chunk)
+        moment = await _read_moment(request, query, services.settings)
+    subject = AffectSubject(model, query)
+    return await answer_step(request, services, address, subject, moment, query.step)
 
 
 @router.delete(
@@ -135,23 +138,32 @@ async def end_affect(session: SessionName, services: SharedServices, caller: Cal
     await end_session(services, Address(MODEL, caller.name, session))
 
 
-async def _read_chunk(request: Request, query: AffectChunkQuery, model: AffectModel) -> AffectChunk:
+async def _read_moment(
+    request: Request, query: AffectChunkQuery, settings: Settings
+) -> MomentArrival:
     """Return what came as one step; raises ServiceError."""
-    frame, pcm = await _read_parts(request, model.settings)
+    arrived_s = time.perf_counter()
+    frame, pcm = await _read_parts(request, settings)
     time_s = query.time_s
     if time_s is None and frame is not None:
         time_s = time.time() - query.delay_s
     if time_s is not None:
         check_time(time_s)
-    sound = None
+    runs: tuple[Sound, ...] = ()
     if pcm is not None:
         start_s = query.sound_time_s
         if start_s is None:
             ends_s = time.time() if time_s is None else time_s + query.delay_s
             start_s = max(0.0, ends_s - len(pcm) / SAMPLE_BYTES / RATE_HZ)
-        sound = read_sound(start_s, pcm)
-    data = None if frame is None else frame.data
-    return AffectChunk(model, data, time_s, sound, query, query.step)
+        runs = (read_sound(start_s, pcm),)
+    return MomentArrival(
+        None,
+        arrived_s,
+        time_s,
+        b"" if frame is None else frame.data,
+        kind=Kind.SOUND if time_s is None else Kind.FRAME,
+        hearing=Hearing(runs, None),
+    )
 
 
 async def _read_parts(request: Request, settings: Settings) -> tuple[Upload | None, bytes | None]:

@@ -2,9 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from service.affect.model import (
     MODEL,
@@ -13,7 +11,6 @@ from service.affect.model import (
     AffectSocketOptions,
     Frame,
     measure_frames,
-    parse_affect_options,
 )
 from service.affect.replies import (
     AffectOutputs,
@@ -33,79 +30,13 @@ from service.affect.sounds import (
 )
 from service.errors import Problem, ServiceError
 from service.live.mailbox import Arrival, Kind
-from service.live.messages import RESET, DroppedReply, ErrorReply, dropped_reply, error_reply
-from service.live.subject import Place, Step
+from service.live.messages import RESET
+from service.live.subject import Place, Step, Subject
 from service.media.clips.contents import AHEAD_S
-from service.schemas import Body
 from service.telemetry import Metrics
 
 ROUNDING_S = 1e-3
 FEED_S = 2 * TOLERANCE_S  # sound that waits for longer is heard without a frame
-
-
-@dataclass(frozen=True)
-class AffectChunk:
-    """A moment, sound, or both, without a socket; `time_s` None is sound alone."""
-
-    model: AffectModel
-    frame: bytes | None
-    time_s: float | None
-    sound: Sound | None
-    options: AffectOptions
-    step: int | None = None
-    arrived_s: float = field(default_factory=time.perf_counter)
-
-    async def make(self, state: bytes | None) -> Step[AffectOutputs]:
-        """Hear and look; raises ServiceError."""
-        pixels = [] if self.frame is None else [await self.model.check_frame(self.frame)]
-        times_s = [] if self.time_s is None else [self.time_s]
-        frames: list[Frame] = [self.frame] * len(times_s)
-        runs = () if self.sound is None else (self.sound,)
-        return await hear_and_see(self.model, frames, times_s, runs, self.options, state, pixels)
-
-    def reply(self, outputs: AffectOutputs, place: Place) -> AffectReply | HeardReply:
-        """Return the reply to the chunk."""
-        return build_affect_reply(outputs, None, place, self.arrived_s)
-
-
-async def hear_and_see(
-    model: AffectModel,
-    frames: list[Frame],
-    times_s: list[float],
-    runs: tuple[Sound, ...],
-    options: AffectOptions,
-    state: bytes | None,
-    pixels: Sequence[int],
-) -> Step[AffectOutputs]:
-    """Ask for one step: runs of sound with gaps in between are heard one question after another."""
-    notes: list[str] = []
-    reset = False
-    for run in runs[:-1]:
-        heard = await model.step([], [], run, options, state)
-        state, notes = heard.state, notes + heard.outputs.notes
-        reset = reset or heard.outputs.status == RESET
-    step = await model.step(frames, times_s, runs[-1] if runs else None, options, state, pixels)
-    step.outputs.notes[:0] = notes
-    if reset:
-        step.outputs.status = RESET
-    return step
-
-
-def build_affect_reply(
-    outputs: AffectOutputs, sequence: int | None, place: Place, arrived_s: float
-) -> AffectReply | HeardReply:
-    """Return the reply that says `outputs`, which have been checked, and where they belong."""
-    common = {
-        **{name: getattr(outputs, name) for name in ("model", "variant", "status", "notes")},
-        "timings_ms": outputs.timings_ms,
-        "step": place.step,
-        "stored": place.stored,
-        "milliseconds": round((time.perf_counter() - arrived_s) * 1000, 3),
-    }
-    if not outputs.frames:
-        return HeardReply.model_construct(**common)
-    (frame,) = outputs.frames
-    return AffectReply.model_construct(**dict(frame), **common, sequence=sequence)
 
 
 @dataclass
@@ -116,30 +47,21 @@ class MomentArrival(Arrival):
     hearing: Hearing | None = None
 
 
-class AffectSubject:
-    """The subject of an affect socket; `options` may change until its first frame."""
+class AffectSubject(Subject[AffectOutputs, AffectOptions]):
+    """A session of affect: frames have their replies, sound waits for the next step."""
 
     model = MODEL
 
-    def __init__(self, model: AffectModel, options: AffectSocketOptions) -> None:
-        self.options = options
+    def __init__(self, model: AffectModel, options: AffectOptions) -> None:
+        super().__init__(options)
         self._model = model
         self.restart()
 
     @property
-    def drop(self) -> bool:
-        """Whether a newer frame replaces one that still waits."""
-        return self.options.drop
-
-    @property
     def due_s(self) -> float:
         """Frames wait until frames or sound of `delay_s` later have come."""
-        delay_s = self.options.delay_s
+        delay_s = self.options.delay_s if isinstance(self.options, AffectSocketOptions) else 0.0
         return self._clock.come_s + ROUNDING_S - delay_s if delay_s else math.inf
-
-    def set_options(self, asked: Mapping[str, Any]) -> None:
-        """Change the options that are named; raises ServiceError."""
-        self.options = parse_affect_options({**self.options.model_dump(), **asked})
 
     def restart(self) -> None:
         """Forget the sound that waits, and the times."""
@@ -194,34 +116,44 @@ class AffectSubject:
     async def _ask(
         self, moment: MomentArrival, runs: tuple[Sound, ...], state: bytes | None
     ) -> Step[AffectOutputs]:
-        frames: list[Frame] = []
-        pixels: list[int] = []
-        if moment.kind is Kind.FRAME:
-            frames = [moment.data or None]
-            if moment.data:
-                pixels = [await self._model.check_frame(moment.data)]
+        """Ask for one step: runs of sound with gaps are heard one question after another."""
+        pixels = [await self._model.check_frame(moment.data)] if moment.data else []
+        notes: list[str] = []
+        reset = False
+        for run in runs[:-1]:
+            heard = await self._model.step([], [], run, self.options, state)
+            state, notes = heard.state, notes + heard.outputs.notes
+            reset = reset or heard.outputs.status == RESET
+        frames: list[Frame] = [moment.data or None] if moment.kind is Kind.FRAME else []
         times_s = [moment.time_s or 0.0] * len(frames)
-        return await hear_and_see(self._model, frames, times_s, runs, self.options, state, pixels)
+        sound = runs[-1] if runs else None
+        step = await self._model.step(frames, times_s, sound, self.options, state, pixels)
+        step.outputs.notes[:0] = notes
+        if reset:
+            step.outputs.status = RESET
+        return step
 
-    def reply(self, arrival: Arrival, outputs: AffectOutputs, place: Place) -> Body | None:
-        """Return the reply to a frame; sound has none."""
+    def reply(
+        self, arrival: Arrival, outputs: AffectOutputs, place: Place
+    ) -> AffectReply | HeardReply:
+        """Return the reply to a frame, or to sound alone."""
         moment = _as_moment(arrival)
-        if moment.kind is Kind.SOUND:
-            return None
         if moment.sounds.lost_s:
             outputs.notes.append(
                 f"{moment.sounds.lost_s:.2f} s of sound waited too long and were not heard"
             )
             moment.sounds.lost_s = 0.0
-        return build_affect_reply(outputs, moment.sequence, place, moment.arrived_s)
-
-    def dropped(self, arrival: Arrival) -> DroppedReply:
-        """Return the reply to a frame that a newer one replaced."""
-        return dropped_reply(arrival)
-
-    def refused(self, arrival: Arrival, error: ServiceError) -> ErrorReply:
-        """Return the reply to a message that could not be used."""
-        return error_reply(arrival, error)
+        common = {
+            **{name: getattr(outputs, name) for name in ("model", "variant", "status", "notes")},
+            "timings_ms": outputs.timings_ms,
+            "step": place.step,
+            "stored": place.stored,
+            "milliseconds": round((time.perf_counter() - arrival.arrived_s) * 1000, 3),
+        }
+        if not outputs.frames:
+            return HeardReply.model_construct(**common)
+        (frame,) = outputs.frames
+        return AffectReply.model_construct(**dict(frame), **common, sequence=arrival.sequence)
 
     def measure(self, outputs: AffectOutputs, metrics: Metrics) -> None:
         """Record gates, lost faces and voices."""

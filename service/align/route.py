@@ -51,7 +51,7 @@ async def align(
             f"it has {header.pixels} pixels; {MOST_DRAWN_PX} are drawn at most, {JSON} takes more",
         )
     read_ms = (time.perf_counter() - started) * 1000
-    model = Model(MODEL, services.inference, services.settings)
+    model = Model(MODEL, services)
     cost = Cost.of_pictures([header.pixels], query.min_face_px, len(options["boxes"] or ()))
     async with AsyncExitStack() as stack:
         stack.enter_context(services.in_flight.slot())

@@ -10,14 +10,15 @@ from contextlib import suppress
 from functools import update_wrapper
 from os import PathLike
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 
 import anyio
 from anyio.from_thread import BlockingPortal
 
 from service.client.calls import AsyncCountenance
+from service.client.keywords import AffectLiveKeywords, TrackKeywords
 from service.client.live import AffectSession, Frame, LiveSession
-from service.client.wire import AffectAnswer, Picture
+from service.client.wire import AffectAnswer, Picture, TrackAnswer
 from service.live.messages import ErrorInfo
 
 P = ParamSpec("P")
@@ -214,13 +215,19 @@ class Countenance:
     session = _waiting(AsyncCountenance.session)
     models = _waiting(AsyncCountenance.models)
 
-    def track_live(self, session: str, **how: Any) -> BlockingSession[Any]:
+    def track_live(
+        self, session: str, *, drop: bool = False, ahead: int = 2, **how: Unpack[TrackKeywords]
+    ) -> BlockingSession[TrackAnswer]:
         """Open a session that follows faces; see AsyncCountenance.track_live."""
-        return BlockingSession(self.portal, self.client.track_live(session, **how))
+        live = self.client.track_live(session, drop=drop, ahead=ahead, **how)
+        return BlockingSession(self.portal, live)
 
-    def affect_live(self, session: str, **how: Any) -> BlockingAffectSession:
+    def affect_live(
+        self, session: str, *, drop: bool = False, ahead: int = 2, **how: Unpack[AffectLiveKeywords]
+    ) -> BlockingAffectSession:
         """Open a session that estimates affect; see AsyncCountenance.affect_live."""
-        return BlockingAffectSession(self.portal, self.client.affect_live(session, **how))
+        live = self.client.affect_live(session, drop=drop, ahead=ahead, **how)
+        return BlockingAffectSession(self.portal, live)
 
     def _abandon(self) -> None:
         """Close, but wait only for a moment: a computation of models cannot be interrupted."""

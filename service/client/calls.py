@@ -1,10 +1,11 @@
 """The asynchronous client: one method for each thing that a service does, here or elsewhere."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self, TypeVar
+from typing import Any, BinaryIO, Literal, Self, TypeVar, Unpack
 from urllib.parse import quote
 
 import httpx
@@ -13,6 +14,13 @@ from pydantic import ValidationError as InvalidReply
 
 from service.affect.replies import AffectClipReply
 from service.client.dialing import Dial, given
+from service.client.keywords import (
+    AffectClipKeywords,
+    AffectLiveKeywords,
+    AlignKeywords,
+    TrackClipKeywords,
+    TrackKeywords,
+)
 from service.client.live import AffectSession, LiveSession
 from service.client.local import ADDRESS, LocalService
 from service.client.wire import (
@@ -31,17 +39,6 @@ from service.client.wire import (
     read_track,
     refusal,
     track_lines,
-)
-from service.options import (
-    AFFECT_MAX_FACES,
-    ALIGN_MAX_FACES,
-    DELAY_S,
-    MIN_FACE_PX,
-    MIN_QUALITY,
-    RATE_HZ,
-    SMOOTHING,
-    STEADY,
-    TRACK_MAX_FACES,
 )
 from service.schemas import AlignReply, Models, SessionInfo
 from service.track.replies import TrackClipReply
@@ -63,7 +60,7 @@ class AsyncCountenance:
     Methods raise ProblemError for what the service refuses and UnreachableError where none of ours
     answers. `timeout_s` is for one answer, `reconnect_s` for how long live sessions try to go on.
     Pictures are encoded bytes, paths or arrays, uint8 RGB `(H, W, 3)`; clips are paths, bytes or
-    open files.
+    open files. Options that are not given are the service's defaults.
     """
 
     def __init__(
@@ -113,217 +110,62 @@ class AsyncCountenance:
         image: Picture,
         *,
         boxes: Sequence[Corners] = (),
-        max_faces: int = ALIGN_MAX_FACES.default,
-        min_face_px: int = MIN_FACE_PX.default,
-        min_quality: float = MIN_QUALITY.default,
-        denoise: Literal["auto", "off"] = "auto",
         include: tuple[Literal["aligned", "denoised"], ...] = (),
+        **how: Unpack[AlignKeywords],
     ) -> AlignReply:
         """Find the faces of a picture; `boxes` in its pixels replace the detector."""
-        query = {
-            "boxes": [",".join(map(str, box)) for box in boxes],
-            "max_faces": max_faces,
-            "min_face_px": min_face_px,
-            "min_quality": min_quality,
-            "denoise": denoise,
-            "include": include,
-        }
-        return self._checked(AlignReply, await self._post_picture(image, query, JSON))
+        corners = [",".join(map(str, box)) for box in boxes]
+        body = await self._post_picture(image, {**how, "boxes": corners, "include": include}, JSON)
+        return self._checked(AlignReply, body)
 
-    async def draw(
-        self,
-        image: Picture,
-        *,
-        max_faces: int = ALIGN_MAX_FACES.default,
-        min_face_px: int = MIN_FACE_PX.default,
-        min_quality: float = MIN_QUALITY.default,
-        denoise: Literal["auto", "off"] = "auto",
-    ) -> bytes:
+    async def draw(self, image: Picture, **how: Unpack[AlignKeywords]) -> bytes:
         """Draw the faces of a picture on it; return a PNG."""
-        query = {
-            "max_faces": max_faces,
-            "min_face_px": min_face_px,
-            "min_quality": min_quality,
-            "denoise": denoise,
-        }
-        return await self._post_picture(image, query, PNG)
+        return await self._post_picture(image, how, PNG)
 
-    async def track(
-        self,
-        clip: ClipFile,
-        *,
-        max_faces: int = TRACK_MAX_FACES.default,
-        min_face_px: int = MIN_FACE_PX.default,
-        min_quality: float = MIN_QUALITY.default,
-        steady: bool = STEADY.default,
-        smoothing: bool = SMOOTHING.default,
-        variant: str | None = None,
-        rate_hz: float | None = None,
-    ) -> TrackClipReply:
-        """Follow the faces of a clip; every frame is looked at, or `rate_hz` a second."""
-        query = {
-            "max_faces": max_faces,
-            "min_face_px": min_face_px,
-            "min_quality": min_quality,
-            "steady": steady,
-            "smoothing": smoothing,
-            "variant": variant,
-            "rate_hz": rate_hz,
-        }
-        return self._checked(TrackClipReply, await self._post_clip("track", clip, query, JSON))
+    async def track(self, clip: ClipFile, **how: Unpack[TrackClipKeywords]) -> TrackClipReply:
+        """Follow the faces of a clip."""
+        return self._checked(TrackClipReply, await self._post_clip("track", clip, how, JSON))
 
-    async def track_lines(
-        self,
-        clip: ClipFile,
-        *,
-        max_faces: int = TRACK_MAX_FACES.default,
-        min_face_px: int = MIN_FACE_PX.default,
-        min_quality: float = MIN_QUALITY.default,
-        steady: bool = STEADY.default,
-        smoothing: bool = SMOOTHING.default,
-        variant: str | None = None,
-        rate_hz: float | None = None,
-    ) -> AsyncIterator[TrackLine]:
+    def track_lines(
+        self, clip: ClipFile, **how: Unpack[TrackClipKeywords]
+    ) -> AsyncGenerator[TrackLine, None]:
         """Follow the faces of a clip, telling as soon as it is known: clip, frames, summary."""
-        query = {
-            "max_faces": max_faces,
-            "min_face_px": min_face_px,
-            "min_quality": min_quality,
-            "steady": steady,
-            "smoothing": smoothing,
-            "variant": variant,
-            "rate_hz": rate_hz,
-        }
-        async for line in self._lines("track", clip, query, track_lines):
-            yield line
+        return self._lines("track", clip, how, track_lines)
 
     def track_live(
-        self,
-        session: str,
-        *,
-        max_faces: int = TRACK_MAX_FACES.default,
-        min_face_px: int = MIN_FACE_PX.default,
-        min_quality: float = MIN_QUALITY.default,
-        steady: bool = STEADY.default,
-        smoothing: bool = SMOOTHING.default,
-        variant: str | None = None,
-        drop: bool = False,
-        ahead: int = 2,
+        self, session: str, *, drop: bool = False, ahead: int = 2, **how: Unpack[TrackKeywords]
     ) -> LiveSession[TrackAnswer]:
         """Open a session that follows faces: a context manager that connects when it is entered.
 
         With `drop` a frame that waits gives way to a newer one and is answered `dropped`: for
         cameras. `ahead` frames may be without a reply at once.
         """
-        query = {
-            "max_faces": max_faces,
-            "min_face_px": min_face_px,
-            "min_quality": min_quality,
-            "steady": steady,
-            "smoothing": smoothing,
-            "variant": variant,
-            "drop": drop,
-        }
-        return LiveSession(
-            self._dial.to(f"track/{_quoted(session)}", given(query)),
-            read_track,
-            self._dial.retries(),
-            ahead,
-            self._timeout_s,
-        )
+        socket = self._dial.to(f"track/{_quoted(session)}", {**how, "drop": drop})
+        return LiveSession(socket, read_track, self._dial.retries(), ahead, self._timeout_s)
 
-    async def affect(
-        self,
-        clip: ClipFile,
-        *,
-        rate_hz: float = RATE_HZ.default,
-        variant: str | None = None,
-        min_face_px: int = MIN_FACE_PX.default,
-        min_quality: float = MIN_QUALITY.default,
-        max_faces: int = AFFECT_MAX_FACES.default,
-    ) -> AffectClipReply:
-        """Estimate valence and arousal over a clip, pictures and sound or one of them.
+    async def affect(self, clip: ClipFile, **how: Unpack[AffectClipKeywords]) -> AffectClipReply:
+        """Estimate valence and arousal over a clip, pictures and sound or one of them."""
+        return self._checked(AffectClipReply, await self._post_clip("affect", clip, how, JSON))
 
-        `rate_hz` is how many frames a second are looked at, at most.
-        """
-        query = {
-            "rate_hz": rate_hz,
-            "variant": variant,
-            "min_face_px": min_face_px,
-            "min_quality": min_quality,
-            "max_faces": max_faces,
-        }
-        return self._checked(AffectClipReply, await self._post_clip("affect", clip, query, JSON))
-
-    async def affect_lines(
-        self,
-        clip: ClipFile,
-        *,
-        rate_hz: float = RATE_HZ.default,
-        variant: str | None = None,
-        min_face_px: int = MIN_FACE_PX.default,
-        min_quality: float = MIN_QUALITY.default,
-        max_faces: int = AFFECT_MAX_FACES.default,
-    ) -> AsyncIterator[AffectLine]:
+    def affect_lines(
+        self, clip: ClipFile, **how: Unpack[AffectClipKeywords]
+    ) -> AsyncGenerator[AffectLine, None]:
         """Estimate over a clip, telling as soon as it is known: clip, frames, summary."""
-        query = {
-            "rate_hz": rate_hz,
-            "variant": variant,
-            "min_face_px": min_face_px,
-            "min_quality": min_quality,
-            "max_faces": max_faces,
-        }
-        async for line in self._lines("affect", clip, query, affect_lines):
-            yield line
+        return self._lines("affect", clip, how, affect_lines)
 
-    async def plot(
-        self,
-        clip: ClipFile,
-        *,
-        rate_hz: float = RATE_HZ.default,
-        variant: str | None = None,
-        min_face_px: int = MIN_FACE_PX.default,
-        min_quality: float = MIN_QUALITY.default,
-        max_faces: int = AFFECT_MAX_FACES.default,
-    ) -> bytes:
+    async def plot(self, clip: ClipFile, **how: Unpack[AffectClipKeywords]) -> bytes:
         """Draw valence and arousal over a clip as a timeline; return an SVG."""
-        query = {
-            "rate_hz": rate_hz,
-            "variant": variant,
-            "min_face_px": min_face_px,
-            "min_quality": min_quality,
-            "max_faces": max_faces,
-        }
-        return await self._post_clip("affect", clip, query, SVG)
+        return await self._post_clip("affect", clip, how, SVG)
 
     def affect_live(
-        self,
-        session: str,
-        *,
-        variant: str | None = None,
-        min_face_px: int = MIN_FACE_PX.default,
-        min_quality: float = MIN_QUALITY.default,
-        max_faces: int = AFFECT_MAX_FACES.default,
-        delay_s: float = DELAY_S.default,
-        drop: bool = False,
-        ahead: int = 2,
+        self, session: str, *, drop: bool = False, ahead: int = 2, **how: Unpack[AffectLiveKeywords]
     ) -> AffectSession[AffectAnswer]:
-        """Open a session that estimates valence and arousal from frames and, with `hear`, sound."""
-        query = {
-            "variant": variant,
-            "min_face_px": min_face_px,
-            "min_quality": min_quality,
-            "max_faces": max_faces,
-            "delay_s": delay_s,
-            "drop": drop,
-        }
-        return AffectSession(
-            self._dial.to(f"affect/{_quoted(session)}", given(query)),
-            read_affect,
-            self._dial.retries(),
-            ahead,
-            self._timeout_s,
-        )
+        """Open a session that estimates valence and arousal from frames and, with `hear`, sound.
+
+        `drop` and `ahead` are those of `track_live`.
+        """
+        socket = self._dial.to(f"affect/{_quoted(session)}", {**how, "drop": drop})
+        return AffectSession(socket, read_affect, self._dial.retries(), ahead, self._timeout_s)
 
     async def end_tracking(self, session: str) -> None:
         """Let the service forget a session of `track` now."""
@@ -357,29 +199,33 @@ class AsyncCountenance:
 
     async def _lines(
         self, path: str, clip: ClipFile, query: Mapping[str, object], lines: Lines[Line]
-    ) -> AsyncIterator[Line]:
+    ) -> AsyncGenerator[Line, None]:
         await self._start()
-        with opened(clip) as file:
-            how = _upload(file, query, NDJSON)
-            try:
-                async with self._http.stream("POST", path, **how) as response:
-                    if not response.is_success:
-                        await response.aread()
-                        raise refusal(response)
-                    async for line in response.aiter_lines():
-                        yield lines(line)
-            except (httpx.TransportError, httpx.InvalidURL) as error:
-                raise self._unreachable(error) from error
+        with opened(clip) as file, self._reaching():
+            upload = _upload(file, query, NDJSON)
+            async with self._http.stream("POST", path, **upload) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise refusal(response)
+                async for line in response.aiter_lines():
+                    yield lines(line)
 
     async def _ask(self, method: str, path: str, **how: Any) -> httpx.Response:
         await self._start()
-        try:
+        with self._reaching():
             response = await self._http.request(method, path, **how)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise self._unreachable(error) from error
         if not response.is_success:
             raise refusal(response)
         return response
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Raise what goes wrong on the way to the service as UnreachableError."""
+        try:
+            yield
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            said = str(error) or type(error).__name__
+            raise UnreachableError(f"no answer from {self._http.base_url}: {said}") from error
 
     def _checked(self, kind: type[Checked], body: bytes) -> Checked:
         try:
@@ -388,10 +234,6 @@ class AsyncCountenance:
             raise UnreachableError(
                 f"{self._http.base_url} gave no answer of ours: {error}"
             ) from error
-
-    def _unreachable(self, error: Exception) -> UnreachableError:
-        said = str(error) or type(error).__name__
-        return UnreachableError(f"no answer from {self._http.base_url}: {said}")
 
 
 def _upload(clip: BinaryIO, query: Mapping[str, object], accept: str) -> dict[str, Any]:

@@ -85,9 +85,11 @@ class Dial:
         self._file = file
         self._start = start
 
-    def to(self, path: str, query: Mapping[str, Any]) -> Callable[[], Awaitable[ClientConnection]]:
+    def to(
+        self, path: str, query: Mapping[str, object]
+    ) -> Callable[[], Awaitable[ClientConnection]]:
         """What opens a socket at a path below."""
-        address = self._base.join(path).copy_merge_params(query)
+        address = self._base.join(path).copy_merge_params(given(query))
         scheme = "wss" if address.scheme == "https" else "ws"
         url = str(address.copy_with(scheme=scheme))
 

@@ -2,28 +2,32 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO, Self
+from typing import Annotated, BinaryIO
 
 import typer
 
 from service.affect.pages import TimelinePage
 from service.affect.replies import AffectFrameLine, AffectMoment
+from service.client import Countenance
+from service.client.keywords import AffectClipKeywords
 from service.client.wire import AffectLine
 from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail
 from service.clips.run import Look
 from service.commands.batch.files import (
     CLIPS,
     SOUNDS,
+    Emit,
     Plan,
     Source,
     find_sources,
     left_out,
     plan_with,
     whole_file,
+    writing,
 )
-from service.commands.batch.pool import Emit, Tick
+from service.commands.batch.pool import Job, Tick
 from service.commands.batch.running import SourceBatch, emit
 from service.commands.console import mistakes_explained
 from service.commands.films import Film, open_file
@@ -39,7 +43,6 @@ from service.commands.options import (
     ModelStore,
     Out,
     Url,
-    Where,
     ask_lines,
     choose_form,
     choose_where,
@@ -53,56 +56,27 @@ PLOT = ".svg"
 
 
 @dataclass(frozen=True)
-class EstimateOptions:
-    """How clips are looked at and listened to, in the words of `/affect`."""
+class AffectJob(Job):
+    """Clips into texts of the form `form`, and the files that they fill."""
 
-    rate_hz: float = RATE_HZ.default
-    variant: str | None = None
-    min_face_px: int = MIN_FACE_PX.default
-    min_quality: float = MIN_QUALITY.default
-    max_faces: int = AFFECT_MAX_FACES.default
-
-
-@dataclass(frozen=True)
-class AffectJob:
-    """How clips become texts of the form `form`, and which files they fill."""
-
-    where: Where
-    options: EstimateOptions
+    how: AffectClipKeywords
     form: str
     plan: Plan
 
-    def worker(self) -> "AffectWorker":
-        """Return a worker with a client of its own; raises ConfigurationError."""
-        return AffectWorker(self)
+    def work(self, client: Countenance, source: Source, emit: Emit, tick: Tick) -> None:
+        """Write the files of a clip, or emit its text, as its frames are estimated.
 
-
-class AffectWorker:
-    """Looks at and listens to one clip after the other."""
-
-    def __init__(self, job: AffectJob) -> None:
-        self._job = job
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        self._client = self._stack.enter_context(self._job.where.client())
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.__exit__(*error)  # type: ignore[arg-type]
-
-    def work(self, source: Source, emit: Emit, tick: Tick) -> None:
-        """Write the files of a clip, or emit its text, as its frames are estimated."""
-        form = AFFECT_FORMS[self._job.form](source.path)
-        plot = self._job.plan.path(source, PLOT)
-        how = asdict(self._job.options)
+        A form that says nothing before the clip is done prints nothing of one that fails.
+        """
+        form = AFFECT_FORMS[self.form](source.path)
+        text, plot = self.plan.path(source, f".{self.form}"), self.plan.path(source, PLOT)
         with ExitStack() as stack:
-            write = self._writing(source, emit, stack)
+            write = stack.enter_context(writing(text, form.header, emit))
             file = stack.enter_context(open_file(source))
-            lines = ask_lines(lambda: self._client.affect_lines(file, **how))
+            lines = ask_lines(lambda: client.affect_lines(file, **self.how))
             if plot is not None:
                 drawing = stack.enter_context(whole_file(plot))
-                lines = _drawn(lines, file, self._job.options.rate_hz, drawing.write)
+                lines = _drawn(lines, file, self.how["rate_hz"], drawing.write)
             length_s = None
             for line in lines:
                 write(form.take(line))
@@ -110,18 +84,6 @@ class AffectWorker:
                     length_s = line.duration_s
                 elif isinstance(line, AffectFrameLine):
                     tick(line.time_s, length_s)
-
-    def _writing(self, source: Source, emit: Emit, stack: ExitStack) -> Emit:
-        """Return what writes into the clip's file, whole when `stack` is closed, or to stdout.
-
-        A form that says nothing before the clip is done prints nothing of one that fails.
-        """
-        path = self._job.plan.path(source, f".{self._job.form}")
-        if path is None:
-            return emit
-        text = stack.enter_context(whole_file(path))
-        text.write(AFFECT_FORMS[self._job.form].header)
-        return lambda added: text.write(added)
 
 
 def _drawn(
@@ -183,15 +145,19 @@ def affect(
     with mistakes_explained():
         sources = find_sources(clips, CLIPS | SOUNDS, "clip")
         plan = plan_with(sources, {f".{form}": out}, PLOT, plot, frozenset({PLOT}))
-        options = EstimateOptions(rate_hz, variant, min_face_px, min_quality, max_faces)
+        how = AffectClipKeywords(
+            rate_hz=rate_hz,
+            variant=variant,
+            min_face_px=min_face_px,
+            min_quality=min_quality,
+            max_faces=max_faces,
+        )
         where = choose_where(url, key, key_file, model_store, device)
         if out is None:
             emit(AFFECT_FORMS[form].header)
         again = again or (out is None and form != "text")
-        batch = SourceBatch(
+        SourceBatch(
             *("clips", sources, plan, out is None, jobs, again),
             unit="seconds",
             left_out=left_out(clips, CLIPS | SOUNDS),
-        )
-        failures = batch.run(AffectJob(where, options, form, plan))
-    batch.summarise(failures)
+        ).run(AffectJob(where, how, form, plan))

@@ -1,14 +1,16 @@
 """`countenance align`: photographs into landmarks, here or by a service elsewhere."""
 
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import typer
 
+from service.client import Countenance
+from service.client.keywords import AlignKeywords
 from service.commands.batch.files import (
     PHOTOS,
+    Emit,
     Plan,
     Source,
     draft_of,
@@ -16,10 +18,10 @@ from service.commands.batch.files import (
     left_out,
     plan_results,
     read_source,
-    whole_file,
+    writing,
 )
-from service.commands.batch.pool import Emit, Tick
-from service.commands.batch.running import SourceBatch
+from service.commands.batch.pool import Job, Tick
+from service.commands.batch.running import SourceBatch, emit
 from service.commands.console import mistakes_explained
 from service.commands.forms import FORMATS, align_csv_header
 from service.commands.options import (
@@ -33,7 +35,6 @@ from service.commands.options import (
     ModelStore,
     Out,
     Url,
-    Where,
     ask,
     choose_form,
     choose_where,
@@ -79,74 +80,40 @@ def align(
         sources = find_sources(photos, PHOTOS, "photograph")
         plan = plan_results(sources, {f".{form}": out, DRAWN: overlay})
         prints = out is None
-        if prints and form == "csv":
-            typer.echo(align_csv_header("photo"), nl=False)
-        job = AlignJob(
-            choose_where(url, key, key_file, model_store, device),
-            AlignOptions(max_faces, denoise, min_face_px, min_quality),
-            form,
-            plan,
+        if prints:
+            emit(header(form))
+        where = choose_where(url, key, key_file, model_store, device)
+        how = AlignKeywords(
+            max_faces=max_faces, denoise=denoise, min_face_px=min_face_px, min_quality=min_quality
         )
         # With drawings alone the results that are printed need all photographs.
-        batch = SourceBatch(
+        SourceBatch(
             *("photographs", sources, plan, prints, jobs, again or prints),
             left_out=left_out(photos, PHOTOS),
-        )
-        failures = batch.run(job)
-    batch.summarise(failures)
+        ).run(AlignJob(where, how, form, plan))
 
 
 @dataclass(frozen=True)
-class AlignOptions:
-    """How photographs are looked at, in the words of `POST /align`."""
+class AlignJob(Job):
+    """Photographs into reports of the form `form`, and the files that they fill."""
 
-    max_faces: int = ALIGN_MAX_FACES.default
-    denoise: Literal["auto", "off"] = "auto"
-    min_face_px: int = MIN_FACE_PX.default
-    min_quality: float = MIN_QUALITY.default
-
-
-@dataclass(frozen=True)
-class AlignJob:
-    """How photographs become reports of the form `form`, and which files they fill."""
-
-    where: Where
-    options: AlignOptions
+    how: AlignKeywords
     form: str
     plan: Plan = field(default_factory=Plan)
 
-    def worker(self) -> "AlignWorker":
-        """Return a worker with a client of its own; raises ConfigurationError."""
-        return AlignWorker(self)
-
-
-class AlignWorker:
-    """Looks at one photograph after the other."""
-
-    def __init__(self, job: AlignJob) -> None:
-        self._job = job
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        self._client = self._stack.enter_context(self._job.where.client())
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.__exit__(*error)  # type: ignore[arg-type]
-
-    def work(self, source: Source, emit: Emit, tick: Tick) -> None:
+    def work(self, client: Countenance, source: Source, emit: Emit, tick: Tick) -> None:
         """Write the files of a photograph; emit its report where that has no file."""
-        photo, how = read_source(source), asdict(self._job.options)
-        reply = ask(lambda: self._client.align(photo, **how))
-        if (drawing := self._job.plan.path(source, DRAWN)) is not None:
-            drawn = ask(lambda: self._client.draw(photo, **how))
+        photo = read_source(source)
+        reply = ask(lambda: client.align(photo, **self.how))
+        if (drawing := self.plan.path(source, DRAWN)) is not None:
+            drawn = ask(lambda: client.draw(photo, **self.how))
             with draft_of(drawing) as draft:
                 draft.write_bytes(drawn)
-        report = FORMATS[self._job.form](source.path, reply)
-        file = self._job.plan.path(source, f".{self._job.form}")
-        if file is None:
-            emit(report)
-            return
-        with whole_file(file) as text:
-            text.write(align_csv_header("photo") if self._job.form == "csv" else "")
-            text.write(report)
+        file = self.plan.path(source, f".{self.form}")
+        with writing(file, header(self.form), emit) as write:
+            write(FORMATS[self.form](source.path, reply))
+
+
+def header(form: str) -> str:
+    """Return what stands above the reports of a form."""
+    return align_csv_header("photo") if form == "csv" else ""

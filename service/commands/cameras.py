@@ -5,15 +5,14 @@ import io
 import signal
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
 from service.client import CallError, Countenance, ProblemError
+from service.client.keywords import TrackKeywords
 from service.client.wire import TrackLine
 from service.clips.replies import ClipInfoBody, ClipLine
 from service.commands.batch.files import Source
@@ -21,11 +20,8 @@ from service.commands.console import CommandError
 from service.commands.films import OverlayVideo
 from service.live.messages import ErrorReply
 from service.media.clips.contents import Picture
-from service.track.clip import Blinks
+from service.track.clip import TrackTally
 from service.track.replies import TrackFrameLine, TrackReply, TrackSummaryLine
-
-if TYPE_CHECKING:
-    from service.commands.track import FollowOptions
 
 JPEG_QUALITY = 92
 Shot = tuple[Picture, float]
@@ -39,18 +35,16 @@ def is_camera(name: str) -> bool:
 def follow_camera(
     client: Countenance,
     source: Source,
-    options: "FollowOptions",
+    how: TrackKeywords,
     seconds: float | None,
     video: OverlayVideo | None,
 ) -> Iterator[TrackLine]:
     """Yield a camera's lines as those of a clip, until `seconds` have passed or Ctrl-C."""
     name = f"camera-{uuid.uuid4().hex}"
-    seen: Counter[str] = Counter()
-    numbers: set[int] = set()
-    blinks = Blinks()
+    tally = TrackTally()
     clip: ClipInfoBody | None = None
     head: dict[str, Any] = {}
-    with _camera(source.path) as shots, client.track_live(name, **asdict(options)) as session:
+    with _camera(source.path) as shots, client.track_live(name, **how) as session:
         try:
             for number, (picture, time_s) in enumerate(shots(seconds), 1):
                 reply = _checked(session.step(_jpeg(picture), time_s))
@@ -60,10 +54,7 @@ def follow_camera(
                     yield ClipLine.model_construct(**dict(clip), **head)
                 if video is not None:
                     video.add(picture, time_s, reply.faces)
-                blinks.note(time_s, reply.faces)
-                numbers |= {face.track_id for face in reply.faces}
-                found = any(face.landmarks is not None for face in reply.faces)
-                seen["seen" if found else "lost" if reply.faces else "none"] += 1
+                tally.add(time_s, reply.faces)
                 yield TrackFrameLine.model_construct(
                     frame=number, time_s=time_s, status=reply.status, faces=reply.faces
                 )
@@ -72,15 +63,7 @@ def follow_camera(
                 client.end_tracking(name)
     if clip is not None:
         yield TrackSummaryLine.model_construct(
-            faces=len(numbers),
-            frames_with_face=seen["seen"],
-            frames_lost=seen["lost"],
-            frames_without=seen["none"],
-            blinks=blinks.found,
-            clip=clip,
-            status="ok",
-            notes=[],
-            timings_ms={},
+            **dict(tally.summary()), clip=clip, status="ok", notes=[], timings_ms={}
         )
 
 

@@ -2,25 +2,28 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
 import typer
 
+from service.client import Countenance
+from service.client.keywords import TrackKeywords
 from service.client.wire import TrackLine
 from service.commands.batch.files import (
     CLIPS,
+    Emit,
     Plan,
     Source,
     draft_of,
     find_sources,
     left_out,
     plan_with,
-    whole_file,
+    writing,
 )
-from service.commands.batch.pool import Emit, Tick
+from service.commands.batch.pool import Job, Tick
 from service.commands.batch.running import SourceBatch, emit
 from service.commands.cameras import follow_camera, is_camera
 from service.commands.console import CommandError, mistakes_explained
@@ -37,7 +40,6 @@ from service.commands.options import (
     ModelStore,
     Out,
     Url,
-    Where,
     ask_lines,
     choose_form,
     choose_where,
@@ -59,74 +61,28 @@ VIDEOS = frozenset({".mp4", ".m4v", ".mov"})
 
 
 @dataclass(frozen=True)
-class FollowOptions:
-    """How faces are followed, in the words of `/track`."""
+class TrackJob(Job):
+    """Clips or a camera into texts of the form `form`, and the files that they fill."""
 
-    max_faces: int = TRACK_MAX_FACES.default
-    min_face_px: int = MIN_FACE_PX.default
-    min_quality: float = MIN_QUALITY.default
-    steady: bool = STEADY.default
-    smoothing: bool = SMOOTHING.default
-    variant: str | None = None
-
-
-@dataclass(frozen=True)
-class TrackJob:
-    """How clips become texts of the form `form`, and which files they fill."""
-
-    where: Where
-    options: FollowOptions
+    how: TrackKeywords
     form: str
     plan: Plan
     seconds: float | None = None
 
-    def worker(self) -> "TrackWorker":
-        """Return a worker with a client of its own; raises ConfigurationError."""
-        return TrackWorker(self)
-
-
-class TrackWorker:
-    """Looks at one clip after the other, or through a camera."""
-
-    def __init__(self, job: TrackJob) -> None:
-        self._job = job
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        self._client = self._stack.enter_context(self._job.where.client())
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.__exit__(*error)  # type: ignore[arg-type]
-
-    def work(self, source: Source, emit: Emit, tick: Tick) -> None:
+    def work(self, client: Countenance, source: Source, emit: Emit, tick: Tick) -> None:
         """Follow a clip's faces to its end, writing each frame down as it is answered."""
-        form = TRACK_FORMS[self._job.form](source.path)
-        drawing = self._job.plan.path(source, DRAWN)
+        form = TRACK_FORMS[self.form](source.path)
+        text, drawing = self.plan.path(source, f".{self.form}"), self.plan.path(source, DRAWN)
         with ExitStack() as stack:
-            write = stack.enter_context(self._writing(source, emit))
+            write = stack.enter_context(writing(text, form.header, emit))
             video = None if drawing is None else stack.enter_context(_drawing(drawing))
             if source.is_camera:
-                lines = follow_camera(
-                    self._client, source, self._job.options, self._job.seconds, video
-                )
+                lines = follow_camera(client, source, self.how, self.seconds, video)
             else:
                 file = stack.enter_context(open_file(source))
-                how = asdict(self._job.options)
-                lines = ask_lines(lambda: self._client.track_lines(file, **how))
+                lines = ask_lines(lambda: client.track_lines(file, **self.how))
                 lines = lines if video is None else video.draw(lines, file)
             _tell(lines, form, write, tick)
-
-    @contextmanager
-    def _writing(self, source: Source, emit: Emit) -> Iterator[Emit]:
-        """Return what writes into the clip's file, or to stdout."""
-        path = self._job.plan.path(source, f".{self._job.form}")
-        if path is None:
-            yield emit
-            return
-        with whole_file(path) as text:
-            text.write(TRACK_FORMS[self._job.form].header)
-            yield lambda part: text.write(part)
 
 
 def _tell(lines: Iterator[TrackLine], form: Form, write: Emit, tick: Tick) -> None:
@@ -188,20 +144,24 @@ def track(
     with mistakes_explained():
         sources = find_clips(clips)
         plan = plan_with(sources, {f".{form}": out}, DRAWN, overlay, VIDEOS)
-        options = FollowOptions(max_faces, min_face_px, min_quality, steady, smoothing, variant)
+        how = TrackKeywords(
+            max_faces=max_faces,
+            min_face_px=min_face_px,
+            min_quality=min_quality,
+            steady=steady,
+            smoothing=smoothing,
+            variant=variant,
+        )
         where = choose_where(url, key, key_file, model_store, device)
-        job = TrackJob(where, options, form, plan, seconds)
         if out is None:
             emit(TRACK_FORMS[form].header)
         live = any(source.is_camera for source in sources)
         again = again or live or (out is None and form != "text")
-        batch = SourceBatch(
+        SourceBatch(
             *("clips", sources, plan, out is None, 1 if live else jobs, again),
             unit="frames",
             left_out=left_out(clips, CLIPS),
-        )
-        failures = batch.run(job)
-    batch.summarise(failures)
+        ).run(TrackJob(where, how, form, plan, seconds))
 
 
 def find_clips(names: list[str]) -> list[Source]:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Problem, ServiceError
 from service.http.problems import problem_response
-from service.settings import PREFIX, Settings
+from service.settings import LOOPBACK_HOSTS, PREFIX, Settings
 from service.telemetry import fields
 
 HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
@@ -40,6 +40,7 @@ class Gate:
         self._app = app
         self._settings = settings
         self._keys_required = keys_required
+        self._hosts = settings.allowed_hosts or (*LOOPBACK_HOSTS, settings.host)
         self._logged: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,7 +77,7 @@ class Gate:
         match = HOST.fullmatch(given[0]) if len(given) == 1 else None
         if match is None:
             raise ServiceError(Problem.INVALID_HOST, "one Host header, name[:port], is needed")
-        known = any(host_matches(match["name"], allowed) for allowed in self._settings.hosts)
+        known = any(host_matches(match["name"], allowed) for allowed in self._hosts)
         if not known and not is_own_address(match["name"], scope):
             raise ServiceError(
                 Problem.INVALID_HOST,

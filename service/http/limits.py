@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from prometheus_client import Gauge
 
@@ -61,62 +60,56 @@ def _overloaded(detail: str) -> ServiceError:
     )
 
 
-class RateLimiter:
-    """A token bucket a name: ten seconds' worth of requests at once, then the steady rate."""
+class Bucket:
+    """A token bucket: `burst_s` seconds' worth at once, then a steady rate.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._buckets: dict[str, tuple[float, float]] = {}
-
-    def take(self, name: str, per_minute: int) -> None:
-        """Count one request of `name`; raises ServiceError with Retry-After when it is too many."""
-        rate_hz = per_minute / 60
-        capacity = max(1.0, rate_hz * BURST_S)
-        now = self._clock()
-        tokens, last = self._buckets.get(name, (capacity, now))
-        tokens = min(capacity, tokens + (now - last) * rate_hz)
-        if tokens < 1:
-            wait_s = math.ceil((1 - tokens) / rate_hz)
-            raise ServiceError(
-                Problem.RATE_LIMITED,
-                f"this key may send {per_minute} requests a minute; wait {wait_s} s",
-                headers={"Retry-After": str(wait_s)},
-            )
-        self._buckets[name] = (tokens - 1, now)
-
-
-class Meter:
-    """The bytes, or the pixels, that one key sends: ten seconds' worth at once, then a steady rate.
-
-    What has begun is let through and owed for: nobody knows how long a body will be. `what` names
-    what is counted.
+    Its contents are kept as a time: until when all that came would have taken at the rate.
     """
 
     def __init__(
-        self, per_minute: int, clock: Callable[[], float] = time.monotonic, what: str = "bytes"
+        self, rate_hz: float, burst_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.per_minute = per_minute
-        self.what = what
+        self._rate_hz = rate_hz
+        self._burst_s = burst_s
         self._clock = clock
-        self._paid_s = clock() - BURST_S  # until when what was sent would have taken at the rate
+        self._paid_s = clock() - burst_s
 
-    @property
-    def owed_s(self) -> float:
-        """Seconds until more may be sent, 0 if now."""
-        return max(0.0, self._paid_s - self._clock())
+    def wait_s(self, count: float = 0) -> float:
+        """Return the seconds until `count` more are paid for, 0 if they are; 0 for what is owed."""
+        paid_s = max(self._paid_s, self._clock() - self._burst_s)
+        return max(0.0, paid_s + count / self._rate_hz - self._clock())
 
-    def take(self, count: int) -> None:
-        """Count so many."""
-        begun_s = max(self._paid_s, self._clock() - BURST_S)
-        self._paid_s = begun_s + count * 60 / self.per_minute
+    async def wait(self) -> None:
+        """Return when nothing is owed."""
+        if (seconds := self.wait_s()) > 0:
+            await asyncio.sleep(seconds)
 
-    def check(self) -> None:
-        """Raise ServiceError with Retry-After when too many came lately."""
-        if (owed_s := self.owed_s) > 0:
-            wait_s = math.ceil(owed_s)
+    def take(self, count: float = 1) -> None:
+        """Count so many; more than there are is owed for."""
+        self._paid_s = max(self._paid_s, self._clock() - self._burst_s) + count / self._rate_hz
+
+
+class Meter(Bucket):
+    """What one key sends, of the kind `what`: ten seconds' worth at once, then `per_minute`.
+
+    What has begun is let through and owed for: nobody knows how long a body will be.
+    """
+
+    def __init__(
+        self, per_minute: int, what: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        # One at least, also of a rate that ten seconds are too short for.
+        super().__init__(per_minute / 60, max(BURST_S, 60 / per_minute), clock)
+        self.per_minute = per_minute
+        self._what = what
+
+    def check(self, count: float = 0) -> None:
+        """Raise ServiceError with Retry-After where `count` more are too many."""
+        if (seconds := self.wait_s(count)) > 0:
+            wait_s = math.ceil(seconds)
             raise ServiceError(
                 Problem.RATE_LIMITED,
-                f"this key may send {self.per_minute} {self.what} a minute; wait {wait_s} s",
+                f"this key may send {self.per_minute} {self._what} a minute; wait {wait_s} s",
                 headers={"Retry-After": str(wait_s)},
             )
 
@@ -138,20 +131,13 @@ class Principal:
     async def look(self, pixels: int) -> None:
         """Count pixels that are to be decoded, once those before are paid for."""
         if self.pixels is not None:
-            await asyncio.sleep(self.pixels.owed_s)
+            await self.pixels.wait()
             self.pixels.take(pixels)
 
 
 ANONYMOUS = Principal("anonymous")
 # Whom the request or the socket that is served here is from.
 CALLER: ContextVar[Principal] = ContextVar("caller", default=ANONYMOUS)
-
-
-class Stoppable(Protocol):
-    """A live session as far as stopping goes."""
-
-    def stop(self) -> None:
-        """Answer what was read, then close."""
 
 
 class Sockets:
@@ -161,7 +147,7 @@ class Sockets:
         self._most = most
         self._metrics = metrics
         self._open: Counter[str] = Counter()
-        self._streams: set[Stoppable] = set()
+        self._stops: set[Callable[[], None]] = set()
         self._stopping = False
         self._none_left = asyncio.Event()
 
@@ -187,21 +173,21 @@ class Sockets:
                 self._none_left.set()
 
     @contextmanager
-    def listed(self, stream: Stoppable) -> Iterator[None]:
-        """Let `stop` reach a stream for as long as it runs."""
-        self._streams.add(stream)
+    def listed(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Call `stop`, which makes a live session close, when the sockets are stopped."""
+        self._stops.add(stop)
         if self._stopping:
-            stream.stop()
+            stop()
         try:
             yield
         finally:
-            self._streams.remove(stream)
+            self._stops.remove(stop)
 
     async def stop(self) -> None:
         """Take no more sockets, stop every stream, and return when the last socket has closed."""
         self._stopping = True
-        for stream in set(self._streams):
-            stream.stop()
+        for stop in set(self._stops):
+            stop()
         self._none_left.clear()
         if self._open:
             await self._none_left.wait()

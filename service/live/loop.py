@@ -12,15 +12,16 @@ from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.errors import Problem, ServiceError
+from service.http.limits import Bucket
 from service.live.mailbox import Arrival, Held, Kind, Mailbox
 from service.live.messages import Options, read_text
-from service.live.pace import Pace
 from service.live.stepper import Stepper
 from service.schemas import Body
 from service.settings import Settings
 
 CLOSE_S = 1.0
 READ_ON_S = 0.01
+BURST_S = 0.25  # what may come at once, in the time that it stands for
 READS_PER_FRAME = 10  # how many messages are read in the time of one frame that is looked at
 
 logger = logging.getLogger(__name__)
@@ -54,8 +55,8 @@ class LiveStream:
         self._settings = settings
         self._held = Held()
         self._mailbox = Mailbox(self._subject.drop)
-        self._frames = Pace(settings.max_frames_per_s)
-        self._reads = Pace(settings.max_frames_per_s * READS_PER_FRAME)
+        self._frames = Bucket(settings.max_frames_per_s, BURST_S)
+        self._reads = Bucket(settings.max_frames_per_s * READS_PER_FRAME, BURST_S)
         self._patience = asyncio.timeout(None)
         self._received = 0
         self._reset_asked = False

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from service.errors import Problem, ServiceError
-from service.live.mailbox import Arrival
 from service.schemas import Body, Seconds
 
 # Kind byte and time in Unix seconds or by any clock of the client; no picture begins with `F`.
@@ -137,19 +136,4 @@ def error_info(error: ServiceError) -> ErrorInfo:
         title=error.problem.title,
         status=error.problem.status,
         detail=error.detail,
-    )
-
-
-def dropped_reply(arrival: Arrival) -> DroppedReply:
-    """Return the reply to a frame that a newer one replaced."""
-    return DroppedReply(sequence=arrival.sequence or 0, time_s=arrival.time_s or 0.0)
-
-
-def error_reply(arrival: Arrival, error: ServiceError) -> ErrorReply:
-    """Return the reply to a message that could not be used."""
-    return ErrorReply(
-        of=arrival.kind.value,
-        sequence=arrival.sequence,
-        time_s=arrival.time_s,
-        error=error_info(error),
     )

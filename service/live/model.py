@@ -1,6 +1,7 @@
 """One model as the routes ask it: is it there, within which limits, for how long."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -9,10 +10,10 @@ from pydantic import BaseModel, Field, ValidationError
 
 from service.errors import Problem, ServiceError
 from service.http.limits import CALLER
-from service.inference import Answer, Inference, Load, Question
+from service.inference import Answer, Batch, Load, Question
 from service.inference.turns import picture_work
 from service.media.images import check_pixels, sniff
-from service.settings import Settings
+from service.services import Services
 
 VariantName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
 Parsed = TypeVar("Parsed", bound=BaseModel)
@@ -36,16 +37,17 @@ FREE = Cost()
 
 
 class Model:
-    """Asks the model `name` within the limits of the settings."""
+    """Asks the model `name` within the limits of the settings, and measures every question."""
 
-    def __init__(self, name: str, inference: Inference, settings: Settings) -> None:
+    def __init__(self, name: str, services: Services) -> None:
         self.name = name
-        self.settings = settings
-        self._inference = inference
+        self.settings = services.settings
+        self.metrics = services.metrics
+        self._services = services
 
     async def check_loaded(self) -> None:
         """Raise ServiceError where the model is not served, or not yet."""
-        state = await self._inference.readiness()
+        state = await self._services.inference.readiness()
         if self.name not in state.models:
             why = state.absent.get(self.name)
             raise ServiceError(
@@ -78,17 +80,42 @@ class Model:
         cost: Cost = FREE,
     ) -> Answer:
         """Return the model's answer; raises ServiceError when it refuses or takes too long."""
-        timeout_s = self.settings.inference_timeout_s
         caller = CALLER.get()
         await caller.look(cost.pixels)
         question = Question(inputs, options, state, Load(caller.name, cost.work))
+        started, outcome = time.perf_counter(), "failed"
+        with self._services.tracing.span(f"ask {self.name}") as span:
+            try:
+                answer = await self._answer(question)
+                outcome = "answered"
+            except ServiceError as error:
+                outcome = "refused" if error.problem.status < 500 else "failed"
+                raise
+            finally:
+                seconds = time.perf_counter() - started
+                self.metrics.inference.labels(self.name, outcome).observe(seconds)
+                span.set_attribute("countenance.outcome", outcome)
+            if answer.batch is not None:
+                self._measure(answer.batch, seconds)
+                span.set_attribute("countenance.batch_rows", answer.batch.rows)
+            return answer
+
+    async def _answer(self, question: Question) -> Answer:
+        timeout_s = self.settings.inference_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._inference.ask(self.name, question)
+                return await self._services.inference.ask(self.name, question)
         except TimeoutError:
             raise ServiceError(
                 Problem.TIMEOUT, f"no answer within {timeout_s:g} s", headers={"Retry-After": "1"}
             ) from None
+
+    def _measure(self, batch: Batch, seconds: float) -> None:
+        """Record a question's batch, and how much of `seconds` was spent waiting for it."""
+        waited_ms = max(0.0, seconds - batch.seconds) * 1000
+        stages_ms = {"queue": waited_ms, "inference": batch.seconds * 1000}
+        self.metrics.batch_rows.labels(self.name).observe(batch.rows)
+        self.metrics.observe_stages(self.name, stages_ms)
 
 
 def parse_into(kind: type[Parsed], values: Mapping[str, Any]) -> Parsed:

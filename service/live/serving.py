@@ -14,9 +14,10 @@ from service.http.openapi import MODEL, WITH_KEY, problem_responses
 from service.http.replies import while_connected
 from service.live.hold import Hold
 from service.live.loop import LiveStream, close_socket
+from service.live.mailbox import Arrival
 from service.live.model import Model
 from service.live.stepper import Stepper, step_once
-from service.live.subject import Chunk, Subject
+from service.live.subject import Subject
 from service.services import Services, get_principal
 from service.sessions import Address
 
@@ -35,7 +36,7 @@ SessionName = Annotated[
     str,
     Path(pattern=SESSION_NAME, description="The session's name: letters, digits, `.`, `_`, `-`."),
 ]
-MakeSubject = Callable[[], tuple[Model, Subject[Any]]]
+MakeSubject = Callable[[], tuple[Model, Subject[Any, Any]]]
 
 
 def end_responses(path: str) -> dict[int | str, dict[str, Any]]:
@@ -79,16 +80,22 @@ async def _serve(socket: WebSocket, session: str, services: Services, make: Make
         stepper = Stepper(hold, subject, services.metrics)
         authorized = partial(services.authenticator.knows, principal)
         stream = LiveStream(socket, stepper, services.settings, authorized)
-        with services.sockets.listed(stream):
+        with services.sockets.listed(stream.stop):
             await stream.run()
 
 
 async def answer_step(
-    request: Request, services: Services, address: Address, chunk: Chunk[Any]
+    request: Request,
+    services: Services,
+    address: Address,
+    subject: Subject[Any, Any],
+    arrival: Arrival,
+    expected: int | None,
 ) -> Response:
-    """Step a session by one chunk while the client waits for it; raises ServiceError."""
+    """Step a session by what a request brought while its client waits; raises ServiceError."""
+    stepping = step_once(services.store, address, subject, arrival, expected)
     with services.in_flight.slot():
-        reply = await while_connected(request, step_once(services.store, address, chunk))
+        reply = await while_connected(request, stepping)
     return Response(reply, media_type="application/json")
 
 

@@ -2,14 +2,14 @@
 
 import logging
 import time
-from typing import Generic
+from typing import Any, Generic
 
 from service.errors import Problem, ServiceError
 from service.http.problems import as_service_error
 from service.live.hold import Hold, Kept
-from service.live.mailbox import Arrival
+from service.live.mailbox import Arrival, Kind
 from service.live.messages import DROPPED, ERROR, RESET
-from service.live.subject import Chunk, Place, Said, Subject
+from service.live.subject import Place, Said, Subject
 from service.schemas import Body
 from service.sessions import Address, Outcome, Session, SessionStore, StoreUnavailable, new_epoch
 from service.telemetry import Metrics, fields
@@ -21,7 +21,7 @@ ATTEMPTS = 3
 class Stepper(Generic[Said]):
     """Steps the session that a socket holds, whatever its subject is."""
 
-    def __init__(self, hold: Hold, subject: Subject[Said], metrics: Metrics) -> None:
+    def __init__(self, hold: Hold, subject: Subject[Said, Any], metrics: Metrics) -> None:
         self.subject = subject
         self._hold = hold
         self._metrics = metrics
@@ -63,9 +63,10 @@ class Stepper(Generic[Said]):
             self._count(outputs.status)
         self._metrics.observe_stages(self.subject.model, outputs.timings_ms)
         self.subject.measure(outputs, self._metrics)
-        return self.subject.reply(
-            arrival, outputs, Place(self._hold.step, stored=kept is Kept.STORED)
-        )
+        if arrival.kind is Kind.SOUND:
+            return None
+        place = Place(self._hold.step, stored=kept is Kept.STORED)
+        return self.subject.reply(arrival, outputs, place)
 
     def _refused(self, arrival: Arrival, error: Exception) -> tuple[Body, ServiceError | None]:
         known = as_service_error(error)
@@ -84,8 +85,14 @@ class Stepper(Generic[Said]):
             self._metrics.sessions.labels(self.subject.model, RESET).inc()
 
 
-async def step_once(store: SessionStore, address: Address, asked: Chunk[Said]) -> bytes:
-    """Step the session by one chunk; return the reply as JSON.
+async def step_once(
+    store: SessionStore,
+    address: Address,
+    subject: Subject[Said, Any],
+    arrival: Arrival,
+    expected: int | None,
+) -> bytes:
+    """Step the session by what has arrived, as its step `expected`; return the reply as JSON.
 
     A step that is the session's last one already is not made again: its reply is returned as it
     was. A session that the store has lost starts anew and its reply's status is `reset`. Raises
@@ -98,20 +105,20 @@ async def step_once(store: SessionStore, address: Address, asked: Chunk[Said]) -
         if found is not None and found.damage is not None:
             lost, notes = True, [f"the session starts anew: {found.damage}"]
             found = None
-        if found is not None and (repeated := _find_reply(found, asked.step)) is not None:
+        if found is not None and (repeated := _find_reply(found, expected)) is not None:
             return repeated
-        lost = lost or (found is None and (asked.step or 1) > 1)
+        lost = lost or (found is None and (expected or 1) > 1)
         state, number = (None, 1) if found is None else (found.state, found.step + 1)
-        step = await asked.make(state)
+        step = await subject.step(arrival, state)
         if lost:
             step.outputs.status = RESET
             step.outputs.notes.extend(notes)
-        reply = asked.reply(step.outputs, Place(number)).model_dump_json().encode()
+        reply = subject.reply(arrival, step.outputs, Place(number)).model_dump_json().encode()
         new = Session(new_epoch(), number, step.state, reply)
         outcome = await _commit(store, address, found, new)
         if outcome is Outcome.STORED:
             return reply
-        if outcome is Outcome.CONFLICT and asked.step is None:
+        if outcome is Outcome.CONFLICT and expected is None:
             break
         lost = lost or outcome is Outcome.MISSING
     raise ServiceError(

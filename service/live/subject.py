@@ -1,11 +1,17 @@
 """What is particular to one model's sessions: how a message is read, stepped and answered."""
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel
 
 from service.errors import ServiceError
 from service.live.mailbox import Arrival
+from service.live.messages import DroppedReply, ErrorReply, error_info
+from service.live.model import parse_into
 from service.schemas import Body
 from service.telemetry import Metrics
 
@@ -19,6 +25,7 @@ class Outputs(Protocol):
 
 
 Said = TypeVar("Said", bound=Outputs)
+Given = TypeVar("Given", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -37,22 +44,32 @@ class Place:
     stored: bool = True
 
 
-class Subject(Protocol[Said]):
-    """One socket's talk with one model. It knows no store: state goes in and comes back."""
+class Subject(ABC, Generic[Said, Given]):
+    """A session's talk with one model. It knows no store: state goes in and comes back.
 
-    model: str
+    `options` of a socket may change until its first frame.
+    """
+
+    model: ClassVar[str]
+
+    def __init__(self, options: Given) -> None:
+        self.options = options
 
     @property
     def drop(self) -> bool:
-        """Whether a newer frame replaces one that still waits."""
+        """Whether a newer frame replaces one that still waits; only sockets may say so."""
+        return getattr(self.options, "drop", False)
 
     @property
     def due_s(self) -> float:
         """Up to which time of theirs frames may be answered by now."""
+        return math.inf
 
     def set_options(self, asked: Mapping[str, Any]) -> None:
         """Change the options that are named; raises ServiceError."""
+        self.options = parse_into(type(self.options), {**self.options.model_dump(), **asked})
 
+    @abstractmethod
     def read(self, message: bytes, arrived_s: float, now_s: float) -> Arrival | None:
         """Sort one binary message; None where it needs no answer and was kept here.
 
@@ -63,31 +80,27 @@ class Subject(Protocol[Said]):
     def restart(self) -> None:
         """Forget what was sent: what comes now belongs to a session that starts anew."""
 
+    @abstractmethod
     async def step(self, arrival: Arrival, state: bytes | None) -> Step[Said]:
         """Ask the model; raises ServiceError. May be asked again for the same arrival."""
 
-    def reply(self, arrival: Arrival, outputs: Said, place: Place) -> Body | None:
-        """Return the answer to a step, None where none is due."""
+    @abstractmethod
+    def reply(self, arrival: Arrival, outputs: Said, place: Place) -> Body:
+        """Return the answer to a step."""
 
-    def dropped(self, arrival: Arrival) -> Body:
+    def dropped(self, arrival: Arrival) -> DroppedReply:
         """Return the answer to a frame that a newer one replaced."""
+        return DroppedReply(sequence=arrival.sequence or 0, time_s=arrival.time_s or 0.0)
 
-    def refused(self, arrival: Arrival, error: ServiceError) -> Body:
+    def refused(self, arrival: Arrival, error: ServiceError) -> ErrorReply:
         """Return the answer to a message that could not be used."""
+        return ErrorReply(
+            of=arrival.kind.value,
+            sequence=arrival.sequence,
+            time_s=arrival.time_s,
+            error=error_info(error),
+        )
 
+    @abstractmethod
     def measure(self, outputs: Said, metrics: Metrics) -> None:
         """Record what is particular to this model's answers."""
-
-
-class Chunk(Protocol[Said]):
-    """What a client without a socket sends for one step, and which step it expects, if it says."""
-
-    @property
-    def step(self) -> int | None:
-        """The number that the step is to have."""
-
-    async def make(self, state: bytes | None) -> Step[Said]:
-        """Ask the model; raises ServiceError."""
-
-    def reply(self, outputs: Said, place: Place) -> Body:
-        """Return the answer to the step."""

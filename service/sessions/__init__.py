@@ -1,13 +1,23 @@
 """Where sessions live between two steps: one protocol, and Redis or this process's memory."""
 
+import logging
 import math
 import secrets
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from functools import wraps
+from typing import Any, ClassVar, TypeVar, cast
 
 from service.errors import Problem, ServiceError
+from service.telemetry import Metrics, fields
+
+Method = TypeVar("Method", bound=Callable[..., Awaitable[Any]])
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ class StoreUnavailable(ServiceError):
         self.reason = reason
 
 
-class SessionStore(Protocol):
+class SessionStore(ABC):
     """Keeps sessions for a time after their last write. All methods raise StoreUnavailable.
 
     Every connection writes under an epoch of its own. A write says under which epoch and after
@@ -74,25 +84,33 @@ class SessionStore(Protocol):
     one is thrown away, see `Session.damage`.
     """
 
-    @property
-    def kind(self) -> str:
-        """What it is, for people."""
+    kind: ClassVar[str]  # for people
 
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._reason: str | None = None
+
+    @abstractmethod
     async def close(self) -> None:
         """Let go of everything."""
 
+    @abstractmethod
     async def check(self) -> None:
         """Return when the store answers."""
 
+    @abstractmethod
     async def connect(self, address: Address, epoch: str) -> Session:
         """Give the session the new epoch, starting it where there is none; return it."""
 
+    @abstractmethod
     async def resume(self, address: Address, epoch: str) -> Session | None:
         """Give the session the new epoch and return it, None where there is none."""
 
+    @abstractmethod
     async def load(self, address: Address) -> Session | None:
         """Return the session, None where there is none."""
 
+    @abstractmethod
     async def commit(self, address: Address, epoch: str, known: int, new: Session) -> Outcome:
         """Replace the session by `new` if it has `epoch` and a step from `known` to before `new`.
 
@@ -101,8 +119,50 @@ class SessionStore(Protocol):
         started.
         """
 
+    @abstractmethod
     async def delete(self, address: Address) -> bool:
         """End the session, so that connections to it can no longer write; whether there was one."""
+
+    @contextmanager
+    def timed(self, operation: str) -> Iterator[None]:
+        """Measure one operation."""
+        started, outcome = time.perf_counter(), "failed"
+        try:
+            yield
+            outcome = "answered"
+            self._note(None)
+        except StoreUnavailable as error:
+            self._note(error)
+            raise
+        finally:
+            seconds = time.perf_counter() - started
+            self._metrics.store.labels(operation, outcome).observe(seconds)
+
+    def _note(self, error: StoreUnavailable | None) -> None:
+        """Log when the store goes and when it is back, not every failure in between."""
+        reason = None if error is None else error.reason
+        if reason == self._reason:
+            return
+        self._reason = reason
+        if error is None:
+            logger.info("sessions can be reached again", extra=fields(store=self.kind))
+            return
+        known = fields(store=self.kind, reason=reason, error=str(error.__cause__))
+        logger.warning("sessions cannot be reached", extra=known)
+
+
+def measured(operation: str) -> Callable[[Method], Method]:
+    """Measure a method of a store under the name of its operation."""
+
+    def wrap(method: Method) -> Method:
+        @wraps(method)
+        async def call(self: SessionStore, *arguments: Any) -> Any:
+            with self.timed(operation):
+                return await method(self, *arguments)
+
+        return cast(Method, call)
+
+    return wrap
 
 
 def new_epoch() -> str:

@@ -4,14 +4,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
-from service.sessions import Address, Outcome, Session, check_size, now_s
+from service.sessions import Address, Outcome, Session, SessionStore, check_size, measured, now_s
+from service.telemetry import Metrics
 
 ENDED = ""  # the epoch of a session that was ended: it refuses the writes of live connections
 
 SWEEP_S = 10.0
 
 
-class MemoryStore:
+class MemoryStore(SessionStore):
     """Keeps the `most` sessions that were written last, `each` of one owner.
 
     The oldest of who has most make room. A restart of the process loses them.
@@ -26,7 +27,9 @@ class MemoryStore:
         max_bytes: int,
         clock: Callable[[], float] = now_s,
         each: int | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
+        super().__init__(metrics or Metrics())
         self._ttl_s = ttl_s
         self._most = most
         self._each = most if each is None else each
@@ -42,25 +45,29 @@ class MemoryStore:
         """Forget everything."""
         self._owners.clear()
 
+    @measured("check")
     async def check(self) -> None:
         """Memory always answers."""
 
+    @measured("connect")
     async def connect(self, address: Address, epoch: str) -> Session:
         """Give the session the new epoch, starting it where there is none; return it."""
-        found = await self.load(address)
+        found = self._find_live(address)
         session = Session(epoch) if found is None else replace(found, epoch=epoch)
         return self._keep(address, session)
 
+    @measured("connect")
     async def resume(self, address: Address, epoch: str) -> Session | None:
         """Give the session the new epoch and return it, None where there is none."""
-        found = await self.load(address)
+        found = self._find_live(address)
         return None if found is None else self._keep(address, replace(found, epoch=epoch))
 
+    @measured("load")
     async def load(self, address: Address) -> Session | None:
         """Return the session, None where there is none."""
-        found = self._find(address)
-        return None if found is None or found.epoch == ENDED else found
+        return self._find_live(address)
 
+    @measured("commit")
     async def commit(self, address: Address, epoch: str, known: int, new: Session) -> Outcome:
         """Replace the session where it is what the writer knew; see SessionStore."""
         check_size(new, self._max_bytes)
@@ -73,9 +80,10 @@ class MemoryStore:
         self._keep(address, replace(new, created_s=created_s))
         return Outcome.STORED
 
+    @measured("delete")
     async def delete(self, address: Address) -> bool:
         """End the session; whether there was one."""
-        found = await self.load(address)
+        found = self._find_live(address)
         if found is not None:
             self._keep(address, Session(ENDED))
         return found is not None
@@ -104,6 +112,11 @@ class MemoryStore:
                 sessions.popitem(last=False)
             if not sessions:
                 del self._owners[owner]
+
+    def _find_live(self, address: Address) -> Session | None:
+        """Return a session that was not ended, None where there is none."""
+        found = self._find(address)
+        return None if found is None or found.epoch == ENDED else found
 
     def _find(self, address: Address) -> Session | None:
         found = self._owners.get(address.owner, OrderedDict()).get(address)

@@ -15,8 +15,18 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as NoAnswer
 
 from service.errors import ConfigurationError
-from service.sessions import Address, Outcome, Session, StoreUnavailable, check_size, now_s
+from service.sessions import (
+    Address,
+    Outcome,
+    Session,
+    SessionStore,
+    StoreUnavailable,
+    check_size,
+    measured,
+    now_s,
+)
 from service.sessions.scripts import COMMIT, CONNECT, DELETE, LOAD
+from service.telemetry import Metrics
 
 KEY_PREFIX = "countenance"
 MAX_CONNECTIONS = 32
@@ -26,7 +36,7 @@ MOST_STEPS, LATEST_S = 2**53, 1e11
 Result = TypeVar("Result")
 
 
-class RedisStore:
+class RedisStore(SessionStore):
     """Keeps sessions in the Redis at `url`; one that is away is noticed at the next call, not here.
 
     After an answer that did not come in `timeout_s`, calls fail at once for a second: live sessions
@@ -47,7 +57,9 @@ class RedisStore:
         timeout_s: float,
         each: int | None = None,
         secret: bytes = b"",
+        metrics: Metrics | None = None,
     ) -> None:
+        super().__init__(metrics or Metrics())
         self._each = each or 0
         self._secret = secret
         self._ttl_ms = int(ttl_s * 1000)
@@ -79,26 +91,31 @@ class RedisStore:
         """Close the connections; the sessions stay."""
         await self._redis.aclose()
 
+    @measured("check")
     async def check(self) -> None:
         """Return when Redis answers; ends the pause after a missed answer."""
         self._paused_until = 0.0
         await self._ask(lambda: cast(Awaitable[Any], self._redis.ping()))
 
+    @measured("connect")
     async def connect(self, address: Address, epoch: str) -> Session:
         """Give the session the new epoch, starting it where there is none; return it."""
         session = await self._take_over(address, epoch, begin=True)
         assert session is not None
         return session
 
+    @measured("connect")
     async def resume(self, address: Address, epoch: str) -> Session | None:
         """Give the session the new epoch and return it, None where there is none."""
         return await self._take_over(address, epoch, begin=False)
 
+    @measured("load")
     async def load(self, address: Address) -> Session | None:
         """Return the session, None where there is none."""
         kind, *values = await self._ask(lambda: self._load([_key(address)], (self._max_bytes,)))
         return None if kind == b"none" else self._read(address, *values)
 
+    @measured("commit")
     async def commit(self, address: Address, epoch: str, known: int, new: Session) -> Outcome:
         """Replace the session where it is what the writer knew; see SessionStore."""
         check_size(new, self._max_bytes)
@@ -108,6 +125,7 @@ class RedisStore:
         found = await self._ask(lambda: self._commit(_keys(address), arguments))
         return Outcome(found.decode())
 
+    @measured("delete")
     async def delete(self, address: Address) -> bool:
         """End the session; whether there was one."""
         return bool(await self._ask(lambda: self._delete(_keys(address))))
@@ -123,7 +141,9 @@ class RedisStore:
         if found.damage is None or found.epoch:
             return found
         await self._ask(lambda: cast(Awaitable[Any], self._redis.delete(_key(address))))
-        return replace(await self.connect(address, epoch), damage=found.damage)
+        begun = await self._take_over(address, epoch, begin=True)
+        assert begun is not None
+        return replace(begun, damage=found.damage)
 
     def _read(self, address: Address, damage: bytes, *values: bytes | None) -> Session:
         """Return a session of what Redis holds; without an epoch where that is of no use."""

@@ -39,6 +39,32 @@ OUR_COLUMNS = (*BOX_COLUMNS, "status", "degradation", "variant", "model_version"
 TRACK_COLUMNS = (*OPENFACE_COLUMNS, *OUR_COLUMNS)
 
 
+class TrackTally:
+    """Counts the frames of a clip or a camera, its faces and their blinks."""
+
+    def __init__(self) -> None:
+        self._faces: set[int] = set()
+        self._frames: Counter[str] = Counter()
+        self._blinks = Blinks()
+
+    def add(self, time_s: float, faces: Sequence[TrackedFace]) -> None:
+        """Count the next frame."""
+        self._blinks.note(time_s, faces)
+        self._faces |= {face.track_id for face in faces}
+        seen = any(face.landmarks is not None for face in faces)
+        self._frames["seen" if seen else "lost" if faces else "none"] += 1
+
+    def summary(self) -> TrackSummary:
+        """Return what was counted."""
+        return TrackSummary(
+            faces=len(self._faces),
+            frames_with_face=self._frames["seen"],
+            frames_lost=self._frames["lost"],
+            frames_without=self._frames["none"],
+            blinks=self._blinks.found,
+        )
+
+
 class TrackClip:
     """Follows the faces of one clip, frame by frame."""
 
@@ -46,9 +72,7 @@ class TrackClip:
         self._tracker = tracker
         self._metrics = metrics
         self._options = options
-        self._faces: set[int] = set()
-        self._frames: Counter[str] = Counter()
-        self._blinks = Blinks()
+        self._tally = TrackTally()
 
     async def ask(self, chunk: ClipChunk, state: bytes | None) -> Asked[TrackMoment]:
         """Step the tracker by every frame of a chunk; raises ServiceError."""
@@ -70,22 +94,13 @@ class TrackClip:
     def note(self, moments: Sequence[TrackMoment]) -> None:
         """Count what the frames say."""
         for moment in moments:
-            self._blinks.note(moment.time_s, moment.faces)
             lost = sum(face.status == LOST for face in moment.faces)
             self._metrics.faces_lost.labels(MODEL).inc(lost)
-            self._faces |= {face.track_id for face in moment.faces}
-            seen = any(face.landmarks is not None for face in moment.faces)
-            self._frames["seen" if seen else "lost" if moment.faces else "none"] += 1
+            self._tally.add(moment.time_s, moment.faces)
 
     def summarize(self) -> TrackSummary:
         """Return what was counted."""
-        return TrackSummary(
-            faces=len(self._faces),
-            frames_with_face=self._frames["seen"],
-            frames_lost=self._frames["lost"],
-            frames_without=self._frames["none"],
-            blinks=self._blinks.found,
-        )
+        return self._tally.summary()
 
     async def _step(self, frame: ClipFrame, state: bytes | None) -> Step[TrackOutputs]:
         picture = frame.picture

@@ -6,7 +6,6 @@ from pydantic import Field
 
 from service.clips.replies import ClipHead, ClipInfoBody, ClipMoment, ClipTail, Line
 from service.live.messages import Notes, StepCount, Stored
-from service.live.subject import Place
 from service.schemas import Body, ModelVersion, Seconds, TimingsMs, TrackedFace
 
 Status = Literal["tracking", "redetected", "lost", "searching", "reset"]
@@ -51,15 +50,6 @@ class TrackReply(TrackOutputs):
     time_s: Seconds = Field(description="The frame's time in seconds, as sent or of its arrival.")
     step: StepCount
     stored: Stored
-
-
-def build_reply(
-    outputs: TrackOutputs, sequence: int | None, time_s: float, place: Place
-) -> TrackReply:
-    """Return the reply that says `outputs`, which have been checked, and where they belong."""
-    return TrackReply.model_construct(
-        **dict(outputs), sequence=sequence, time_s=time_s, step=place.step, stored=place.stored
-    )
 
 
 class TrackMoment(ClipMoment):

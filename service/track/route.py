@@ -11,7 +11,9 @@ from service.clips.serving import VIDEO_BODY, ClipJob, answer_clip
 from service.http.body import read_upload
 from service.http.openapi import PICTURE_BODY
 from service.http.replies import choose_media_type
+from service.live.mailbox import Arrival
 from service.live.messages import check_time
+from service.live.model import parse_into
 from service.live.serving import SessionName, answer_step, end_session, serve_socket
 from service.media.clips.contents import Sampling
 from service.services import Caller, SharedServices
@@ -25,7 +27,7 @@ from service.track.interface import (
     TrackQuery,
 )
 from service.track.replies import TrackClipReply, TrackFrameLine, TrackSummaryLine
-from service.track.session import MODEL, TrackChunk, Tracker, TrackSubject, parse_options
+from service.track.session import MODEL, SocketOptions, Tracker, TrackSubject
 
 EVERY_FRAME_HZ = math.inf
 MOST_SIDE = 1920  # larger pictures are shrunk to this; coordinates are the clip's all the same
@@ -53,7 +55,7 @@ async def track_clip(
     line, of type `error`.
     """
     media_type = choose_media_type(request.headers.get("accept"), (JSON, NDJSON, CSV))
-    tracker = Tracker(services.inference, services.settings)
+    tracker = Tracker(services)
     await tracker.check_loaded()
     clip = TrackClip(tracker, query, services.metrics)
     job = ClipJob(
@@ -81,8 +83,8 @@ async def track_live(socket: WebSocket, session: str, services: SharedServices) 
     """Follow faces through the frames of one socket; what refuses it is its close code."""
 
     def make() -> tuple[Tracker, TrackSubject]:
-        tracker = Tracker(services.inference, services.settings)
-        return tracker, TrackSubject(tracker, parse_options(socket.query_params))
+        tracker = Tracker(services)
+        return tracker, TrackSubject(tracker, parse_into(SocketOptions, socket.query_params))
 
     await serve_socket(socket, session, services, make)
 
@@ -112,14 +114,15 @@ async def track(
     here, in the address or in a message `{"type": "options", ...}` before the first frame. Web
     pages send their key as the subprotocol `bearer.KEY` beside `countenance`.
     """
-    tracker = Tracker(services.inference, services.settings)
+    tracker = Tracker(services)
     await tracker.check_loaded()
     address = Address(MODEL, caller.name, session)
     with services.uploads.slot():
         upload = await read_upload(request, services.settings)
     time_s = time.time() if query.time_s is None else check_time(query.time_s)
-    chunk = TrackChunk(tracker, upload.data, time_s, query, query.step)
-    return await answer_step(request, services, address, chunk)
+    frame = Arrival(None, time.perf_counter(), time_s, upload.data)
+    subject = TrackSubject(tracker, query)
+    return await answer_step(request, services, address, subject, frame, query.step)
 
 
 @router.delete(

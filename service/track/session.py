@@ -1,18 +1,15 @@
 """A socket's talk with `track`: every binary message is a frame, every frame has its reply."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from service.errors import ServiceError
-from service.inference import Inference
 from service.live.mailbox import Arrival
-from service.live.messages import DroppedReply, ErrorReply, dropped_reply, error_reply, split_frame
-from service.live.model import Cost, Model, VariantName, parse_into
-from service.live.subject import Place, Step
+from service.live.messages import split_frame
+from service.live.model import Cost, Model, VariantName
+from service.live.subject import Place, Step, Subject
 from service.options import (
     DROP,
     MIN_FACE_PX,
@@ -22,9 +19,9 @@ from service.options import (
     TRACK_MAX_FACES,
     TRACK_VARIANT,
 )
-from service.settings import Settings
+from service.services import Services
 from service.telemetry import Metrics
-from service.track.replies import TrackOutputs, TrackReply, build_reply
+from service.track.replies import TrackOutputs, TrackReply
 
 MODEL = "track"
 LOST = "lost"
@@ -49,23 +46,11 @@ class SocketOptions(TrackOptions):
     drop: Annotated[bool, DROP.bounds] = DROP.default
 
 
-def parse_options(values: Mapping[str, Any]) -> SocketOptions:
-    """Check a socket's options; raises ServiceError naming every one that does not fit."""
-    return parse_into(SocketOptions, values)
-
-
 class Tracker(Model):
     """Asks the model `track`, within the limits of the settings."""
 
-    def __init__(self, inference: Inference, settings: Settings) -> None:
-        super().__init__(MODEL, inference, settings)
-
-    async def step(
-        self, frame: bytes, time_s: float, options: TrackOptions, state: bytes | None
-    ) -> Step[TrackOutputs]:
-        """Look at one encoded frame; raises ServiceError when it or its model is no good."""
-        pixels = await self.check_frame(frame)
-        return await self.look(frame, pixels, time_s, options, state)
+    def __init__(self, services: Services) -> None:
+        super().__init__(MODEL, services)
 
     async def look(
         self,
@@ -93,28 +78,14 @@ class Tracker(Model):
         return asked if options.variant is None else {**asked, "variant": options.variant}
 
 
-class TrackSubject:
-    """The subject of a tracking socket; `options` may change until its first frame."""
+class TrackSubject(Subject[TrackOutputs, TrackOptions]):
+    """A session of tracking: every frame has its reply."""
 
     model = MODEL
 
-    def __init__(self, tracker: Tracker, options: SocketOptions) -> None:
-        self.options = options
+    def __init__(self, tracker: Tracker, options: TrackOptions) -> None:
+        super().__init__(options)
         self._tracker = tracker
-
-    @property
-    def drop(self) -> bool:
-        """Whether a newer frame replaces one that still waits."""
-        return self.options.drop
-
-    @property
-    def due_s(self) -> float:
-        """Nothing is waited for."""
-        return math.inf
-
-    def set_options(self, asked: Mapping[str, Any]) -> None:
-        """Change the options that are named; raises ServiceError."""
-        self.options = parse_options({**self.options.model_dump(), **asked})
 
     def read(self, message: bytes, arrived_s: float, now_s: float) -> Arrival:
         """Take one frame, bare or behind its header."""
@@ -126,45 +97,23 @@ class TrackSubject:
             arrival.error = error
         return arrival
 
-    def restart(self) -> None:
-        """Nothing is kept here."""
-
     async def step(self, arrival: Arrival, state: bytes | None) -> Step[TrackOutputs]:
         """Look at the frame; raises ServiceError."""
-        return await self._tracker.step(arrival.data, arrival.time_s or 0.0, self.options, state)
+        pixels = await self._tracker.check_frame(arrival.data)
+        time_s = arrival.time_s or 0.0
+        return await self._tracker.look(arrival.data, pixels, time_s, self.options, state)
 
     def reply(self, arrival: Arrival, outputs: TrackOutputs, place: Place) -> TrackReply:
         """Return the reply to a frame that was looked at."""
-        return build_reply(outputs, arrival.sequence, arrival.time_s or 0.0, place)
-
-    def dropped(self, arrival: Arrival) -> DroppedReply:
-        """Return the reply to a frame that a newer one replaced."""
-        return dropped_reply(arrival)
-
-    def refused(self, arrival: Arrival, error: ServiceError) -> ErrorReply:
-        """Return the reply to a message that could not be used."""
-        return error_reply(arrival, error)
+        return TrackReply.model_construct(
+            **dict(outputs),
+            sequence=arrival.sequence,
+            time_s=arrival.time_s or 0.0,
+            step=place.step,
+            stored=place.stored,
+        )
 
     def measure(self, outputs: TrackOutputs, metrics: Metrics) -> None:
         """Count the faces that are out of sight."""
         lost = sum(face.status == LOST for face in outputs.faces)
         metrics.faces_lost.labels(MODEL).inc(lost)
-
-
-@dataclass(frozen=True)
-class TrackChunk:
-    """One frame without a socket, and the number that its step is to have, if the client says."""
-
-    tracker: Tracker
-    frame: bytes
-    time_s: float
-    options: TrackOptions
-    step: int | None = None
-
-    async def make(self, state: bytes | None) -> Step[TrackOutputs]:
-        """Look at the frame; raises ServiceError."""
-        return await self.tracker.step(self.frame, self.time_s, self.options, state)
-
-    def reply(self, outputs: TrackOutputs, place: Place) -> TrackReply:
-        """Return the reply to the frame."""
-        return build_reply(outputs, None, self.time_s, place)

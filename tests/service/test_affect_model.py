@@ -13,6 +13,7 @@ from PIL import Image
 from service.affect.clip import AffectClip, Summarizer
 from service.affect.model import AffectModel, AffectOptions
 from service.affect.sounds import RATE_HZ, to_samples
+from service.app import create_app
 from service.clips.run import ClipRun
 from service.inference.local import OPTIONAL, Loaded, LocalInference
 from service.media.clips.contents import ClipChunk, ClipFrame, ClipInfo, ClipSound, Picture
@@ -95,7 +96,7 @@ class WholeClip:
 async def test_a_clip_and_a_socket_give_the_same_numbers(make_inference):
     inference = make_inference()
     async with running(inference) as service:
-        model = AffectModel(inference, Settings())
+        model = AffectModel(create_app(Settings(), inference).state.services)
         asking = AffectClip(model, AffectOptions(), 25.0, Metrics())
         run = ClipRun(WholeClip(), asking.ask, 25.0)
         clip = [look.frame async for looks in run.looks() for look in looks]

@@ -11,7 +11,7 @@ import pytest
 
 from service.app import create_app
 from service.errors import URN, ConfigurationError, ServiceError
-from service.http.limits import Meter, RateLimiter
+from service.http.limits import Meter
 from service.security import find_key, hash_key, load_keys, main, new_key
 from service.settings import Settings
 from service.telemetry import JsonFormatter, TextFormatter, configure_logging
@@ -72,36 +72,38 @@ async def test_a_key_that_asks_too_often_is_told_when_to_return(make_client, key
 
 def test_a_rate_limit_allows_its_rate_and_ten_seconds_at_once():
     now = [0.0]
-    limiter = RateLimiter(lambda: now[0])
+    meter = Meter(60, "requests", lambda: now[0])
     for _ in range(10):
-        limiter.take("a", 60)
+        meter.check(1)
+        meter.take()
     with pytest.raises(ServiceError, match="rate-limited"):
-        limiter.take("a", 60)
+        meter.check(1)
     taken = 0
     for _ in range(800):
         now[0] += 0.125
         try:
-            limiter.take("a", 60)
-            taken += 1
+            meter.check(1)
         except ServiceError:
             continue
+        meter.take()
+        taken += 1
     assert taken == 100
 
 
 def test_a_meter_allows_its_rate_and_ten_seconds_at_once():
     now = [100.0]
-    meter = Meter(6000, lambda: now[0])
+    meter = Meter(6000, "bytes", lambda: now[0])
     meter.take(1000)
     meter.check()
     meter.take(300)
-    assert meter.owed_s == 3.0
+    assert meter.wait_s() == 3.0
     with pytest.raises(ServiceError, match="rate-limited"):
         meter.check()
     now[0] += 3.0
     meter.check()
     now[0] += 1000.0
     meter.take(1000)
-    assert meter.owed_s == 0.0
+    assert meter.wait_s() == 0.0
 
 
 async def test_a_key_that_has_sent_too_much_is_told_when_to_return(make_client, keys, picture):

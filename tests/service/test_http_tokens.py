@@ -133,7 +133,7 @@ def test_replicas_with_one_secret_know_each_other_s_tokens_and_others_do_not(tmp
     (entry, _) = load_keys(keys[0])
     asker = Principal(entry.principal, entry.id)
     for settings, same in ((together, True), (alone, False)):
-        one, other = (Authenticator.from_settings(settings) for _ in range(2))
+        one, other = (Authenticator(settings) for _ in range(2))
         # In one second both tokens run out at the same time.
         tokens = {service.grant(asker, ["align"], 60) for service in (one, other, one, other)}
         assert (len({token for token, _ in tokens}) == len({at for _, at in tokens})) is same
@@ -145,4 +145,4 @@ def test_a_secret_that_is_none_stops_the_start(tmp_path, keys, content):
     if content is not None:
         secret.write_bytes(content)
     with pytest.raises(ConfigurationError, match="the secret"):
-        Authenticator.from_settings(Settings(api_keys_file=keys[0], secret_file=secret))
+        Authenticator(Settings(api_keys_file=keys[0], secret_file=secret))

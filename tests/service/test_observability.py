@@ -6,10 +6,10 @@ import pytest
 
 from service.app import create_app
 from service.errors import ConfigurationError, Problem, ServiceError
-from service.inference import Answer, Batch, Question
-from service.live.measured import MeasuredInference
+from service.inference import Answer, Batch
+from service.live.model import Model
 from service.settings import Settings
-from service.telemetry import Metrics, NoTracing, OtlpTracing, make_tracing
+from service.telemetry import Metrics, Tracing, make_tracing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 sdk = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
@@ -34,11 +34,11 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 async def test_a_question_is_counted_with_its_batch_its_wait_and_its_outcome():
-    metrics = Metrics()
-    inference = MeasuredInference(Batching(), metrics, NoTracing())
-    await inference.ask("track", Question({}, {}))
+    services = create_app(Settings(), Batching()).state.services
+    model, metrics = Model("track", services), services.metrics
+    await model.ask({}, {})
     with pytest.raises(ServiceError):
-        await inference.ask("track", Question({"bad": True}, {}))
+        await model.ask({"bad": True}, {})
     counted = "countenance_inference_seconds_count"
     assert sample(metrics, counted, model="track", outcome="answered") == 1
     assert sample(metrics, counted, model="track", outcome="refused") == 1
@@ -52,7 +52,7 @@ async def test_a_question_is_counted_with_its_batch_its_wait_and_its_outcome():
 async def test_a_question_s_span_lies_in_its_request_s_and_that_in_the_client_s(
     inference, make_client, picture, exporter, monkeypatch
 ):
-    monkeypatch.setattr("service.app.make_tracing", lambda settings: OtlpTracing(exporter))
+    monkeypatch.setattr("service.app.make_tracing", lambda settings: Tracing(exporter))
     client = make_client(headers={"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
     reply = await client.post("/align", content=picture())
     assert reply.status_code == 200
@@ -68,7 +68,7 @@ async def test_a_question_s_span_lies_in_its_request_s_and_that_in_the_client_s(
 
 async def test_no_key_and_no_session_s_name_is_traced(keys, exporter):
     path, first, _ = keys
-    tracing = OtlpTracing(exporter)
+    tracing = Tracing(exporter)
     with tracing.span("request", {"authorization": f"Bearer {first}"}):
         pass
     tracing.close()
@@ -88,4 +88,4 @@ def test_traces_that_are_asked_for_need_their_package(monkeypatch):
 
 def test_without_a_collector_nothing_is_traced(inference):
     app = create_app(Settings(), inference)
-    assert isinstance(app.state.services.tracing, NoTracing)
+    assert not app.state.services.tracing.exports

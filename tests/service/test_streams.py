@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import Problem, ServiceError
-from service.http.limits import Sockets
+from service.http.limits import Bucket, Sockets
+from service.live.loop import BURST_S
 from service.live.mailbox import MOST_WAITING, Arrival, Mailbox
 from service.live.messages import HEADER, MAX_TEXT, Options, Reset, read_text, split_frame
-from service.live.pace import BURST_S, Pace
+from service.live.model import parse_into
 from service.telemetry import Metrics
-from service.track.session import parse_options
+from service.track.session import SocketOptions
 
 NOW = 1700000000.25
 
@@ -86,8 +87,8 @@ def test_reading_any_text_ends_in_one_of_these(text):
 
 
 def test_options_come_from_an_address_or_from_json():
-    assert parse_options({"drop": "false", "max_faces": "2"}).max_faces == 2
-    assert not parse_options({"drop": False}).drop
+    assert parse_into(SocketOptions, {"drop": "false", "max_faces": "2"}).max_faces == 2
+    assert not parse_into(SocketOptions, {"drop": False}).drop
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_options_come_from_an_address_or_from_json():
 )
 def test_an_option_that_does_not_fit_is_named(options, named):
     with pytest.raises(ServiceError, match=f"invalid-request.*{named}"):
-        parse_options(options)
+        parse_into(SocketOptions, options)
 
 
 def frame(number: int, **more: bool) -> Arrival:
@@ -180,14 +181,14 @@ async def test_without_dropping_every_frame_is_kept():
 
 def test_a_pace_allows_its_rate_and_a_little_at_once():
     now = [100.0]
-    pace = Pace(40.0, lambda: now[0])
+    pace = Bucket(40.0, BURST_S, lambda: now[0])
     taken = 0
-    while pace.wait_s == 0:
+    while pace.wait_s() == 0:
         pace.take()
         taken += 1
     assert taken == pytest.approx(40 * BURST_S + 1, abs=1)
     for _ in range(400):
-        now[0] += pace.wait_s
+        now[0] += pace.wait_s()
         pace.take()
     assert now[0] - 100.0 == pytest.approx(10.0, rel=0.02)
 
@@ -217,11 +218,11 @@ async def test_stopping_reaches_every_stream_and_waits_for_the_last_socket():
     sockets = Sockets(9, Metrics())
     first, late = Stream(), Stream()
     with sockets.place("track", "alice"):
-        with sockets.listed(first):
+        with sockets.listed(first.stop):
             stopping = asyncio.create_task(sockets.stop())
             await asyncio.sleep(0)
             assert first.stopped
-        with sockets.listed(late):
+        with sockets.listed(late.stop):
             assert late.stopped
         with pytest.raises(ServiceError, match="stopping"), sockets.place("track", "bob"):
             pass

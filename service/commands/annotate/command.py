@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from service.commands.affect import EstimateOptions
 from service.commands.annotate.places import TableFolder, agree_on, take_stock
-from service.commands.annotate.worker import AnnotateJob, as_parameters
+from service.commands.annotate.worker import AnnotateJob
 from service.commands.batch.files import Source
 from service.commands.batch.pool import Done, Job, Tick, attempt, carry_out
 from service.commands.batch.running import emit, summarise, tell, watch
@@ -26,9 +25,15 @@ from service.commands.options import (
     choose_where,
     told,
 )
-from service.commands.track import FollowOptions
 from service.inference.local import bound_threads
-from service.options import MIN_FACE_PX, RATE_HZ, SMOOTHING, TRACK_MAX_FACES
+from service.options import (
+    AFFECT_MAX_FACES,
+    MIN_FACE_PX,
+    MIN_QUALITY,
+    RATE_HZ,
+    SMOOTHING,
+    TRACK_MAX_FACES,
+)
 from service.settings import silence_libraries
 
 WORKERS = "Workers: more than one need the extra annotate, which brings Ray"
@@ -88,20 +93,23 @@ def annotate(
     what the first one has not done, and videos that have changed since.
     """
     with mistakes_explained():
-        options: FollowOptions | EstimateOptions
+        how: dict[str, Any] = {
+            "max_faces": max_faces,
+            "min_face_px": min_face_px,
+            "min_quality": MIN_QUALITY.default,
+            "variant": variant,
+        }
         if what == "track":
-            options = FollowOptions(
-                max_faces, min_face_px, steady=steady, smoothing=smoothing, variant=variant
-            )
+            how |= {"steady": steady, "smoothing": smoothing}
         else:
-            options = EstimateOptions(rate_hz, variant, min_face_px)
+            how |= {"rate_hz": rate_hz, "max_faces": AFFECT_MAX_FACES.default}
         where = choose_where(url, key, key_file, model_store, device)
+        job = AnnotateJob(where, source, out, what, how)
         place = TableFolder(out)
         stock = take_stock(TableFolder(source), place)
-        agree_on(place, as_parameters(options))
+        agree_on(place, job.parameters)
         if done := len(stock.clips) - len(stock.todo):
             tell(f"{done} of {len(stock.clips)} videos were done before.")
-        job = AnnotateJob(source, out, where, options)
 
         def run(tick: Tick) -> Iterator[Done]:
             if ray_address is None and jobs in (None, 1):
@@ -130,11 +138,12 @@ class Annotator:
     """
 
     def __init__(self, job: Job) -> None:
-        self._worker = job.worker().__enter__()
+        self._job, self._client = job, job.where.client()
         bound_threads(1)  # the other cores are for the other workers
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        done = attempt(self._worker, Source(row["path"], row["name"]), _ignore, _ignore)
+        source = Source(row["path"], row["name"])
+        done = attempt(self._job, self._client, source, _ignore, _ignore)
         return {**row, "reason": done.reason}
 
 

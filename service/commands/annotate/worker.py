@@ -6,23 +6,22 @@ import platform
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Literal, Self
 
 from service.affect.pages import COLUMNS, table_rows
 from service.affect.replies import QUADRANTS, AffectFrameLine, AffectMoment
-from service.client.wire import AffectLine, TrackLine
+from service.client import Countenance
 from service.clips.replies import ClipHead, ClipLine
-from service.commands.affect import EstimateOptions
 from service.commands.annotate.places import TableFolder, result_name
-from service.commands.batch.files import Source
-from service.commands.batch.pool import Emit, Tick
-from service.commands.options import Where, ask_lines
-from service.commands.track import FollowOptions
+from service.commands.batch.files import Emit, Source
+from service.commands.batch.pool import Job, Tick
+from service.commands.options import ask_lines
 from service.track.clip import TRACK_COLUMNS, track_rows
 from service.track.replies import TrackFrameLine, TrackMoment
 
@@ -32,53 +31,31 @@ WHOLE = {"frame", "face_id", "success"}
 TEXT = {"clip", "status", "degradation", "variant", "model_version"}
 
 
-def as_parameters(options: FollowOptions | EstimateOptions) -> dict[str, Any]:
-    """The options as plain values, to be compared with those of an earlier run."""
-    if isinstance(options, FollowOptions):
-        return {"what": "track", **asdict(options)}
-    return {"what": "affect", **asdict(options)}
-
-
 @dataclass(frozen=True)
-class AnnotateJob:
-    """From which place to which, by whom, and how clips are looked at."""
+class AnnotateJob(Job):
+    """Clips of one folder into tables in another: a row a face and frame, or a row a moment."""
 
     source: str
     out: str
-    where: Where
-    options: FollowOptions | EstimateOptions
+    what: Literal["track", "affect"]
+    how: Mapping[str, Any]
 
-    def worker(self) -> "AnnotateWorker":
-        """Return a worker with a client of its own; raises ConfigurationError."""
-        return AnnotateWorker(self)
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The options as plain values, to be compared with those of an earlier run."""
+        return {"what": self.what, **self.how}
 
-
-class AnnotateWorker:
-    """Annotates one clip after the other: a row a face and frame, or a row a moment."""
-
-    def __init__(self, job: AnnotateJob) -> None:
-        self._source, self._out = TableFolder(job.source), TableFolder(job.out)
-        self._job = job
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        self._client = self._stack.enter_context(self._job.where.client())
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.__exit__(*error)  # type: ignore[arg-type]
-
-    def work(self, source: Source, emit: Emit, tick: Tick) -> None:
+    def work(self, client: Countenance, source: Source, emit: Emit, tick: Tick) -> None:
         """Write a clip's table; raises CallError or OSError where that cannot be."""
         told = {"clip": source.name, "made_by": f"countenance {_version()}"}
-        follows = isinstance(self._job.options, FollowOptions)
-        schema = track_schema(told) if follows else affect_schema(told)
+        schema = track_schema(told) if self.what == "track" else affect_schema(told)
+        ask_for = client.track_lines if self.what == "track" else client.affect_lines
         with (
-            self._fetched(source) as file,
-            self._out.writing(result_name(source), draft_name(source)) as stream,
+            _fetched(_folder(self.source), source) as file,
+            _folder(self.out).writing(result_name(source), draft_name(source)) as stream,
             Table(stream, schema) as table,
         ):
-            for line in self._lines(file):
+            for line in ask_lines(lambda: ask_for(file, **self.how)):
                 if isinstance(line, ClipLine):
                     clip = line
                 elif isinstance(line, TrackFrameLine):
@@ -88,21 +65,22 @@ class AnnotateWorker:
                     table.put(affect_rows(source.name, clip, line))
                     tick(line.frame or 0, clip.expected_frames)
 
-    def _lines(self, file: BinaryIO) -> Iterator[TrackLine | AffectLine]:
-        options, client = self._job.options, self._client
-        if isinstance(options, FollowOptions):
-            return ask_lines(lambda: client.track_lines(file, **asdict(options)))
-        return ask_lines(lambda: client.affect_lines(file, **asdict(options)))
 
-    @contextmanager
-    def _fetched(self, source: Source) -> Iterator[BinaryIO]:
-        """A clip as a file of this machine, from wherever it lies; memory holds none of it."""
-        with tempfile.TemporaryFile() as file:
-            with self._source.files.open_input_stream(source.path) as stream:
-                shutil.copyfileobj(stream, file)
-            file.flush()
-            file.seek(0)
-            yield file
+@cache
+def _folder(address: str) -> TableFolder:
+    """Return a folder, opened once in each process."""
+    return TableFolder(address)
+
+
+@contextmanager
+def _fetched(folder: TableFolder, source: Source) -> Iterator[BinaryIO]:
+    """Give a clip as a file of this machine, from wherever it lies; memory holds none of it."""
+    with tempfile.TemporaryFile() as file:
+        with folder.files.open_input_stream(source.path) as stream:
+            shutil.copyfileobj(stream, file)
+        file.flush()
+        file.seek(0)
+        yield file
 
 
 class Table:

@@ -4,7 +4,7 @@ import hashlib
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +12,16 @@ from typing import TextIO
 
 from service.commands.console import CommandError
 
+# Given what is to be printed, as soon as it is known.
+Emit = Callable[[str], object]
+
 STDIN = "-"
 # Every name that files have which the service reads.
 PHOTOS = frozenset(
-    {".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".png", ".webp"}
+    {
+        *(".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg"),
+        *(".jpg", ".mpo", ".png", ".webp"),
+    }
 )
 CLIPS = frozenset(
     {
@@ -157,6 +163,17 @@ def plan_with(
     path = sources[0].path
     files = dict(plan_results(sources, folders).paths[path])
     return Plan({path: {**files, suffix: place}})
+
+
+@contextmanager
+def writing(path: Path | None, header: str, emit: Emit) -> Iterator[Emit]:
+    """Return what writes into a whole file below `header`; `emit` where there is no file."""
+    if path is None:
+        yield emit
+        return
+    with whole_file(path) as text:
+        text.write(header)
+        yield text.write
 
 
 @contextmanager

@@ -2,16 +2,17 @@
 
 import multiprocessing
 import signal
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
 
-from service.client import CallError
-from service.commands.batch.files import Source
+from service.client import CallError, Countenance
+from service.commands.batch.files import Emit, Source
 from service.commands.console import CommandError
+from service.commands.options import Where
 from service.errors import ServiceError
 from service.inference.local import bound_threads
 
@@ -20,28 +21,17 @@ AT_HAND = 2
 
 # Told how much of a source is done and how much there is, None where that is not known.
 Tick = Callable[[float, float | None], None]
-# Given what is to be printed, as soon as it is known.
-Emit = Callable[[str], object]
 
 
-class Worker(Protocol):
-    """Looks at one source after the other; enter it first."""
+@dataclass(frozen=True)
+class Job(ABC):
+    """The work on every source, by whom it is asked; it is sent to other processes."""
 
-    def __enter__(self) -> Self:
-        """Make ready; raises CommandError when that cannot be."""
+    where: Where
 
-    def __exit__(self, *_: object) -> None:
-        """Let go of everything."""
-
-    def work(self, source: Source, emit: Emit, tick: Tick) -> None:
+    @abstractmethod
+    def work(self, client: Countenance, source: Source, emit: Emit, tick: Tick) -> None:
         """Look at a source; raises ServiceError, CallError or OSError where that cannot be."""
-
-
-class Job(Protocol):
-    """How a worker is made; it is sent to other processes."""
-
-    def worker(self) -> Worker:
-        """Return a worker, not yet entered; raises CommandError, ConfigurationError."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +55,15 @@ def carry_out(
             emit(done.text)
             yield done
         return
-    with job.worker() as worker:
+    with job.where.client() as client:
         for source in sources:
-            yield attempt(worker, source, emit, tick)
+            yield attempt(job, client, source, emit, tick)
 
 
-def attempt(worker: Worker, source: Source, emit: Emit, tick: Tick) -> Done:
-    """One source; a failure that others need not share becomes its reason."""
+def attempt(job: Job, client: Countenance, source: Source, emit: Emit, tick: Tick) -> Done:
+    """Work on one source; a failure that others need not share becomes its reason."""
     try:
-        worker.work(source, emit, tick)
+        job.work(client, source, emit, tick)
     except BrokenPipeError:  # nobody reads what is printed: there is no point in going on
         raise
     except (ServiceError, CallError, OSError) as error:
@@ -112,11 +102,11 @@ def _spread(job: Job, sources: Iterable[Source], jobs: int) -> Iterator[Done]:
 
 
 _job: Job | None = None
-_worker: Worker | None = None
+_client: Countenance | None = None
 
 
 def _begin(job: Job) -> None:
-    """Keep the job of this process; its worker is made with the first source.
+    """Keep the job of this process; its client is made with the first source.
 
     Ctrl-C goes to all processes: this one just ends, the first one says so.
     """
@@ -126,13 +116,13 @@ def _begin(job: Job) -> None:
 
 
 def _work(source: Source) -> Done:
-    global _worker
-    if _worker is None:
-        assert _job is not None
-        _worker = _job.worker().__enter__()
+    global _client
+    assert _job is not None
+    if _client is None:
+        _client = _job.where.client()
         bound_threads(1)  # the other cores are for the other processes
     texts: list[str] = []
-    done = attempt(_worker, source, texts.append, _ignore)
+    done = attempt(_job, _client, source, texts.append, _ignore)
     return replace(done, text="".join(texts))
 
 

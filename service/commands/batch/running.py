@@ -42,22 +42,23 @@ class SourceBatch:
     unit: str = "frames"
     left_out: Sequence[Path] = ()
 
-    def run(self, job: Job) -> list[Done]:
-        """Carry out what is not done yet, print the results; return the failures."""
+    def run(self, job: Job) -> None:
+        """Carry out what is not done yet, print the results; exit code 1 if anything failed."""
         todo = [one for one in self.sources if self.again or not self.plan.is_done(one)]
         if skipped := len(self.sources) - len(todo):
             tell(f"{skipped} of {len(self.sources)} {self.what} were done before.")
         jobs = min(self.jobs, len(todo))
-        return watch(
+        failures = watch(
             self.what,
             len(todo),
             self.prints,
             lambda tick: carry_out(job, todo, jobs, emit, tick),
             self.unit,
         )
+        self._sum_up(failures)
 
-    def summarise(self, failures: Sequence[Done]) -> None:
-        """Say on stderr what was left out, what failed and why; exit code 1 if anything did."""
+    def _sum_up(self, failures: Sequence[Done]) -> None:
+        """Say on stderr what was left out, what failed and why."""
         if self.left_out:
             names = ", ".join(str(path) for path in self.left_out[:MOST_NAMED])
             more = ", ..." if len(self.left_out) > MOST_NAMED else ""
