@@ -101,6 +101,21 @@ def test_a_voice_is_speech_however_loud(
     assert all(stream.speaks(time_s) for time_s in np.arange(0, 3, 0.04))
 
 
+def test_what_the_network_is_never_sure_of_is_no_speech() -> None:
+    times_s = np.arange(90) * CHUNK_S
+    doubtful = np.full(90, 0.85, np.float32)
+    assert not SpeechStream(times_s=times_s, speech=doubtful).speaks(1.5)
+    doubtful[45] = 0.95
+    assert SpeechStream(times_s=times_s, speech=doubtful).speaks(1.5)
+
+
+def test_a_sentence_is_heard_as_often_as_it_is_said(detector: SpeechDetector) -> None:
+    sentence = np.concatenate([speech(2.0), np.zeros(4 * RATE_HZ, np.int16)])
+    stream = hear(detector, np.tile(sentence, 3))
+    assert [stream.speaks(6.0 * time + 1.0) for time in range(3)] == [True] * 3
+    assert [stream.speaks(6.0 * time + 4.0) for time in range(3)] == [False] * 3
+
+
 def test_speech_counts_half_a_window_to_either_side_of_it(detector: SpeechDetector) -> None:
     pause = np.zeros(3 * RATE_HZ, np.int16)
     stream = hear(detector, np.concatenate([pause, speech(2.0), pause]))
