@@ -29,7 +29,7 @@ about = "a test"
 licence = "none"
 """
 FACES = '[[faces]]\nfolder = "expressions"\npart = "PrivateTest"\n'
-SPEECH = '[speech]\nfolder = "speech"\nactors = ["20", "21"]\n'
+SPEECH = '[[speech]]\nfolder = "speech"\nactors = ["20", "21"]\n'
 STAGE = "[[stages]]\nframes = {}\nsteps = 2\nbatch = 4\n"
 
 
@@ -81,7 +81,7 @@ def test_what_is_learnt_of_chapter_5_can_be_served(name: str, data: Path, tmp_pa
     hears = "[hearing]\nwindows = 1\n" + SPEECH if name == "aeg-cd-sz" else ""
     folder = carry_out(name, SINGLE + FACES + hears, data, tmp_path)
     estimator, checkpoint = load_estimator(folder)
-    assert checkpoint.config["context"] == estimator.context == 1.25
+    assert checkpoint.config["context"] == estimator.context == 1.15
     (reading,) = estimator.read([Moment(face=np.zeros((128, 128, 3), np.uint8))])
     assert reading is not None
     (answer,) = estimator.step([reading], [None], [0.0])

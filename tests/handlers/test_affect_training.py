@@ -34,7 +34,7 @@ precision = "32-true"
 save_every = 1
 """
 FACES = '[[faces]]\nfolder = "expressions"\npart = "Training"\n'
-SPEECH = '[speech]\nfolder = "speech"\nactors = ["01", "02"]\n'
+SPEECH = '[[speech]]\nfolder = "speech"\nactors = ["01", "02"]\n'
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_recipes_of_either_kind_end_in_models_of_the_store(data: Path, tmp_path:
         assert train(path, data, runs, store) == store / name
     networks, checkpoint = load_affect(store / "avi-gas")
     assert networks.config == variant("avi-gas", "tiny", norm="batch")
-    assert checkpoint.config["context"] == 1.25
+    assert checkpoint.config["context"] == 1.15
     assert set(checkpoint.config["parts"]) == {"vi-de", "au-de"}
 
 

@@ -21,7 +21,6 @@ from handlers.training.affect.made.faces import Moving
 from handlers.training.affect.made.speech import Recording as Microphone
 from handlers.training.affect.recorded.cache import CROP_PX, STORED_PX
 from handlers.training.affect.recorded.frames import (
-    FRAMED,
     RecordedFaceBatches,
     RecordedVoiceBatches,
 )
@@ -66,7 +65,7 @@ def test_nobody_of_the_held_out_fold_is_in_a_batch(data: Path, tmp_path: Path) -
     measured = read_material(data / "afew", "afew-va", following=Following()).folds[1]
     held_out = {round(float(clip.labels[0, 0]), 1) for clip in measured}
     learnt = read_reels(data, RecordingSource("afew", "afew-va", fold=2), 1.25, tmp_path)
-    batch = RecordedFaceBatches(learnt, FRAMED, None, 0.0)(np.random.default_rng(1), 60)
+    batch = RecordedFaceBatches(learnt, Moving(), None, 0.0)(np.random.default_rng(1), 60)
     drawn = {round(value, 1) for value in batch["label"][:, 0].tolist()}
     assert drawn == {person / 10 for person in range(PEOPLE)} - held_out
 
@@ -138,7 +137,7 @@ def test_silence_and_what_has_no_face_are_not_learnt_from(
         RecordedVoiceBatches(reels, Microphone(), 0.0)
     blind = [replace(one, seen=np.zeros_like(one.seen)) for one in spoken]
     with pytest.raises(RecipeError, match="face"):
-        RecordedFaceBatches(blind, FRAMED, None, 0.0)
+        RecordedFaceBatches(blind, Moving(), None, 0.0)
     batch = RecordedVoiceBatches(blind, Microphone(), 0.0)(np.random.default_rng(0), 6)
     assert batch["seen"].shape == (6, 3, CROP_PX, CROP_PX)
     assert float(batch["clean"].max()) > -1
@@ -165,7 +164,7 @@ def test_pictures_with_one_label_each_are_learnt_from(
     source = RecordingSource("", "affectnet", part="training.csv")
     (pictures,) = read_reels(tmp_path, source, 1.25, tmp_path / "cache")
     assert [round(float(pictures.face(i).mean()), -1) for i in range(3)] == [0, 80, 160]
-    batch = RecordedFaceBatches([pictures], FRAMED, None, 0.0)(np.random.default_rng(0), 30)
+    batch = RecordedFaceBatches([pictures], Moving(), None, 0.0)(np.random.default_rng(0), 30)
     assert set(batch["label"][:, 0].tolist()) == {0.0, 0.25, 0.5}
 
 
@@ -176,7 +175,7 @@ def test_what_is_learnt_from_some_people_holds_for_others(tmp_path: Path) -> Non
     learnt = read_reels(tmp_path, source, 1.25, tmp_path / "cache")
     everybody = read_reels(tmp_path, replace(source, fold=None), 1.25, tmp_path / "cache")
     others = [one for one in everybody if one.person not in {it.person for it in learnt}]
-    batches = RecordedFaceBatches(learnt, FRAMED, None, 0.0)
+    batches = RecordedFaceBatches(learnt, Moving(), None, 0.0)
     learner = LatentLearner(tiny("vi-de"), Weighing(adversarial=0.0, contest=0.0)).train()
     optimizer = torch.optim.AdamW(learner.parameters(), 3e-3)
     for step in range(60):
@@ -184,7 +183,7 @@ def test_what_is_learnt_from_some_people_holds_for_others(tmp_path: Path) -> Non
         optimizer.zero_grad()
         losses["loss"].backward()
         optimizer.step()
-    shown = RecordedFaceBatches(others, FRAMED, None, 0.0)(np.random.default_rng(0), 48)
+    shown = RecordedFaceBatches(others, Moving(), None, 0.0)(np.random.default_rng(0), 48)
     networks = learner.eval().networks
     with torch.no_grad():
         maps, _ = networks.encode(FACE, shown["clean"])

@@ -11,8 +11,9 @@ from pydantic import ConfigDict
 from handlers.checkpoint import Checkpoint
 from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import FACE, VARIANTS, VOICE
+from handlers.training.affect.framed import BOXES, Framing
 from handlers.training.affect.made.clips import Plot
-from handlers.training.affect.made.sources import FaceSource, SpeechSource, read_voices
+from handlers.training.affect.made.sources import HEARD, FaceSource, SpeechSource, read_voices
 from handlers.training.affect.made.studio import Studio, make_studio, pool
 from handlers.training.affect.recorded.features import feature_clips as recorded_clips
 from handlers.training.affect.recorded.features import fusion_studio
@@ -49,7 +50,7 @@ class ClipRecipe:
     licence: str
     stages: tuple[Stage, ...]
     faces: tuple[FaceSource, ...] = ()
-    speech: SpeechSource | None = None
+    speech: tuple[SpeechSource, ...] = ()
     recordings: RecordingSource | None = None
     face: str = "vi-de"
     voice: str = "au-de"
@@ -59,6 +60,7 @@ class ClipRecipe:
     most_faces: int = 5000
     clip_seed: int = 1
     seed: int = 1
+    aligner: str = "model_store"
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def run_clip_recipe(recipe: ClipRecipe, data: Path, runs: Path, store: Path, res
         places = (data, runs / CACHE, folder)
         material = recorded(recipe, recipe.recordings, parts, places, context, resume)
     else:
-        material = made(recipe, parts, data)
+        framing = Framing(Path(recipe.aligner), runs / BOXES, context)
+        material = made(recipe, parts, data, framing, runs / HEARD)
     networks = learn(recipe, parts, material, folder, resume)
     config: dict[str, Any] = {
         "about": recipe.about,
@@ -128,12 +131,12 @@ def check_fold(recipe: ClipRecipe, part: Checkpoint) -> None:
         )
 
 
-def made(recipe: ClipRecipe, parts: Parts, data: Path) -> Material:
+def made(recipe: ClipRecipe, parts: Parts, data: Path, framing: Framing, heard: Path) -> Material:
     """Clips made of faces and speech."""
-    if not recipe.faces or recipe.speech is None:
-        raise RecipeError(f"recipe {recipe.name!r}: give [[faces]] and [speech], or [recordings]")
-    faces = pool(data, recipe.faces, recipe.most_faces)
-    voices = read_voices(data, recipe.speech)
+    if not recipe.faces or not recipe.speech:
+        raise RecipeError(f"recipe {recipe.name!r}: give [[faces]] and [[speech]], or [recordings]")
+    faces = pool(data, recipe.faces, recipe.most_faces, framing)
+    voices = read_voices(data, recipe.speech, heard)
     studio = make_studio(parts, faces, voices, recipe.plot, recipe.clips, recipe.clip_seed)
     return Material(lambda: studio, lambda networks: feature_clips(networks, studio))
 

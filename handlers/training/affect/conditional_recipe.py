@@ -10,11 +10,11 @@ from handlers.predictors.affect.inputs import DescriptorScale
 from handlers.processing.audio_descriptors import MissingExtra, need_extractor
 from handlers.training.affect.conditional import ConditionalLearner, Contest, PlainLearner
 from handlers.training.affect.descriptions import Hearing, HearingBatches, read_descriptions
-from handlers.training.affect.made.faces import FaceBatches, Moving
+from handlers.training.affect.made.faces import FaceBatches
 from handlers.training.affect.made.sources import read_face_sets
-from handlers.training.affect.recorded.frames import FRAMED, RecordedFaceBatches
+from handlers.training.affect.recorded.frames import RecordedFaceBatches
 from handlers.training.affect.recorded.reels import CACHE, read_reels
-from handlers.training.affect.single_recipe import SingleRecipe, begin, finish
+from handlers.training.affect.single_recipe import SingleRecipe, begin, finish, framing_of
 from handlers.training.align.recipe import RecipeError
 
 Learner = PlainLearner | ConditionalLearner
@@ -64,10 +64,12 @@ def make_learner(recipe: ConditionalRecipe) -> Learner:
         raise RecipeError(f"recipe {recipe.name!r}: give [[faces]] or [recordings]")
     networks = build(variant(recipe.name, recipe.size, norm=recipe.norm))
     assert isinstance(networks, ConditionalNetworks)
-    if networks.config.conditioned == (recipe.speech is None):
-        raise RecipeError(f"recipe {recipe.name!r}: [speech] is for what hears, and for that only")
-    if recipe.speech is not None and recipe.recordings is not None:
-        raise RecipeError(f"{recipe.name!r} learns from [[faces]] with [speech], not [recordings]")
+    if networks.config.conditioned != bool(recipe.speech):
+        raise RecipeError(f"recipe {recipe.name!r}: [[speech]] is for what hears, and only for it")
+    if recipe.speech and recipe.recordings is not None:
+        raise RecipeError(
+            f"{recipe.name!r} learns from [[faces]] with [[speech]] and no recordings"
+        )
     if networks.generator is None:
         return PlainLearner(networks)
     return ConditionalLearner(networks, recipe.contest)
@@ -80,13 +82,12 @@ def make_batches(
     power = recipe.class_power
     if recipe.recordings is not None:
         reels = read_reels(data, recipe.recordings, recipe.context, runs / CACHE)
-        moving = recipe.moving or FRAMED
-        return RecordedFaceBatches(reels, moving, recipe.degrading, power), None
-    if recipe.speech is not None:
+        return RecordedFaceBatches(reels, recipe.moving, recipe.degrading, power), None
+    if recipe.speech:
         need_extra(recipe.name)
-    sets = read_face_sets(data, recipe.faces)
-    faces = FaceBatches(sets, recipe.moving or Moving(), recipe.degrading, power)
-    if recipe.speech is None:
+    sets = read_face_sets(data, recipe.faces, framing_of(recipe, runs))
+    faces = FaceBatches(sets, recipe.moving, recipe.degrading, power, recipe.drawing)
+    if not recipe.speech:
         return faces, None
     spoken = read_descriptions(data, recipe.speech, recipe.hearing)
     return HearingBatches(faces, spoken, recipe.hearing.deaf), spoken.scale()

@@ -1,6 +1,6 @@
 """Utterances to tables of sound descriptors, and faces to batches that hear one of their word."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from handlers.processing.audio_descriptors import (
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import FACE_WORDS
 from handlers.training.affect.made.faces import FaceBatches
-from handlers.training.affect.made.sources import SpeechSource, spoken_by
+from handlers.training.affect.made.sources import SpeechSource, read_utterances
 from handlers.training.datasets.affect.circumplex import WORDS
 from handlers.training.datasets.affect.records import Utterance
 from handlers.training.datasets.affect.sound import read_mono
@@ -55,12 +55,16 @@ class Descriptions:
         return DescriptorScale(self.values.mean(axis=0), self.values.std(axis=0))
 
 
-def read_descriptions(data: Path, source: SpeechSource, hearing: Hearing) -> Descriptions:
-    """Descriptors of what a source's actors say: minutes for all of RAVDESS, hence only once.
+def read_descriptions(
+    data: Path, sources: Sequence[SpeechSource], hearing: Hearing
+) -> Descriptions:
+    """Descriptors of what the sources' actors say: minutes for all of RAVDESS, hence only once.
 
     Raises MissingExtra where opensmile is not installed.
     """
-    return describe(((one, read_mono(one.path)) for one in spoken_by(data, source)), hearing)
+    utterances, rows = read_utterances(data, sources)
+    spoken = [utterances[row] for row in rows]
+    return describe(((one, read_mono(one.path)) for one in spoken), hearing)
 
 
 def describe(spoken: Iterable[tuple[Utterance, Floats]], hearing: Hearing) -> Descriptions:

@@ -19,7 +19,7 @@ from handlers.networks.variants import FACE, VOICE
 from handlers.processing.degradations import degrade
 from handlers.processing.mel import BANDS, Floats
 from handlers.training.affect.made.bank import STEADY, encode
-from handlers.training.affect.made.faces import CROP_PX, Image, moved, tinted
+from handlers.training.affect.made.faces import CROP_PX, MARGIN, Image, moved, tinted
 from handlers.training.affect.made.spectrograms import white
 from handlers.training.affect.made.speech import Voices, to_tensor, window_at
 from handlers.training.datasets.affect.records import AffectFaces
@@ -53,7 +53,7 @@ def make_gate_bank(
     """The maps of `count` random faces and windows of utterances, each good and degraded."""
     rng = np.random.default_rng([seed, 2])
     crops = [
-        tinted(moved(faces.images[i], STEADY, rng), STEADY, rng)
+        tinted(moved(faces.images[i], STEADY, rng, MARGIN), STEADY, rng)
         for i in rng.integers(len(faces), size=count)
     ]
     windows = [_window(voices.powers[i], rng) for i in rng.integers(len(voices), size=count)]

@@ -59,7 +59,7 @@ class LatentLearner(nn.Module):
 
     def forward(self, batch: Batch, progress: float) -> Losses:
         """`seen` and `clean` `(B, 3, 128, 128)`, `label` and `weight` `(B, 2)`, `quadrant`
-        `(B, 4)`, `word` `(B,)` where there are words -> the losses; "loss" is what is minimised."""
+        `(B, 4)`, `words` `(B, 10)` where there are words -> the losses; "loss" is minimised."""
         branch, weighing = self.branch, self.weighing
         z, cleaned = branch.generator(batch["seen"])
         judgement = branch.discriminator(cleaned)
@@ -75,8 +75,8 @@ class LatentLearner(nn.Module):
         losses |= self._contest(batch["clean"][:rows], cleaned[:rows])
         total = losses["affect"] + weighing.quadrant * losses["quadrant"]
         total = total + weighing.health * losses["health"]
-        if "word" in batch:
-            losses["words"] = cross_entropy(self.words(features).float(), batch["word"])
+        if "words" in batch:
+            losses["words"] = cross_entropy(self.words(features).float(), batch["words"])
             total = total + weighing.words * losses["words"]
         total = total + weighing.picture * losses["picture"]
         total = total + weighing.contest * losses["judged"]

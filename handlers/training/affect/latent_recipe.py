@@ -6,16 +6,12 @@ from pathlib import Path
 from handlers.networks.affect import AffectNetworks, build
 from handlers.networks.variants import FACE, VARIANTS, variant
 from handlers.training.affect.latent import LatentLearner, Weighing
-from handlers.training.affect.made.faces import FaceBatches, Moving
-from handlers.training.affect.made.sources import read_face_sets, read_voices
+from handlers.training.affect.made.faces import FaceBatches
+from handlers.training.affect.made.sources import HEARD, read_face_sets, read_voices
 from handlers.training.affect.made.speech import Recording, SpeechBatches
-from handlers.training.affect.recorded.frames import (
-    FRAMED,
-    RecordedFaceBatches,
-    RecordedVoiceBatches,
-)
+from handlers.training.affect.recorded.frames import RecordedFaceBatches, RecordedVoiceBatches
 from handlers.training.affect.recorded.reels import CACHE, RecordingSource, read_reels
-from handlers.training.affect.single_recipe import SingleRecipe, begin, finish
+from handlers.training.affect.single_recipe import SingleRecipe, begin, finish, framing_of
 from handlers.training.align.recipe import RecipeError
 
 LatentBatches = FaceBatches | SpeechBatches | RecordedFaceBatches | RecordedVoiceBatches
@@ -47,7 +43,7 @@ def make_learner(recipe: LatentRecipe) -> LatentLearner:
     if recipe.name not in VARIANTS:
         raise RecipeError(f"recipe {recipe.name!r} is called like no variant")
     if sum(map(bool, (recipe.faces, recipe.speech, recipe.recordings))) != 1:
-        raise RecipeError(f"recipe {recipe.name!r}: give [[faces]], [speech] or [recordings]")
+        raise RecipeError(f"recipe {recipe.name!r}: give [[faces]], [[speech]] or [recordings]")
     networks = build(variant(recipe.name, recipe.size, norm=recipe.norm))
     if not isinstance(networks, AffectNetworks) or networks.config.recurrent:
         raise RecipeError(f"{recipe.name!r} is no single-frame variant with a combiner")
@@ -58,12 +54,13 @@ def make_batches(recipe: LatentRecipe, data: Path, runs: Path) -> LatentBatches:
     """What a recipe's batches are drawn from."""
     if recipe.recordings is not None:
         return recorded_batches(recipe, recipe.recordings, data, runs)
-    if recipe.speech is not None:
-        voices = read_voices(data, recipe.speech)
+    if recipe.speech:
+        channels = recipe.recording.channelled > 0
+        voices = read_voices(data, recipe.speech, runs / HEARD, channels)
         return SpeechBatches(voices, recipe.recording, recipe.class_power)
-    sets = read_face_sets(data, recipe.faces)
-    moving = recipe.moving or Moving()
-    return FaceBatches(sets, moving, recipe.degrading, recipe.class_power)
+    sets = read_face_sets(data, recipe.faces, framing_of(recipe, runs))
+    power, drawing = recipe.class_power, recipe.drawing
+    return FaceBatches(sets, recipe.moving, recipe.degrading, power, drawing)
 
 
 def recorded_batches(
@@ -72,6 +69,5 @@ def recorded_batches(
     """Batches of the faces of recordings or of what is heard in them, as the variant needs."""
     reels = read_reels(data, source, recipe.context, runs / CACHE)
     if VARIANTS[recipe.name].modalities == (FACE,):
-        moving = recipe.moving or FRAMED
-        return RecordedFaceBatches(reels, moving, recipe.degrading, recipe.class_power)
+        return RecordedFaceBatches(reels, recipe.moving, recipe.degrading, recipe.class_power)
     return RecordedVoiceBatches(reels, recipe.recording, recipe.class_power)

@@ -9,24 +9,28 @@ import torch
 from pydantic import ConfigDict
 
 from handlers.training.affect.conditional import ConditionalLearner, PlainLearner
+from handlers.training.affect.framed import BOXES, Framing
 from handlers.training.affect.latent import LatentLearner
 from handlers.training.affect.made.faces import Moving
 from handlers.training.affect.made.sources import FaceSource, SpeechSource
 from handlers.training.affect.recorded.reels import RecordingSource, folder_of
-from handlers.training.affect.stored import save_affect
+from handlers.training.affect.stored import load_affect, save_affect
 from handlers.training.align.run import plot_losses
 from handlers.training.faces import Degrading
 from handlers.training.loop import Run, Schedule
+
+RANDOM = "random"
 
 
 @dataclass(frozen=True)
 class SingleRecipe:
     """How networks that know no time are learnt from faces, speech or recordings.
 
-    `name` is a variant's. Without `degrading` faces stay as they are. `class_power` is the power of
-    a class's share that a sample of it weighs, `context` the served crop's side over that of the
-    landmarks' box. `moving` is by default what suits the faces: those of recordings are framed as
-    served ones.
+    `name` is a variant's. `start` is where the weights begin: "random", or the folder of a model
+    of the same networks. Without `degrading` faces stay as they are. `class_power` is the power of
+    a class's share that a sample of it weighs, `drawing` that of how many faces have a face's word
+    by which it is drawn, see `FaceBatches`; `context` is the served crop's side over that of the
+    landmarks' box, and `aligner` the model store whose `dfa` finds the landmarks of photographs.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -37,18 +41,26 @@ class SingleRecipe:
     licence: str
     schedule: Schedule
     faces: tuple[FaceSource, ...] = ()
-    speech: SpeechSource | None = None
+    speech: tuple[SpeechSource, ...] = ()
     recordings: RecordingSource | None = None
     size: str = "compact"
     norm: str = "batch"
+    start: str = RANDOM
+    aligner: str = "model_store"
     class_power: float = -0.3
-    context: float = 1.25
-    moving: Moving | None = None
+    drawing: float = -0.6
+    context: float = 1.15
+    moving: Moving = Moving()
     degrading: Degrading | None = None
 
 
 Learner = LatentLearner | PlainLearner | ConditionalLearner
 Some = TypeVar("Some", bound=SingleRecipe)
+
+
+def framing_of(recipe: SingleRecipe, runs: Path) -> Framing:
+    """How the faces of a recipe's sets are cut out."""
+    return Framing(Path(recipe.aligner), runs / BOXES, recipe.context)
 
 
 def begin(recipe: Some, make_learner: Callable[[Some], Learner], runs: Path) -> Run:
@@ -59,6 +71,8 @@ def begin(recipe: Some, make_learner: Callable[[Some], Learner], runs: Path) -> 
     """
     torch.manual_seed(recipe.schedule.seed)
     learner = make_learner(recipe)
+    if recipe.start != RANDOM:
+        learner.networks.load_state_dict(load_affect(Path(recipe.start))[0].state_dict())
     return Run(learner, recipe.schedule, folder_of(recipe.name, recipe.recordings, runs))
 
 

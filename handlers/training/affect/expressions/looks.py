@@ -1,6 +1,6 @@
-"""Grey faces to crops as a tracker may cut them and a camera may show them, `(96, 96)`."""
+"""Grey faces to crops as a tracker may cut them and a camera may show them, `(S, S)`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -48,7 +48,23 @@ def cut(image: Grey, box: Box, cutting: Cutting, rng: np.random.Generator) -> Gr
 
 def vary(face: Grey, rng: np.random.Generator) -> Grey:
     """A crop as another camera, light or channel shows it, or something before it."""
-    for share, change in CHANGES:
+    return spoil(relight(face, rng), rng)
+
+
+def relight(face: Grey, rng: np.random.Generator) -> Grey:
+    """A crop in other light."""
+    return _by_chance(face, LIGHTS, rng)
+
+
+def spoil(face: Grey, rng: np.random.Generator) -> Grey:
+    """A crop as a worse camera or channel shows it, or with something before it."""
+    return _by_chance(face, HARMS, rng)
+
+
+def _by_chance(
+    face: Grey, changes: Sequence[tuple[float, Change]], rng: np.random.Generator
+) -> Grey:
+    for share, change in changes:
         if rng.random() < share:
             face = change(face, rng)
     return face
@@ -62,14 +78,14 @@ def _warp(image: Grey, matrix: NDArray[np.float64], sampling: int, border: int) 
 
 
 @cache
-def _plane() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    y, x = np.mgrid[-1 : 1 : INPUT_PX * 1j, -1 : 1 : INPUT_PX * 1j]
+def _plane(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     return x, y
 
 
 def _light(face: Grey, rng: np.random.Generator) -> Grey:
     """Light from a side."""
-    (x, y), way = _plane(), rng.uniform(0, 2 * np.pi)
+    (x, y), way = _plane(len(face)), rng.uniform(0, 2 * np.pi)
     slope = rng.normal(0, 0.4) * (np.cos(way) * x + np.sin(way) * y)
     return np.asarray(np.clip(face * np.exp(slope), 0, 255), np.uint8)
 
@@ -81,9 +97,9 @@ def _gamma(face: Grey, rng: np.random.Generator) -> Grey:
 
 def _resample(face: Grey, rng: np.random.Generator) -> Grey:
     """Few pixels, made many again."""
-    side = round(np.exp(rng.uniform(np.log(SMALLEST_PX), np.log(INPUT_PX))))
+    side = round(np.exp(rng.uniform(np.log(SMALLEST_PX), np.log(len(face)))))
     small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
-    grown = cv2.resize(small, (INPUT_PX, INPUT_PX), interpolation=int(rng.choice(GROWINGS)))
+    grown = cv2.resize(small, face.shape[::-1], interpolation=int(rng.choice(GROWINGS)))
     return np.asarray(grown, np.uint8)
 
 
@@ -121,17 +137,17 @@ def _compress(face: Grey, rng: np.random.Generator) -> Grey:
 
 def _cover(face: Grey, rng: np.random.Generator) -> Grey:
     """Something before the face."""
-    high, wide = rng.integers(8, 38, 2)
-    y, x = rng.integers(0, INPUT_PX - high), rng.integers(0, INPUT_PX - wide)
+    side = len(face)
+    high, wide = rng.integers(side // 12, round(0.4 * side), 2)
+    y, x = rng.integers(0, side - high), rng.integers(0, side - wide)
     covered = face.copy()
     covered[y : y + high, x : x + wide] = rng.integers(0, 256)
     return covered
 
 
 # What may happen to a face, one after the other, and how often.
-CHANGES: tuple[tuple[float, Change], ...] = (
-    (0.25, _light),
-    (0.6, _gamma),
+LIGHTS: tuple[tuple[float, Change], ...] = ((0.25, _light), (0.6, _gamma))
+HARMS: tuple[tuple[float, Change], ...] = (
     (0.5, _resample),
     (0.2, _blur),
     (0.08, _motion),

@@ -1,11 +1,8 @@
 """Recipes of the expression network, and how to carry one out."""
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from pydantic import ConfigDict
 from torch import Tensor, nn
@@ -14,18 +11,15 @@ from handlers.networks.affect import build
 from handlers.networks.expressions import ExpressionNetwork
 from handlers.networks.variants import VARIANTS, variant
 from handlers.predictors.affect.expressions import Calibration
-from handlers.store import load_aligner
 from handlers.training.affect.expressions.learner import ExpressionBatches, ExpressionLearner
 from handlers.training.affect.expressions.looks import Cutting
+from handlers.training.affect.framed import BOXES, find_boxes
 from handlers.training.affect.made.sources import FaceSource, read_faces
 from handlers.training.affect.stored import load_affect, save_affect
 from handlers.training.align.recipe import RecipeError
 from handlers.training.align.run import plot_losses
-from handlers.training.datasets.affect.framing import frame_faces
-from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.loop import Run, Schedule
 
-BOXES = "boxes"
 IMAGENET, RANDOM = "imagenet", "random"
 # ImageNet's colours came as (x - 127) / 128; a standardised grey is as large at half the sum.
 GREY = 0.5
@@ -109,16 +103,6 @@ def take_over_imagenet(body: nn.Module) -> None:
     values[0] = GREY * values[0].sum(dim=1, keepdim=True)
     # Both are written down in the order of their layers.
     body.load_state_dict(dict(zip(body.state_dict(), values, strict=True)))
-
-
-def find_boxes(faces: AffectFaces, aligner: Path, kept: Path) -> Sequence[np.ndarray]:
-    """The boxes of the landmarks `(N, 4)` of a set's faces, found once and kept in a folder."""
-    file = kept / f"{hashlib.sha256(faces.images.tobytes()).hexdigest()[:16]}.npy"
-    if not file.is_file():
-        predictor = load_aligner(aligner, "dfa").predictor
-        kept.mkdir(parents=True, exist_ok=True)
-        np.save(file, frame_faces(list(faces.images), predictor))
-    return list(np.load(file, allow_pickle=False))
 
 
 def _finish(run: Run, recipe: ExpressionRecipe, store: Path) -> Path:

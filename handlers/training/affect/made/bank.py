@@ -18,7 +18,7 @@ from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import FACE, VOICE
 from handlers.processing.mel import HOP, RATE_HZ, WINDOW, Floats
 from handlers.training.affect.made.clips import Clip, Health, Ints
-from handlers.training.affect.made.faces import CROP_PX, Image, Moving, moved, tinted
+from handlers.training.affect.made.faces import CROP_PX, MARGIN, Image, Moving, moved, tinted
 from handlers.training.affect.made.spectrograms import degrade_power, noise_alone
 from handlers.training.affect.made.speech import Voices, to_tensor, window_at
 from handlers.training.datasets.affect.records import AffectFaces
@@ -33,7 +33,7 @@ HALF_HEARD = 0.3  # the share of degraded windows that are heard up to their tim
 AMONG_OTHERS = 0.7  # the share of windows with other utterances of the actor before and after
 
 # Faces in a clip are framed and turned nearly alike.
-STEADY = Moving(angle_deg=5.0, scale=(0.95, 1.05), shift_x=0.02, shift_y=(-0.08, 0.02))
+STEADY = Moving(angle_deg=5.0, scale=(0.95, 1.05), shift_x=0.02, shift_y=(-0.02, 0.02))
 BAD = Degrading(
     {
         "downsampling": ("downsampling",),
@@ -95,7 +95,7 @@ def _face(faces: AffectFaces, place: int, form: int) -> Image:
     rng = np.random.default_rng([place, form])
     if form == FORMS - 1:
         return rng.integers(0, 256, (CROP_PX, CROP_PX, 3), dtype=np.uint8)
-    crop = tinted(moved(faces.images[place], STEADY, rng), STEADY, rng)
+    crop = tinted(moved(faces.images[place], STEADY, rng, MARGIN), STEADY, rng)
     return BAD(crop, CROP_PX / 1.2, rng)[0] if form >= GOOD_FORMS else crop
 
 

@@ -1,4 +1,4 @@
-"""Grey faces with labels to batches of moved, tinted and degraded crops in colour."""
+"""Grey framed faces with labels to batches of moved, tinted and degraded crops in colour."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from handlers.networks.variants import EXPRESSIONS
+from handlers.training.affect.expressions.looks import relight, spoil
 from handlers.training.affect.losses import class_weights
 from handlers.training.datasets.affect.circumplex import WORDS, soft_quadrants
 from handlers.training.datasets.affect.records import AffectFaces
@@ -17,21 +19,25 @@ from handlers.training.loop import Batch
 Image = NDArray[np.uint8]
 
 CROP_PX = 128
+# Pictures of framed faces are so many times as wide as served crops.
+MARGIN = 1.25
+# The share of faces that a worse camera or channel shows, where any are degraded.
+SPOILT = 0.4
 BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT, cv2.BORDER_REFLECT)
+# Where each of WORDS stands among those of faces, and whether it does.
+PLACES_OF_WORDS = [EXPRESSIONS.index(word) if word in EXPRESSIONS else 0 for word in WORDS]
+KNOWN_WORDS = np.array([word in EXPRESSIONS for word in WORDS], np.float32)
 
 
 @dataclass(frozen=True)
 class Moving:
-    """How far a face is moved in its crop, lengths as shares of the crop's side.
+    """How far a face is moved in its crop, lengths as shares of the crop's side; `scale` is over
+    that of a served crop."""
 
-    `shift_y` is the range of moves downwards: a serving crop, centred on the landmarks, shows a
-    face about 0.12 higher than the sets' own framing.
-    """
-
-    angle_deg: float = 12.0
-    scale: tuple[float, float] = (0.9, 1.12)
-    shift_x: float = 0.05
-    shift_y: tuple[float, float] = (-0.13, 0.04)
+    angle_deg: float = 16.0
+    scale: tuple[float, float] = (0.85, 1.15)
+    shift_x: float = 0.07
+    shift_y: tuple[float, float] = (-0.07, 0.07)
     gain: float = 0.3
     tint: float = 0.08
 
@@ -45,12 +51,22 @@ class FaceSet:
 
 
 class FaceBatches:
-    """Draws batches for `LatentLearner`: crops clean and as seen, labels, quadrants, weights."""
+    """Draws batches for `LatentLearner`: crops clean and as seen, labels, quadrants, weights.
+
+    Faces are framed, see `Framing`. Of each set, a face whose word n others have is drawn n to the
+    power `drawing` times as often as one alone.
+    """
 
     def __init__(
-        self, sets: Sequence[FaceSet], moving: Moving, degrading: Degrading | None, power: float
+        self,
+        sets: Sequence[FaceSet],
+        moving: Moving,
+        degrading: Degrading | None,
+        power: float,
+        drawing: float = 0.0,
     ) -> None:
         self.sets, self.moving, self.degrading = sets, moving, degrading
+        self.drawn = [drawn_by_word(one.faces.emotions, drawing) for one in sets]
         labels = np.concatenate([one.faces.labels for one in sets])
         split = np.cumsum([len(one.faces) for one in sets])[:-1]
         self.weights = np.split(class_weights(labels, power), split)
@@ -59,14 +75,16 @@ class FaceBatches:
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
         """`clean` and `seen` `(B, 3, 128, 128)` in [-1, 1], `label` and `weight` `(B, 2)`,
-        `quadrant` `(B, 4)`, `word` `(B,)`."""
-        clean, seen, labels, weights, words = [], [], [], [], []
+        `quadrant` `(B, 4)`, `word` `(B,)` and the shares of all WORDS, `words`."""
+        clean, seen, labels, weights, words, shares = [], [], [], [], [], []
         for group in rng.choice(len(self.sets), size, p=self.shares):
             faces = self.sets[group].faces
-            index = int(rng.integers(len(faces)))
-            crop = tinted(moved(faces.images[index], self.moving, rng), self.moving, rng)
-            clean.append(crop)
-            seen.append(self._degraded(crop, rng))
+            index = int(np.searchsorted(self.drawn[group], rng.random()))
+            grey = relight(moved(faces.images[index], self.moving, rng, MARGIN), rng)
+            light = _light(self.moving, rng)
+            clean.append(light[grey])
+            seen.append(self._degraded(grey, light, rng))
+            shares.append(faces.shares[index])
             labels.append(faces.labels[index])
             weights.append(self.weights[group][index])
             words.append(WORDS.index(faces.emotions[index]))
@@ -78,23 +96,32 @@ class FaceBatches:
             "weight": torch.from_numpy(np.stack(weights)),
             "quadrant": torch.from_numpy(soft_quadrants(stacked)),
             "word": torch.tensor(words),
+            "words": torch.from_numpy(np.stack(shares)[:, PLACES_OF_WORDS] * KNOWN_WORDS),
         }
 
-    def _degraded(self, crop: Image, rng: np.random.Generator) -> Image:
-        return crop if self.degrading is None else self.degrading(crop, CROP_PX / 1.2, rng)[0]
+    def _degraded(self, grey: Image, light: Image, rng: np.random.Generator) -> Image:
+        if self.degrading is None:
+            return light[grey]
+        if rng.random() < SPOILT:
+            grey = spoil(grey, rng)
+        return self.degrading(light[grey], CROP_PX / 1.2, rng)[0]
 
 
-def whole(image: Image) -> Image:
-    """A grey face as its set frames it: `(S, S)` -> `(128, 128, 3)`."""
-    big = cv2.resize(image, (CROP_PX, CROP_PX), interpolation=cv2.INTER_LINEAR)
-    return np.repeat(np.asarray(big, np.uint8)[:, :, None], 3, axis=2)
+def drawn_by_word(words: Sequence[str], power: float) -> NDArray[np.float64]:
+    """Where each face ends on a line of length 1, to be hit by chance."""
+    _, places, counts = np.unique(words, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts[places].astype(np.float64) ** power)
+    return np.asarray(ends / ends[-1])
 
 
-def moved(image: Image, moving: Moving, rng: np.random.Generator) -> Image:
-    """A face `(S, S)`, grey or in colour, turned, scaled, shifted, mirrored in a crop of 128."""
+def moved(image: Image, moving: Moving, rng: np.random.Generator, margin: float = 1.0) -> Image:
+    """A face `(S, S)`, grey or in colour, turned, scaled, shifted, mirrored in a crop of 128.
+
+    The picture is `margin` times as wide as a served crop.
+    """
     side = image.shape[0]
     angle = np.radians(rng.normal(0, moving.angle_deg / 2))
-    scale = rng.uniform(*moving.scale) * CROP_PX / side
+    scale = rng.uniform(*moving.scale) * margin * CROP_PX / side
     linear = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     if rng.random() < 0.5:
         linear = linear @ np.diag([-1.0, 1.0])

@@ -1,20 +1,26 @@
 """Folders of faces and speech, as recipes name them, into memory."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from handlers.training.affect.framed import Framing
 from handlers.training.affect.made.faces import FaceSet
 from handlers.training.affect.made.speech import Voices
+from handlers.training.affect.voices.heard import VERSIONS, hear_all
 from handlers.training.datasets.affect.citizen import read_citizen_faces, split_people
+from handlers.training.datasets.affect.emodb import read_emodb
 from handlers.training.datasets.affect.ferplus import PARTS, read_ferplus
 from handlers.training.datasets.affect.ravdess import read_ravdess
 from handlers.training.datasets.affect.records import AffectFaces, Utterance
-from handlers.training.datasets.affect.sound import read_mel_power
 
 CITIZEN = "citizen"
+RAVDESS, EMODB = "ravdess", "emodb"
+READERS = {RAVDESS: read_ravdess, EMODB: read_emodb}
+# Below the folder of runs.
+HEARD = "voices"
 
 
 @dataclass(frozen=True)
@@ -32,10 +38,13 @@ class FaceSource:
 
 @dataclass(frozen=True)
 class SpeechSource:
-    """RAVDESS below a folder, and the actors who are heard."""
+    """A set of speech below a folder, "ravdess" or "emodb", and the actors who are learned from,
+    none standing for all. Who is not `learned` from may talk in the background."""
 
     folder: str
-    actors: tuple[str, ...]
+    set: str = RAVDESS
+    actors: tuple[str, ...] = ()
+    learned: bool = True
 
 
 def read_faces(data: Path, source: FaceSource) -> AffectFaces:
@@ -47,25 +56,49 @@ def read_faces(data: Path, source: FaceSource) -> AffectFaces:
     return read_ferplus(data / source.folder, source.part)
 
 
-def read_face_sets(data: Path, sources: Sequence[FaceSource]) -> list[FaceSet]:
-    """The faces of several sources with their shares."""
-    return [FaceSet(read_faces(data, source), source.share) for source in sources]
+def read_face_sets(data: Path, sources: Sequence[FaceSource], framing: Framing) -> list[FaceSet]:
+    """The framed faces of several sources with their shares."""
+    return [FaceSet(framing(read_faces(data, source)), source.share) for source in sources]
 
 
-def read_voices(data: Path, source: SpeechSource) -> Voices:
-    """The utterances of a source's actors, as Mel power: a minute and a half for all of RAVDESS."""
-    spoken = spoken_by(data, source)
+def read_utterances(
+    data: Path, sources: Sequence[SpeechSource]
+) -> tuple[list[Utterance], list[int]]:
+    """All utterances of the sources' sets, and the numbers of those that are learned from.
+
+    An actor is called by the set as well. Raises ValueError for an unknown set, and where nobody
+    is left to learn from.
+    """
+    utterances: list[Utterance] = []
+    rows: list[int] = []
+    for source in sources:
+        if source.set not in READERS:
+            raise ValueError(f"no set {source.set!r} of voices: one of {', '.join(READERS)}")
+        for one in READERS[source.set](data / source.folder):
+            if source.learned and (not source.actors or one.actor in source.actors):
+                rows.append(len(utterances))
+            utterances.append(replace(one, actor=f"{source.set}-{one.actor}"))
+    if not rows:
+        asked = ", ".join(actor for source in sources for actor in source.actors)
+        raise ValueError(f"nobody's voice to learn from: none of the actors {asked}")
+    return utterances, rows
+
+
+def read_voices(
+    data: Path, sources: Sequence[SpeechSource], kept: Path, channels: bool = False
+) -> Voices:
+    """What is learned from, as Mel power, with `channels` also as several channels bring it.
+
+    Everybody is heard once, which takes many minutes, and kept in a folder.
+    """
+    utterances, rows = read_utterances(data, sources)
+    heard = hear_all(utterances, kept)
+    spoken = [utterances[row] for row in rows]
+    versions = range(1, VERSIONS if channels else 1)
     return Voices(
-        tuple(read_mel_power(one.path) for one in spoken),
+        tuple(heard.power(row, 0) for row in rows),
         np.array([[one.valence, one.arousal] for one in spoken], np.float32),
         tuple(one.emotion for one in spoken),
         tuple(one.actor for one in spoken),
+        tuple(tuple(heard.power(row, version) for version in versions) for row in rows),
     )
-
-
-def spoken_by(data: Path, source: SpeechSource) -> list[Utterance]:
-    """What a source's actors say. Raises ValueError where none of them is there."""
-    spoken = [one for one in read_ravdess(data / source.folder) if one.actor in source.actors]
-    if not spoken:
-        raise ValueError(f"{data / source.folder}: none of the actors {', '.join(source.actors)}")
-    return spoken

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from handlers.processing.mel import BANDS, WINDOW, Floats, to_network
 from handlers.training.affect.losses import class_weights
@@ -18,12 +19,14 @@ from handlers.training.loop import Batch
 
 @dataclass(frozen=True, eq=False)
 class Voices:
-    """Utterances in memory: Mel power `(128, T)` of each, labels `(N, 2)`, words and actors."""
+    """Utterances in memory: Mel power `(128, T)` of each, labels `(N, 2)`, words and actors, and
+    of each what other channels make of it."""
 
     powers: tuple[Floats, ...]
     labels: Floats
     emotions: tuple[str, ...]
     actors: tuple[str, ...]
+    channels: tuple[tuple[Floats, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.powers)
@@ -36,6 +39,7 @@ class Voices:
             self.labels[kept],
             tuple(self.emotions[i] for i in kept),
             tuple(self.actors[i] for i in kept),
+            tuple(self.channels[i] for i in kept if self.channels),
         )
 
 
@@ -45,7 +49,8 @@ class Recording:
 
     `gain_db` and `colour_db` are standard deviations, `stretch` and `bands` the most that time is
     stretched and the spectrum shifted. `half_heard` is the share of windows whose right part is
-    missing, as in a live stream; `degraded` the share that is degraded.
+    missing, as in a live stream; `degraded` the share that is degraded; `channelled` the share
+    that comes by a room, company, a telephone or a codec.
     """
 
     gain_db: float = 5.0
@@ -54,6 +59,7 @@ class Recording:
     bands: float = 2.0
     half_heard: float = 0.35
     degraded: float = 0.5
+    channelled: float = 0.0
 
 
 class SpeechBatches:
@@ -65,23 +71,30 @@ class SpeechBatches:
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
         """`clean` and `seen` `(B, 3, 128, 128)` in [-1, 1], `label` and `weight` `(B, 2)`,
-        `quadrant` `(B, 4)`, `word` `(B,)`."""
+        `quadrant` `(B, 4)` and the shares of all WORDS, `words`."""
         clean, seen = [], []
         indices = rng.integers(len(self.voices), size=size)
         for index in indices:
-            power = recorded(self.voices.powers[index], self.recording, rng)
+            power = recorded(self._power(int(index), rng), self.recording, rng)
             as_it_is, as_heard = both_forms(power, self.recording, rng)
             clean.append(as_it_is)
             seen.append(as_heard)
         labels = self.voices.labels[indices]
+        words = torch.tensor([WORDS.index(self.voices.emotions[i]) for i in indices])
         return {
             "clean": to_tensor(clean),
             "seen": to_tensor(seen),
             "label": torch.from_numpy(labels),
             "weight": torch.from_numpy(self.weights[indices]),
             "quadrant": torch.from_numpy(soft_quadrants(labels)),
-            "word": torch.tensor([WORDS.index(self.voices.emotions[i]) for i in indices]),
+            "words": one_hot(words, len(WORDS)).float(),
         }
+
+    def _power(self, index: int, rng: np.random.Generator) -> Floats:
+        others = self.voices.channels[index] if self.voices.channels else ()
+        if others and rng.random() < self.recording.channelled:
+            return others[int(rng.integers(len(others)))]
+        return self.voices.powers[index]
 
 
 def to_tensor(powers: Sequence[Floats]) -> Tensor:

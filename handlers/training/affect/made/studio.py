@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch import Tensor
 from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import FACE, VOICE
 from handlers.processing.mel import HOP, RATE_HZ
+from handlers.training.affect.framed import Framing
 from handlers.training.affect.gating import GateBank, make_gate_bank
 from handlers.training.affect.made.bank import Shown, face_maps, show, voice_maps
 from handlers.training.affect.made.clips import Cast, Clip, Ints, Plot, make_clip
@@ -19,7 +19,6 @@ from handlers.training.affect.made.sources import FaceSource, read_faces
 from handlers.training.affect.made.speech import Voices
 from handlers.training.datasets.affect.records import AffectFaces
 
-FACE_PX = 48
 GATE_COUNT = 600  # faces and utterances that a gate is taught with
 
 
@@ -95,16 +94,17 @@ def make_cast(faces: AffectFaces, voices: Voices) -> Cast:
     )
 
 
-def pool(data: Path, sources: Sequence[FaceSource], most: int) -> AffectFaces:
-    """At most so many faces of several sources by their shares, every word about as often."""
+def pool(data: Path, sources: Sequence[FaceSource], most: int, framing: Framing) -> AffectFaces:
+    """At most so many framed faces of several sources by their shares, every word about as
+    often."""
     rng = np.random.default_rng(0)
     total = sum(source.share for source in sources)
     chosen = []
     for source in sources:
-        faces = read_faces(data, source)
+        faces = framing(read_faces(data, source))
         chosen.append(faces.take(balanced(faces, round(most * source.share / total), rng)))
     return AffectFaces(
-        np.concatenate([_shrunk(faces.images) for faces in chosen]),
+        np.concatenate([faces.images for faces in chosen]),
         np.concatenate([faces.shares for faces in chosen]),
         np.concatenate([faces.labels for faces in chosen]),
         tuple(word for faces in chosen for word in faces.emotions),
@@ -123,9 +123,3 @@ def balanced(faces: AffectFaces, most: int, rng: np.random.Generator) -> Ints:
         left = most - sum(map(len, kept))
         kept.append(group[: left // (len(groups) - index)])
     return np.sort(np.concatenate(kept))
-
-
-def _shrunk(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    size = (FACE_PX, FACE_PX)
-    small = [cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in images]
-    return np.asarray(small, np.uint8)

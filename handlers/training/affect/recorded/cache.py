@@ -24,6 +24,7 @@ from handlers.processing.mel import (
     pcm_to_samples,
 )
 from handlers.processing.mel_stream import column_at
+from handlers.training.affect.made.faces import MARGIN
 from handlers.training.datasets.affect.records import AffectPicture, Recording
 from handlers.training.datasets.affect.sound import sound_of
 from handlers.training.datasets.affect.watching import (
@@ -35,7 +36,6 @@ from handlers.training.datasets.affect.watching import (
 )
 
 # Faces are kept a little wider than they are served, to be turned and shifted.
-MARGIN = 1.25
 STORED_PX = round(CROP_PX * MARGIN)
 QUALITY = 92
 LOUDEST = 6e4  # of Mel power: half precision ends at 65 504

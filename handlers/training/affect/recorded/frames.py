@@ -1,7 +1,7 @@
 """Moments of recordings to batches of single faces or windows of sound, with their labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from handlers.networks.variants import FACE, VOICE
 from handlers.processing.mel import WINDOW, Floats
 from handlers.training.affect.losses import class_weights
-from handlers.training.affect.made.faces import CROP_PX, Moving, moved, relit
+from handlers.training.affect.made.faces import CROP_PX, MARGIN, Moving, moved, relit
 from handlers.training.affect.made.speech import Recording, both_forms, recorded
 from handlers.training.affect.made.speech import to_tensor as sound_to_tensor
-from handlers.training.affect.recorded.cache import MARGIN
 from handlers.training.affect.recorded.reels import Reel
 from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.affect.circumplex import soft_quadrants
@@ -21,8 +20,6 @@ from handlers.training.faces import Degrading
 from handlers.training.faces import to_tensor as faces_to_tensor
 from handlers.training.loop import Batch
 
-# Recordings are cut out as they are served: there is no set's own framing to make up for.
-FRAMED = Moving(shift_y=(-0.05, 0.05))
 WIDE = WINDOW * 3 // 2  # columns that hold a window however it is stretched
 
 
@@ -77,8 +74,7 @@ class RecordedFaceBatches:
         self, reels: Sequence[Reel], moving: Moving, degrading: Degrading | None, power: float
     ) -> None:
         self.moments, self.degrading = Moments.of(reels, FACE, power), degrading
-        low, high = moving.scale
-        self.moving = replace(moving, scale=(low * MARGIN, high * MARGIN))
+        self.moving = moving
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
         """`clean` and `seen` `(B, 3, 128, 128)` in [-1, 1], `label` and `weight` `(B, 2)`,
@@ -86,7 +82,7 @@ class RecordedFaceBatches:
         drawn, told = self.moments.draw(rng, size)
         clean, seen = [], []
         for reel, moment in drawn:
-            crop = relit(moved(reel.face(moment), self.moving, rng), self.moving, rng)
+            crop = relit(moved(reel.face(moment), self.moving, rng, MARGIN), self.moving, rng)
             clean.append(crop)
             seen.append(
                 crop if self.degrading is None else self.degrading(crop, CROP_PX / 1.2, rng)[0]

@@ -31,6 +31,12 @@ class HeardVoices:
     levels: Levels
     places: Ints
 
+    def power(self, utterance: int, version: int) -> Floats:
+        """Power `(128, T)` of all of an utterance in a version."""
+        begin, end = self.places[utterance, version]
+        levels = np.asarray(self.levels[begin:end], np.float32)
+        return np.asarray(10 ** (levels.T / 10), np.float32)
+
     def window(
         self, utterance: int, version: int, centre: float, stretch: float = 1.0, heard: int = WINDOW
     ) -> Floats:

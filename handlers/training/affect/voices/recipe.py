@@ -11,32 +11,17 @@ from torch import nn
 from handlers.networks.affect import build
 from handlers.networks.variants import variant
 from handlers.networks.voice import VoiceNetwork
+from handlers.training.affect.made.sources import HEARD, SpeechSource, read_utterances
 from handlers.training.affect.stored import save_affect
 from handlers.training.affect.voices.heard import hear_all
 from handlers.training.affect.voices.learning import VoiceBatches, VoiceLearner
 from handlers.training.align.recipe import RecipeError
 from handlers.training.align.run import plot_losses
-from handlers.training.datasets.affect.emodb import read_emodb
-from handlers.training.datasets.affect.ravdess import read_ravdess
-from handlers.training.datasets.affect.records import Utterance
 from handlers.training.loop import Run, Schedule
 
 NAME = "voice"
-RAVDESS, EMODB = "ravdess", "emodb"
-READERS = {RAVDESS: read_ravdess, EMODB: read_emodb}
 # Where windows as they come are shown to the averaged network, for its normalisation.
 SETTLING = 24
-
-
-@dataclass(frozen=True)
-class VoicesOf:
-    """A set below `folder`, "ravdess" or "emodb"; `actors` of it are learned from, none stands for
-    all."""
-
-    folder: str
-    set: str
-    actors: tuple[str, ...] = ()
-    learned: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,7 +35,7 @@ class VoiceRecipe:
     about: str
     licence: str
     schedule: Schedule
-    voices: tuple[VoicesOf, ...]
+    voices: tuple[SpeechSource, ...]
     size: str = "compact"
 
 
@@ -58,8 +43,8 @@ def run_voice_recipe(
     recipe: VoiceRecipe, data: Path, runs: Path, store: Path, resume: bool
 ) -> Path:
     """Learn from what lies under `data`; the model ends in `store / name`."""
-    utterances, rows = read_utterances(recipe, data)
-    heard = hear_all(utterances, runs / "voices")
+    utterances, rows = read_utterances(data, recipe.voices)
+    heard = hear_all(utterances, runs / HEARD)
     batches = VoiceBatches(heard, utterances, rows)
     torch.manual_seed(recipe.schedule.seed)
     learned = [part.set for part in recipe.voices if part.learned]
@@ -73,27 +58,6 @@ def run_voice_recipe(
     config = {"about": recipe.about, "licence": recipe.licence, "recipe": asdict(recipe)}
     save_affect(learner.network, store / recipe.name, config, recipe.version)
     return store / recipe.name
-
-
-def read_utterances(recipe: VoiceRecipe, data: Path) -> tuple[list[Utterance], list[int]]:
-    """All utterances of the sets, and the numbers of those that are learned from."""
-    utterances: list[Utterance] = []
-    rows: list[int] = []
-    for part in recipe.voices:
-        if part.set not in READERS:
-            raise RecipeError(f"no set {part.set!r} of voices: one of {', '.join(READERS)}")
-        found = READERS[part.set](data / part.folder)
-        first = len(utterances)
-        utterances += found
-        if part.learned:
-            rows += [
-                first + number
-                for number, one in enumerate(found)
-                if not part.actors or one.actor in part.actors
-            ]
-    if not rows:
-        raise RecipeError("the recipe learns from nobody's voice")
-    return utterances, rows
 
 
 def settle(network: VoiceNetwork, batches: VoiceBatches, schedule: Schedule) -> None:
