@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from handlers.evaluation.align.conditions import read_view
+from handlers.evaluation.console import new_table, number
 from handlers.networks.actions import ACTIONS
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, AlignmentPredictor
 from handlers.processing.landmarks import N_POINTS, bounding_box
@@ -86,16 +86,9 @@ def correlation(first: Floats, second: Floats) -> float:
 def as_table(rows: list[ActionRow], faces: int) -> Table:
     """The rows, and how many actions are close."""
     close = sum(row.correlation >= CLOSE for row in rows)
-    table = Table(
-        "action",
-        "teacher's deviation",
-        "correlation",
-        "mean difference",
-        title=f"Facial actions on {faces} faces: {close} of {len(rows)} correlate {CLOSE} or more",
-        box=SIMPLE_HEAD,
-    )
+    title = f"Facial actions on {faces} faces: {close} of {len(rows)} correlate {CLOSE} or more"
+    heads = ("teacher's deviation", "correlation", "mean difference")
+    table = new_table(title, ("action",), heads)
     for row in rows:
-        table.add_row(
-            row.name, f"{row.spread:.3f}", f"{row.correlation:.3f}", f"{row.mean_absolute:.3f}"
-        )
+        table.add_row(row.name, *map(number, (row.spread, row.correlation, row.mean_absolute)))
     return table

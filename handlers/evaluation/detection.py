@@ -15,12 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.evaluation.align.conditions import CLEAN, Condition, View, apply, read_view
-from handlers.evaluation.align.loading import stored_detector
-from handlers.evaluation.align.running import Detector
-from handlers.predictors.detection.detector import MIN_FACE_PX
+from handlers.evaluation.align.conditions import CLEAN, Condition, FaceView, apply, read_view
+from handlers.predictors.detection.detector import MIN_FACE_PX, FaceDetector
 from handlers.processing.landmarks import bounding_box
-from handlers.processing.nms import overlaps
+from handlers.processing.nms import overlap
+from handlers.store import load_detector
 from handlers.training.datasets.layouts import read_layout
 
 Image = NDArray[np.uint8]
@@ -39,7 +38,7 @@ CONDITIONS = (
 
 
 @dataclass(frozen=True)
-class Recall:
+class DetectionRecall:
     """Faces found of those there; `mean_overlap` of their landmark boxes; detections of nothing.
 
     `spare` counts detections beyond the one that each found face may have: second boxes on a
@@ -57,35 +56,31 @@ class Recall:
 
 
 def measure_recall(
-    detector: Detector, views: Iterable[View], min_face_px: int = MIN_FACE_PX
-) -> Recall:
+    detector: FaceDetector, views: Iterable[FaceView], min_face_px: int = MIN_FACE_PX
+) -> DetectionRecall:
     """Search pictures that each hold one annotated face."""
     faces, shared, spare = 0, [], 0
     for view in views:
         found = detector.detect([view.image], min_face_px=min_face_px)[0]
-        best = best_overlap([face.landmark_box for face in found], bounding_box(view.landmarks))
+        truth = bounding_box(view.landmarks)
+        best = max((overlap(face.landmark_box, truth) for face in found), default=0.0)
         faces += 1
         if best > LEAST_OVERLAP:
             shared.append(best)
         spare += len(found) - (best > LEAST_OVERLAP)
-    return Recall(faces, len(shared), float(np.mean(shared)) if shared else 0.0, spare)
-
-
-def best_overlap(boxes: Sequence[Floats], truth: Floats) -> float:
-    """The greatest intersection over union of boxes `(4,)` with the true one; 0 without boxes."""
-    return float(overlaps(np.stack(boxes), truth[None]).max()) if boxes else 0.0
+    return DetectionRecall(faces, len(shared), float(np.mean(shared)) if shared else 0.0, spare)
 
 
 def count_false(
-    detector: Detector, images: Iterable[Image], min_face_px: int = MIN_FACE_PX
+    detector: FaceDetector, images: Iterable[Image], min_face_px: int = MIN_FACE_PX
 ) -> list[int]:
     """Detections in each of some pictures that hold no face."""
     return [len(detector.detect([image], min_face_px=min_face_px)[0]) for image in images]
 
 
 def paste(
-    view: View, scene: Image, rng: np.random.Generator, face_px: tuple[float, float] = PASTED_PX
-) -> View:
+    view: FaceView, scene: Image, rng: np.random.Generator, face_px: tuple[float, float] = PASTED_PX
+) -> FaceView:
     """The view's picture somewhere in a scene `(H, W, 3)`, all landmarks inside it.
 
     The height of the landmark box is drawn uniformly from the range `face_px`.
@@ -98,7 +93,7 @@ def paste(
     landmarks = (view.landmarks + 0.5) * ratio - 0.5
     room = np.array(scene.shape[1::-1]) - 1 - landmarks.max(axis=0)
     corner = np.floor(rng.uniform(-landmarks.min(axis=0), room)).astype(int)
-    return View(_overlay(scene, small, *corner), (landmarks + corner).astype(np.float32))
+    return FaceView(_overlay(scene, small, *corner), (landmarks + corner).astype(np.float32))
 
 
 def _shrunk(image: Image, width: int, height: int) -> Image:
@@ -133,7 +128,11 @@ def read_empty(path: Path, every: int = 10) -> Iterator[Image]:
 
 
 def report(
-    detector: Detector, views: Sequence[View], empty: Sequence[Image], min_face_px: int, seed: int
+    detector: FaceDetector,
+    views: Sequence[FaceView],
+    empty: Sequence[Image],
+    min_face_px: int,
+    seed: int,
 ) -> Iterator[str]:
     """Lines with the recall under each condition and of pasted faces, and the false alarms."""
     for condition in CONDITIONS:
@@ -151,7 +150,7 @@ def report(
     yield f"{sum(alarms)} faces in {len(empty)} pictures without any, in {wrong} of them"
 
 
-def line(name: str, recall: Recall) -> str:
+def line(name: str, recall: DetectionRecall) -> str:
     return (
         f"{name:20} {recall.found:4} of {recall.faces:4} {recall.rate:7.2%}  "
         f"overlap {recall.mean_overlap:.3f}  spare {recall.spare}"
@@ -167,7 +166,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    detector = stored_detector(options.model_store, options.device)
+    detector = load_detector(options.model_store, options.device)
     samples = [sample for folder in options.data for sample in read_layout(folder)]
     views = [read_view(sample.image_path, sample.landmarks) for sample in samples]
     empty = [image for path in options.empty for image in read_empty(path)]

@@ -118,9 +118,19 @@ def paired_bootstrap(
     _, group = np.unique(np.arange(len(first)) if groups is None else groups, return_inverse=True)
     gain = gains(first, threshold) - gains(second, threshold)
     sums, counts = np.bincount(group, weights=gain), np.bincount(group)
-    times = np.random.default_rng(seed).multinomial(
-        len(sums), np.full(len(sums), 1 / len(sums)), draws
-    )
-    drawn = (times @ sums) / (times @ counts)
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(gain.mean()), float(low), float(high), confidence)
+    times = draw_groups(len(sums), draws, seed)
+    return interval(gain.mean(), (times @ sums) / (times @ counts), confidence)
+
+
+def draw_groups(groups: int, draws: int, seed: int) -> Doubles:
+    """How often each of the groups is drawn by every draw of a bootstrap, `(draws, groups)`."""
+    share = np.full(groups, 1 / groups)
+    return np.random.default_rng(seed).multinomial(groups, share, draws).astype(np.float64)
+
+
+def interval(value: float, drawn: Doubles, confidence: float) -> Interval:
+    """A value with the percentiles of what was drawn for it, as far as it is a number."""
+    finite = drawn[np.isfinite(drawn)]
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = np.quantile(finite, tails) if len(finite) else (np.nan, np.nan)
+    return Interval(float(value), float(low), float(high), confidence)

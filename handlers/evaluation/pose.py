@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from handlers.evaluation.console import new_table
 from handlers.processing.landmarks import OUTER_EYE_CORNERS
 from handlers.processing.pose import HeadPose, PoseEstimator
 from handlers.store import load_pose
@@ -90,14 +90,9 @@ def project(head: Floats, pose: HeadPose, rng: np.random.Generator, noise: float
 
 def as_table(rows: Sequence[PoseRow], count: int) -> Table:
     """Mean absolute error and bias of each angle, a row a condition."""
-    table = Table(
-        "Yaw, degrees",
-        "Noise, eye distances",
-        *(f"{name}, mean abs." for name in ANGLES),
-        *(f"{name}, bias" for name in ANGLES),
-        title=f"Head pose in degrees, {count} people a row",
-        box=SIMPLE_HEAD,
-    )
+    heads = [f"{name}, {what}" for what in ("mean abs.", "bias") for name in ANGLES]
+    words = ("Yaw, degrees", "Noise, eye distances")
+    table = new_table(f"Head pose in degrees, {count} people a row", words, heads)
     for row in rows:
         low, high = row.turn_deg
         table.add_row(

@@ -29,6 +29,11 @@ def overlaps(first: Boxes, second: Boxes, measure: Measure = "union") -> NDArray
     return np.asarray(shared / np.maximum(whole, np.finfo(np.float32).tiny), np.float32)
 
 
+def overlap(first: Boxes, second: Boxes) -> float:
+    """Intersection over union of two boxes `(4,)`."""
+    return float(overlaps(first[None], second[None])[0, 0])
+
+
 def suppress(
     boxes: Boxes, scores: NDArray[np.float32], limit: float, measure: Measure = "union"
 ) -> NDArray[np.intp]:

@@ -52,7 +52,7 @@ def evaluate_align(
         from handlers.evaluation.align import command as align
 
         settings = settings_with(model_store=model_store, device=device)
-        options = align.AlignOptions(
+        options = align.AlignEvaluationOptions(
             data=data,
             model_store=settings.model_store,
             models=tuple(model or ()),

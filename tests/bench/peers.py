@@ -22,10 +22,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.evaluation.align.command import AlignOptions, evaluate
-from handlers.evaluation.align.conditions import View, read_view
-from handlers.evaluation.align.loading import stored_aligner
+from handlers.evaluation.align.command import AlignEvaluationOptions, evaluate
+from handlers.evaluation.align.conditions import FaceView, read_view
 from handlers.processing.landmarks import bounding_box
+from handlers.store import load_aligner
 from handlers.training.datasets.layouts import AUTO, read_layout
 from tests.bench.peer_worker import receive, send
 
@@ -92,7 +92,7 @@ class Peer:
 class MediaPipe(Peer):
     """Its mesh, and by ridge regression within the mesh's own box the 68 points on it."""
 
-    def __init__(self, worker: Worker, views: Sequence[View]) -> None:
+    def __init__(self, worker: Worker, views: Sequence[FaceView]) -> None:
         self._worker = worker
         found = [(worker.find(v.image, bounding_box(v.landmarks)), v.landmarks) for v in views]
         found = [(mesh, truth) for mesh, truth in found if np.isfinite(mesh).all()]
@@ -113,7 +113,7 @@ class MediaPipe(Peer):
 class Dlib(Peer):
     """Its landmarks from the true box, moved and scaled to where its detector puts boxes."""
 
-    def __init__(self, worker: Worker, detector: Worker, views: Sequence[View]) -> None:
+    def __init__(self, worker: Worker, detector: Worker, views: Sequence[FaceView]) -> None:
         self._worker = worker
         truths = [bounding_box(view.landmarks) for view in views]
         found = [detector.find(v.image, box) for v, box in zip(views, truths, strict=True)]
@@ -162,7 +162,8 @@ def main() -> None:
     given = parser.parse_args()
     samples = read_layout(given.fit, AUTO).samples
     views = [read_view(sample.image_path, sample.landmarks) for sample in samples]
-    ours, weights = stored_aligner(Path("model_store"), OURS)
+    stored = load_aligner(Path("model_store"), OURS)
+    ours, weights = stored.predictor, stored.checkpoint.sha256
     with ExitStack() as stack:
         names = ("mediapipe", "dlib", "dlib-boxes", "mediapipe-video")
         workers = {name: stack.enter_context(Worker(given.python, name)) for name in names}
@@ -171,7 +172,9 @@ def main() -> None:
             "mediapipe": MediaPipe(workers["mediapipe"], views),
             "dlib": Dlib(workers["dlib"], workers["dlib-boxes"], views),
         }
-        options = AlignOptions(given.data, models=tuple(models), sweep=True, out=given.out)
+        options = AlignEvaluationOptions(
+            given.data, models=tuple(models), sweep=True, out=given.out
+        )
         evaluate(options, models, None, {OURS: weights, "mediapipe": "", "dlib": ""})
         if given.clip is not None:
             print(f"MediaPipe on {time_tracking(workers['mediapipe-video'], given.clip)}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from handlers.evaluation.align.command import AlignOptions, evaluate
+from handlers.evaluation.align.command import AlignEvaluationOptions, evaluate
 from handlers.evaluation.align.report import AlignReport
 from handlers.training.datasets.pts import write_pts
 
@@ -85,7 +85,9 @@ def write_faces(root: Path) -> Path:
 
 
 def report_on(
-    options: AlignOptions, models: dict[str, ShiftedAligner], detector: BrightFaceDetector | None
+    options: AlignEvaluationOptions,
+    models: dict[str, ShiftedAligner],
+    detector: BrightFaceDetector | None,
 ) -> tuple[AlignReport, str]:
     out = io.StringIO()
     weights = dict.fromkeys(models, "0" * 64)

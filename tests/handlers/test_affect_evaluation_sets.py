@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from handlers.evaluation.affect.clips import LabelledClip
-from handlers.evaluation.affect.made import HEALTHY, Studio
+from handlers.evaluation.affect.made import HEALTHY, ClipMaker
 from handlers.evaluation.affect.sets import find_layout, read_material
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import Plot
@@ -33,7 +33,7 @@ def test_folders_are_known_by_what_lies_in_them(tmp_path: Path) -> None:
 def test_made_clips_are_the_same_again_and_go_bad_where_they_should(tmp_path: Path) -> None:
     write_faces(tmp_path / "expressions", "FER2013Test", 14)
     write_speech(tmp_path / "speech" / "ravdess")
-    studio = Studio.open(tmp_path)
+    studio = ClipMaker.open(tmp_path)
     plot = Plot(segments=3, stretches=3, stretch_s=(0.4, 0.5), healthy_clips=0.0)
     one, other = studio.clips(2, plot)
     again = studio.clips(1, plot)[0]

@@ -8,7 +8,7 @@ import soundfile
 import torch
 from torch.testing import assert_close
 
-from handlers.evaluation.affect.channels import CHANNELS
+from handlers.evaluation.affect.harmed import CHANNELS
 from handlers.networks.affect import build
 from handlers.networks.variants import variant
 from handlers.networks.voice import VoiceNetwork

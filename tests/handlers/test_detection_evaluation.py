@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from handlers.evaluation.align.conditions import View
+from handlers.evaluation.align.conditions import FaceView
 from handlers.evaluation.detection import count_false, measure_recall, paste, read_empty, report
 
 Image = NDArray[np.uint8]
@@ -40,12 +40,12 @@ class WhiteDetector:
         return [Found(box + self.shift)]
 
 
-def white_face() -> View:
+def white_face() -> FaceView:
     """A picture whose landmarks are spread over a white square."""
     image = np.zeros((200, 200, 3), np.uint8)
     image[50:151, 60:141] = 255
     x, y = np.meshgrid(np.linspace(60, 140, 17), np.linspace(50, 150, 4))
-    return View(image, np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32))
+    return FaceView(image, np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32))
 
 
 def test_a_detector_that_hits_has_full_recall() -> None:

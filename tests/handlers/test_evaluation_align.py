@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 from handlers.checkpoint import CheckpointError, save_checkpoint
-from handlers.evaluation.align.command import AlignOptions, choose_pairs, evaluate_align, spread
+from handlers.evaluation.align.command import (
+    AlignEvaluationOptions,
+    choose_pairs,
+    evaluate_align,
+    spread,
+    stored_models,
+)
 from handlers.evaluation.align.conditions import CLEAN, RESIZED, SWEEP, Condition
-from handlers.evaluation.align.loading import stored_models
-from handlers.evaluation.align.running import Boxes, Case, best_match, overlap, run
+from handlers.evaluation.align.running import Boxes, Case, best_match, run
 from handlers.networks.align import AlignmentNetwork
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.folders import read_folder
@@ -30,7 +35,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_a_perfect_model_has_no_error_and_a_shifted_one_its_shift(data: Path) -> None:
     models = {"dfa": ShiftedAligner(), "fle": ShiftedAligner(0.02), "far": ShiftedAligner(0.09)}
-    report, _ = report_on(AlignOptions(data), models, None)
+    report, _ = report_on(AlignEvaluationOptions(data), models, None)
     perfect, shifted, far = (report.row(name, CLEAN) for name in models)
     assert (perfect.box.nme, perfect.box.auc, perfect.box.fr) == pytest.approx((0, 1, 0), abs=1e-5)
     assert (shifted.box.nme, shifted.box.auc, shifted.box.fr) == pytest.approx(
@@ -41,7 +46,7 @@ def test_a_perfect_model_has_no_error_and_a_shifted_one_its_shift(data: Path) ->
 
 
 def test_a_missed_face_is_a_failure_but_not_in_the_mean_error(data: Path) -> None:
-    options = AlignOptions(data, detector=True)
+    options = AlignEvaluationOptions(data, detector=True)
     report, _ = report_on(options, {"fle": ShiftedAligner(0.02)}, BrightFaceDetector(170))
     row = report.row("fle", CLEAN, Boxes.DETECTOR)
     assert (row.faces, row.missed) == (FACES, 1)
@@ -58,8 +63,6 @@ def test_the_detection_that_overlaps_the_face_most_is_taken_and_a_far_one_never(
     assert chosen is nearer
     assert best_match([far], truth) is None
     assert best_match([], truth) is None
-    assert overlap(truth, truth) == 1
-    assert overlap(truth, truth + np.float32(5)) == pytest.approx(25 / 175)
 
 
 def test_every_model_sees_the_same_pixels_of_a_face_of_128(data: Path) -> None:
@@ -96,7 +99,7 @@ def test_noise_depends_on_the_seed_and_not_on_what_else_is_run(data: Path) -> No
 
 
 def test_landmarks_that_are_not_numbers_count_as_missed(data: Path) -> None:
-    report, _ = report_on(AlignOptions(data), {"nan": ShiftedAligner(float("nan"))}, None)
+    report, _ = report_on(AlignEvaluationOptions(data), {"nan": ShiftedAligner(float("nan"))}, None)
     assert report.row("nan", CLEAN).missed == FACES
 
 
@@ -107,7 +110,7 @@ def test_unknown_models_pairs_and_pictures_are_refused(data: Path, tmp_path: Pat
         stored_models(tmp_path)
     (data / "face_0.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"face_0\.png: no picture"):
-        report_on(AlignOptions(data), {"dfa": ShiftedAligner()}, None)
+        report_on(AlignEvaluationOptions(data), {"dfa": ShiftedAligner()}, None)
 
 
 def test_usual_pairs_are_compared_unless_others_are_asked_for() -> None:
@@ -136,9 +139,9 @@ def test_what_is_measured_is_loaded_from_the_store_and_named_by_its_hash(
     config = {"landmarks": landmarks, "denoiser": None, "context": 1.3, "crop_px": 128}
     weights = AlignmentNetwork(landmarks).state_dict()
     saved = save_checkpoint(tmp_path / "store" / "fle", "fle", "1", config, weights)
-    report = evaluate_align(AlignOptions(data, tmp_path / "store"))
+    report = evaluate_align(AlignEvaluationOptions(data, tmp_path / "store"))
     assert report.weights == {"fle": saved.sha256}
     assert np.isfinite(report.row("fle", CLEAN).box.nme)
     assert "true box" in capsys.readouterr().out
     with pytest.raises(CheckpointError):
-        evaluate_align(AlignOptions(data, tmp_path / "store", models=("dfa",)))
+        evaluate_align(AlignEvaluationOptions(data, tmp_path / "store", models=("dfa",)))

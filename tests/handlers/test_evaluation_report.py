@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from handlers.checkpoint import load_checkpoint, save_checkpoint
-from handlers.evaluation.align.command import AlignOptions
+from handlers.evaluation.align.command import AlignEvaluationOptions, record_figures
 from handlers.evaluation.align.conditions import SWEEP
-from handlers.evaluation.align.record import record_figures
 from tests.handlers.evaluation_fakes import (
     FACES,
     BrightFaceDetector,
@@ -34,7 +33,7 @@ def test_the_better_model_is_named_only_where_the_interval_excludes_zero(data: P
         "twin": ShiftedAligner(0.01),
     }
     pairs = (("dfa", "fle"), ("fle", "dfa"), ("dfa", "twin"))
-    report, text = report_on(AlignOptions(data, pairs=pairs), models, None)
+    report, text = report_on(AlignEvaluationOptions(data, pairs=pairs), models, None)
     assert [c.verdict for c in report.comparisons] == ["dfa", "dfa", "neither"]
     assert report.comparisons[0].interval.difference == pytest.approx(0.125, abs=1e-4)
     assert "AUC of dfa minus fle" in text
@@ -42,7 +41,7 @@ def test_the_better_model_is_named_only_where_the_interval_excludes_zero(data: P
 
 def test_a_sweep_prints_the_tables_of_the_thesis_with_its_rows_marked(data: Path) -> None:
     models = {"fadenn-m": ShiftedAligner(0.01), "fll-augmented": ShiftedAligner(0.02)}
-    options = AlignOptions(data, sweep=True, detector=True, limit=2)
+    options = AlignEvaluationOptions(data, sweep=True, detector=True, limit=2)
     report, text = report_on(options, models, BrightFaceDetector(320))
     for name in ("4.1", "B.1", "B.2", "B.3", "B.4", "B.5"):
         assert f"As Table {name}." in text
@@ -55,7 +54,7 @@ def test_a_sweep_prints_the_tables_of_the_thesis_with_its_rows_marked(data: Path
 
 
 def test_without_a_sweep_only_the_clean_tables_are_printed(data: Path) -> None:
-    _, text = report_on(AlignOptions(data), {"dfa": ShiftedAligner()}, None)
+    _, text = report_on(AlignEvaluationOptions(data), {"dfa": ShiftedAligner()}, None)
     assert "As Table 4.1" in text
     assert "As Table B.1" not in text
     assert "Motion" not in text
@@ -64,7 +63,7 @@ def test_without_a_sweep_only_the_clean_tables_are_printed(data: Path) -> None:
 @pytest.mark.slow
 def test_the_files_of_a_run_hold_every_figure(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
-    options = AlignOptions(data, out=out, detector=True, worst=3)
+    options = AlignEvaluationOptions(data, out=out, detector=True, worst=3)
     report_on(
         options, {"dfa": ShiftedAligner(0.03), "fle": ShiftedAligner()}, BrightFaceDetector(170)
     )
@@ -90,7 +89,7 @@ def test_the_files_of_a_run_hold_every_figure(data: Path, tmp_path: Path) -> Non
 def test_the_sheet_shows_truth_in_red_and_the_prediction_in_green(
     data: Path, tmp_path: Path
 ) -> None:
-    options = AlignOptions(data, out=tmp_path, worst=1)
+    options = AlignEvaluationOptions(data, out=tmp_path, worst=1)
     report_on(options, {"dfa": ShiftedAligner(0.1)}, None)
     sheet = cv2.imread(str(tmp_path / "worst-dfa-truth.png"))
     _, green, red = cv2.split(np.asarray(sheet, np.int32))
@@ -107,7 +106,7 @@ def test_recorded_figures_stand_in_the_models_configuration_beside_earlier_ones(
     store = tmp_path / "store"
     earlier = {"figures": {"other/set": {"faces": 1}}}
     save_checkpoint(store / "fle", "fle", "1", earlier, {"weight": torch.ones(1)})
-    report, _ = report_on(AlignOptions(data), {"fle": ShiftedAligner(0.02)}, None)
+    report, _ = report_on(AlignEvaluationOptions(data), {"fle": ShiftedAligner(0.02)}, None)
     record_figures(report, store)
     figures = load_checkpoint(store / "fle").config["figures"]
     assert figures["other/set"] == {"faces": 1}

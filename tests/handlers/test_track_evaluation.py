@@ -27,7 +27,7 @@ from handlers.evaluation.track.metrics import (
 )
 from handlers.evaluation.track.report import usual_pairs
 from handlers.evaluation.track.rows import ROWS, split_row
-from handlers.evaluation.track.running import Trace, run
+from handlers.evaluation.track.running import TrackTrace, run
 from handlers.evaluation.track.sequences import TrackedFrame, first_box, read_plan
 from handlers.predictors.tracking.options import VARIANTS, TrackingOptions
 from handlers.predictors.tracking.results import FrameResult, Status, TrackedFace
@@ -103,7 +103,7 @@ class Row:
     options: TrackingOptions = TrackingOptions()
 
 
-def trace(tracker: Known, video: Walk | None = None) -> Trace:
+def trace(tracker: Known, video: Walk | None = None) -> TrackTrace:
     return run([video or Walk()], [Row("x", tracker)])["x"][0]
 
 

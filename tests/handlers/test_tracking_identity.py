@@ -12,12 +12,12 @@ from handlers.predictors.tracking.identity import (
     duplicates,
     has_size,
     nearest,
-    overlap,
     plan,
 )
 from handlers.predictors.tracking.options import TrackingOptions, TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.predictors.tracking.state import FaceState, SessionState
+from handlers.processing.nms import overlap
 from tests.handlers.tracking_fakes import (
     Faces,
     ScriptedAligner,

@@ -4,7 +4,7 @@ All four follow from six sums, which add up over groups: a bootstrap over people
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,17 +31,17 @@ class Score:
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """Of both dimensions over `samples` labelled moments; `answered` is the share of them that
-    has an estimate. The scores are over those."""
+    has an estimate. The scores are over those; `average` is the mean of both dimensions, as the
+    columns AVG of the thesis."""
 
     samples: int
     answered: float
     valence: Score
     arousal: Score
+    average: Score = field(init=False)
 
-    @property
-    def average(self) -> Score:
-        """The mean of both dimensions, as the columns AVG of the thesis."""
-        return mean_score([self.valence, self.arousal])
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "average", mean_score([self.valence, self.arousal]))
 
 
 def agreement(estimates: Floats, labels: Floats) -> Agreement:

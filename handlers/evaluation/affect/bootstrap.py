@@ -11,7 +11,7 @@ import numpy as np
 
 from handlers.evaluation.affect.agreement import DIMENSIONS, MEASURES, Doubles, scores, sums
 from handlers.evaluation.affect.traces import Trace, Units, groups_of, joined
-from handlers.evaluation.metrics import Interval
+from handlers.evaluation.metrics import Interval, draw_groups, interval
 
 AVERAGE, NEITHER = "average", "neither"
 COMPARED = (*DIMENSIONS, AVERAGE)
@@ -70,11 +70,12 @@ def differences(
     for kind in kinds_of([trace for part in firsts.values() for trace in part]):
         one_table, other_table = _sums(firsts, kind), _sums(seconds, kind)
         people = one_table.shape[2]
-        times = np.vstack([np.ones(people), _times(people, draws, seed)])
+        times = np.vstack([np.ones(people), draw_groups(people, draws, seed)])
         gained = _mean_scores(one_table, times) - _mean_scores(other_table, times)
         for index, dimension in enumerate(COMPARED):
-            interval = _interval(gained[:, index, column], confidence)
-            found.append(Difference(one, other, measure, dimension, kind, people, interval))
+            whole, *drawn = gained[:, index, column]
+            bounds = interval(whole, np.array(drawn), confidence)
+            found.append(Difference(one, other, measure, dimension, kind, people, bounds))
     return found
 
 
@@ -111,21 +112,6 @@ def _sums(units: Units, kind: str) -> Doubles:
         start += len(labels)
         found.append([sums(estimates[:, d], labels[:, d], here, people) for d in (0, 1)])
     return np.array(found)
-
-
-def _interval(values: Doubles, confidence: float) -> Interval:
-    """The first value, and the percentiles of the others, the draws."""
-    drawn = values[1:][np.isfinite(values[1:])]
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    low, high = np.quantile(drawn, tails) if len(drawn) else (np.nan, np.nan)
-    return Interval(float(values[0]), float(low), float(high), confidence)
-
-
-def _times(people: int, draws: int, seed: int) -> Doubles:
-    """How often each of the people is drawn: `(draws, people)`."""
-    share = np.full(people, 1 / people)
-    drawn = np.random.default_rng(seed).multinomial(people, share, draws)
-    return drawn.astype(np.float64)
 
 
 def _mean_scores(table: Doubles, times: Doubles) -> Doubles:

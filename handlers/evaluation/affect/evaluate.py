@@ -3,12 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import Progress, TimeElapsedColumn
 
-from handlers.evaluation.affect.channels import CHANNELS, Channel
+from handlers.evaluation.affect.harmed import CHANNELS, Channel
 from handlers.evaluation.affect.measuring import Measured, Unit, measure
 from handlers.evaluation.affect.report import (
     AffectReport,
@@ -19,13 +17,12 @@ from handlers.evaluation.affect.report import (
 from handlers.evaluation.affect.rows import PRINTED, ModelStore, is_row
 from handlers.evaluation.affect.sets import AUTO, Following, Material, read_material
 from handlers.evaluation.affect.writing import publish, record_figures
+from handlers.evaluation.console import progress_bar
 from handlers.evaluation.published import affect_portions, affect_tables
 from handlers.evaluation.track.rows import Follower, TrackingParts
-from handlers.store import load_aligner
-
-if TYPE_CHECKING:
-    from handlers.predictors.affect.estimator import Estimator
-    from handlers.predictors.affect.speech import SpeechDetector
+from handlers.predictors.affect.estimator import Estimator
+from handlers.predictors.affect.speech import SpeechDetector
+from handlers.store import load_aligner, load_speech_detector
 
 ALL = "all"
 FIXED, OF_CLIP = "fixed", "clip"
@@ -80,8 +77,6 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
     Raises:
         ValueError: a row, layout or folder that is not there, or data that cannot be read.
     """
-    from handlers.store import load_speech_detector
-
     check_reference(options)
     stores = [ModelStore(store, options.device) for store in options.stores]
     names, left_out = choose_rows(options.rows, [store.rows() for store in stores])
@@ -141,27 +136,25 @@ def evaluate(
     options: AffectOptions,
     material: Material,
     names: Sequence[str],
-    load: "Callable[[Path, str], Estimator]",
+    load: Callable[[Path, str], Estimator],
     *,
     left_out: Mapping[str, str] | None = None,
     weights: Mapping[str, Mapping[str, str]] | None = None,
-    detector: "SpeechDetector | None" = None,
+    detector: SpeechDetector | None = None,
     console: Console | None = None,
 ) -> AffectReport:
     """Measure the variants `names` that `load` gives for a store; without a detector of speech all
     sound is used."""
     units = units_of(material, options)
-    columns = (*Progress.get_default_columns(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        moments = sum(len(clip.times_s) for unit in units for clip in unit.clips)
-        task = progress.add_task("Estimating", total=moments)
+    moments = sum(len(clip.times_s) for unit in units for clip in unit.clips)
+    with progress_bar("Estimating", moments) as done:
         found = measure(
             names,
             units,
             load,
             material.healthy if options.harm else (),
             whole=material.whole,
-            done=lambda count: progress.advance(task, count),
+            done=done,
             detector=detector,
             channels=channels_of(options, material),
         )

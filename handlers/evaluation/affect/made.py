@@ -36,7 +36,7 @@ SEED = 7001
 HEALTHY = Plot(healthy_clips=1.0)
 
 
-class Studio:
+class ClipMaker:
     """Grey faces `(S, S)` with the people `(N,)` they show and utterances in memory, the cast they
     are, the clips made of them."""
 
@@ -46,7 +46,7 @@ class Studio:
         self.faces, self.people, self.samples, self.cast = faces, people, samples, cast
 
     @classmethod
-    def open(cls, root: Path) -> "Studio":
+    def open(cls, root: Path) -> "ClipMaker":
         """Read FER+'s test part and the held-out people of the citizen faces below
         `root/expressions`, and the test actors of RAVDESS below `root/speech/ravdess`.
 

@@ -3,20 +3,26 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from handlers.evaluation.affect.channels import Change, Channel, changes
 from handlers.evaluation.affect.clips import DESTROYED, HARMS, Harm, LabelledClip
-from handlers.evaluation.affect.harmed import GateMove, Survival, gate_move, survival, together
+from handlers.evaluation.affect.harmed import (
+    Change,
+    Channel,
+    GateMove,
+    Survival,
+    changes,
+    gate_move,
+    survival,
+    together,
+)
 from handlers.evaluation.affect.portions import DECIDER, JOINED_ROWS
 from handlers.evaluation.affect.running import run, run_all
 from handlers.evaluation.affect.traces import Trace, Units, over_clip
-
-if TYPE_CHECKING:
-    from handlers.predictors.affect.estimator import Estimator
-    from handlers.predictors.affect.speech import SpeechDetector
+from handlers.predictors.affect.estimator import Estimator
+from handlers.predictors.affect.speech import SpeechDetector
+from handlers.processing.audio_descriptors import MissingExtra
 
 GATE_EVERY = 5  # the gate knows no time: every fifth moment of a harmed clip tells as much
 Rows = Mapping[str, Sequence[Trace]]
@@ -57,12 +63,12 @@ class UnitRun:
 def measure(
     names: Sequence[str],
     units: Sequence[Unit],
-    load: "Callable[[Path, str], Estimator]",
+    load: Callable[[Path, str], Estimator],
     healthy: Sequence[LabelledClip] = (),
     *,
     whole: bool = False,
     done: Callable[[int], None] = lambda _: None,
-    detector: "SpeechDetector | None" = None,
+    detector: SpeechDetector | None = None,
     channels: Mapping[str, Channel] | None = None,
 ) -> Measured:
     """Run all rows in one unit after the other; `done` hears of moments that they have seen.
@@ -98,11 +104,11 @@ def measure(
 
 
 def run_unit(
-    estimators: "Mapping[str, Estimator]",
+    estimators: Mapping[str, Estimator],
     clips: Sequence[LabelledClip],
     healthy: Sequence[LabelledClip],
     done: Callable[[int], None],
-    detector: "SpeechDetector | None" = None,
+    detector: SpeechDetector | None = None,
 ) -> UnitRun:
     """Everything that one unit's estimators are run on."""
     plain = run_all(estimators, clips, done, detector)
@@ -140,12 +146,10 @@ def gate_moves(runs: Sequence[UnitRun]) -> tuple[GateMove, ...]:
 def _load(
     names: Sequence[str],
     store: Path,
-    load: "Callable[[Path, str], Estimator]",
+    load: Callable[[Path, str], Estimator],
     left_out: dict[str, str],
-) -> "dict[str, Estimator]":
+) -> dict[str, Estimator]:
     """The rows of a store; one whose library is missing is left out, with the reason."""
-    from handlers.processing.audio_descriptors import MissingExtra
-
     estimators = {}
     for name in names:
         try:

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from handlers.predictors.affect.estimator import Estimator
+from handlers.checkpoint import load_checkpoint
+from handlers.predictors.affect.estimator import Estimator
+from handlers.store import JOINED, has_estimator, load_estimator
 
 PRINTED = {
     "disc": "Disc",
@@ -87,29 +87,22 @@ class ModelStore:
             match = WINDOWED.fullmatch(name)
             return (order.index(match[1]), int(match[2])) if match else (order.index(name), 0)
 
-        from handlers.store import JOINED, has_estimator
-
         found = [path.parent.name for path in self.store.glob("*/config.json")]
         found += [name for name in JOINED if has_estimator(self.store / name)]
         return tuple(sorted(filter(is_row, found), key=place))
 
-    def estimator(self, name: str) -> "Estimator":
+    def estimator(self, name: str) -> Estimator:
         """A row as it is served.
 
         Raises CheckpointError for weights that cannot be used, MissingExtra for a library that is
         not there.
         """
-        from handlers.store import load_estimator
-
         estimator, checkpoint = load_estimator(self.store / name, self.device)
         self.weights[name] = checkpoint.sha256
         return estimator
 
     def contexts(self, names: Sequence[str]) -> set[float]:
         """How wide crops are over the landmarks' box, of the rows that look at a face."""
-        from handlers.checkpoint import load_checkpoint
-        from handlers.store import JOINED
-
         folders = {part for name in names for part in JOINED.get(name, (name,))}
         found = (load_checkpoint(self.store / name).config for name in folders)
         return {float(config["context"]) for config in found if "context" in config}

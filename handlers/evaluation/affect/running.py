@@ -1,40 +1,102 @@
 """Served estimators over labelled clips to traces; faces are found already, all else is as live."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from handlers.evaluation.affect.clips import FACE, VOICE, LabelledClip
-from handlers.evaluation.affect.moments import listeners_of, moments_of
+from handlers.evaluation.affect.clips import FACE, VOICE, Image, LabelledClip
 from handlers.evaluation.affect.sharing import share_branches
 from handlers.evaluation.affect.traces import Trace
+from handlers.predictors.affect.estimator import Answer, Estimator, Reading
+from handlers.predictors.affect.inputs import Moment, Sound
+from handlers.predictors.affect.latent import LatentEstimator
+from handlers.predictors.affect.speech import SpeechDetector, SpeechStream
+from handlers.predictors.tracking.state import Memory
+from handlers.processing.mel import RATE_HZ, REFERENCE, TINY, mel_power, pcm_to_samples
+from handlers.processing.mel_stream import MelStream
 
-if TYPE_CHECKING:
-    from handlers.predictors.affect.estimator import Answer, Estimator, Reading
-    from handlers.predictors.affect.inputs import Moment
-    from handlers.predictors.affect.speech import SpeechDetector
-    from handlers.predictors.tracking.state import Memory
-
+# Sound ahead of a picture that a window may need, and how much is heard at once.
+AHEAD_S, STRIDE_S = 1.6, 1.0
 # Moments whose faces, windows and latent maps are held at a time.
 HELD = 1024
 
 
+def listeners_of(estimators: Mapping[str, Estimator]) -> dict[str, Estimator]:
+    """Who listens for each: those of chapters 6 and 7 all hear the same, if they hear."""
+    latent = [one for one in estimators.values() if isinstance(one, LatentEstimator)]
+    listener = next((one for one in latent if one.hears), None)
+    return {
+        name: listener if listener is not None and isinstance(one, LatentEstimator) else one
+        for name, one in estimators.items()
+    }
+
+
+def moments_of(
+    clip: LabelledClip,
+    listeners: Sequence[Estimator],
+    sees: bool,
+    detector: SpeechDetector | None = None,
+) -> Iterator[dict[Estimator, Moment]]:
+    """What a clip shows and lets hear; sound comes a little ahead of the pictures.
+
+    A face that stays is the same object. Without a detector all sound counts as speech.
+    """
+    sounds, heard, gain = {ear: ear.silence() for ear in listeners}, 0, gain_of(clip)
+    speech = SpeechStream()
+    face: Image | None = None
+    for index, time_s in enumerate(clip.times_s.tolist()):
+        if clip.pcm is not None and heard < (time_s + AHEAD_S) * RATE_HZ:
+            upto = round((time_s + AHEAD_S + STRIDE_S) * RATE_HZ)
+            piece = clip.pcm[heard:upto]
+            for ear in listeners:
+                sounds[ear] = sounds[ear].push(piece, heard).forget_before(time_s)
+            if detector is not None:
+                speech = detector.hear(speech, piece, heard).forget_before(time_s)
+            heard = upto
+        face = _same(face, clip.faces[index]) if sees else None
+        silent = detector is not None and not speech.speaks(time_s)
+        yield {
+            ear: Moment(face, None if silent else ear.hear(_amplified(sounds[ear], gain), time_s))
+            for ear in listeners
+        }
+
+
+def gain_of(clip: LabelledClip) -> float:
+    """The factor of Mel power that brings a clip's 0 dB to the fixed reference."""
+    if clip.pcm is None or not clip.own_reference:
+        return 1.0
+    return REFERENCE / max(float(mel_power(pcm_to_samples(clip.pcm)).max()), TINY)
+
+
+def _amplified(sound: Sound, gain: float) -> Sound:
+    """What is heard of Mel power with a gain; descriptors have a scale of their own."""
+    if gain == 1 or not isinstance(sound, MelStream):
+        return sound
+    return replace(sound, power=sound.power * np.float32(gain))
+
+
+def _same(before: Image | None, now: Image | None) -> Image | None:
+    """The face before, where there is no other now."""
+    same = before is not None and now is not None and np.array_equal(before, now)
+    return before if same else now
+
+
 def run(
-    estimator: "Estimator",
+    estimator: Estimator,
     clips: Sequence[LabelledClip],
-    detector: "SpeechDetector | None" = None,
+    detector: SpeechDetector | None = None,
 ) -> list[Trace]:
     """Traces of one estimator over clips, each from its start."""
     return run_all({"": estimator}, clips, detector=detector)[""]
 
 
 def run_all(
-    estimators: "Mapping[str, Estimator]",
+    estimators: Mapping[str, Estimator],
     clips: Sequence[LabelledClip],
     done: Callable[[int], None] = lambda _: None,
-    detector: "SpeechDetector | None" = None,
+    detector: SpeechDetector | None = None,
 ) -> dict[str, list[Trace]]:
     """Traces of named estimators over the same clips; `done` hears of moments that all have seen.
 
@@ -74,11 +136,11 @@ def _groups(clips: Sequence[LabelledClip]) -> Iterator[list[LabelledClip]]:
 
 
 def _parts(
-    estimators: "Mapping[str, Estimator]",
-    ears: "Mapping[str, Estimator]",
+    estimators: Mapping[str, Estimator],
+    ears: Mapping[str, Estimator],
     clips: Sequence[LabelledClip],
-    detector: "SpeechDetector | None",
-) -> "Iterator[list[dict[Estimator, Moment]]]":
+    detector: SpeechDetector | None,
+) -> Iterator[list[dict[Estimator, Moment]]]:
     """The moments of some clips as each listener has them, so many at a time."""
     sees = any(one.sees for one in estimators.values())
     listeners = list(dict.fromkeys(ears.values()))
@@ -87,7 +149,7 @@ def _parts(
         yield part
 
 
-def _read(estimator: "Estimator", moments: "Sequence[Moment]") -> "list[Reading | None]":
+def _read(estimator: Estimator, moments: Sequence[Moment]) -> list[Reading | None]:
     """What does not depend on time; moments that are equal to the estimator are read once."""
     keys = [
         (id(one.face) if estimator.sees else 0, id(one.voice) if estimator.hears else 0)
@@ -99,9 +161,9 @@ def _read(estimator: "Estimator", moments: "Sequence[Moment]") -> "list[Reading 
 
 
 def _follow(
-    estimator: "Estimator",
+    estimator: Estimator,
     clips: Sequence[LabelledClip],
-    readings: "Sequence[Sequence[Reading | None]]",
+    readings: Sequence[Sequence[Reading | None]],
 ) -> list[Trace]:
     """Memories of all clips step in lockstep, moment by moment."""
     memories: list[Memory | None] = [None] * len(clips)
@@ -130,8 +192,8 @@ def _follow(
 
 def _trace(
     clip: LabelledClip,
-    readings: "Sequence[Reading | None]",
-    answers: "Sequence[Answer | None]",
+    readings: Sequence[Reading | None],
+    answers: Sequence[Answer | None],
 ) -> Trace:
     count = len(clip.times_s)
     estimates = np.full((count, 2), np.nan, np.float32)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from handlers.evaluation.affect.made import (
     SPEECH,
     TEST_ACTORS,
     TEST_PART,
-    Studio,
+    ClipMaker,
     utterances_of_test_actors,
 )
+from handlers.evaluation.track.rows import Follower
+from handlers.predictors.alignment import AlignmentPredictor
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import Plot
 from handlers.training.datasets.affect.affectnet import read_affectnet
@@ -29,10 +31,6 @@ from handlers.training.datasets.affect.layouts import AFFECTNET, FOLDS, MEASURED
 from handlers.training.datasets.affect.ravdess import NAME
 from handlers.training.datasets.affect.records import AffectFaces, Floats, Utterance
 from handlers.training.datasets.affect.sound import read_mono, to_pcm
-
-if TYPE_CHECKING:
-    from handlers.evaluation.track.rows import Follower
-    from handlers.predictors.alignment import AlignmentPredictor
 
 Thing = TypeVar("Thing")
 
@@ -126,8 +124,8 @@ class Following:
     """
 
     context: Callable[[], float] = lambda: 1.25
-    tracker: "Callable[[], Follower] | None" = None
-    aligner: "Callable[[], AlignmentPredictor] | None" = None
+    tracker: Callable[[], Follower] | None = None
+    aligner: Callable[[], AlignmentPredictor] | None = None
 
 
 def read_material(
@@ -246,8 +244,8 @@ def _spoken(name: str, utterances: Sequence[Utterance], limit: int | None) -> Ma
 
 
 def _made(root: Path, limit: int | None) -> Material:
-    studio = Studio.open(root)
+    maker = ClipMaker.open(root)
     count = MADE_CLIPS if limit is None else limit
-    clips = studio.clips(count, Plot())
-    healthy = studio.clips(min(count, HEALTHY_CLIPS), HEALTHY)
+    clips = maker.clips(count, Plot())
+    healthy = maker.clips(min(count, HEALTHY_CLIPS), HEALTHY)
     return Material("made clips", clips, healthy=healthy, note=f"{WEAK} {NAMELESS}")

@@ -2,19 +2,17 @@
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from handlers.engines.base import Array, Engine, Input
-
-if TYPE_CHECKING:
-    from handlers.predictors.affect.estimator import Estimator
+from handlers.predictors.affect.estimator import Estimator
+from handlers.predictors.affect.latent import LatentEstimator
 
 ENCODERS = "encode_"
 
 
-class Branch:
+class EncoderCache:
     """What an encoder has answered, by the hash of a crop, until `forget`."""
 
     def __init__(self) -> None:
@@ -28,7 +26,7 @@ class Branch:
 class SharingEngine:
     """An engine whose encoders are asked for a crop once; equal crops are given equal answers."""
 
-    def __init__(self, engine: Engine, branches: Mapping[str, Branch]) -> None:
+    def __init__(self, engine: Engine, branches: Mapping[str, EncoderCache]) -> None:
         """Take the memory of each part that has one."""
         self.engine, self.branches = engine, branches
         self.name: str = engine.name
@@ -56,21 +54,21 @@ class SharingEngine:
         return {name: np.stack([kept[key][name] for key in keys]) for name in kept[keys[0]]}
 
 
-def share_branches(estimators: "Iterable[Estimator]") -> list[Branch]:
+def share_branches(estimators: Iterable[Estimator]) -> list[EncoderCache]:
     """Let the estimators of chapters 6 and 7 have branches that answer alike in common.
 
     Estimators are changed in place; returned is whoever has to be told to forget.
     """
-    from handlers.predictors.affect.latent import LatentEstimator
-
-    shared: dict[bytes, Branch] = {}
+    shared: dict[bytes, EncoderCache] = {}
     for estimator in estimators:
         if not isinstance(estimator, LatentEstimator):
             continue
         engine = estimator.engine
         engine = engine.engine if isinstance(engine, SharingEngine) else engine
         encoders = [part for part in engine.parts if part.startswith(ENCODERS)]
-        branches = {part: shared.setdefault(_digest(engine, part), Branch()) for part in encoders}
+        branches = {
+            part: shared.setdefault(_digest(engine, part), EncoderCache()) for part in encoders
+        }
         estimator.engine = SharingEngine(engine, branches)
     return list(shared.values())
 

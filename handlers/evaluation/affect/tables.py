@@ -7,22 +7,27 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from handlers.evaluation.affect.agreement import MEASURES, Agreement
+from handlers.evaluation.affect.agreement import MEASURES, Agreement, Score
 from handlers.evaluation.affect.bootstrap import NEITHER, Difference
-from handlers.evaluation.affect.harm_tables import harm_tables
-from handlers.evaluation.affect.layout import (
+from handlers.evaluation.affect.harmed import MOVE, STRETCH_S
+from handlers.evaluation.affect.portions import ATTENTION, DECIDER, Portion
+from handlers.evaluation.affect.report import AffectReport, AffectRow
+from handlers.evaluation.affect.rows import printed
+from handlers.evaluation.console import (
     PUBLISHED_STYLE,
-    SIDES,
     marked,
     new_table,
     number,
-    value,
+    percent,
+    signed,
     with_notes,
 )
-from handlers.evaluation.affect.portion_tables import portion_tables
-from handlers.evaluation.affect.report import AffectReport, Row
-from handlers.evaluation.affect.rows import printed
-from handlers.evaluation.published import PublishedAffect, PublishedEstimator
+from handlers.evaluation.published import PublishedAffect, PublishedEstimator, PublishedPortions
+
+SIDES = {"VAL": "valence", "ARO": "arousal", "AVG": "average"}
+BOTH = ("VAL", "ARO")
+OTHER = "data and labels"
+NOTHING = (math.nan,) * 4
 
 
 def show(report: AffectReport, console: Console) -> None:
@@ -55,6 +60,126 @@ def tables(report: AffectReport) -> Iterator[RenderableType]:
     yield from harm_tables(report)
 
 
+def value(agreement: Agreement, measure: str, side: str) -> float:
+    """A cell: a measure such as RMSE under VAL, ARO or AVG."""
+    score: Score = getattr(agreement, SIDES[side])
+    return float(getattr(score, measure.lower()))
+
+
+def portion_tables(report: AffectReport) -> Iterator[RenderableType]:
+    """A published table with our rows on top, for each that we have rows for."""
+    for published in report.published_portions:
+        ours = [p for p in report.portions if _is_of_table(p, published)]
+        if ours:
+            yield _portions_beside(ours, published, report.data)
+
+
+def _is_of_table(portion: Portion, published: PublishedPortions) -> bool:
+    """Single modalities stand in tables without AVi-GaS."""
+    joined = any(row.method == printed(DECIDER) for row in published.rows)
+    return portion.quantity == published.quantity and (portion.decider == DECIDER) == joined
+
+
+def _portions_beside(
+    ours: Sequence[Portion], published: PublishedPortions, data: str
+) -> RenderableType:
+    """The levels below each other: in each our rows, then the published ones."""
+    title = f"As Table {published.name}. {published.title}, {published.data}"
+    heads = [f"{name}\n{side}" for name in ("RMSE", "gain", "COR", "gain") for side in BOTH]
+    table = new_table(title, ("Level", "Method", "Data"), ("Share", *heads))
+    for index, level in enumerate(published.levels):
+        said = f"> {level:.1%}" if published.quantity == ATTENTION else f"T = {level:g}"
+        for portion in ours:
+            if portion.level == level:
+                cells = (percent(portion.share), *_measured(portion))
+                table.add_row(said, printed(portion.model), data, *cells)
+        for row in published.rows:
+            values = row.values[index]
+            gains = row.gains[index] if row.gains else NOTHING
+            cells = ("", *_portion_cells(values[:2], gains[:2], values[2:], gains[2:]))
+            name = marked(row, published.rows)
+            where = f"{published.data}, published"
+            table.add_row(said, name, where, *cells, style=PUBLISHED_STYLE)
+        table.add_section()
+    return with_notes(table, published.rows, published.note, OTHER)
+
+
+def _measured(portion: Portion) -> list[str]:
+    found, gain = portion.agreement, portion.gain
+    return _portion_cells(
+        (found.valence.rmse, found.arousal.rmse),
+        NOTHING if gain is None else gain.rmse,
+        (found.valence.cor, found.arousal.cor),
+        NOTHING if gain is None else gain.cor,
+    )
+
+
+def _portion_cells(
+    rmse: Sequence[float],
+    rmse_gain: Sequence[float],
+    cor: Sequence[float],
+    cor_gain: Sequence[float],
+) -> list[str]:
+    """Valence and arousal of each, NOTHING for both where there is none."""
+    return [
+        *map(number, rmse),
+        *(percent(value, "+") for value in rmse_gain[:2]),
+        *map(number, cor),
+        *(percent(value, "+") for value in cor_gain[:2]),
+    ]
+
+
+def harm_tables(report: AffectReport) -> Iterator[Table]:
+    """As far as harms were tried."""
+    if report.survivals:
+        yield _survivals(report)
+    if report.moves:
+        yield _moves(report)
+    if report.changes:
+        yield _changes(report)
+
+
+def _survivals(report: AffectReport) -> Table:
+    """CCC with a modality destroyed; the margin is over the better single modality."""
+    heads = (*(f"CCC\n{side}" for side in SIDES), "Answered", "Margin")
+    table = new_table("With one modality destroyed", ("Harm", "Method"), heads)
+    for survival in report.survivals:
+        for name, found in survival.agreements.items():
+            margin = survival.margin.get(name)
+            shown = "best single" if name == survival.better else ""
+            table.add_row(
+                survival.harm,
+                printed(name),
+                *(number(value(found, "CCC", side)) for side in SIDES),
+                percent(found.answered),
+                shown if margin is None else signed(margin),
+            )
+        table.add_section()
+    return table
+
+
+def _moves(report: AffectReport) -> Table:
+    title = f"The gate under harm: moves to the healthy side, in stretches of {STRETCH_S:g} s"
+    heads = ("Stretches", "Forced", "Mean move", f"Moved {MOVE:g}\nor more")
+    table = new_table(title, ("Method", "Harm", "Of", "Strength"), heads)
+    for move in report.moves:
+        counts = (str(move.stretches), str(move.forced))
+        cells = (number(move.move), percent(move.noticed))
+        words = (move.harm, move.modality, move.strength)
+        table.add_row(printed(move.model), *words, *counts, *cells)
+    return table
+
+
+def _changes(report: AffectReport) -> Table:
+    title = "Voices as other channels bring them: mean change from the same clip as it is"
+    heads = ("Voice\nused", "ARO less\nits label", "VAL\nmoves", "ARO\nmoves")
+    table = new_table(title, ("Method", "Channel"), heads)
+    for one in report.changes:
+        numbers = (number(value) for value in (one.bias, one.valence, one.arousal))
+        table.add_row(printed(one.name), one.channel, percent(one.voiced), *numbers)
+    return table
+
+
 def _summary(report: AffectReport) -> Table:
     """All measures of all rows, and below each its parts."""
     title = "Agreement, the mean of the parts" if len(report.units) > 1 else "Agreement"
@@ -73,7 +198,7 @@ def _summary(report: AffectReport) -> Table:
     return table
 
 
-def _belongs(row: Row, published: PublishedAffect) -> bool:
+def _belongs(row: AffectRow, published: PublishedAffect) -> bool:
     name = printed(row.name)
     methods = [line.method for line in published.rows]
     return any(name == method or name.startswith(f"{method}-") for method in methods) or any(
@@ -86,7 +211,7 @@ def _columns(published: PublishedAffect) -> list[tuple[str, str]]:
     return [(m, side) for m in published.measures for side in published.dimensions]
 
 
-def _beside(rows: Sequence[Row], published: PublishedAffect, data: str) -> RenderableType:
+def _beside(rows: Sequence[AffectRow], published: PublishedAffect, data: str) -> RenderableType:
     """Our rows, then the published ones."""
     title = f"As Table {published.name}. {published.title}, {published.data}"
     heads = [f"{measure}\n{side}" for measure, side in _columns(published)]
@@ -95,15 +220,14 @@ def _beside(rows: Sequence[Row], published: PublishedAffect, data: str) -> Rende
         cells = [number(value(row.mean, *column)) for column in _columns(published)]
         table.add_row(printed(row.name), data, *cells)
     table.add_section()
-    lines = [(line.method, line.note) for line in published.rows]
     for line in published.rows:
         cells = list(map(number, line.values))
-        name = marked(line.method, line.note, lines)
+        name = marked(line, published.rows)
         table.add_row(name, f"{published.data}, published", *cells, style=PUBLISHED_STYLE)
-    return with_notes(table, lines, published.note)
+    return with_notes(table, published.rows, published.note, OTHER)
 
 
-def _by_fold(rows: Sequence[Row], published: PublishedAffect, data: str) -> RenderableType:
+def _by_fold(rows: Sequence[AffectRow], published: PublishedAffect, data: str) -> RenderableType:
     """Measures below each other, folds beside each other, as Tables B.6 and B.7."""
     title = f"As Table {published.name}. {published.title}, {published.data}"
     parts = [f"Fold-{index}" for index, _ in enumerate(published.rows[0].folds, start=1)]
@@ -124,7 +248,7 @@ def _by_fold(rows: Sequence[Row], published: PublishedAffect, data: str) -> Rend
             cells = list(_fold_cells(line, index, len(published.dimensions)))
             where = f"{published.data}, published"
             table.add_row(line.method, where, measure, *cells, style=PUBLISHED_STYLE)
-    return with_notes(table, [(line.method, line.note) for line in published.rows], published.note)
+    return with_notes(table, published.rows, published.note, OTHER)
 
 
 def _fold_cells(line: PublishedEstimator, measure: int, sides: int) -> Iterator[str]:
@@ -143,19 +267,15 @@ def _differences(report: AffectReport) -> RenderableType:
     heads = ("Difference", *(f"{who}\nfrom   to" for who in drawn), "Better")
     table = new_table(title, ("Methods", "Of"), heads)
     for (first, second, dimension), found in lines.items():
-        cells = [f"{_signed(d.interval.low)} {_signed(d.interval.high)}" for d in found]
+        cells = [f"{signed(d.interval.low)} {signed(d.interval.high)}" for d in found]
         verdicts = {d.verdict for d in found}
         better = verdicts.pop() if len(verdicts) == 1 else NEITHER
         table.add_row(
             f"{printed(first)} - {printed(second)}",
             dimension,
-            _signed(found[0].interval.difference),
+            signed(found[0].interval.difference),
             *cells,
             better if better == NEITHER else printed(better),
         )
     said = "Better: no interval holds 0." if len(drawn) > 1 else "Better: the interval holds no 0."
     return Group(table, Text(said, style=PUBLISHED_STYLE))
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}" if math.isfinite(value) else "-"

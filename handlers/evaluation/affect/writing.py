@@ -7,14 +7,14 @@ from typing import Any
 
 from rich.console import Console
 
-from handlers.checkpoint import annotate, load_checkpoint
 from handlers.evaluation.affect.agreement import MEASURES, Agreement, Score
 from handlers.evaluation.affect.figures import models_shown, write_scatter, write_timeline
-from handlers.evaluation.affect.report import AffectReport, write_json, write_moments_csv
+from handlers.evaluation.affect.portions import spread
+from handlers.evaluation.affect.report import AffectReport
 from handlers.evaluation.affect.sets import Material
 from handlers.evaluation.affect.tables import show
 from handlers.evaluation.affect.traces import Units
-from handlers.evaluation.align.record import FIGURES, number
+from handlers.evaluation.export import record, rounded, write_csv, write_json
 
 
 def publish(
@@ -32,7 +32,7 @@ def publish(
         return
     out.mkdir(parents=True, exist_ok=True)
     write_json(report, out / "report.json")
-    write_moments_csv(models, out / "moments.csv")
+    write_csv(out / "moments.csv", moment_lines(models))
     with (out / "report.txt").open("w", encoding="utf-8") as file:
         show(report, Console(file=file, width=220))
     if models:
@@ -61,6 +61,27 @@ def file_name(clip: str) -> str:
     return re.sub(r"[^\w.-]+", "-", clip)
 
 
+def moment_lines(models: Mapping[str, Units]) -> list[dict[str, Any]]:
+    """A line a model, unit and moment: times in seconds, labels, estimates, gate, spread."""
+    lines: list[dict[str, Any]] = []
+    for name, units in models.items():
+        for unit, part in units.items():
+            for trace in part:
+                columns = {
+                    "valence": trace.labels[:, 0],
+                    "arousal": trace.labels[:, 1],
+                    "valence_estimate": trace.estimates[:, 0],
+                    "arousal_estimate": trace.estimates[:, 1],
+                    "gate": trace.gate,
+                    "attention_spread": spread(trace),
+                }
+                for moment, time_s in enumerate(trace.times_s.tolist()):
+                    where = {"model": name, "unit": unit, "clip": trace.clip}
+                    found = {key: rounded(float(one[moment])) for key, one in columns.items()}
+                    lines.append({**where, "time_s": round(time_s, 3), **found})
+    return lines
+
+
 def record_figures(report: AffectReport, stores: tuple[Path, ...]) -> None:
     """Write each variant's figures on the report's data beside those on other data.
 
@@ -69,16 +90,14 @@ def record_figures(report: AffectReport, stores: tuple[Path, ...]) -> None:
     """
     for store, unit in zip(stores, report.units, strict=True):
         for row in report.rows:
-            folder = store / row.name
-            kept = load_checkpoint(folder).config.get(FIGURES, {})
-            annotate(folder, **{FIGURES: kept | {report.data: figures(row.units[unit])}})
+            record(store / row.name, report.data, figures(row.units[unit]))
 
 
 def figures(found: Agreement) -> dict[str, Any]:
     """An agreement as plain numbers; none where there is no number."""
 
     def plain(score: Score) -> dict[str, float | None]:
-        return {name: number(getattr(score, name)) for name in MEASURES}
+        return {name: rounded(getattr(score, name)) for name in MEASURES}
 
     sides = {"valence": plain(found.valence), "arousal": plain(found.arousal)}
     return {"moments": found.samples, **sides}

@@ -3,23 +3,32 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from handlers.evaluation.align.conditions import CLEAN, SWEEP
-from handlers.evaluation.align.export import write_faces_csv, write_json, write_summary_csv
 from handlers.evaluation.align.figures import write_figures
-from handlers.evaluation.align.loading import stored_aligner, stored_detector, stored_models
-from handlers.evaluation.align.record import record_figures
-from handlers.evaluation.align.report import AlignReport, compare, score
-from handlers.evaluation.align.running import Aligner, Case, Detector, Errors, run
+from handlers.evaluation.align.report import (
+    AlignReport,
+    compare,
+    score,
+    write_faces_csv,
+    write_report,
+    write_summary_csv,
+)
+from handlers.evaluation.align.running import Case, Errors, run
 from handlers.evaluation.align.tables import show
-from handlers.evaluation.progress import progress_bar
+from handlers.evaluation.console import progress_bar
+from handlers.evaluation.export import record, rounded
 from handlers.evaluation.published import alignment_tables
-from handlers.predictors.detection.detector import MIN_FACE_PX
+from handlers.predictors.alignment import AlignmentPredictor
+from handlers.predictors.detection.detector import MIN_FACE_PX, FaceDetector
+from handlers.store import load_aligner, load_detector
 from handlers.training.datasets.layouts import AUTO, read_layout
 from handlers.training.datasets.records import FaceSample
 
+MODELS = ("dfa", "fle", "fle-augmented", "fadenn-m", "fadenn-s", "fadenn-d", "fll", "fll-augmented")
 # A denoiser against its own landmark network, plain and trained on the same degradations.
 PAIRS = (
     ("dfa", "fle"),
@@ -31,8 +40,16 @@ PAIRS = (
 )
 
 
+def stored_models(model_store: Path) -> tuple[str, ...]:
+    """The alignment models that the store holds. Raises ValueError if it holds none."""
+    names = tuple(name for name in MODELS if (model_store / name).is_dir())
+    if not names:
+        raise ValueError(f"{model_store}: holds none of {', '.join(MODELS)}")
+    return names
+
+
 @dataclass(frozen=True, slots=True)
-class AlignOptions:
+class AlignEvaluationOptions:
     """What to measure on what.
 
     Attributes:
@@ -64,17 +81,17 @@ class AlignOptions:
     worst: int = 24
 
 
-def evaluate_align(options: AlignOptions) -> AlignReport:
+def evaluate_align(options: AlignEvaluationOptions) -> AlignReport:
     """Load the models from the store, measure them, print the tables, write the files.
 
     Raises:
         ValueError: a model, layout, pair or folder that is not there, or an unreadable picture.
     """
     names = options.models or stored_models(options.model_store)
-    loaded = {name: stored_aligner(options.model_store, name, options.device) for name in names}
-    models = {name: aligner for name, (aligner, _) in loaded.items()}
-    weights = {name: sha256 for name, (_, sha256) in loaded.items()}
-    detector = stored_detector(options.model_store, options.device) if options.detector else None
+    loaded = {name: load_aligner(options.model_store, name, options.device) for name in names}
+    models = {name: stored.predictor for name, stored in loaded.items()}
+    weights = {name: stored.checkpoint.sha256 for name, stored in loaded.items()}
+    detector = load_detector(options.model_store, options.device) if options.detector else None
     report = evaluate(options, models, detector, weights)
     if options.record:
         record_figures(report, options.model_store)
@@ -82,9 +99,9 @@ def evaluate_align(options: AlignOptions) -> AlignReport:
 
 
 def evaluate(
-    options: AlignOptions,
-    models: Mapping[str, Aligner],
-    detector: Detector | None,
+    options: AlignEvaluationOptions,
+    models: Mapping[str, AlignmentPredictor],
+    detector: FaceDetector | None,
     weights: Mapping[str, str],
     console: Console | None = None,
 ) -> AlignReport:
@@ -108,9 +125,9 @@ def evaluate(
 
 
 def measure(
-    options: AlignOptions,
-    models: Mapping[str, Aligner],
-    detector: Detector | None,
+    options: AlignEvaluationOptions,
+    models: Mapping[str, AlignmentPredictor],
+    detector: FaceDetector | None,
     samples: Sequence[FaceSample],
 ) -> dict[Case, Errors]:
     """Run the predictors, with a progress bar on standard error."""
@@ -132,7 +149,7 @@ def publish(
     report: AlignReport,
     errors: Mapping[Case, Errors],
     samples: Sequence[FaceSample],
-    options: AlignOptions,
+    options: AlignEvaluationOptions,
     console: Console,
 ) -> None:
     """Tables on the console; with an output folder also `report.json`, CSVs and PNGs there."""
@@ -140,7 +157,7 @@ def publish(
     if options.out is None:
         return
     options.out.mkdir(parents=True, exist_ok=True)
-    write_json(report, options.out / "report.json")
+    write_report(report, options.out / "report.json")
     write_summary_csv(report, options.out / "summary.csv")
     write_faces_csv(errors, samples, options.data, options.out / "faces.csv")
     write_figures(errors, samples, options.out, options.worst)
@@ -169,3 +186,20 @@ def spread(samples: Sequence[FaceSample], limit: int | None) -> Sequence[FaceSam
 def data_name(data: Path) -> str:
     """The last two parts of the data's folder, such as `helen/test`."""
     return "/".join(data.resolve().parts[-2:])
+
+
+def record_figures(report: AlignReport, model_store: Path) -> None:
+    """Write each model's figures on the report's data beside those on other data.
+
+    `{"helen/test": {"faces": 110, "auc": {"truth": {"clean": 0.75, ...}}, "fr": ...}}`, box
+    normalised, AUC and failure rate at 0.08.
+    """
+    for name in report.weights:
+        figures: dict[str, Any] = {"faces": report.faces, "nme": {}, "auc": {}, "fr": {}}
+        for row in report.rows:
+            if row.case.model == name:
+                condition, boxes = str(row.case.condition), row.case.boxes.value
+                for measure in ("nme", "auc", "fr"):
+                    value = rounded(getattr(row.box, measure))
+                    figures[measure].setdefault(boxes, {})[condition] = value
+        record(model_store / name, report.data, figures)

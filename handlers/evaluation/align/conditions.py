@@ -44,14 +44,14 @@ SWEEP = (RESIZED, *(Condition(name, level) for name in LEVELS for level in LEVEL
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
+class FaceView:
     """A picture `(H, W, 3)` uint8 RGB and the true landmarks `(68, 2)` in its pixels."""
 
     image: Image
     landmarks: Floats = field(repr=False)
 
 
-def read_view(path: Path, landmarks: Floats) -> View:
+def read_view(path: Path, landmarks: Floats) -> FaceView:
     """A picture as its annotators saw it: RGB, any EXIF orientation ignored.
 
     Raises ValueError if it cannot be decoded.
@@ -60,10 +60,10 @@ def read_view(path: Path, landmarks: Floats) -> View:
     pixels = cv2.imread(str(path), flags)
     if pixels is None:
         raise ValueError(f"{path}: no picture that can be decoded")
-    return View(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8), landmarks)
+    return FaceView(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8), landmarks)
 
 
-def apply(view: View, condition: Condition, rng: np.random.Generator) -> View:
+def apply(view: FaceView, condition: Condition, rng: np.random.Generator) -> FaceView:
     """The view under a condition: as it is, or resized to a 128-pixel face and degraded."""
     if condition == CLEAN:
         return view
@@ -72,10 +72,10 @@ def apply(view: View, condition: Condition, rng: np.random.Generator) -> View:
         return resized
     face_px = box_size(resized.landmarks)
     pixels = degrade(resized.image, condition.degradation, condition.level, rng, face_px)
-    return View(pixels, resized.landmarks)
+    return FaceView(pixels, resized.landmarks)
 
 
-def resize_face(view: View, face_px: float) -> View:
+def resize_face(view: FaceView, face_px: float) -> FaceView:
     """Resize until the landmark box measures `face_px`: averaged down, bilinear up.
 
     Landmarks move with the pixel centres: `x' = (x + 0.5) * scale - 0.5`.
@@ -87,4 +87,4 @@ def resize_face(view: View, face_px: float) -> View:
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     pixels = np.asarray(cv2.resize(view.image, size, interpolation=method), np.uint8)
     ratio = np.array([size[0] / width, size[1] / height])
-    return View(pixels, ((view.landmarks + 0.5) * ratio - 0.5).astype(np.float32))
+    return FaceView(pixels, ((view.landmarks + 0.5) * ratio - 0.5).astype(np.float32))

@@ -1,14 +1,18 @@
-"""Errors to the figures that are reported, and to the comparisons of models."""
+"""Errors to the figures that are reported, comparisons of models, and those to JSON and CSV."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from handlers.evaluation.align.conditions import Condition
 from handlers.evaluation.align.running import Boxes, Case, Errors
+from handlers.evaluation.export import write_csv, write_json
 from handlers.evaluation.metrics import (
+    THRESHOLD,
     Doubles,
     Interval,
     auc,
@@ -20,7 +24,7 @@ from handlers.training.datasets.records import FaceSample
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class AlignScore:
     """NME, AUC and FR at 0.08, as fractions.
 
     `nme` is the mean over the faces that were found (not a number if none was); AUC and FR are
@@ -32,21 +36,21 @@ class Score:
     fr: float
 
     @classmethod
-    def of(cls, errors: Doubles) -> "Score":
+    def of(cls, errors: Doubles) -> "AlignScore":
         found = errors[np.isfinite(errors)]
         nme = float(found.mean()) if len(found) else math.nan
         return cls(nme, auc(errors), failure_rate(errors))
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AlignRow:
     """One case: normalised by the truth's box and by its outer eye distance."""
 
     case: Case
     faces: int
     missed: int
-    box: Score
-    eyes: Score
+    box: AlignScore
+    eyes: AlignScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +80,11 @@ class AlignReport:
     faces: int
     skipped: Mapping[str, int]
     weights: Mapping[str, str]
-    rows: tuple[Row, ...]
+    rows: tuple[AlignRow, ...]
     comparisons: tuple[Comparison, ...]
     published: tuple[PublishedTable, ...]
 
-    def row(self, model: str, condition: Condition, boxes: Boxes = Boxes.TRUTH) -> Row:
+    def row(self, model: str, condition: Condition, boxes: Boxes = Boxes.TRUTH) -> AlignRow:
         """The row of one case. Raises KeyError if it was not run."""
         wanted = Case(model, condition, boxes)
         for row in self.rows:
@@ -102,15 +106,15 @@ class AlignReport:
         return list(dict.fromkeys(row.case.condition for row in self.rows))
 
 
-def score(errors: Mapping[Case, Errors]) -> tuple[Row, ...]:
+def score(errors: Mapping[Case, Errors]) -> tuple[AlignRow, ...]:
     """One row a case, in the order they were run."""
     return tuple(
-        Row(
+        AlignRow(
             case,
             len(found.box),
             int(np.isinf(found.box).sum()),
-            Score.of(found.box),
-            Score.of(found.eyes),
+            AlignScore.of(found.box),
+            AlignScore.of(found.eyes),
         )
         for case, found in errors.items()
     )
@@ -144,3 +148,63 @@ def compare(
         for first, second in pairs
         for condition, boxes in settings
     )
+
+
+def write_report(report: AlignReport, path: Path) -> None:
+    """Write the whole report as JSON; a mean over no face is null."""
+    content = {
+        "data": report.data,
+        "layout": report.layout,
+        "faces": report.faces,
+        "skipped": report.skipped,
+        "weights_sha256": report.weights,
+        "threshold": THRESHOLD,
+        "results": [_flat(row) for row in report.rows],
+        "comparisons": [
+            {**_named(c.condition), "boxes": c.boxes, "first": c.first, "second": c.second,
+             "auc": c.interval, "better": c.verdict}
+            for c in report.comparisons
+        ],
+        "published": report.published,
+    }  # fmt: skip
+    write_json(content, path)
+
+
+def write_summary_csv(report: AlignReport, path: Path) -> None:
+    """One line a case."""
+    write_csv(path, [_flat(row) for row in report.rows])
+
+
+def write_faces_csv(
+    errors: Mapping[Case, Errors], samples: Sequence[FaceSample], root: Path, path: Path
+) -> None:
+    """One line a face and case, pictures named from the data's folder on; missed: no error."""
+    lines = []
+    for case, found in errors.items():
+        pairs = zip(found.box.tolist(), found.eyes.tolist(), strict=True)
+        for sample, (box, eyes) in zip(samples, pairs, strict=True):
+            where = {"picture": _name(sample.image_path, root), "person": sample.person}
+            lines.append({**where, **_case(case), "nme_box": box, "nme_eyes": eyes})
+    write_csv(path, lines)
+
+
+def _flat(row: AlignRow) -> dict[str, Any]:
+    counts = {"faces": row.faces, "missed": row.missed}
+    scores = {
+        f"{measure}_{name}": value
+        for name, found in (("box", row.box), ("eyes", row.eyes))
+        for measure, value in asdict(found).items()
+    }
+    return {**_case(row.case), **counts, **scores}
+
+
+def _case(case: Case) -> dict[str, Any]:
+    return {"model": case.model, **_named(case.condition), "boxes": str(case.boxes)}
+
+
+def _named(condition: Condition) -> dict[str, Any]:
+    return {"degradation": condition.degradation, "level": condition.level}
+
+
+def _name(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name

@@ -4,16 +4,16 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.evaluation.align.conditions import CLEAN, Condition, View, apply, read_view
+from handlers.evaluation.align.conditions import CLEAN, Condition, FaceView, apply, read_view
 from handlers.evaluation.metrics import nme_box, nme_eyes
-from handlers.predictors.alignment import LOOKS_AT_DETECTED
-from handlers.predictors.detection.detector import MIN_FACE_PX
+from handlers.predictors.alignment import LOOKS_AT_DETECTED, AlignmentPredictor
+from handlers.predictors.detection.detector import MIN_FACE_PX, FaceDetector
 from handlers.processing.landmarks import bounding_box
+from handlers.processing.nms import overlap
 from handlers.training.datasets.records import FaceSample
 
 Image = NDArray[np.uint8]
@@ -21,36 +21,6 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 LEAST_OVERLAP = 0.3  # a detection that covers less of the face's box has found something else
-
-
-class Aligned(Protocol):
-    """A predicted face: landmarks float32 `(68, 2)` in picture pixels."""
-
-    @property
-    def landmarks(self) -> Floats: ...
-
-
-class Aligner(Protocol):
-    """The served predictor: pictures and boxes `(N, 4)` in them to one result a box."""
-
-    def align(
-        self, images: Sequence[Image], boxes: Sequence[Floats], denoise: bool = True, looks: int = 1
-    ) -> Sequence[Sequence[Aligned]]: ...
-
-
-class Found(Protocol):
-    """A detected face: where its landmark box should lie, `(4,)` in picture pixels."""
-
-    @property
-    def landmark_box(self) -> Floats: ...
-
-
-class Detector(Protocol):
-    """The served detector."""
-
-    def detect(
-        self, images: Sequence[Image], min_face_px: int = MIN_FACE_PX, max_faces: int = 64
-    ) -> Sequence[Sequence[Found]]: ...
 
 
 class Boxes(StrEnum):
@@ -99,8 +69,8 @@ class Errors:
 
 def run(
     samples: Sequence[FaceSample],
-    models: Mapping[str, Aligner],
-    detector: Detector | None,
+    models: Mapping[str, AlignmentPredictor],
+    detector: FaceDetector | None,
     conditions: Sequence[Condition],
     *,
     min_face_px: int = MIN_FACE_PX,
@@ -142,7 +112,7 @@ def _generator(seed: int, index: int, condition: Condition) -> np.random.Generat
 
 
 def _boxes(
-    views: dict[int, View], detector: Detector | None, min_face_px: int
+    views: dict[int, FaceView], detector: FaceDetector | None, min_face_px: int
 ) -> dict[int, Floats]:
     """One box `(4,)` for each face that has one."""
     truths = {index: bounding_box(view.landmarks) for index, view in views.items()}
@@ -158,23 +128,15 @@ def _boxes(
 
 def best_match(boxes: Sequence[Floats], truth: Floats) -> Floats | None:
     """The box `(4,)` that overlaps the true one most (intersection over union), if any does."""
-    overlaps = [overlap(box, truth) for box in boxes]
-    if not overlaps or max(overlaps) < LEAST_OVERLAP:
+    shared = [overlap(box, truth) for box in boxes]
+    if not shared or max(shared) < LEAST_OVERLAP:
         return None
-    return boxes[int(np.argmax(overlaps))]
-
-
-def overlap(first: Floats, second: Floats) -> float:
-    """Intersection over union of two boxes `(x1, y1, x2, y2)`."""
-    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:], second[2:])
-    shared = float(np.prod(np.maximum(high - low, 0)))
-    areas = float(np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2]))
-    return shared / (areas - shared) if shared > 0 else 0.0
+    return boxes[int(np.argmax(shared))]
 
 
 def _align(
-    model: Aligner,
-    views: dict[int, View],
+    model: AlignmentPredictor,
+    views: dict[int, FaceView],
     boxes: dict[int, Floats],
     looks: int,
     errors: Errors,

@@ -3,21 +3,26 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from handlers.evaluation.align.conditions import CLEAN, RESIZED, Condition
-from handlers.evaluation.align.report import AlignReport, Row
+from handlers.evaluation.align.report import AlignReport, AlignRow
 from handlers.evaluation.align.running import Boxes
-from handlers.evaluation.published import MARK, PublishedTable
+from handlers.evaluation.console import (
+    PUBLISHED_STYLE,
+    marked,
+    new_table,
+    number,
+    signed,
+    with_notes,
+)
+from handlers.evaluation.published import PublishedTable
 from handlers.processing.degradations import LEVELS
 
 BOX_NAMES = {Boxes.TRUTH: "true box", Boxes.DETECTOR: "detector"}
 MEASURES = {"nme": "NME", "auc": "AUC", "fr": "FR"}
-PUBLISHED_STYLE = "dim"
-PUBLISHED = f"Published rows: {MARK}, other pictures, training data and crops."
+OTHER = "pictures, training data and crops"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +59,14 @@ def tables(report: AlignReport) -> Iterator[RenderableType]:
 
 def _summary(report: AlignReport) -> Table:
     """Both normalisations on the pictures as they are and, in a sweep, its own reference."""
-    table = _table(
-        "Errors over the box size and over the eye distance", ("Model", "Pictures", "Boxes")
-    )
-    for name in ("Missed", "NME", "AUC", "FR", "NME\neyes", "AUC\neyes", "FR\neyes"):
-        table.add_column(name, justify="right", no_wrap=True)
+    title = "Errors over the box size and over the eye distance"
+    heads = ("Missed", *MEASURES.values(), *(f"{name}\neyes" for name in MEASURES.values()))
+    table = new_table(title, ("Model", "Pictures", "Boxes"), heads)
     for row in report.rows:
         if row.case.condition in (CLEAN, RESIZED):
-            scores = [_number(getattr(s, m)) for s in (row.box, row.eyes) for m in MEASURES]
+            scores = [number(getattr(s, m)) for s in (row.box, row.eyes) for m in MEASURES]
             where = (str(row.case.condition), BOX_NAMES[row.case.boxes])
             table.add_row(row.case.model, *where, f"{row.missed}/{row.faces}", *scores)
-    return table
-
-
-def _table(title: str, names: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
-    for name in names:
-        table.add_column(name, no_wrap=True)
     return table
 
 
@@ -85,11 +81,12 @@ def _beside(
     report: AlignReport, layout: Layout, published: PublishedTable | None = None
 ) -> RenderableType:
     """Our rows, then the published ones, with their notes below."""
-    table = _table(layout.title, ("Method", "Data"))
-    for condition in layout.conditions:
-        for measure in layout.measures:
-            head = f"{condition.label}\n{MEASURES[measure]}".strip()
-            table.add_column(head, justify="right", no_wrap=True)
+    heads = [
+        f"{condition.label}\n{MEASURES[measure]}".strip()
+        for condition in layout.conditions
+        for measure in layout.measures
+    ]
+    table = new_table(layout.title, ("Method", "Data"), heads)
     for boxes in report.sources:
         for model in report.models:
             rows = [report.row(model, condition, boxes) for condition in layout.conditions]
@@ -97,33 +94,22 @@ def _beside(
     if published is None:
         return table
     table.add_section()
-    notes = list(dict.fromkeys(line.note for line in published.rows if line.note))
     for line in published.rows:
-        mark = f" [{notes.index(line.note) + 1}]" if line.note else ""
-        name, where = Text(line.method + mark), f"{line.data}, published"
-        table.add_row(name, where, *map(_number, line.values), style=PUBLISHED_STYLE)
-    lines = [PUBLISHED]
-    lines += [f"[{number}] {note}" for number, note in enumerate(notes, start=1)]
-    lines += [published.note] if published.note else []
-    return Group(table, *(Text(line, style=PUBLISHED_STYLE) for line in lines))
+        name, where = marked(line, published.rows), f"{line.data}, published"
+        table.add_row(name, where, *map(number, line.values), style=PUBLISHED_STYLE)
+    return with_notes(table, published.rows, published.note, OTHER)
 
 
-def _cells(rows: Sequence[Row], measures: Sequence[str]) -> Iterator[str]:
-    return (_number(getattr(row.box, measure)) for row in rows for measure in measures)
+def _cells(rows: Sequence[AlignRow], measures: Sequence[str]) -> Iterator[str]:
+    return (number(getattr(row.box, measure)) for row in rows for measure in measures)
 
 
 def _comparisons(report: AlignReport, first: str, second: str) -> Table:
     found = [c for c in report.comparisons if (c.first, c.second) == (first, second)]
     confidence = found[0].interval.confidence
     title = f"AUC of {first} minus {second}, paired bootstrap, {confidence:.0%} interval"
-    table = _table(title, ("Pictures", "Boxes"))
-    for name in ("Difference", "From", "To", "Better"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = new_table(title, ("Pictures", "Boxes"), ("Difference", "From", "To", "Better"))
     for c in found:
-        numbers = (f"{v:+.4f}" for v in (c.interval.difference, c.interval.low, c.interval.high))
+        numbers = (signed(v, 4) for v in (c.interval.difference, c.interval.low, c.interval.high))
         table.add_row(str(c.condition), BOX_NAMES[c.boxes], *numbers, c.verdict)
     return table
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if value == value else "-"

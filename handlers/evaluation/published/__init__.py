@@ -13,115 +13,100 @@ FORBID = ConfigDict(extra="forbid")
 Values = tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedRow:
-    """One method on one set; `values` run through the levels, then through the measures.
-
-    All are fractions, AUC and FR at 0.08. `note` keeps what contradicts another table.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedLine:
+    """One method; `note` keeps what contradicts another table."""
 
     __pydantic_config__ = FORBID
 
     method: str
-    data: str
-    values: Values
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedTable:
-    """One table of alignment: its number, what it degrades by which levels, its rows."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedSheet:
+    """One table: its number and title, and what is to be known of it."""
 
     __pydantic_config__ = FORBID
 
     name: str
     title: str
+    note: str | None = None
+    mark: str = MARK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedRow(PublishedLine):
+    """One method of alignment on one set; `values` run through the levels, then the measures.
+
+    All are fractions, AUC and FR at 0.08.
+    """
+
+    data: str
+    values: Values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedTable(PublishedSheet):
+    """One table of alignment: what it degrades by which levels, its rows."""
+
     degradation: str
     levels: tuple[float, ...]
     measures: tuple[str, ...]
     rows: tuple[PublishedRow, ...]
-    note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedTracker:
-    """One method; `values` stand under its table's columns, as fractions, NaN where none is
-    printed. `note` keeps what contradicts another table."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedTracker(PublishedLine):
+    """One tracker; `values` stand under its table's columns, as fractions, NaN where none is."""
 
-    __pydantic_config__ = FORBID
-
-    method: str
     values: Values
-    note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedTracking:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedTracking(PublishedSheet):
     """One table of tracking: its columns are such as `1 AUC` for category 1."""
 
-    __pydantic_config__ = FORBID
-
-    name: str
-    title: str
     columns: tuple[str, ...]
     rows: tuple[PublishedTracker, ...]
-    note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedEstimator:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedEstimator(PublishedLine):
     """One method; `values` run through the table's measures, then its dimensions, not a number
     where nothing is printed; `folds` hold the same for each fold where the table has them."""
 
-    __pydantic_config__ = FORBID
-
-    method: str
     values: Values
     folds: tuple[Values, ...] = ()
-    note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedAffect:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedAffect(PublishedSheet):
     """One table of affect on one data set; RMSE is on [-1, 1]."""
 
-    __pydantic_config__ = FORBID
-
-    name: str
-    title: str
     data: str
     measures: tuple[str, ...]
     dimensions: tuple[str, ...]
     rows: tuple[PublishedEstimator, ...]
-    note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedPortionRow:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedPortionRow(PublishedLine):
     """One method; of each level RMSE and COR of valence and arousal, and their gains (fractions)
     in the same order, not a number where nothing is printed."""
 
-    __pydantic_config__ = FORBID
-
-    method: str
     values: tuple[Values, ...] = ()
     gains: tuple[Values, ...] = ()
-    note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedPortions:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedPortions(PublishedSheet):
     """One table of affect by levels of attention's spread or of the gate."""
 
-    __pydantic_config__ = FORBID
-
-    name: str
-    title: str
     data: str
     quantity: str
     levels: tuple[float, ...]
     rows: tuple[PublishedPortionRow, ...]
-    note: str | None = None
 
 
 def alignment_tables() -> tuple[PublishedTable, ...]:

@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.evaluation.align.running import Detector, overlap
-from handlers.evaluation.track.figures import Shown, draw_faces, open_writer
-from handlers.evaluation.track.running import Stepper
+from handlers.evaluation.track.figures import draw_faces, open_writer
+from handlers.evaluation.track.rows import Follower
+from handlers.predictors.detection.detector import FaceDetector
+from handlers.predictors.tracking.results import TrackedFace
+from handlers.processing.nms import overlap
 from handlers.training.datasets.video import read_clip
 
 Floats = NDArray[np.float32]
@@ -53,9 +55,9 @@ class ClipResult:
 
 def run_clip(
     path: Path,
-    row: Stepper,
+    row: Follower,
     faces: int = 1,
-    detector: Detector | None = None,
+    detector: FaceDetector | None = None,
     video: Path | None = None,
 ) -> ClipResult:
     """Follow up to `faces` faces through a clip, from its first detection on.
@@ -68,7 +70,7 @@ def run_clip(
     writer, state = None, None
     statuses: list[str] = []
     ms: list[float] = []
-    seen: list[Sequence[Shown]] = []
+    seen: list[Sequence[TrackedFace]] = []
     tracklets = Tracklets()
     for frame in read_clip(path):
         start = time.perf_counter()
@@ -93,7 +95,7 @@ def summarise(
     clip: str,
     fps: float,
     statuses: Sequence[str],
-    seen: Sequence[Sequence[Shown]],
+    seen: Sequence[Sequence[TrackedFace]],
     switches: int | None,
     ms: Sequence[float],
 ) -> ClipResult:
@@ -121,7 +123,7 @@ class Tracklets:
         self.switches = 0
         self._open: list[dict[str, Any]] = []
 
-    def add(self, boxes: Sequence[Floats], faces: Sequence[Shown]) -> None:
+    def add(self, boxes: Sequence[Floats], faces: Sequence[TrackedFace]) -> None:
         """One frame: the detector's landmark boxes and the tracker's faces."""
         for tracklet in self._open:
             tracklet["age"] += 1
@@ -138,7 +140,7 @@ class Tracklets:
             self._name(tracklet, faces)
         self._open += free
 
-    def _name(self, tracklet: dict[str, Any], faces: Sequence[Shown]) -> None:
+    def _name(self, tracklet: dict[str, Any], faces: Sequence[TrackedFace]) -> None:
         followed = [face for face in faces if face.landmarks is not None]
         shared = [overlap(tracklet["box"], face.box) for face in followed]
         if not shared or max(shared) < SAME:
@@ -158,7 +160,7 @@ def longest_run(values: Sequence[str], wanted: str) -> int:
     return longest
 
 
-def _status(faces: Sequence[Shown]) -> str:
+def _status(faces: Sequence[TrackedFace]) -> str:
     if not faces:
         return "searching"
     return "followed" if any(face.landmarks is not None for face in faces) else "lost"

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from handlers.evaluation.align.loading import stored_detector
-from handlers.evaluation.align.running import Detector
-from handlers.evaluation.progress import progress_bar
+from handlers.evaluation.console import progress_bar
 from handlers.evaluation.published import tracking_tables
 from handlers.evaluation.track.clips import FULL_FACES, ClipResult, run_clip
 from handlers.evaluation.track.figures import plot_errors, plot_success, write_sheet, write_video
@@ -18,10 +16,10 @@ from handlers.evaluation.track.report import (
     compare,
     figures,
     write_frames_csv,
-    write_json,
+    write_report,
 )
-from handlers.evaluation.track.rows import TrackingParts
-from handlers.evaluation.track.running import Stepper, run
+from handlers.evaluation.track.rows import Follower, TrackingParts
+from handlers.evaluation.track.running import run
 from handlers.evaluation.track.sequences import (
     TrackedVideo,
     made_videos,
@@ -29,6 +27,8 @@ from handlers.evaluation.track.sequences import (
     recorded_videos,
 )
 from handlers.evaluation.track.tables import show
+from handlers.predictors.detection.detector import FaceDetector
+from handlers.store import load_detector
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,14 @@ def evaluate_track(options: TrackOptions) -> TrackReport:
     rows = [parts.follower(name) for name in names]
     detector = None
     if options.clips and options.switches:
-        detector = stored_detector(options.model_store, options.device)
+        detector = load_detector(options.model_store, options.device)
     return evaluate(options, rows, detector, parts.weights())
 
 
 def evaluate(
     options: TrackOptions,
-    rows: Sequence[Stepper],
-    detector: Detector | None,
+    rows: Sequence[Follower],
+    detector: FaceDetector | None,
     weights: Mapping[str, str],
     console: Console | None = None,
 ) -> TrackReport:
@@ -113,7 +113,7 @@ def find_videos(options: TrackOptions) -> Sequence[TrackedVideo]:
     return recorded_videos(options.data, options.limit)
 
 
-def measure(videos: Sequence[TrackedVideo], rows: Sequence[Stepper]) -> Traces:
+def measure(videos: Sequence[TrackedVideo], rows: Sequence[Follower]) -> Traces:
     """Run the trackers, with a progress bar on standard error."""
     with progress_bar("Tracking", sum(video.frames for video in videos)) as done:
         return run(videos, rows, done)
@@ -131,7 +131,7 @@ def publish(
     if options.out is None:
         return
     options.out.mkdir(parents=True, exist_ok=True)
-    write_json(report, options.out / "report.json")
+    write_report(report, options.out / "report.json")
     with (options.out / "report.txt").open("w", encoding="utf-8") as file:
         show(report, Console(file=file, width=180))
     if videos:
@@ -154,7 +154,7 @@ def data_name(options: TrackOptions) -> str:
 
 
 def _clips(
-    options: TrackOptions, rows: Sequence[Stepper], detector: Detector | None
+    options: TrackOptions, rows: Sequence[Follower], detector: FaceDetector | None
 ) -> list[ClipResult]:
     """Every clip with every tracker; with an output folder each is rendered there."""
     if options.out is not None:

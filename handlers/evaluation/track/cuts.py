@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from handlers.evaluation.track.rows import TrackingParts
-from handlers.evaluation.track.running import Stepper
+from handlers.evaluation.track.rows import Follower, TrackingParts
 from handlers.predictors.tracking.results import FrameResult
 from handlers.training.datasets.video import read_clip
 
@@ -65,7 +64,7 @@ def evaluate_cuts(
     return found
 
 
-def measure(row: Stepper, clips: Sequence[list[Image]], pairs: int, seed: int) -> CutFigures:
+def measure(row: Follower, clips: Sequence[list[Image]], pairs: int, seed: int) -> CutFigures:
     """Join clips in some orders; take the face out of every clip in every way."""
     rng = np.random.default_rng(seed)
     orders = list(permutations(range(len(clips)), 2))
@@ -82,7 +81,7 @@ def measure(row: Stepper, clips: Sequence[list[Image]], pairs: int, seed: int) -
     return CutFigures(len(chosen), len(renewed), max(renewed, default=0), len(left), false)
 
 
-def _delay(row: Stepper, first: list[Image], second: list[Image]) -> int | None:
+def _delay(row: Follower, first: list[Image], second: list[Image]) -> int | None:
     """After how many frames the second clip's face is found; None for an old number or nobody."""
     height, width = first[0].shape[:2]
     resized = [np.asarray(cv2.resize(one, (width, height)), np.uint8) for one in second[:AFTER]]
@@ -97,7 +96,7 @@ def _delay(row: Stepper, first: list[Image], second: list[Image]) -> int | None:
 
 
 def _without_face(
-    row: Stepper, clip: list[Image], other: Image, rng: np.random.Generator
+    row: Follower, clip: list[Image], other: Image, rng: np.random.Generator
 ) -> Iterator[list[FrameResult]]:
     """What is reported after the face was replaced, alone and with the whole picture."""
     here = clip[:BEFORE]
@@ -132,7 +131,7 @@ def _widened(box: NDArray[np.float32], width: int, height: int) -> tuple[int, in
     return x1, y1, x2, y2
 
 
-def _follow(row: Stepper, frames: Sequence[Image]) -> list[FrameResult]:
+def _follow(row: Follower, frames: Sequence[Image]) -> list[FrameResult]:
     state, results = None, []
     for number, frame in enumerate(frames):
         ((result, state),) = row.predictor.step([frame], [state], [row.options], [number / FPS])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from handlers.evaluation.metrics import THRESHOLD, auc, cumulative_errors
 from handlers.evaluation.track.metrics import joined, success, success_auc
-from handlers.evaluation.track.running import Trace
+from handlers.evaluation.track.running import TrackTrace
 from handlers.evaluation.track.sequences import FPS, TrackedVideo
+from handlers.predictors.tracking.results import TrackedFace
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -21,40 +22,29 @@ COLORS = (GREEN, (255, 170, 0), (0, 170, 255), (255, 80, 200), (160, 255, 60), (
 SHEET_FRAMES, SHEET_PX = 8, 320
 
 
-class Shown(Protocol):
-    """A reported face."""
-
-    @property
-    def track_id(self) -> int: ...
-    @property
-    def box(self) -> Floats: ...
-    @property
-    def landmarks(self) -> Floats | None: ...
-
-
-def plot_errors(traces: Mapping[str, Sequence[Trace]], path: Path) -> None:
+def plot_errors(traces: Mapping[str, Sequence[TrackTrace]], path: Path) -> None:
     """Cumulative error curves, a panel a category and one for all (Figures 2.4, 4.7, 4.9)."""
     _panels(traces, path, _error_curve, (0, THRESHOLD), "error over the box size")
 
 
-def plot_success(traces: Mapping[str, Sequence[Trace]], path: Path) -> None:
+def plot_success(traces: Mapping[str, Sequence[TrackTrace]], path: Path) -> None:
     """Success curves of the boxes, a panel a category and one for all (Figure 2.3)."""
     _panels(traces, path, _success_curve, (0, 1), "overlap with the true box")
 
 
-def _error_curve(axes: Any, name: str, traces: Sequence[Trace]) -> None:
+def _error_curve(axes: Any, name: str, traces: Sequence[TrackTrace]) -> None:
     errors = joined(traces, lambda trace: trace.errors[trace.counts])
     axes.step(*cumulative_errors(errors), where="post", label=f"{name}  {auc(errors):.3f}")
 
 
-def _success_curve(axes: Any, name: str, traces: Sequence[Trace]) -> None:
+def _success_curve(axes: Any, name: str, traces: Sequence[TrackTrace]) -> None:
     axes.plot(*success(traces), label=f"{name}  {success_auc(traces):.3f}")
 
 
 def _panels(
-    traces: Mapping[str, Sequence[Trace]],
+    traces: Mapping[str, Sequence[TrackTrace]],
     path: Path,
-    curve: Callable[[Any, str, Sequence[Trace]], None],
+    curve: Callable[[Any, str, Sequence[TrackTrace]], None],
     limits: tuple[float, float],
     label: str,
 ) -> None:
@@ -75,7 +65,7 @@ def _panels(
     figure.savefig(path, dpi=100)
 
 
-def write_sheet(video: TrackedVideo, trace: Trace, path: Path) -> None:
+def write_sheet(video: TrackedVideo, trace: TrackTrace, path: Path) -> None:
     """Frames at even distances with truth (red) and landmarks (green) as one PNG."""
     wanted = set(np.linspace(0, len(trace.errors) - 1, SHEET_FRAMES).astype(int).tolist())
     tiles = []
@@ -88,7 +78,7 @@ def write_sheet(video: TrackedVideo, trace: Trace, path: Path) -> None:
     cv2.imwrite(str(path), np.vstack(rows or [np.hstack(tiles)])[..., ::-1])
 
 
-def write_video(video: TrackedVideo, trace: Trace, path: Path) -> None:
+def write_video(video: TrackedVideo, trace: TrackTrace, path: Path) -> None:
     """The whole video with truth (red) and landmarks (green) as an MP4."""
     writer = None
     for index, frame in enumerate(video):
@@ -98,7 +88,7 @@ def write_video(video: TrackedVideo, trace: Trace, path: Path) -> None:
         writer.release()
 
 
-def draw_truth(image: Image, trace: Trace, index: int) -> Image:
+def draw_truth(image: Image, trace: TrackTrace, index: int) -> Image:
     """A copy of a frame with the true landmarks, those found, and the error in words."""
     image = image.copy()
     dots(image, trace.truth[index], RED)
@@ -109,7 +99,7 @@ def draw_truth(image: Image, trace: Trace, index: int) -> Image:
     return image
 
 
-def draw_faces(image: Image, faces: Iterable[Shown]) -> Image:
+def draw_faces(image: Image, faces: Iterable[TrackedFace]) -> Image:
     """A copy of a frame with every face's box, number and landmarks; lost ones in grey."""
     image = image.copy()
     for face in faces:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.evaluation.metrics import THRESHOLD, auc, failure_rate
-from handlers.evaluation.track.running import Trace
+from handlers.evaluation.track.running import TrackTrace
 
 Doubles = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ class Behaviour:
     ms: float
 
 
-def accuracy(traces: Sequence[Trace]) -> Accuracy:
+def accuracy(traces: Sequence[TrackTrace]) -> Accuracy:
     """Accuracy over all frames of some traces that count."""
     errors = joined(traces, lambda trace: trace.errors[trace.counts])
     if not len(errors):
@@ -63,20 +63,20 @@ def accuracy(traces: Sequence[Trace]) -> Accuracy:
     return Accuracy(len(errors), nme, auc(errors), failure_rate(errors), missed)
 
 
-def success(traces: Sequence[Trace]) -> tuple[Doubles, Doubles]:
+def success(traces: Sequence[TrackTrace]) -> tuple[Doubles, Doubles]:
     """One-pass evaluation (section 2.4.2): thresholds of overlap, share of frames above each."""
     overlaps = joined(traces, lambda trace: trace.overlaps[trace.counts])
     thresholds = np.linspace(0, 1, 101)
     return thresholds, np.array([(overlaps > t).mean() for t in thresholds])
 
 
-def success_auc(traces: Sequence[Trace]) -> float:
+def success_auc(traces: Sequence[TrackTrace]) -> float:
     """The area under the success curve, exactly: the mean overlap."""
     overlaps = joined(traces, lambda trace: trace.overlaps[trace.counts])
     return float(overlaps.mean()) if len(overlaps) else math.nan
 
 
-def behaviour(traces: Sequence[Trace], still_group: str = "still") -> Behaviour:
+def behaviour(traces: Sequence[TrackTrace], still_group: str = "still") -> Behaviour:
     """Jitter over the videos of `still_group`, everything else over all."""
     episodes = [episode for trace in traces for episode in recoveries(trace)]
     over = [frames for frames in episodes if frames is not None]
@@ -92,10 +92,10 @@ def behaviour(traces: Sequence[Trace], still_group: str = "still") -> Behaviour:
     )
 
 
-def jitter(traces: Sequence[Trace]) -> float:
+def jitter(traces: Sequence[TrackTrace]) -> float:
     """Mean motion a frame beyond the truth's, in thousandths of the box size."""
 
-    def beyond(trace: Trace) -> Doubles:
+    def beyond(trace: TrackTrace) -> Doubles:
         off = (trace.points - trace.truth) / trace.sizes[:, None, None]
         return np.asarray(np.linalg.norm(np.diff(off, axis=0), axis=-1).ravel(), np.float64)
 
@@ -104,7 +104,7 @@ def jitter(traces: Sequence[Trace]) -> float:
     return float(values.mean() * 1000) if len(values) else math.nan
 
 
-def lag(traces: Sequence[Trace]) -> float:
+def lag(traces: Sequence[TrackTrace]) -> float:
     """Frames that the landmarks' middle trails the truth's, where that moves fast.
 
     The offset along the motion, over the motion of a frame: least squares over all such frames.
@@ -121,7 +121,7 @@ def lag(traces: Sequence[Trace]) -> float:
     return behind / travelled if travelled else math.nan
 
 
-def recoveries(trace: Trace) -> list[int | None]:
+def recoveries(trace: TrackTrace) -> list[int | None]:
     """For every occlusion or absence that ends, the frames until the face is tracked again.
 
     None where the video ends, or the next one begins, before that.
@@ -141,7 +141,9 @@ def recoveries(trace: Trace) -> list[int | None]:
     return found + ([None] if since is not None else [])
 
 
-def joined(traces: Sequence[Trace], part: Callable[[Trace], NDArray[np.floating]]) -> Doubles:
+def joined(
+    traces: Sequence[TrackTrace], part: Callable[[TrackTrace], NDArray[np.floating]]
+) -> Doubles:
     """One array of a part of every trace."""
     parts = [np.asarray(part(trace), np.float64) for trace in traces]
     return np.concatenate(parts) if parts else np.empty(0)

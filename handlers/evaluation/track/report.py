@@ -1,24 +1,21 @@
 """Traces to the figures that are reported, and those to JSON and CSV."""
 
-import csv
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from handlers.evaluation.export import write_csv, write_json
 from handlers.evaluation.metrics import THRESHOLD, Interval, paired_bootstrap
-from handlers.evaluation.published import MARK, PublishedTracking
+from handlers.evaluation.published import PublishedTracking
 from handlers.evaluation.track.clips import ClipResult
 from handlers.evaluation.track.metrics import Accuracy, Behaviour, accuracy, behaviour, success_auc
-from handlers.evaluation.track.running import Trace
+from handlers.evaluation.track.running import TrackTrace
 
 ALL = "all"
 BLUR_AND_DARKNESS = ("blurred", "dark")
-Traces = Mapping[str, Sequence[Trace]]
+Traces = Mapping[str, Sequence[TrackTrace]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +62,11 @@ class TrackReport:
         raise KeyError(name)
 
 
-def figures(name: str, traces: Sequence[Trace]) -> RowFigures:
+def figures(name: str, traces: Sequence[TrackTrace]) -> RowFigures:
     """The figures of one tracker's traces."""
 
-    def by(key: str) -> dict[str, list[Trace]]:
-        parts: dict[str, list[Trace]] = {}
+    def by(key: str) -> dict[str, list[TrackTrace]]:
+        parts: dict[str, list[TrackTrace]] = {}
         for trace in traces:
             parts.setdefault(str(getattr(trace, key)), []).append(trace)
         return {**dict(sorted(parts.items())), ALL: list(traces)}
@@ -111,7 +108,7 @@ def compare(traces: Traces, seed: int = 0) -> tuple[TrackComparison, ...]:
 
 
 def _compare(
-    first: str, second: str, name: str, pairs: Sequence[tuple[Trace, Trace]], seed: int
+    first: str, second: str, name: str, pairs: Sequence[tuple[TrackTrace, TrackTrace]], seed: int
 ) -> TrackComparison:
     one, other = (
         np.concatenate([pair[i].errors[pair[0].counts] for pair in pairs]) for i in (0, 1)
@@ -121,40 +118,36 @@ def _compare(
     return TrackComparison(first, second, name, paired_bootstrap(one, other, videos, seed=seed), fr)
 
 
-def write_json(report: TrackReport, path: Path) -> None:
-    """The whole report; what has no value is null."""
+def write_report(report: TrackReport, path: Path) -> None:
+    """Write the whole report as JSON; what has no value is null."""
     content = {
         "data": report.data,
         "videos": report.videos,
         "frames": report.frames,
         "threshold": THRESHOLD,
-        "weights_sha256": dict(report.weights),
-        "results": [asdict(row) for row in report.rows],
-        "comparisons": [asdict(comparison) for comparison in report.comparisons],
-        "clips": [asdict(clip) for clip in report.clips],
-        "published": [{**asdict(table), "mark": MARK} for table in report.published],
+        "weights_sha256": report.weights,
+        "results": report.rows,
+        "comparisons": report.comparisons,
+        "clips": report.clips,
+        "published": report.published,
     }
-    text = json.dumps(_without_nan(content), indent=2, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_json(content, path)
 
 
 def write_frames_csv(traces: Traces, path: Path) -> None:
-    """One line a tracker and frame that counts; a missed face has no error."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["tracker", "video", "group", "category", "frame", "nme_box", "overlap"])
-        for name, part in traces.items():
-            for trace in part:
-                for frame in np.flatnonzero(trace.counts):
-                    error = float(trace.errors[frame])
-                    shown = f"{error:.5f}" if math.isfinite(error) else ""
-                    where = (name, trace.video, trace.group, trace.category, int(frame))
-                    writer.writerow([*where, shown, f"{trace.overlaps[frame]:.4f}"])
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nan(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    """Write one line a tracker and frame that counts; a missed face has no error."""
+    lines = [
+        {
+            "tracker": name,
+            "video": trace.video,
+            "group": trace.group,
+            "category": trace.category,
+            "frame": frame,
+            "nme_box": round(float(trace.errors[frame]), 5),
+            "overlap": round(float(trace.overlaps[frame]), 4),
+        }
+        for name, part in traces.items()
+        for trace in part
+        for frame in np.flatnonzero(trace.counts).tolist()
+    ]
+    write_csv(path, lines)

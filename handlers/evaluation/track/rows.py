@@ -8,15 +8,19 @@ out, which is what the service offers as `crt`. Imports of torch are inside the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from handlers.checkpoint import Checkpoint
-    from handlers.engines.base import Engine
-    from handlers.predictors.tracking.options import TrackingOptions
-    from handlers.predictors.tracking.predictor import TrackingPredictor
+from handlers.checkpoint import Checkpoint
+from handlers.engines.base import Engine
+from handlers.engines.load import load_engine
+from handlers.predictors.alignment import AlignmentPredictor
+from handlers.predictors.tracking.networks import TrackingNetworks
+from handlers.predictors.tracking.options import VARIANTS, TrackingOptions, TrackingSettings
+from handlers.predictors.tracking.predictor import TrackingPredictor
+from handlers.predictors.tracking.smoothing import OneEuro
+from handlers.store import load_aligner, load_detector
 
 WINDOWS = (2, 4, 8, 16, 32)
 WINDOWED = {"DCRT": "dcrt", "CRT": "crt", "CRCT": "crct", "BT": "bt"}
@@ -42,8 +46,8 @@ class Follower:
     """One row of the tables: what steps, and with which options."""
 
     name: str
-    predictor: "TrackingPredictor"
-    options: "TrackingOptions"
+    predictor: TrackingPredictor
+    options: TrackingOptions
 
 
 def split_row(name: str) -> tuple[str, int | None]:
@@ -76,7 +80,6 @@ class TrackingParts:
 
     def rows(self) -> tuple[str, ...]:
         """The rows of `ROWS` whose parts are all there."""
-        from handlers.predictors.tracking.options import VARIANTS
 
         def there(name: str) -> bool:
             variant, window = split_row(name)
@@ -92,11 +95,6 @@ class TrackingParts:
 
     def follower(self, name: str) -> Follower:
         """One row, ready to step. Raises ValueError where the store lacks one of its parts."""
-        from handlers.predictors.tracking.networks import TrackingNetworks
-        from handlers.predictors.tracking.options import VARIANTS, TrackingOptions, TrackingSettings
-        from handlers.predictors.tracking.predictor import TrackingPredictor
-        from handlers.predictors.tracking.smoothing import OneEuro
-
         variant, window = split_row(name)
         needed, options = VARIANTS[variant]
         needed = landmark_model(name, needed)
@@ -125,16 +123,14 @@ class TrackingParts:
         """SHA-256 of the weights of every part read so far."""
         return {name: checkpoint.sha256 for name, checkpoint in self._checkpoints.items()}
 
-    def _read(self, name: str) -> "Checkpoint | None":
-        from handlers.engines.load import load_engine
-
+    def _read(self, name: str) -> Checkpoint | None:
         if name not in self._checkpoints and (self.store / name).is_dir():
             engine, checkpoint = load_engine(self.store / name, self.device)
             self._checkpoints[name] = checkpoint
             self._engines[checkpoint.sha256] = engine
         return self._checkpoints.get(name)
 
-    def _tracker(self, window: int | None) -> "Checkpoint | None":
+    def _tracker(self, window: int | None) -> Checkpoint | None:
         """BT of a window; any where none is asked for."""
         windows: Sequence[int] = WINDOWS if window is None else (window,)
         served = self._read(SERVED)
@@ -143,7 +139,7 @@ class TrackingParts:
         found = (self._read(f"bt-{n}") for n in windows)
         return next((checkpoint for checkpoint in found if checkpoint is not None), None)
 
-    def _validator(self) -> "Checkpoint | None":
+    def _validator(self) -> Checkpoint | None:
         return self._read(SERVED) or self._read("fv")
 
     def _any_aligner(self) -> str:
@@ -152,11 +148,6 @@ class TrackingParts:
 
     def _aligner(self, name: str) -> Any:
         """As it is served: without the mirror image, which would take twice the time."""
-        from dataclasses import replace
-
-        from handlers.predictors.alignment import AlignmentPredictor
-        from handlers.store import load_aligner
-
         if name not in self._aligners:
             stored = load_aligner(self.store, name, self.device)
             self._checkpoints[name] = stored.checkpoint
@@ -165,8 +156,6 @@ class TrackingParts:
         return self._aligners[name]
 
     def _find_detector(self) -> Any:
-        from handlers.store import load_detector
-
         if self._detector is None:
             self._detector = load_detector(self.store, self.device)
         return self._detector

@@ -3,20 +3,18 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.evaluation.align.running import overlap
 from handlers.evaluation.metrics import box_size, nme_box
+from handlers.evaluation.track.rows import Follower
 from handlers.evaluation.track.sequences import TrackedFrame, TrackedVideo, first_box
+from handlers.predictors.tracking.results import FrameResult
+from handlers.predictors.tracking.state import SessionState
 from handlers.processing.landmarks import bounding_box
-
-if TYPE_CHECKING:
-    from handlers.predictors.tracking.options import TrackingOptions
-    from handlers.predictors.tracking.results import FrameResult
-    from handlers.predictors.tracking.state import SessionState
+from handlers.processing.nms import overlap
 
 FRAMES_A_SECOND = 25  # of the made videos and of 300-VW's
 
@@ -25,31 +23,8 @@ Doubles = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
-class Predictor(Protocol):
-    """What `TrackingPredictor` does."""
-
-    def step(
-        self,
-        frames: Sequence[NDArray[np.uint8]],
-        states: "Sequence[SessionState | None]",
-        options: "Sequence[TrackingOptions]",
-        times_s: Sequence[float | None] | None = None,
-    ) -> "list[tuple[FrameResult, SessionState]]": ...
-
-
-class Stepper(Protocol):
-    """A row of the tables."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def predictor(self) -> Predictor: ...
-    @property
-    def options(self) -> "TrackingOptions": ...
-
-
 @dataclass(frozen=True, eq=False)
-class Trace:
+class TrackTrace:
     """What one tracker did on one video, frame by frame `(N,)`.
 
     `errors` are over the box size: infinite where a face that counts was not found, not a number
@@ -82,14 +57,14 @@ class Trace:
 
 def run(
     videos: Sequence[TrackedVideo],
-    rows: Sequence[Stepper],
+    rows: Sequence[Follower],
     done: Callable[[int], None] = lambda _: None,
-) -> dict[str, list[Trace]]:
+) -> dict[str, list[TrackTrace]]:
     """Traces of every row over every video; each starts from the true box of the first frame.
 
     `done` hears how many frames are through.
     """
-    traces: dict[str, list[Trace]] = {row.name: [] for row in rows}
+    traces: dict[str, list[TrackTrace]] = {row.name: [] for row in rows}
     for video in videos:
         for row, trace in zip(rows, follow(video, rows, done), strict=True):
             traces[row.name].append(trace)
@@ -97,11 +72,9 @@ def run(
 
 
 def follow(
-    video: TrackedVideo, rows: Sequence[Stepper], done: Callable[[int], None]
-) -> list[Trace]:
+    video: TrackedVideo, rows: Sequence[Follower], done: Callable[[int], None]
+) -> list[TrackTrace]:
     """Traces of one video."""
-    from handlers.predictors.tracking.state import SessionState
-
     states: list[Any] = [SessionState.at([first_box(video)]) for _ in rows]
     lines: list[list[tuple[Any, ...]]] = [[] for _ in rows]
     for number, frame in enumerate(video):
@@ -114,11 +87,11 @@ def follow(
             lines[index].append((*measure(frame, result), ms))
         done(1)
     columns = [[np.array(column) for column in zip(*part, strict=True)] for part in lines]
-    return [Trace(video.name, video.group, video.category, *part) for part in columns]
+    return [TrackTrace(video.name, video.group, video.category, *part) for part in columns]
 
 
-def measure(frame: TrackedFrame, result: "FrameResult") -> tuple[Any, ...]:
-    """One frame's values in the order of `Trace`, from `errors` to `ids`."""
+def measure(frame: TrackedFrame, result: FrameResult) -> tuple[Any, ...]:
+    """One frame's values in the order of `TrackTrace`, from `errors` to `ids`."""
     face = result.faces[0] if result.faces else None
     nothing = np.full((68, 2), np.nan, np.float32)
     points = nothing if face is None or face.landmarks is None else face.landmarks

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from handlers.predictors.tracking.options import BoxSource, TrackingOptions
 from handlers.predictors.tracking.state import FaceState
+from handlers.processing.nms import overlap
 
 Floats = NDArray[np.float32]
 
@@ -136,11 +137,3 @@ def distance_ratio(box: Floats, other: Floats) -> float:
     """
     apart = (box[:2] + box[2:] - other[:2] - other[2:]) / 2
     return float(np.hypot(*apart)) / max(diagonal(box), diagonal(other), 1.0)
-
-
-def overlap(box: Floats, other: Floats) -> float:
-    """Intersection over union of two boxes."""
-    inside = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
-    common = float(np.prod(np.maximum(inside, 0)))
-    union = float(np.prod(box[2:] - box[:2]) + np.prod(other[2:] - other[:2])) - common
-    return common / union if union > 0 else 0.0

@@ -1,0 +1,68 @@
+"""What all reports share on a terminal: tables, numbers, published rows with notes, a bar."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.progress import Progress, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from handlers.evaluation.published import MARK, PublishedLine
+
+PUBLISHED_STYLE = "dim"
+
+
+def number(value: float) -> str:
+    """Write three decimals, or a dash."""
+    return f"{value:.3f}" if math.isfinite(value) else "-"
+
+
+def signed(value: float, decimals: int = 3) -> str:
+    """Write a difference with its sign, or a dash."""
+    return f"{value:+.{decimals}f}" if math.isfinite(value) else "-"
+
+
+def percent(value: float, sign: str = "") -> str:
+    """Write one decimal of a percentage, or a dash."""
+    return f"{100 * value:{sign}.1f}%" if math.isfinite(value) else "-"
+
+
+def new_table(title: str, words: Sequence[str], numbers: Sequence[str] = ()) -> Table:
+    """Make an empty table with columns of words on the left, then of numbers."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
+    for name in words:
+        table.add_column(name, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def marked(row: PublishedLine, rows: Sequence[PublishedLine]) -> Text:
+    """Name a published row's method with the number of its note."""
+    return Text(f"{row.method} [{_notes(rows).index(row.note) + 1}]" if row.note else row.method)
+
+
+def with_notes(
+    table: Table, rows: Sequence[PublishedLine], note: str | None, other: str
+) -> RenderableType:
+    """Put the notes of published rows and of their table below it; `other` is what differs."""
+    lines = [f"Published rows: {MARK}, other {other}."]
+    lines += [f"[{index}] {text}" for index, text in enumerate(_notes(rows), start=1)]
+    lines += [note] if note else []
+    return Group(table, *(Text(line, style=PUBLISHED_STYLE) for line in lines))
+
+
+def _notes(rows: Sequence[PublishedLine]) -> list[str]:
+    return list(dict.fromkeys(row.note for row in rows if row.note))
+
+
+@contextmanager
+def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar of `total` steps on standard error; what is yielded adds steps that are done."""
+    columns = (*Progress.get_default_columns(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda count: progress.advance(task, count)
