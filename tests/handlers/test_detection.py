@@ -73,13 +73,13 @@ def assert_same(found: list[Detection], wanted: list[Detection], within: float =
 
 
 @pytest.mark.parametrize("name", REFERENCE)
-def test_faces_are_those_of_the_reference_within_a_pixel(
+def test_faces_are_those_of_the_reference_within_two_pixels_and_their_points_within_one(
     detector: FaceDetector, pictures: dict[str, Image], name: str
 ) -> None:
     found = detector.detect([pictures[name]], min_face_px=20)[0]
     assert len(found) == len(REFERENCE[name])
     for face, (box, points) in zip(found, REFERENCE[name], strict=True):
-        np.testing.assert_allclose(face.box, box, atol=1)
+        np.testing.assert_allclose(face.box, box, atol=2)
         np.testing.assert_allclose(face.points, points, atol=1)
         assert face.score > 0.99
 

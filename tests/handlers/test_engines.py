@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -88,6 +89,22 @@ def test_graphs_written_anew_are_those_that_are_shipped(
         first, second = shipped.run(part, **asked), anew.run(part, **asked)
         for answer in first:
             np.testing.assert_allclose(first[answer], second[answer], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_graphs_keep_to_what_the_engine_has_fast_kernels_for(name: str) -> None:
+    for path in (STORE / name).glob("*.onnx"):
+        graph = onnx.load(path, load_external_data=False).graph
+        kept = {one.name for one in graph.initializer}
+        cast = {
+            node.output[0]
+            for node in graph.node
+            if node.op_type == "Cast" and node.input[0] in kept
+        }
+        for node in graph.node:
+            assert node.op_type != "PRelu", path
+            if node.op_type == "Conv":
+                assert set(node.input[2:]) <= kept | cast, f"{path}: a made-up bias"
 
 
 def test_a_model_is_computed_by_graphs_once_they_are_written(

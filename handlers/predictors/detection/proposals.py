@@ -21,7 +21,7 @@ CELL_PX = 12
 STRIDE_PX = 2
 CELL_OFFSET_PX = 1  # the cell at (x, y) of the map is [2x + 1, 2x + 12]
 GREY = 127.5
-LARGE_PX = 1_000_000
+LARGE_PX = 100_000
 LONGEST_PX = 32_766  # OpenCV samples no longer sides
 
 
@@ -58,9 +58,15 @@ def pyramid(picture: Picture, scales: Sequence[float]) -> Iterator[Picture]:
     base_scale = 1.0
     for scale in scales:
         while picture.shape[0] * picture.shape[1] > LARGE_PX and scale <= base_scale / 4:
-            picture = shrink(picture, picture.shape[1] // 2, picture.shape[0] // 2)
+            picture = halve(picture)
             base_scale /= 2
         yield shrink(picture, int(width * scale), int(height * scale))
+
+
+def halve(picture: Picture) -> Picture:
+    """A picture with each four pixels averaged: what `shrink` does, at a quarter of its time."""
+    size = picture.shape[1] // 2, picture.shape[0] // 2
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def shrink(picture: Pixels, width: int, height: int) -> Pixels:
