@@ -267,7 +267,7 @@ def load_parts(model_store: Path, device: str) -> AffectParts:
             missing[name] = str(error)
     if not checkpoints:
         raise CheckpointError(f"{model_store} has no affect model, such as {DEFAULTS[-1]}")
-    speech = load_speech_detector(model_store, device)
+    speech = load_speech_detector(model_store)
     predictor = AffectPredictor(estimators, tracker.predictor, speech)
     return AffectParts(predictor, checkpoints, tracker.checkpoint, missing, tracker.attributes)
 

@@ -64,6 +64,8 @@ class Aligner(Protocol):
         rolls: Sequence[Sequence[float]] | None = None,
     ) -> list[list[Alignment]]: ...
 
+    def clean(self, face: Alignment) -> Image: ...
+
 
 @dataclass(frozen=True)
 class AlignParts:
@@ -263,8 +265,7 @@ class AlignHandler(Handler[AlignRow]):
         if "aligned" in row.options.include and similarity is not None:
             outputs["aligned"] = encode_png(similarity.extract(row.image.pixels))
         if "denoised" in row.options.include:
-            looked_at = face.crop if face.denoised_crop is None else face.denoised_crop
-            outputs["denoised_face"] = encode_png(looked_at)
+            outputs["denoised_face"] = encode_png(self.parts.aligner.clean(face))
         return outputs
 
     def _similarity(self, landmarks: Floats) -> Similarity | None:

@@ -74,9 +74,13 @@ def load_pose(store: Path) -> PoseEstimator:
     return PoseEstimator(HeadModel(*(arrays[name] for name in HEAD)))
 
 
-def load_speech_detector(store: Path, device: str = "cpu") -> SpeechDetector:
-    """Build the speech detector of the store. Raises CheckpointError where there is none."""
-    engine, _ = load_engine(store / "silero", device)
+def load_speech_detector(store: Path) -> SpeechDetector:
+    """Build the speech detector of the store, on the processor whatever else computes.
+
+    It takes 31 small steps a second of sound, one after the other; to send each to a GPU and back
+    would take longer. Raises CheckpointError where there is none.
+    """
+    engine, _ = load_engine(store / "silero")
     return SpeechDetector(engine)
 
 

@@ -11,6 +11,8 @@ Array = NDArray[Any]
 
 # An output with this prefix is what the input of the name becomes: memory after a step.
 NEXT = "next_"
+# One with this prefix is what the output of the name is for the mirror image of a row.
+MIRRORED = "mirrored_"
 
 
 @dataclass(frozen=True)

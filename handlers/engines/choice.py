@@ -15,10 +15,14 @@ NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 
 @dataclass
 class Choice:
-    """The engine, and the threads of each computation; None leaves them to the libraries."""
+    """The engine, and the threads of each computation; None leaves them to the libraries.
+
+    `cuda_graphs` says whether GPUs compute small networks as graphs.
+    """
 
     engine: str = AUTO
     threads: int | None = None
+    cuda_graphs: bool = False
 
 
 chosen = Choice()

@@ -44,7 +44,8 @@ def export_model(folder: Path) -> list[str]:
     Raises CheckpointError for a folder that holds no model of ours.
     """
     checkpoint = load_checkpoint(folder)
-    network, parts = build_network(checkpoint)
+    network, every = build_network(checkpoint)
+    parts = {name: part for name, part in every.items() if not part.is_whole}
     places = read_places(folder / WEIGHTS_FILE)
     for stale in folder.glob(f"*{SUFFIX}"):
         stale.unlink()

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from handlers.engines.base import NEXT, Input
+from handlers.engines.base import MIRRORED, NEXT, Input
 from handlers.networks.affect import AffectNetworks, ConditionalNetworks, Networks, build
 from handlers.networks.align import AlignmentNetwork
 from handlers.networks.box_tracker import BoxTracker, to_pixels
@@ -29,16 +30,23 @@ Forward = Callable[..., Sequence[Tensor]]
 # A Mel window: bands and columns.
 BANDS, COLUMNS = 128, 128
 CROPS = {"crops": Input((3, 128, 128))}
+# As they are cut out of pictures.
+WINDOWS = {"windows": Input((128, 128, 3), "uint8")}
 MEMORY = ("h1", "c1", "h2", "c2")
 
 
 @dataclass(frozen=True)
 class Part:
-    """A function of a network: tensors in the order of `inputs` to one for each of `outputs`."""
+    """A function of a network: tensors in the order of `inputs` to one for each of `outputs`.
+
+    One that `is_whole` joins others, so that nothing between them leaves the device. It computes
+    more than they do, which is worth it on a GPU alone; no graph is written of it.
+    """
 
     forward: Forward
     inputs: Mapping[str, Input]
     outputs: tuple[str, ...]
+    is_whole: bool = False
 
 
 Parts = dict[str, Part]
@@ -73,14 +81,18 @@ def detection_parts(_: MTCNN) -> Parts:
 
 
 def alignment_parts(network: AlignmentNetwork) -> Parts:
-    """Landmarks; the one denoiser, or the classifier of several and a part for each class."""
+    """Landmarks; the one denoiser, or the classifier of several and a part for each class; and
+    both together, of windows as they are, with or without the windows' mirror images."""
     parts, denoiser = {}, network.denoiser
     if network.landmarks is not None:
         located = ("points", "spread", "actions")
         known = located if isinstance(network.landmarks.head, RefinedHead) else located[:2]
-        parts["landmarks"] = Part(
-            lambda n, x: [one for one in n.landmarks(x) if one is not None], CROPS, known
-        )
+        parts["landmarks"] = Part(_locate, CROPS, known)
+        if denoiser is not None:
+            both = (*known, *(MIRRORED + name for name in known))
+            told = () if isinstance(denoiser, DirectDenoiser) else ("probabilities",)
+            parts["look"] = Part(_look, WINDOWS, (*told, *known), is_whole=True)
+            parts["look_mirrored"] = Part(_look_mirrored, WINDOWS, (*told, *both), is_whole=True)
     if isinstance(denoiser, DirectDenoiser):
         parts["denoise"] = Part(lambda n, x: [n.denoiser.autoencoder(x)], CROPS, ("cleaned",))
     elif denoiser is not None:
@@ -192,6 +204,30 @@ KINDS: Mapping[str, Kind] = {
 def kind_of(config: Config) -> Kind | None:
     """The kind of a checkpoint's configuration; None where it names no network of ours."""
     return next((kind for key, kind in KINDS.items() if config.get(key) is not None), None)
+
+
+def _locate(n: AlignmentNetwork, crops: Tensor) -> list[Tensor]:
+    assert n.landmarks is not None
+    return [one for one in n.landmarks(crops) if one is not None]
+
+
+def _look(n: AlignmentNetwork, windows: Tensor) -> list[Tensor]:
+    told, crops = _clean(n, windows)
+    return [*told, *_locate(n, crops)]
+
+
+def _look_mirrored(n: AlignmentNetwork, windows: Tensor) -> list[Tensor]:
+    told, crops = _clean(n, windows)
+    both = [one.chunk(2) for one in _locate(n, torch.cat([crops, crops.flip(-1)]))]
+    return [*told, *(plain for plain, _ in both), *(mirrored for _, mirrored in both)]
+
+
+def _clean(n: AlignmentNetwork, windows: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Windows `(B, S, S, 3)` uint8 -> what their classifier says, if there is one, and crops."""
+    assert n.denoiser is not None
+    found = n.denoiser(windows.permute(0, 3, 1, 2).float() / 127.5 - 1)
+    told = [] if isinstance(n.denoiser, DirectDenoiser) else [found.probabilities]
+    return told, found.crops
 
 
 def _denoiser(index: int) -> Forward:

@@ -1,6 +1,6 @@
 """Networks computed by torch: on GPUs, in training, and to write graphs from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -8,22 +8,32 @@ from torch import Tensor, nn
 
 from handlers.checkpoint import Checkpoint, CheckpointError
 from handlers.engines.base import Array, Input
-from handlers.engines.choice import chosen
+from handlers.engines.choice import CPU, CUDA, chosen
+from handlers.engines.cuda_graphs import CapturedParts
 from handlers.engines.parts import Part, kind_of
+from handlers.engines.transfers import Slot, join, pack, padded, unpack
 from handlers.networks.fuse import fuse
 
 
 class TorchEngine:
-    """A module and the parts of it that are called, on a device."""
+    """A module and the parts of it that are called, on a device.
+
+    On another device than the CPU the arrays of a call go there and back in one piece each way,
+    and batches are padded.
+    """
 
     name = "torch"
 
-    def __init__(self, network: nn.Module, parts: Mapping[str, Part], device: str = "cpu") -> None:
+    def __init__(self, network: nn.Module, parts: Mapping[str, Part], device: str = CPU) -> None:
         """Move the module to the device, for inference."""
         network = network.to(device).eval().requires_grad_(False)
         # Three times as fast on a CPU; a keyword that PyTorch's own types lack.
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network, self.parts, self.device = network, parts, torch.device(device)
+        self.network, self.device = network, torch.device(device)
+        self._is_away = self.device.type != CPU
+        self.parts = {n: part for n, part in parts.items() if self._is_away or not part.is_whole}
+        captures = chosen.cuda_graphs and self.device.type == CUDA
+        self._captured = CapturedParts(self._compute) if captures else None
 
     def inputs(self, part: str) -> Mapping[str, Input]:
         """Return them as the table of parts has them."""
@@ -32,26 +42,47 @@ class TorchEngine:
     def run(self, part: str, **inputs: Array) -> dict[str, Array]:
         """Compute a part; answers come in single precision whatever it was computed in."""
         asked = self.parts[part]
+        given = [np.require(inputs[name], requirements=["C", "W"]) for name in asked.inputs]
         with torch.inference_mode():
-            answers = asked.forward(self.network, *(self._send(inputs[n]) for n in asked.inputs))
-            fetched = [_fetch(answer) for answer in answers]
+            fetched = self._run_away(part, given) if self._is_away else self._run_here(asked, given)
         return dict(zip(asked.outputs, fetched, strict=True))
 
     def prepare(self) -> None:
         """A module is loaded as a whole."""
 
-    def _send(self, array: Array) -> Tensor:
-        tensor = torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self.device)
-        layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
-        return tensor.contiguous(memory_format=layout)
+    def _run_here(self, asked: Part, given: Sequence[Array]) -> list[Array]:
+        answers = asked.forward(self.network, *(_laid(torch.from_numpy(one)) for one in given))
+        return [_single(one).contiguous().numpy() for one in answers]
+
+    def _run_away(self, part: str, given: Sequence[Array]) -> list[Array]:
+        rows = len(given[0])
+        free = any(size is None for one in self.inputs(part).values() for size in one.shape)
+        # What comes in any size is planned for anew anyway, and is too large to be padded.
+        width = rows if free else padded(rows)
+        buffer, slots = pack(given, width, pinned=self.device.type == CUDA)
+        if self._captured is not None and not free:
+            answered, places = self._captured.run(part, width, buffer, slots, self.device)
+        else:
+            answered, places = self._compute(part, buffer.to(self.device, non_blocking=True), slots)
+            answered = answered.cpu()
+        return [one[:rows].numpy() for one in unpack(answered, places)]
+
+    def _compute(
+        self, part: str, buffer: Tensor, slots: Sequence[Slot]
+    ) -> tuple[Tensor, list[Slot]]:
+        """A part of a packed call on the device -> its packed answers there."""
+        given = [_laid(one) for one in unpack(buffer, slots)]
+        return join([_single(one) for one in self.parts[part].forward(self.network, *given)])
 
 
-def _fetch(tensor: Tensor) -> Array:
-    tensor = tensor.float() if tensor.is_floating_point() else tensor
-    return tensor.contiguous().cpu().numpy()
+def _laid(tensor: Tensor) -> Tensor:
+    """Pictures with their channels last, as the networks compute them."""
+    is_picture = tensor.ndim == 4 and tensor.is_floating_point()
+    layout = torch.channels_last if is_picture else torch.contiguous_format
+    return tensor.contiguous(memory_format=layout)
 
 
-def load_torch_engine(checkpoint: Checkpoint, device: str = "cpu") -> TorchEngine:
+def load_torch_engine(checkpoint: Checkpoint, device: str = CPU) -> TorchEngine:
     """The networks of a checkpoint, ready to serve. Raises CheckpointError."""
     if chosen.threads is not None:
         torch.set_num_threads(chosen.threads)

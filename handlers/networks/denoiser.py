@@ -158,12 +158,15 @@ class SelectiveDenoiser(nn.Module):
         return Cleaned(self.clean(crops, chosen), probabilities, chosen)
 
     def clean(self, crops: Tensor, chosen: Tensor) -> Tensor:
-        """Crops through the denoiser of their class, one batch a class; class 0 passes as it is."""
-        cleaned = crops.clone()
+        """Crops through the denoiser of their class; class 0 passes as it is.
+
+        Every denoiser sees every crop: to pick out its own would need their number, for which a GPU
+        would have to stop.
+        """
+        cleaned = crops
         for index, denoiser in enumerate(self.denoisers, start=1):
-            rows = (chosen == index).nonzero().flatten()
-            if len(rows):
-                cleaned[rows] = denoiser(crops[rows]).to(crops.dtype)
+            mine = (chosen == index)[:, None, None, None]
+            cleaned = torch.where(mine, denoiser(crops).to(crops.dtype), cleaned)
         return cleaned
 
 
@@ -179,4 +182,5 @@ class DirectDenoiser(nn.Module):
     def forward(self, crops: Tensor) -> Cleaned:
         cleaned = self.autoencoder(crops).to(crops.dtype)
         rows = len(crops)
-        return Cleaned(cleaned, crops.new_ones((rows, 1)), torch.zeros(rows, dtype=torch.long))
+        chosen = torch.zeros(rows, dtype=torch.long, device=crops.device)
+        return Cleaned(cleaned, crops.new_ones((rows, 1)), chosen)

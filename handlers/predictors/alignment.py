@@ -1,13 +1,13 @@
 """Faces in boxes to denoised 68 landmarks: what `POST /align` serves and evaluation measures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.engines.base import Engine
+from handlers.engines.base import MIRRORED, Array, Engine
 from handlers.networks.actions import ACTION_MIRROR, ACTIONS
 from handlers.processing.boxes import Crop
 from handlers.processing.crops import to_image, to_input
@@ -20,6 +20,8 @@ Floats = NDArray[np.float32]
 CLEAN = "clean"
 # Parts of an alignment model; a class's own denoiser has the class's name behind it.
 LANDMARKS, CLASSIFY, DENOISE = "landmarks", "classify", "denoise"
+# The three together, of windows and with their mirror images, where an engine has them.
+LOOK, LOOK_MIRRORED = "look", "look_mirrored"
 MAX_BATCH = 32
 
 # A detector's box is rough: what is found in it is looked at once more.
@@ -33,8 +35,8 @@ class Alignment:
     `landmarks` float32 `(68, 2)` in pixels of the picture; `confidence` in [0, 1] falls with the
     spread of the landmark maps; `degradation` with its class `probabilities`; `denoised` tells
     whether a denoiser changed the crop. `crop` is the `(128, 128, 3)` uint8 window that was looked
-    at last, `denoised_crop` what the denoiser made of it. `actions` are what the face does, by
-    ARKit's names, each in [0, 1]; None where the network does not tell.
+    at last. `actions` are what the face does, by ARKit's names, each in [0, 1]; None where the
+    network does not tell.
     """
 
     landmarks: Floats
@@ -43,7 +45,6 @@ class Alignment:
     probabilities: dict[str, float]
     denoised: bool
     crop: Image
-    denoised_crop: Image | None
     actions: dict[str, float] | None = None
 
     def quality(self, score: float | None) -> float:
@@ -85,7 +86,7 @@ class AlignmentOptions:
 
 
 class _Look(NamedTuple):
-    """What one pass saw and found, in crop pixels; `cleaned` is what the denoiser made of it."""
+    """What one pass saw and found, in crop pixels."""
 
     windows: list[Image]
     points: Floats
@@ -94,7 +95,6 @@ class _Look(NamedTuple):
     probabilities: Floats
     chosen: NDArray[np.int64]
     denoised: NDArray[np.bool_]
-    cleaned: Floats
 
 
 class AlignmentPredictor:
@@ -154,8 +154,17 @@ class AlignmentPredictor:
         """The crop that a second look takes."""
         return upright_crop(landmarks, self.options.context, self.options.crop_px)
 
+    def clean(self, face: Alignment) -> Image:
+        """What was looked at last, as its denoiser makes it; the window itself without one."""
+        if not face.denoised:
+            return face.crop
+        part = f"{DENOISE}_{face.degradation}" if CLASSIFY in self.engine.parts else DENOISE
+        return to_image(self.engine.run(part, crops=to_input([face.crop]))["cleaned"][0])
+
     def _look(self, pictures: Sequence[Image], crops: Sequence[Crop], denoise: bool) -> _Look:
         windows = [crop.extract(picture) for crop, picture in zip(crops, pictures, strict=True)]
+        if denoise and LOOK in self.engine.parts:
+            return self._look_at_once(windows)
         crops_seen = to_input(windows)
         rows = len(windows)
         chosen = np.zeros(rows, np.int64)
@@ -169,7 +178,16 @@ class AlignmentPredictor:
             denoised = np.ones(rows, np.bool_)
             crops_seen = self.engine.run(DENOISE, crops=crops_seen)["cleaned"]
         located = self._points(crops_seen)
-        return _Look(windows, *located, probabilities, chosen, denoised, crops_seen)
+        return _Look(windows, *located, probabilities, chosen, denoised)
+
+    def _look_at_once(self, windows: list[Image]) -> _Look:
+        """A pass of which nothing is fetched but what it finds."""
+        part, rows = LOOK_MIRRORED if self.options.flip else LOOK, len(windows)
+        found = self.engine.run(part, windows=np.stack(windows))
+        probabilities = found.get("probabilities", np.ones((rows, 1), np.float32))
+        chosen = probabilities.argmax(axis=1)
+        denoised = chosen > 0 if self.options.classes else np.ones(rows, np.bool_)
+        return _Look(windows, *self._joined(found), probabilities, chosen, denoised)
 
     def _clean(self, crops: Floats, chosen: NDArray[np.int64]) -> Floats:
         """Crops through the denoiser of their class, one batch a class; class 0 passes as it is."""
@@ -181,22 +199,27 @@ class AlignmentPredictor:
         return cleaned
 
     def _points(self, crops: Floats) -> tuple[Floats, Floats, Floats | None]:
-        both = np.concatenate([crops, crops[..., ::-1]]) if self.options.flip else crops
-        found = self.engine.run(LANDMARKS, crops=both)
+        if not self.options.flip:
+            return self._joined(self.engine.run(LANDMARKS, crops=crops))
+        rows = len(crops)
+        both = self.engine.run(LANDMARKS, crops=np.concatenate([crops, crops[..., ::-1]]))
+        found = {name: one[:rows] for name, one in both.items()}
+        return self._joined(found | {MIRRORED + name: one[rows:] for name, one in both.items()})
+
+    def _joined(self, found: Mapping[str, Array]) -> tuple[Floats, Floats, Floats | None]:
+        """Points, spread and actions: the mean with those of the mirror image, if there are any."""
         points, spread, actions = found["points"], found["spread"], found.get("actions")
-        if self.options.flip:
-            rows = len(crops)
-            mirrored = points[rows:, MIRROR]
-            mirrored[..., 0] = crops.shape[-1] - 1 - mirrored[..., 0]
-            points = (points[:rows] + mirrored) / 2
-            spread = (spread[:rows] + spread[rows:, MIRROR]) / 2
-            if actions is not None:
-                actions = (actions[:rows] + actions[rows:, list(ACTION_MIRROR)]) / 2
+        if MIRRORED + "points" not in found:
+            return points, spread, actions
+        mirrored = found[MIRRORED + "points"][:, MIRROR]
+        mirrored[..., 0] = self.options.crop_px - 1 - mirrored[..., 0]
+        points = (points + mirrored) / 2
+        spread = (spread + found[MIRRORED + "spread"][:, MIRROR]) / 2
+        if actions is not None:
+            actions = (actions + found[MIRRORED + "actions"][:, list(ACTION_MIRROR)]) / 2
         return points, spread, actions
 
     def _result(self, look: _Look, row: int, crop: Crop) -> Alignment:
-        denoised = bool(look.denoised[row])
-        cleaned = to_image(look.cleaned[row]) if denoised else None
         probabilities = dict(
             zip(self.classes, (float(p) for p in look.probabilities[row]), strict=False)
         )
@@ -205,9 +228,8 @@ class AlignmentPredictor:
             confidence=self.options.trust.confidence(look.spread[row] / self.options.crop_px),
             degradation=self.classes[int(look.chosen[row])],
             probabilities=probabilities,
-            denoised=denoised,
+            denoised=bool(look.denoised[row]),
             crop=look.windows[row],
-            denoised_crop=cleaned,
             actions=None if look.actions is None else named_actions(look.actions[row]),
         )
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.engines.transfers import padded
 from handlers.wire import pack, unpack
 
 # NASA's portrait of the astronaut Eileen Collins, public domain, 160 x 160: every network works.
@@ -40,11 +41,11 @@ def warm_up(handler: Handler, model: str, sizes: Iterable[int]) -> None:
 
 
 def sizes_of(batch_size: int, on_gpu: bool) -> list[int]:
-    """Batches to warm up: alone and full; on a GPU, which plans for each size, those between."""
+    """Batches to warm up: alone and full; on a GPU, which plans for each size, all that batches are
+    padded to, and twice the batch, as a row may have several faces."""
     if not on_gpu:
         return sorted({1, batch_size})
-    doubled = [2**power for power in range(batch_size.bit_length()) if 2**power < batch_size]
-    return [*doubled, batch_size]
+    return sorted({padded(rows) for rows in range(1, 2 * batch_size + 1)})
 
 
 def face_row(model: str, step: int = 0, state: bytes | None = None) -> bytes:

@@ -66,8 +66,10 @@ class FakeAligner:
             {"clean": 0.25, "blur": 0.75} if denoise else {"clean": 1.0},
             denoise,
             crop,
-            crop + 100 if denoise else None,
         )
+
+    def clean(self, face: Alignment) -> np.ndarray:
+        return face.crop + 100 if face.denoised else face.crop
 
 
 def fake_handler() -> AlignHandler:

@@ -7,6 +7,7 @@ with `.cpu()`. Its name is `meta`, the one device besides the CPU that every tor
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
@@ -17,9 +18,35 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 FAR = "meta"
 _torch_autocast = torch.autocast
+# What makes a processor wait until a GPU has come as far: a number that is asked for.
+WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::is_nonzero")
 COPIES = ("aten::copy_", "aten::_to_copy", "aten::to")
 # Their indices may lie on the CPU; a tensor of the CPU takes none of another device.
 INDEXED = ("aten::index", "aten::index_put_", "aten::index_put")
+
+
+@dataclass
+class Traffic:
+    """What went to the far device and came back, in numbers of copies, and how often somebody
+    waited for it."""
+
+    sent: int = 0
+    fetched: int = 0
+    waited: int = 0
+
+
+traffic = Traffic()
+
+
+@contextmanager
+def counted() -> Iterator[Traffic]:
+    """The traffic of what is done inside."""
+    before = replace(traffic)
+    found = Traffic()
+    yield found
+    found.sent = traffic.sent - before.sent
+    found.fetched = traffic.fetched - before.fetched
+    found.waited = traffic.waited - before.waited
 
 
 class FarTensor(torch.Tensor):
@@ -90,12 +117,26 @@ def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     far = [tensor for tensor in tensors if isinstance(tensor, FarTensor)]
     asked = [value.type == FAR for value in values if isinstance(value, torch.device)]
     _refuse_mixture(func, tensors, args)
+    _count(func, args, asked, bool(far))
     found = func(*tree_map(_near, args), **tree_map(_near, kwargs))
     if func._schema.name == "aten::copy_":
         goes_far = isinstance(args[0], FarTensor)
     else:
         goes_far = asked[0] if asked else bool(far)
     return tree_map(_returning({id(one.near): one for one in far}), found) if goes_far else found
+
+
+def _count(func: Any, args: Any, asked: list[bool], has_far: bool) -> None:
+    """Note a copy between the sides, or a number that is waited for."""
+    name = func._schema.name
+    traffic.waited += has_far and name in WAITS
+    if name not in COPIES:
+        return
+    comes_from, goes_to = (args[1], args[0]) if name == "aten::copy_" else (args[0], None)
+    from_far = isinstance(comes_from, FarTensor)
+    to_far = isinstance(goes_to, FarTensor) if goes_to is not None else any(asked or [from_far])
+    traffic.sent += to_far and not from_far
+    traffic.fetched += from_far and not to_far
 
 
 def _refuse_mixture(func: Any, tensors: list[torch.Tensor], args: Any) -> None:

@@ -116,10 +116,9 @@ def test_a_dark_crop_is_denoised_and_a_bright_one_is_not() -> None:
     first, second = (faces[0] for faces in whole.align([dark, bright], [BOX[None]] * 2))
     assert first.denoised
     assert first.degradation == "illumination"
-    assert first.denoised_crop is not None
-    assert first.denoised_crop.mean() > first.crop.mean() + 30
+    assert whole.clean(first).mean() > first.crop.mean() + 30
     assert not second.denoised
-    assert second.denoised_crop is None
+    assert whole.clean(second) is second.crop
     assert second.probabilities == {"clean": 1.0, "illumination": 0.0}
 
 
@@ -159,7 +158,7 @@ def test_a_direct_denoiser_says_it_denoised_only_when_it_did(denoise: bool) -> N
     whole = AlignmentPredictor(engine, AlignmentOptions(1.3, 128))
     face = whole.align([random_picture()], [BOX[None]], denoise=denoise)[0][0]
     assert face.denoised == denoise
-    assert (face.denoised_crop is not None) == denoise
+    assert (whole.clean(face) is not face.crop) == denoise
 
 
 def winks(crops: Floats) -> dict[str, Floats]:

@@ -12,21 +12,27 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from handlers.affect import AffectHandler
 from handlers.align import AlignHandler
 from handlers.base import Handler
+from handlers.engines.base import Input
 from handlers.engines.choice import chosen
+from handlers.engines.parts import Part
+from handlers.engines.torch_engine import TorchEngine
+from handlers.engines.transfers import padded
 from handlers.networks.variants import VARIANTS
+from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectRow, Heard
-from handlers.predictors.affect.speech import SpeechStream
-from handlers.store import load_aligner, load_estimator, load_speech_detector
-from handlers.torchserve.warming import face_row
+from handlers.predictors.alignment import AlignmentPredictor
+from handlers.store import load_aligner, load_estimator
+from handlers.torchserve.warming import face_row, sizes_of
 from handlers.track import TrackHandler
 from handlers.wire import pack, unpack
 from tests.handlers.affect_fakes import RATE, frame, loud_detector, parts, save, voice
-from tests.handlers.far_device import FarTensor, far_device
+from tests.handlers.far_device import FarTensor, Traffic, counted, far_device
 
 ROOT = Path(__file__).parents[2]
 STORE, FACES = ROOT / "model_store", ROOT / "tests/assets/astronaut.jpg"
@@ -88,6 +94,13 @@ def assert_alike(one: Any, other: Any, pixels: float = SAME, of_one: float = SAM
         assert a == b, key
 
 
+def assert_stays_away(traffic: Traffic) -> None:
+    """Assert that parts stay on the device from their inputs, one copy, to their answers, one
+    copy: so they can be captured as CUDA graphs."""
+    assert traffic.sent == traffic.fetched > 0
+    assert traffic.waited == 0
+
+
 @pytest.fixture(autouse=True)
 def _torch_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is compared is devices, and not engines."""
@@ -138,13 +151,17 @@ def test_every_aligner_does(name: str) -> None:
     pixels = np.asarray(Image.open(FACES).convert("RGB"))
     boxes = np.array([[170, 60, 280, 190], [160, 50, 290, 200]], np.float32)
 
-    def found(device: str) -> torch.Tensor:
-        (faces,) = load_aligner(STORE, name, device).predictor.align([pixels], [boxes], looks=2)
+    def found(aligner: AlignmentPredictor) -> torch.Tensor:
+        (faces,) = aligner.align([pixels], [boxes], looks=2)
         return torch.tensor(np.stack([face.landmarks for face in faces]))
 
     with far_device() as device:
-        far = found(device)
-    torch.testing.assert_close(far, found("cpu"), atol=SAME, rtol=0)
+        aligner = load_aligner(STORE, name, device).predictor
+        with counted() as traffic:
+            far = found(aligner)
+    assert_stays_away(traffic)
+    near = found(load_aligner(STORE, name).predictor)
+    torch.testing.assert_close(far, near, atol=SAME, rtol=0)
 
 
 @pytest.mark.parametrize("name", AFFECT)
@@ -154,8 +171,7 @@ def test_every_affect_model_does(tmp_path: Path, name: str) -> None:
     frames = [frame(number) for number in range(3)]
     row = AffectRow(frames, [n / RATE for n in range(3)], Heard(0, voice(1.0)), None, name)
 
-    def found(device: str) -> list[list[float | None]]:
-        estimators = {name: load_estimator(tmp_path / name, device)[0]}
+    def found(estimators: dict[str, Estimator]) -> list[list[float | None]]:
         predictor = AffectPredictor(estimators, tracker, loud_detector())
         predictor._encoder = Here()  # type: ignore[assignment]
         first, second = predictor.step([row, row])
@@ -163,18 +179,66 @@ def test_every_affect_model_does(tmp_path: Path, name: str) -> None:
         return [[one.valence, one.arousal, one.gate] for one in first.frames]
 
     with far_device() as device:
-        far = found(device)
-    assert_alike(far, found("cpu"))
+        estimators = {name: load_estimator(tmp_path / name, device)[0]}
+        with counted() as traffic:
+            far = found(estimators)
+    assert_stays_away(traffic)
+    assert_alike(far, found({name: load_estimator(tmp_path / name)[0]}))
 
 
-def test_the_speech_detector_does() -> None:
-    def found(device: str) -> torch.Tensor:
-        detector = load_speech_detector(STORE, device)
-        return torch.from_numpy(detector.hear(SpeechStream(), voice(1.0), 0).speech)
+def traffic_of(handler: Handler[Any], model: str, rows: int) -> list[Traffic]:
+    """What goes to the device and back in each step of so many sessions that share batches."""
+    states: list[bytes | None] = [None] * rows
+    found = []
+    for step in range(2):
+        asked = [face_row(model, step, state) for state in states]
+        with counted() as traffic:
+            replies = [unpack(reply) for reply in handler.handle(asked)]
+        found.append(traffic)
+        states = [reply.get("state") for reply in replies]
+    return found
 
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "most"), [("align", 10), ("track", 4), ("affect", 7)])
+def test_more_rows_need_no_more_transfers_and_nobody_waits_within_a_network(
+    model: str, most: int
+) -> None:
     with far_device() as device:
-        far = found(device)
-    torch.testing.assert_close(far, found("cpu"), atol=SAME, rtol=0)
+        handler = HANDLERS[model](STORE, device)
+        if model == "affect":
+            handler.parts.predictor._encoder = Here()
+        alone, together = (traffic_of(handler, model, rows) for rows in (1, 4))
+    assert alone == together
+    assert alone[-1].sent <= most
+    for traffic in alone:
+        assert_stays_away(traffic)
+
+
+def test_batches_are_padded_to_what_a_gpu_was_warmed_up_for() -> None:
+    assert [padded(rows) for rows in (1, 2, 3, 5, 16, 17, 64, 65, 200)] == [
+        *(1, 2, 4, 8, 16, 32, 64, 128, 256)
+    ]
+    assert {padded(rows) for rows in range(1, 33)} == set(sizes_of(16, on_gpu=True))
+    seen = []
+
+    def twice(_: nn.Module, one: torch.Tensor, flag: torch.Tensor) -> list[torch.Tensor]:
+        seen.append(len(one))
+        return [flag.logical_not(), one * 2, torch.arange(len(one), device=one.device)]
+
+    inputs = {"one": Input((2,)), "flag": Input((), "bool")}
+    parts = {"twice": Part(twice, inputs, ("flag", "two", "count"))}
+    asked = {
+        "one": np.array([[1, 2], [3, 4], [5, 6]], np.float32),
+        "flag": np.array([1, 0, 1], bool),
+    }
+    with far_device() as device:
+        far = TorchEngine(nn.Identity(), parts, device).run("twice", **asked)
+    near = TorchEngine(nn.Identity(), parts).run("twice", **asked)
+    assert seen == [4, 3]
+    for name in far:
+        np.testing.assert_array_equal(far[name], near[name])
+        assert far[name].dtype == near[name].dtype
 
 
 @pytest.mark.slow

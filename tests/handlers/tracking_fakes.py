@@ -56,7 +56,7 @@ def detection(landmark_box: Floats, score: float = 0.9) -> Detection:
 def alignment(landmarks: Floats, denoise: bool, confidence: float = 1.0) -> Alignment:
     crop = np.zeros((128, 128, 3), np.uint8)
     kind = "blur" if denoise else "clean"
-    return Alignment(landmarks, confidence, kind, {kind: 1.0}, denoise, crop, None)
+    return Alignment(landmarks, confidence, kind, {kind: 1.0}, denoise, crop)
 
 
 @dataclass

@@ -155,7 +155,7 @@ def test_a_gpu_that_torch_does_not_see_is_no_silent_cpu(tmp_path):
 
 
 def test_a_gpu_is_warmed_up_for_every_doubling_and_a_processor_for_the_ends():
-    assert sizes_of(16, on_gpu=True) == [1, 2, 4, 8, 16]
-    assert sizes_of(12, on_gpu=True) == [1, 2, 4, 8, 12]
-    assert sizes_of(1, on_gpu=True) == sizes_of(1, on_gpu=False) == [1]
+    assert sizes_of(16, on_gpu=True) == [1, 2, 4, 8, 16, 32]
+    assert sizes_of(8, on_gpu=True) == [1, 2, 4, 8, 16]
+    assert sizes_of(1, on_gpu=False) == [1]
     assert sizes_of(16, on_gpu=False) == [1, 16]

@@ -98,7 +98,7 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
         lambda store, name: by_store[store].estimator(name),
         left_out=left_out,
         weights={str(path): store.weights for path, store in by_store.items()},
-        detector=load_speech_detector(options.tracker_store, options.device),
+        detector=load_speech_detector(options.tracker_store),
     )
     if options.record:
         record_figures(report, options.stores)
