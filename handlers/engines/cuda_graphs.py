@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ class CapturedParts:
         self._compute = compute
         self._graphs: dict[tuple[str, int], _Captured] = {}
         self._turn = threading.Lock()
-        self._memory: tuple[int, int] | None = None
+        self._memory: Any = None
 
     def run(
         self, part: str, rows: int, buffer: Tensor, slots: Sequence[Slot], device: torch.device
@@ -51,7 +51,7 @@ class CapturedParts:
             return captured.answered.cpu(), captured.places
 
     def _capture(self, part: str, given: Tensor, slots: Sequence[Slot]) -> _Captured:
-        stream = torch.cuda.Stream(given.device)
+        stream = torch.cuda.Stream(given.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(given.device))
         with torch.cuda.stream(stream):
             for _ in range(WARM_UPS):

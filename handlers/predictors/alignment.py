@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.engines.base import MIRRORED, Array, Engine
+from handlers.engines.base import MIRRORED, Engine
 from handlers.networks.actions import ACTION_MIRROR, ACTIONS
 from handlers.processing.boxes import Crop
 from handlers.processing.crops import to_image, to_input
@@ -206,17 +206,17 @@ class AlignmentPredictor:
         found = {name: one[:rows] for name, one in both.items()}
         return self._joined(found | {MIRRORED + name: one[rows:] for name, one in both.items()})
 
-    def _joined(self, found: Mapping[str, Array]) -> tuple[Floats, Floats, Floats | None]:
+    def _joined(self, found: Mapping[str, Floats]) -> tuple[Floats, Floats, Floats | None]:
         """Points, spread and actions: the mean with those of the mirror image, if there are any."""
         points, spread, actions = found["points"], found["spread"], found.get("actions")
         if MIRRORED + "points" not in found:
             return points, spread, actions
         mirrored = found[MIRRORED + "points"][:, MIRROR]
         mirrored[..., 0] = self.options.crop_px - 1 - mirrored[..., 0]
-        points = (points + mirrored) / 2
-        spread = (spread + found[MIRRORED + "spread"][:, MIRROR]) / 2
+        points = _mean(points, mirrored)
+        spread = _mean(spread, found[MIRRORED + "spread"][:, MIRROR])
         if actions is not None:
-            actions = (actions + found[MIRRORED + "actions"][:, list(ACTION_MIRROR)]) / 2
+            actions = _mean(actions, found[MIRRORED + "actions"][:, list(ACTION_MIRROR)])
         return points, spread, actions
 
     def _result(self, look: _Look, row: int, crop: Crop) -> Alignment:
@@ -232,6 +232,10 @@ class AlignmentPredictor:
             crop=look.windows[row],
             actions=None if look.actions is None else named_actions(look.actions[row]),
         )
+
+
+def _mean(one: Floats, other: Floats) -> Floats:
+    return np.asarray((one + other) / 2, np.float32)
 
 
 def upright_crop(landmarks: Floats, context: float, crop_px: int) -> Crop:
