@@ -80,6 +80,8 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
         summary="Face alignment, face tracking, and valence and arousal as a service",
         description=DESCRIPTION,
         version=_version(),
+        license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": "/"}],
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -89,10 +91,11 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
     )
     app.state.services = services
     install_error_handlers(app)
-    for module in (align, track, affect, sessions, health):
-        app.include_router(module.router)
+    routers = [module.router for module in (align, track, affect, sessions, health)]
+    for router in routers:
+        app.include_router(router)
     page.mount_page(app)
-    install_openapi(app, services.authenticator.required)
+    install_openapi(app, routers, services.authenticator.required)
     return app
 
 

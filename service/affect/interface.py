@@ -11,12 +11,11 @@ from service.affect.photograph import PhotographReply
 from service.affect.replies import AffectClipReply, AffectReply, HeardReply
 from service.align.examples import TRACKED_FACE
 from service.clips.pages import CSV, JSON, NDJSON, SVG
-from service.clips.serving import ANY_TYPE, CLIP_FIELD, CLIP_PROBLEMS, SOUND_TYPES, VIDEO_TYPES
+from service.clips.serving import CLIP_FIELD, CLIP_PROBLEMS
 from service.errors import Problem
 from service.http.openapi import (
     BINARY,
     PICTURE,
-    PICTURE_TYPES,
     file_body,
     one_file,
     problem_responses,
@@ -124,9 +123,8 @@ EXAMPLE_LINES: list[dict[str, Any]] = [
     {"type": "summary", **EXAMPLE_SUMMARY, **EXAMPLE_TAIL, "clip": EXAMPLE_CLIP},
 ]
 AFFECT_BODY = file_body(
-    "The clip, as a form's file or as the body itself, or a photograph as the body.",
+    "The clip, as a form's file or as the body itself, or a photograph as a body of `image/...`.",
     one_file(CLIP_FIELD),
-    (*VIDEO_TYPES, *SOUND_TYPES, *PICTURE_TYPES, ANY_TYPE),
 )
 _TEXT = {"type": "string"}
 AFFECT_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -161,7 +159,6 @@ _FORM = {
 CHUNK_OPENAPI = file_body(
     "A frame, sound, or both, as a form's files; or a frame as the body itself.",
     _FORM,
-    PICTURE_TYPES,
 )
 CHUNK_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {

@@ -31,22 +31,7 @@ CLIP_FIELD = "clip"
 DRAWING_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Item = TypeVar("Item")
-VIDEO_TYPES = (
-    *("video/mp4", "video/quicktime", "video/webm", "video/x-matroska", "video/x-msvideo"),
-    "video/mpeg",
-)
-SOUND_TYPES = ("audio/wav", "audio/mpeg", "audio/ogg", "audio/flac", "audio/mp4")
-ANY_TYPE = "application/octet-stream"
-VIDEO_BODY = file_body(
-    "The clip, as a form's file or as the body itself.",
-    one_file(CLIP_FIELD),
-    (*VIDEO_TYPES, ANY_TYPE),
-)
-CLIP_BODY = file_body(
-    "The clip, as a form's file or as the body itself.",
-    one_file(CLIP_FIELD),
-    (*VIDEO_TYPES, *SOUND_TYPES, ANY_TYPE),
-)
+CLIP_BODY = file_body("The clip, as a form's file or as the body itself.", one_file(CLIP_FIELD))
 CLIP_PROBLEMS = (
     Problem.NOT_ACCEPTABLE,
     Problem.BODY_TOO_SLOW,

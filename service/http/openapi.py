@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from service.errors import Problem
@@ -12,12 +13,10 @@ from service.http.problems import MEDIA_TYPE
 from service.schemas import ProblemBody
 
 COMPONENTS = "#/components/schemas/"
+EXAMPLES = ("example", "examples")
 PROBLEM_SCHEMA = {"$ref": f"{COMPONENTS}{ProblemBody.__name__}"}
 BINARY = {"type": "string", "format": "binary"}
-PICTURE_TYPES = (
-    *("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif"),
-    *("image/bmp", "image/gif"),
-)
+ANY_TYPE = "application/octet-stream"
 ALWAYS = (
     Problem.INVALID_HOST,
     Problem.ORIGIN_NOT_ALLOWED,
@@ -40,8 +39,12 @@ PICTURE = (
 MODEL = (Problem.OVERLOADED, Problem.UNAVAILABLE, Problem.TIMEOUT)
 
 
-def install_openapi(app: FastAPI, keys_required: bool) -> None:
-    """Let `app.openapi` add what problem responses refer to, and drop keys where none is needed."""
+def install_openapi(app: FastAPI, routers: Iterable[APIRouter], keys_required: bool) -> None:
+    """Let `app.openapi` add what problem responses refer to, and say where keys are needed.
+
+    Generators of clients read it without a warning: they want a server, terms, and every
+    operation's keys or that there are none.
+    """
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -50,23 +53,39 @@ def install_openapi(app: FastAPI, keys_required: bool) -> None:
             [(ProblemBody, "serialization")], ref_template=COMPONENTS + "{model}"
         )
         schema["components"]["schemas"].update(definitions["$defs"])
-        if not keys_required:
-            _drop_keys(schema)
+        _restore_examples(schema, routers)
+        _say_keys(schema, keys_required)
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _drop_keys(schema: dict[str, Any]) -> None:
-    schema["components"].pop("securitySchemes", None)
+def _restore_examples(schema: dict[str, Any], routers: Iterable[APIRouter]) -> None:
+    """Put examples in whole: FastAPI leaves out what is null in them, which the schemas ask for."""
+    for route in [route for router in routers for route in router.routes]:
+        for method in route.methods if isinstance(route, APIRoute) else ():
+            described = schema["paths"][route.path][method.lower()]["responses"]
+            for status, response in route.responses.items():
+                for kind, media in response.get("content", {}).items():
+                    shown = {name: media[name] for name in EXAMPLES if name in media}
+                    described[str(status)]["content"][kind].update(shown)
+
+
+def _say_keys(schema: dict[str, Any], keys_required: bool) -> None:
+    if not keys_required:
+        schema["components"].pop("securitySchemes", None)
     for operations in schema["paths"].values():
         for operation in operations.values():
-            operation.pop("security", None)
+            operation["security"] = operation.get("security", []) if keys_required else []
 
 
-def file_body(description: str, form: Mapping[str, Any], types: Iterable[str]) -> dict[str, Any]:
-    """Return FastAPI's `openapi_extra` for a form of the schema `form`, or a file of `types`."""
-    raw = {name: {"schema": BINARY} for name in types}
+def file_body(description: str, form: Mapping[str, Any]) -> dict[str, Any]:
+    """Return FastAPI's `openapi_extra` for a form of the schema `form`, or a file's bytes.
+
+    The bytes may be declared as what they are (`image/jpeg`); here they are declared as bytes
+    alone, the one type of files that generators of clients know.
+    """
+    raw = {ANY_TYPE: {"schema": BINARY}}
     content = {MULTIPART: {"schema": {"type": "object", **form}}, **raw}
     return {"requestBody": {"required": True, "description": description, "content": content}}
 
@@ -76,9 +95,7 @@ def one_file(field: str) -> dict[str, Any]:
     return {"properties": {field: BINARY}, "required": [field]}
 
 
-PICTURE_BODY = file_body(
-    "The picture, as a form's file or as the body itself.", one_file(FIELD), PICTURE_TYPES
-)
+PICTURE_BODY = file_body("The picture, as a form's file or as the body itself.", one_file(FIELD))
 
 
 def problem_responses(path: str, problems: Iterable[Problem]) -> dict[int | str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response, WebSocket
 
 from service.clips.pages import CSV, JSON, NDJSON, CsvPage, JsonPage, LinesPage, Page
-from service.clips.serving import VIDEO_BODY, ClipJob, answer_clip
+from service.clips.serving import CLIP_BODY, ClipJob, answer_clip
 from service.http.body import read_upload
 from service.http.openapi import PICTURE_BODY
 from service.http.replies import choose_media_type
@@ -39,7 +39,7 @@ router = APIRouter(tags=["track"])
     summary="Follow faces through a clip",
     response_model=None,
     responses=CLIP_RESPONSES,
-    openapi_extra=VIDEO_BODY,
+    openapi_extra=CLIP_BODY,
 )
 async def track_clip(
     request: Request, query: Annotated[TrackClipQuery, Query()], services: SharedServices, _: Caller
