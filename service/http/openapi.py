@@ -62,8 +62,9 @@ def install_openapi(app: FastAPI, routers: Iterable[APIRouter], keys_required: b
 
 def _restore_examples(schema: dict[str, Any], routers: Iterable[APIRouter]) -> None:
     """Put examples in whole: FastAPI leaves out what is null in them, which the schemas ask for."""
-    for route in [route for router in routers for route in router.routes]:
-        for method in route.methods if isinstance(route, APIRoute) else ():
+    every = (route for router in routers for route in router.routes)
+    for route in (route for route in every if isinstance(route, APIRoute)):
+        for method in route.methods or ():
             described = schema["paths"][route.path][method.lower()]["responses"]
             for status, response in route.responses.items():
                 for kind, media in response.get("content", {}).items():
