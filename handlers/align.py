@@ -5,6 +5,7 @@ Errors: `not-an-image`, `invalid-image`, `truncated-image`, `too-many-pixels`, `
 `invalid-request`, `internal`.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,9 +21,10 @@ from handlers.checkpoint import Checkpoint, describe_model, load_arrays, name_mo
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, Alignment
 from handlers.predictors.detection.detector import Detection
 from handlers.predictors.detection.turned import TURNS_DEG, search_turned
+from handlers.processing.box_checks import beyond_picture
 from handlers.processing.drawing import DrawnFace, draw_faces
 from handlers.processing.image import DecodedImage, encode_png
-from handlers.processing.landmarks import bounding_box
+from handlers.processing.landmarks import OUTER_EYE_CORNERS, bounding_box
 from handlers.processing.nms import suppress
 from handlers.processing.pose import HeadPose
 from handlers.processing.similarity import DegenerateShape, Similarity
@@ -41,6 +43,8 @@ SURE = 0.75
 LOOKS_AT_TURNED = 3
 SURE_TURNED = 0.8  # turned searches are many, and shelves and leaves look like faces to some
 QUARTERS_RAD = tuple(np.radians((90, 180, 270)).tolist())
+# From this roll on the detector misses upright what it finds turned by a turn so near.
+STEEP_DEG, NEAR_TURN_DEG = 30, 30
 SAME_PLACE = 0.3  # the overlap from which two faces cannot both be there
 
 
@@ -201,9 +205,10 @@ class AlignHandler(Handler[AlignRow]):
         if turned:
             faces = _best_at_each_place([*faces, *self._look_turned(row, turned)])
         for turns_deg in TURNS_DEG:
-            if any(face.alignment.confidence >= SURE for face in faces):
-                break
-            faces = _best_at_each_place([*faces, *self._search_turned(row, turns_deg)])
+            sure = [face for face in faces if face.alignment.confidence >= SURE]
+            # Where one face is turned, others are, too.
+            if not sure or any(_hints_at(turns_deg, face) for face in sure):
+                faces = _best_at_each_place([*faces, *self._search_turned(row, turns_deg)])
         return [face for face in faces if face.quality >= least][:most]
 
     def _search_turned(self, row: AlignRow, turns_deg: Sequence[int]) -> list[FoundFace]:
@@ -243,7 +248,7 @@ class AlignHandler(Handler[AlignRow]):
         outputs: dict[str, Any] = {
             "model": name_model(NAME, self.parts.checkpoint),
             "image": {"width": width, "height": height, **read},
-            "notes": list(image.notes),
+            "notes": [*image.notes, *beyond_picture(row.boxes or (), width, height)],
             "faces": [self._face(row, *face) for face in seen],
             "timings_ms": {"decode": row.decode_ms, **times},
         }
@@ -321,6 +326,14 @@ def _best_at_each_place(faces: Sequence[FoundFace]) -> list[FoundFace]:
     boxes = np.stack([bounding_box(face.alignment.landmarks) for face in faces])
     qualities = np.array([face.quality for face in faces], np.float32)
     return [faces[index] for index in suppress(boxes, qualities, SAME_PLACE, "smaller")]
+
+
+def _hints_at(turns_deg: Sequence[int], found: FoundFace) -> bool:
+    """Whether a face is turned so far that beside it there may be some at these turns."""
+    first, last = found.alignment.landmarks[list(OUTER_EYE_CORNERS)]
+    roll_deg = math.degrees(math.atan2(*(last - first)[::-1]))
+    apart_deg = min(abs((roll_deg - turn + 180) % 360 - 180) for turn in turns_deg)
+    return abs(roll_deg) > STEEP_DEG and apart_deg < NEAR_TURN_DEG
 
 
 def _drawn(found: FoundFace, attributes: dict[str, Any]) -> DrawnFace:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from prometheus_client import Gauge
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import WebSocketRoute
 
 from service.affect import route as affect
 from service.align import route as align
@@ -17,9 +18,11 @@ from service.http.limits import InFlight, Sockets
 from service.http.middleware import RequestContext
 from service.http.openapi import install_openapi
 from service.http.problems import install_error_handlers
+from service.http.replies import NOTES_HEADER
 from service.inference import Inference
 from service.inference.local import LocalInference
 from service.inference.remote.torchserve import TorchServeInference
+from service.live.serving import refuse_unknown
 from service.operations import health, page, sessions
 from service.security import Authenticator
 from service.services import Services
@@ -36,7 +39,7 @@ time. Send a clip, or frames and sound as they come, get valence and arousal ove
 is stored; a live session keeps a spectrum of what it heard last, for as long as it is kept itself.
 
 Errors are `application/problem+json`; their `type` is stable."""
-EXPOSED_HEADERS = ("X-Request-ID", "Countenance-Model", "Retry-After")
+EXPOSED_HEADERS = ("X-Request-ID", "Countenance-Model", NOTES_HEADER, "Retry-After")
 
 
 def make_inference(settings: Settings) -> Inference:
@@ -94,6 +97,7 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
     routers = [module.router for module in (align, track, affect, sessions, health)]
     for router in routers:
         app.include_router(router)
+    app.router.routes.append(WebSocketRoute("/{path:path}", refuse_unknown))
     page.mount_page(app)
     install_openapi(app, routers, services.authenticator.required)
     return app

@@ -1,5 +1,6 @@
 """Promises of `countenance annotate`: every clip once, whatever is stopped, killed or repeated."""
 
+import json
 import os
 import shutil
 import signal
@@ -95,6 +96,22 @@ def test_a_second_run_does_what_is_missing_and_what_has_changed(
     assert "5 of 6 videos were done before" in second.stderr
     assert service.models.steps == steps + FRAMES
     assert_each_once(out, videos)
+
+
+@pytest.mark.slow
+def test_options_reach_the_model_and_notes_the_table(
+    no_models: Path, tmp_path: Path, service: RunningService
+) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    make_clip(folder / "hole.mp4", [0.0, 0.04, 3.0, 3.04])
+    out = tmp_path / "out"
+    arguments = (folder, "--out", out, "--url", service.url, "--model-store", no_models)
+    assert run(*arguments, "--min-quality", "0.4").exit_code == 0
+    assert service.models.last.options["min_quality"] == 0.4
+    (table,) = out.rglob("*.parquet")
+    (note,) = json.loads(pq.read_metadata(table).metadata[b"notes"])
+    assert note == "there is no picture for 2.96 s after 0.04 s"
 
 
 @pytest.mark.slow

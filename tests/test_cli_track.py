@@ -66,6 +66,18 @@ def test_frames_are_one_session_from_first_to_last_which_then_ends(
     assert (options["max_faces"], options["smoothing"]) == (2, True)
 
 
+@pytest.mark.parametrize("form", ["--csv", "--json"])
+def test_notes_that_a_form_has_no_place_for_are_on_stderr(
+    form: str, tmp_path: Path, service: RunningService
+) -> None:
+    clip = make_clip(tmp_path / "hole.mp4", [0.0, 0.04, 3.0, 3.04])
+    result = run(clip, form, "--url", service.url)
+    told = f"{clip}: note: there is no picture for 2.96 s after 0.04 s"
+    assert told in result.stderr.splitlines()
+    assert "no picture" not in result.stdout
+    assert "note: there is no picture" in run(clip, "--url", service.url).stdout
+
+
 @pytest.mark.slow
 def test_a_frame_without_a_face_has_a_row_that_says_so(
     clip: Path, service: RunningService, monkeypatch: pytest.MonkeyPatch

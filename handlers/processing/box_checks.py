@@ -1,7 +1,14 @@
 """What a caller wrote as a box, and whether a face can be looked for there."""
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+NAMED = 5
 # Times the picture's longer side: a face may reach out of the picture, but not so far.
 LARGEST_BOX = 10
 
@@ -25,6 +32,17 @@ def box_fault(box: object, width: int, height: int) -> str | None:
     if side > LARGEST_BOX * max(width, height):
         return f"is over {LARGEST_BOX} times as long as the picture of {width} x {height} pixels"
     return None
+
+
+def beyond_picture(boxes: Sequence[Floats], width: int, height: int) -> list[str]:
+    """Say which boxes `(4,)` reach beyond a picture, where nothing of a face is seen."""
+    edge = np.array((width, height, width, height), np.float32)
+    beyond = [number for number, box in enumerate(boxes) if (box < 0).any() or (box > edge).any()]
+    if not beyond:
+        return []
+    named = ", ".join(f"boxes[{number}]" for number in beyond[:NAMED])
+    more = f" and {len(beyond) - NAMED} more" if len(beyond) > NAMED else ""
+    return [f"reaches beyond the picture of {width} x {height} pixels: {named}{more}"]
 
 
 def _is_finite(value: object) -> bool:

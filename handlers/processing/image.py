@@ -48,6 +48,7 @@ STRIP_PX = 4_000_000
 READ = "read are JPEG, PNG, WebP, HEIC, AVIF, BMP and GIF"
 # Files of several pictures that are no animation: cameras put previews and bursts there.
 ALBUMS = ("JPEG", "HEIC")
+PNG_DEPTH_AT = 24  # the byte of its bits a channel
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
 
@@ -118,6 +119,8 @@ def decode_image(data: bytes, max_pixels: int) -> DecodedImage:
     orientation = _orientation(picture)
     if frames > 1:
         notes = (f"animation of {frames} frames: the first one is used", *notes)
+    if format == "PNG" and data[PNG_DEPTH_AT] == 16:
+        notes = ("16 bits a channel scaled to 8", *notes)
     if mended:
         notes = (jpeg_end.NOTE, *notes)
     if curve := tone.curve_of(data):
@@ -240,7 +243,7 @@ def _strips(picture: Pillow.Image) -> Iterator[tuple[int, Pillow.Image]]:
 def _conversion(picture: Pillow.Image) -> tuple[Callable[[Pillow.Image], Image], tuple[str, ...]]:
     """How a picture, or a part of it, is made RGB, and what is to be said of it."""
     if picture.mode.startswith("I"):
-        return _from_16_bits, ("16-bit grey scaled to 8 bits",)
+        return _from_16_bits, ()
     if picture.has_transparency_data:
         low, high = _extrema_of_alpha(picture)
         if low == 255:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from service.affect.model import AffectModel, AffectOptions, Frame, measure_frames
+from service.affect.model import VOICE, AffectModel, AffectOptions, Frame, measure_frames
 from service.affect.replies import REGIONS, AffectFrame, AffectMoment, Spread, Summary
 from service.affect.sounds import Sound
 from service.clips.run import Asked, in_the_clip, on_the_wire, scaled_min_face_px
@@ -90,6 +90,7 @@ class AffectClip:
         self._options = options
         self._metrics = metrics
         self._summarizer = Summarizer(rate_hz)
+        self._heard = False
 
     async def ask(self, chunk: ClipChunk, state: bytes | None) -> Asked[AffectMoment]:
         """Estimate the moments of a chunk; raises ServiceError."""
@@ -116,6 +117,11 @@ class AffectClip:
         measure_frames(moments, self._metrics)
         for moment in moments:
             self._summarizer.add(moment)
+            self._heard = self._heard or VOICE in moment.used
+
+    def heard(self) -> bool:
+        """Return whether a voice was used for any moment."""
+        return self._heard
 
     def summarize(self) -> Summary:
         """Return what was counted; to be asked for once."""

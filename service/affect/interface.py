@@ -15,6 +15,7 @@ from service.clips.serving import CLIP_FIELD, CLIP_PROBLEMS
 from service.errors import Problem
 from service.http.openapi import (
     BINARY,
+    NOTES_HEADERS,
     PICTURE,
     file_body,
     one_file,
@@ -131,6 +132,7 @@ AFFECT_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The estimates over time.",
         "model": AffectClipReply | PhotographReply,
+        "headers": NOTES_HEADERS,
         "content": {
             JSON: {"example": EXAMPLE_CLIP_REPLY},
             NDJSON: {

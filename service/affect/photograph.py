@@ -81,12 +81,13 @@ async def estimate_photograph(
         PhotographFace.model_construct(**dict(estimate), face=face)
         for face, estimate in zip(found.faces, told.faces, strict=True)
     ]
+    declared = notes_on(header.format, media_type)
     total_ms = (time.perf_counter() - started) * 1000
     return PhotographReply.model_construct(
         model=told.model,
         variant=told.variant,
         image=found.image,
-        notes=list(dict.fromkeys([*notes_on(header, media_type), *found.notes, *told.notes])),
+        notes=list(dict.fromkeys([*declared, *found.notes, *told.notes])),
         faces=faces,
         timings_ms={**found.timings_ms, **told.timings_ms, "total": total_ms},
     )

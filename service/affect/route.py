@@ -31,6 +31,8 @@ from service.live.messages import check_time
 from service.live.model import parse_into
 from service.live.serving import SessionName, answer_step, end_session, serve_socket
 from service.media.clips.contents import Sampling
+from service.media.formats import name_format
+from service.media.images import notes_on
 from service.services import Caller, SharedServices
 from service.sessions import Address
 from service.settings import Settings
@@ -71,6 +73,7 @@ async def affect(
         clip.ask,
         clip.note,
         clip.summarize,
+        clip.heard,
     )
     return await answer_clip(request, services, job, page_of(media_type, query.faces), media_type)
 
@@ -156,12 +159,14 @@ async def _read_moment(
             ends_s = time.time() if time_s is None else time_s + query.delay_s
             start_s = max(0.0, ends_s - len(pcm) / SAMPLE_BYTES / RATE_HZ)
         runs = (read_sound(start_s, pcm),)
+    data, declared = (b"", None) if frame is None else (frame.data, frame.media_type)
     return MomentArrival(
         None,
         arrived_s,
         time_s,
-        b"" if frame is None else frame.data,
+        data,
         kind=Kind.SOUND if time_s is None else Kind.FRAME,
+        notes=notes_on(name_format(data), declared),
         hearing=Hearing(runs, None),
     )
 

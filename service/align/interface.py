@@ -9,7 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from service.align.examples import ALIGN_REPLY, NO_FACE_REPLY
 from service.errors import Problem, ServiceError
-from service.http.openapi import BINARY, MODEL, PICTURE, WITH_KEY, problem_responses
+from service.http.openapi import (
+    BINARY,
+    MODEL,
+    NOTES_HEADERS,
+    PICTURE,
+    WITH_KEY,
+    problem_responses,
+)
 from service.openface import OPENFACE_COLUMNS, OUR_COLUMNS
 from service.options import ALIGN_MAX_FACES, DENOISE, MIN_FACE_PX, MIN_QUALITY
 from service.schemas import AlignReply
@@ -111,7 +118,7 @@ ALIGN_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The faces; an empty list where there is none.",
         "model": AlignReply,
-        "headers": _MODEL_HEADER,
+        "headers": {**_MODEL_HEADER, **NOTES_HEADERS},
         "content": {
             JSON: {
                 "examples": {

@@ -12,7 +12,7 @@ from service.align.interface import ALIGN_RESPONSES, CSV, JSON, PNG, AlignQuery,
 from service.errors import Problem, ServiceError
 from service.http.body import read_upload
 from service.http.openapi import PICTURE_BODY
-from service.http.replies import HeldResponse, choose_media_type, while_connected
+from service.http.replies import HeldResponse, choose_media_type, notes_header, while_connected
 from service.live.model import Cost, Model
 from service.media.images import ImageHeader, check_pixels, notes_on, sniff
 from service.openface import faces_to_csv
@@ -92,7 +92,7 @@ async def _read_image(request: Request, services: Services) -> tuple[bytes, Imag
     upload = await read_upload(request, services.settings)
     header = await asyncio.to_thread(sniff, upload.data)
     check_pixels(header, services.settings.max_pixels)
-    return upload.data, header, notes_on(header, upload.media_type)
+    return upload.data, header, notes_on(header.format, upload.media_type)
 
 
 def _write(
@@ -103,6 +103,8 @@ def _write(
     services.metrics.observe_stages(MODEL, {"read": read_ms, **body.timings_ms})
     services.metrics.faces.labels(MODEL).inc(len(body.faces))
     headers = {"Countenance-Model": f"{body.model.name}/{body.model.version}", "Vary": "Accept"}
+    if media_type != JSON:
+        headers |= notes_header(body.notes)
     if media_type == PNG:
         return outputs["overlay"], headers
     if media_type == CSV:

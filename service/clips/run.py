@@ -46,10 +46,20 @@ Ask = Callable[[ClipChunk, bytes | None], Awaitable[Asked[Moment]]]
 
 
 class ClipRun(Generic[Moment]):
-    """One clip, looked at once; what is known of it as a whole grows meanwhile."""
+    """One clip, looked at once; what is known of it as a whole grows meanwhile.
 
-    def __init__(self, clip: Clip, ask: Ask[Moment], rate_hz: float | None) -> None:
+    `heard` says whether a voice in it was used: only then is told how far that is to be trusted.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        ask: Ask[Moment],
+        rate_hz: float | None,
+        heard: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._clip = clip
+        self._heard = heard
         self._ask = ask
         self._rate_hz = rate_hz
         self._state: bytes | None = None
@@ -80,6 +90,7 @@ class ClipRun(Generic[Moment]):
         status: Any = RESET if self._reset else "ok"
         totals = self._clip.totals
         notes = [*self._notes, *(totals.notes if totals else ())]
+        notes += totals.voice_notes if totals and self._heard() else ()
         return ClipTail(status=status, notes=notes, timings_ms=dict(self._timings_ms))
 
     @property

@@ -15,12 +15,12 @@ from typing import BinaryIO, Generic, TypeVar
 from fastapi import Request, Response
 from pydantic import BaseModel
 
-from service.clips.pages import SVG, Page
+from service.clips.pages import CSV, SVG, Page
 from service.clips.run import Ask, ClipRun, Moment
 from service.errors import Problem, ServiceError
 from service.http.body import MULTIPART, UNDECLARED, Bounds, bounded, essence, open_form
 from service.http.openapi import MODEL, WITH_KEY, file_body, one_file
-from service.http.replies import PiecewiseResponse
+from service.http.replies import PiecewiseResponse, notes_header
 from service.media.clips.contents import Sampling
 from service.media.clips.process import clip_limits, open_clip, spool
 from service.services import Services
@@ -57,7 +57,8 @@ CLIP_PROBLEMS = (
 class ClipJob(Generic[Moment]):
     """What is done with a clip: how it is read and asked about, what becomes of the answers.
 
-    `note` is told of the frames of each chunk, `summarize` asked once after the last.
+    `note` is told of the frames of each chunk, `summarize` asked once after the last, and `heard`
+    whether a voice was used.
     """
 
     model: str
@@ -66,6 +67,7 @@ class ClipJob(Generic[Moment]):
     ask: Ask[Moment]
     note: Callable[[Sequence[Moment]], None]
     summarize: Callable[[], BaseModel]
+    heard: Callable[[], bool] = lambda: False
 
 
 async def answer_clip(
@@ -75,18 +77,25 @@ async def answer_clip(
     async with AsyncExitStack() as stack:
         stack.enter_context(services.clips.slot())
         file = await stack.enter_async_context(_receive(request, services.settings))
-        pieces = _work(file, job, page, services)
+        headers = _headers(media_type)
+        pieces = _work(file, job, page, services, headers)
         send_s = services.settings.socket_send_s
-        return PiecewiseResponse(pieces, page.fail, stack.pop_all(), send_s, _headers(media_type))
+        return PiecewiseResponse(pieces, page.fail, stack.pop_all(), send_s, headers)
 
 
 async def _work(
-    file: BinaryIO, job: ClipJob[Moment], page: Page, services: Services
+    file: BinaryIO,
+    job: ClipJob[Moment],
+    page: Page,
+    services: Services,
+    headers: dict[str, str],
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the reply, piece by piece; raises ServiceError."""
+    """Yield the reply, piece by piece; raises ServiceError. Notes for which a page has no place are
+    added to the headers before its first piece.
+    """
     started, begun = time.perf_counter(), False
     async with open_clip(file, clip_limits(services.settings), job.sampling) as clip:
-        run = ClipRun(clip, job.ask, job.rate_hz)
+        run = ClipRun(clip, job.ask, job.rate_hz, job.heard)
         opened_ms = (time.perf_counter() - started) * 1000
         async with aclosing(run.looks()) as chunks:
             async for looks in chunks:
@@ -100,6 +109,8 @@ async def _work(
         tail.timings_ms["open"] = opened_ms
         tail.timings_ms["total"] = (time.perf_counter() - started) * 1000
         services.metrics.observe_stages(job.model, {"clip": tail.timings_ms["total"]})
+        if headers["Content-Type"] in (CSV, SVG):
+            headers |= notes_header(tail.notes)
         if not begun:
             yield page.begin(run.head, run.clip)
         yield page.finish(run.clip, job.summarize(), tail)

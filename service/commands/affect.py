@@ -28,7 +28,7 @@ from service.commands.batch.files import (
     writing,
 )
 from service.commands.batch.pool import Job, Tick
-from service.commands.batch.running import SourceBatch, emit
+from service.commands.batch.running import SourceBatch, emit, tell
 from service.commands.console import mistakes_explained
 from service.commands.films import Film, open_file
 from service.commands.forms import AFFECT_FORMS, part
@@ -80,6 +80,8 @@ class AffectJob(Job):
             length_s = None
             for line in lines:
                 write(form.take(line))
+                for note in form.untold(line):
+                    tell(note)
                 if isinstance(line, ClipLine):
                     length_s = line.duration_s
                 elif isinstance(line, AffectFrameLine):

@@ -21,7 +21,7 @@ from service.commands.batch.files import (
     writing,
 )
 from service.commands.batch.pool import Job, Tick
-from service.commands.batch.running import SourceBatch, emit
+from service.commands.batch.running import SourceBatch, emit, tell
 from service.commands.console import mistakes_explained
 from service.commands.forms import FORMATS, align_csv_header
 from service.commands.options import (
@@ -109,6 +109,9 @@ class AlignJob(Job):
             drawn = ask(lambda: client.draw(photo, **self.how))
             with draft_of(drawing) as draft:
                 draft.write_bytes(drawn)
+        if self.form == "csv":
+            for note in reply.notes:
+                tell(f"{source.path}: note: {note}")
         file = self.plan.path(source, f".{self.form}")
         with writing(file, header(self.form), emit) as write:
             write(FORMATS[self.form](source.path, reply))

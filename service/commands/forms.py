@@ -72,12 +72,21 @@ def _describe_pose(pose: Pose | None) -> str:
 
 
 class Form:
-    """Text made of the lines of one clip; `header` stands once above the text of many clips."""
+    """Text made of the lines of one clip; `header` stands once above the text of many clips.
+
+    `has_notes` says whether the text tells the clip's notes; where not, stderr does.
+    """
 
     header: ClassVar[str] = ""
+    has_notes: ClassVar[bool] = True
 
     def __init__(self, name: str) -> None:
         self._name = name
+
+    def untold(self, line: Line) -> list[str]:
+        """Return what a line says that people should know and the text has no place for."""
+        notes = () if self.has_notes else getattr(line, "notes", ())
+        return [f"{self._name}: note: {note}" for note in notes]
 
     def take(self, line: Line) -> str:
         """Return what a line adds to the text."""
@@ -105,6 +114,7 @@ class TrackCsv(Form):
     """A row a face, the clip's name in front."""
 
     header = write_rows([["clip", *TRACK_COLUMNS]])
+    has_notes = False
 
     def add(self, frame: TrackFrameLine) -> str:
         """Return the rows of a frame."""
@@ -113,6 +123,8 @@ class TrackCsv(Form):
 
 class TrackJson(Form):
     """One JSON object a frame, the clip's name in front."""
+
+    has_notes = False
 
     def add(self, frame: TrackFrameLine) -> str:
         """Return the object of a frame, with who answers."""
@@ -149,6 +161,7 @@ class AffectCsv(Form):
     """A row a frame, the clip's name in front."""
 
     header = write_rows([["clip", *COLUMNS]])
+    has_notes = False
 
     def add(self, frame: AffectFrameLine) -> str:
         """Return the row of a frame."""

@@ -24,7 +24,7 @@ from service.commands.batch.files import (
     writing,
 )
 from service.commands.batch.pool import Job, Tick
-from service.commands.batch.running import SourceBatch, emit
+from service.commands.batch.running import SourceBatch, emit, tell
 from service.commands.cameras import follow_camera, is_camera
 from service.commands.console import CommandError, mistakes_explained
 from service.commands.films import OverlayVideo, open_file
@@ -89,6 +89,8 @@ def _tell(lines: Iterator[TrackLine], form: Form, write: Emit, tick: Tick) -> No
     expected = None
     for line in lines:
         write(form.take(line))
+        for note in form.untold(line):
+            tell(note)
         if isinstance(line, TrackFrameLine):
             tick(line.frame or 0, expected)
         elif line.type == "clip":

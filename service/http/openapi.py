@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from service.errors import Problem
 from service.http.body import FIELD, MULTIPART
 from service.http.problems import MEDIA_TYPE
+from service.http.replies import NOTES_HEADER
 from service.schemas import ProblemBody
 
 COMPONENTS = "#/components/schemas/"
@@ -36,6 +37,13 @@ PICTURE = (
     Problem.TRUNCATED_IMAGE,
     Problem.TOO_MANY_PIXELS,
 )
+NOTES_HEADERS = {
+    NOTES_HEADER: {
+        "description": "The notes of the JSON reply as a JSON list in ASCII, with tables and "
+        "drawings, which have no place for them; absent where there are none.",
+        "schema": {"type": "string"},
+    }
+}
 MODEL = (Problem.OVERLOADED, Problem.UNAVAILABLE, Problem.TIMEOUT)
 
 

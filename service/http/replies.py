@@ -1,6 +1,7 @@
 """Replies: the media type that a client likes best, and pieces sent while it waits for them."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -15,6 +16,8 @@ from service.http.problems import as_service_error
 
 Result = TypeVar("Result")
 SLICE_BYTES = 2**18
+# Where the body has no place for notes: comments would break readers of tables.
+NOTES_HEADER, MOST_NOTES_CHARACTERS = "Countenance-Notes", 4000
 logger = logging.getLogger(__name__)
 
 
@@ -34,6 +37,14 @@ def choose_media_type(accept: str | None, offered: Sequence[str]) -> str:
             Problem.NOT_ACCEPTABLE, f"Accept is {accept[:100]!r}; on offer are {', '.join(offered)}"
         )
     return offered[qualities.index(best)]
+
+
+def notes_header(notes: Sequence[str]) -> dict[str, str]:
+    """Return the header that tells notes as a JSON list in ASCII; of very many the first ones."""
+    told = list(notes)
+    while told and len(json.dumps(told)) > MOST_NOTES_CHARACTERS:
+        told.pop()
+    return {NOTES_HEADER: json.dumps(told)} if told else {}
 
 
 def _parse_range(part: str) -> tuple[str, float]:
@@ -91,7 +102,7 @@ class PiecewiseResponse(Response):
 
     What is raised later ends the reply by the piece that `fail` makes of it. When the client goes,
     or does not take a piece within `send_s` seconds, the work is stopped where it is. `held` is let
-    go of at the end, however that comes.
+    go of at the end, however that comes. `headers` may grow until the first piece is there.
     """
 
     def __init__(
@@ -102,8 +113,9 @@ class PiecewiseResponse(Response):
         send_s: float,
         headers: Mapping[str, str],
     ) -> None:
-        super().__init__(headers=headers)
+        super().__init__()
         del self.headers["content-length"]
+        self._late_headers = headers
         self._send_s = send_s
         self._pieces = pieces
         self._fail = fail
@@ -134,6 +146,7 @@ class PiecewiseResponse(Response):
     async def _send(self, send: Send, piece: bytes, more: bool = True) -> None:
         if not self._begun:
             self._begun = True
+            self.headers.update(self._late_headers)
             start = {"type": "http.response.start", "status": self.status_code}
             await send({**start, "headers": self.raw_headers})
         await send_slowly(send, piece, self._send_s, more)

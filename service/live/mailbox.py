@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -27,7 +28,8 @@ class Arrival:
     """One message that waits for its turn: a frame, sound to be heard, or a mistake.
 
     `sequence` counts the session's frames on this socket from 0, None for all else. `arrived_s` is
-    on the clock of time.perf_counter. `reset` starts the session anew first.
+    on the clock of time.perf_counter. `reset` starts the session anew first. `notes` are told with
+    the reply.
     """
 
     sequence: int | None
@@ -38,6 +40,7 @@ class Arrival:
     dropped: bool = False
     error: ServiceError | None = None
     kind: Kind = Kind.FRAME
+    notes: Sequence[str] = ()
 
     @property
     def is_frame(self) -> bool:

@@ -54,15 +54,28 @@ async def serve_socket(
 
     `make` checks what the address asks for; it may raise ServiceError.
     """
-    offered = socket.scope.get("subprotocols", [])
-    try:
-        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-    except OSError:  # the client has left already
+    if not await _accept(socket):
         return
     try:
         await _serve(socket, session, services, make)
     except ServiceError as error:
         await close_socket(socket, error.problem)
+
+
+async def refuse_unknown(socket: WebSocket) -> None:
+    """Tell a socket of an address where none is served; pages hear of nothing but close codes."""
+    if await _accept(socket):
+        await close_socket(socket, Problem.NOT_FOUND)
+
+
+async def _accept(socket: WebSocket) -> bool:
+    """Accept a socket; False where its client has left already."""
+    offered = socket.scope.get("subprotocols", [])
+    try:
+        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+    except OSError:
+        return False
+    return True
 
 
 async def _serve(socket: WebSocket, session: str, services: Services, make: MakeSubject) -> None:

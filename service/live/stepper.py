@@ -110,6 +110,7 @@ async def step_once(
         lost = lost or (found is None and (expected or 1) > 1)
         state, number = (None, 1) if found is None else (found.state, found.step + 1)
         step = await subject.step(arrival, state)
+        step.outputs.notes[:0] = arrival.notes
         if lost:
             step.outputs.status = RESET
             step.outputs.notes.extend(notes)

@@ -37,6 +37,7 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
 BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 READ_HERE = ("JPEG", "PNG", "WEBP", "HEIC", "AVIF", "BMP", "GIF")
 OTHER_PICTURES = frozenset({"TIFF", "ICO", "JPEG 2000", "JPEG XL", "Photoshop", "SVG"})
+PICTURES = frozenset(READ_HERE) | OTHER_PICTURES
 SHOWN_BYTES = 16
 SHOWN_CHARACTERS = 24
 

@@ -2,12 +2,19 @@
 
 from collections.abc import Iterator
 
+from service.media.av1 import coded_sizes
+
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
 MOST_BOXES = 10_000
 MOST_BRAND_BYTES = 64
 # Boxes that hold boxes, and how many bytes of their own come first.
 OUTER = {b"meta": 4, b"iprp": 0, b"ipco": 0}
+TRACK = dict.fromkeys((b"moov", b"trak", b"mdia", b"minf", b"stbl"), 0)
+# Coders fill pictures up to whole blocks.
+BLOCK_PX = 64
+# A picture, its opacity, its light and a small copy; tiles that reach beyond its border.
+MOST_TIMES, MOST_BESIDE = 4, 1_000_000
 
 
 class BoxError(ValueError):
@@ -42,8 +49,75 @@ def largest_size(data: bytes) -> tuple[int, int]:
     return found
 
 
-def _number(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 4], "big")
+def check_coded_sizes(data: bytes, declared: tuple[int, int]) -> None:
+    """Raise BoxError where an AVIF holds larger pictures than it declares, or very many.
+
+    Decoders decode them whole and scale them to what is declared. Those of HEIC refuse them.
+    """
+    total = 0
+    for stretches in _pictures(data):
+        for size in coded_sizes(data, stretches):
+            total += size[0] * size[1]
+            if any(side > most + BLOCK_PX for side, most in zip(size, declared, strict=True)):
+                raise BoxError(
+                    f"a picture of {size[0]} x {size[1]} pixels inside, while it declares "
+                    f"{declared[0]} x {declared[1]}"
+                )
+    if total > MOST_TIMES * declared[0] * declared[1] + MOST_BESIDE:
+        raise BoxError(f"{total} pixels inside, while it declares {declared[0]} x {declared[1]}")
+
+
+def _pictures(data: bytes) -> Iterator[list[tuple[int, int]]]:
+    """Yield where the bytes of every picture lie, and of the first one of every animation."""
+    boxes = list(_boxes(data))
+    inside = next((at for kind, at, _ in boxes if kind == b"idat"), 0)
+    for kind, at, end in boxes:
+        if kind == b"iloc":
+            yield from _items(data[at:end], inside, len(data))
+    firsts = [
+        (_number(data, at + 8, 8 if kind == b"co64" else 4))
+        for kind, at, _ in boxes
+        if kind in (b"stco", b"co64")
+    ]
+    sizes = [
+        _number(data, at + 4) or _number(data, at + 12) for kind, at, _ in boxes if kind == b"stsz"
+    ]
+    yield from ([(at, at + size)] for at, size in zip(firsts, sizes, strict=False))
+
+
+def _items(table: bytes, inside: int, size: int) -> Iterator[list[tuple[int, int]]]:
+    """Read where items lie (ISO/IEC 14496-12, 8.11.3); `inside` is where those in the boxes do."""
+    version, place = table[0] if table else 0, 6
+    sides = [half for byte in table[4:6] for half in (byte >> 4, byte & 15)]
+    offset_bytes, length_bytes, base_bytes, index_bytes = (*sides, 0, 0, 0, 0)[:4]
+
+    def take(count: int) -> int:
+        nonlocal place
+        place += count
+        return _number(table, place - count, count)
+
+    wide = 4 if version == 2 else 2
+    left = MOST_BOXES
+    for _ in range(take(wide)):
+        take(wide)
+        method = take(2) & 15 if version in (1, 2) else 0
+        take(2)
+        base = take(base_bytes) + (inside if method == 1 else 0)
+        stretches = []
+        count = take(2)
+        left -= count + 1
+        if left < 0 or place > len(table):
+            raise BoxError(f"more than {MOST_BOXES} places of pictures, or a broken list of them")
+        for _ in range(count):
+            take(index_bytes if version in (1, 2) else 0)
+            begin, length = base + take(offset_bytes), take(length_bytes)
+            stretches.append((begin, begin + length if length else size))
+        if method < 2:
+            yield stretches
+
+
+def _number(data: bytes, at: int, count: int = 4) -> int:
+    return int.from_bytes(data[at : at + count], "big")
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -62,6 +136,6 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
             if after < at + begin or after > len(data):
                 break
             yield kind, at + begin, after
-            if kind in OUTER:
-                open_ranges.append((at + begin + OUTER[kind], after))
+            if (own := (OUTER | TRACK).get(kind)) is not None:
+                open_ranges.append((at + begin + own, after))
             at = after

@@ -15,7 +15,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from service.errors import Problem, ServiceError
 from service.media.blocks import BlockFlood, check_png_chunks, count_gif_frames
 from service.media.formats import OTHER_PICTURES, READ_HERE, describe_bytes, name_format
-from service.media.heif import BoxError, largest_size
+from service.media.heif import BoxError, check_coded_sizes, largest_size
 
 # The readers themselves rather than Image.open: its warnings about size belong to the process,
 # while the bound here is an option of each application.
@@ -88,7 +88,10 @@ def sniff(data: bytes) -> ImageHeader:
     name = _readable_format(data)
     try:
         if name not in READERS:
-            return ImageHeader(name, *largest_size(data), 1)
+            declared = largest_size(data)
+            if name == "AVIF":
+                check_coded_sizes(data, declared)
+            return ImageHeader(name, *declared, 1)
         with READERS[name](_Header(data)) as picture:
             width, height = picture.size
             frames = _count_frames(name, picture, data)
@@ -118,11 +121,11 @@ def check_pixels(header: ImageHeader, most: int) -> None:
         )
 
 
-def notes_on(header: ImageHeader, declared: str | None) -> list[str]:
-    """Say where the declared media type is not that of the bytes, which decide."""
-    if declared is None or MEDIA_TYPES.get(declared) == header.format:
+def notes_on(found: str | None, declared: str | None) -> list[str]:
+    """Say where the declared media type is not that of the format `found`, which decides."""
+    if found is None or declared is None or MEDIA_TYPES.get(declared) == found:
         return []
-    return [f"declared as {declared[:80]!r}, but read as what its bytes are: {header.format}"]
+    return [f"declared as {declared[:80]!r}, but read as what its bytes are: {found}"]
 
 
 def _readable_format(data: bytes) -> str:

@@ -8,7 +8,7 @@ from pydantic import Field
 from service.align.examples import TRACKED_FACE
 from service.clips.pages import CSV, JSON, NDJSON
 from service.clips.serving import CLIP_PROBLEMS
-from service.http.openapi import PICTURE, problem_responses
+from service.http.openapi import NOTES_HEADERS, PICTURE, problem_responses
 from service.live.serving import STEP, StepNumber, end_responses
 from service.options import TRACK_RATE_HZ
 from service.schemas import Finite
@@ -74,6 +74,7 @@ CLIP_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The faces over time.",
         "model": TrackClipReply,
+        "headers": NOTES_HEADERS,
         "content": {
             JSON: {"example": CLIP_REPLY},
             NDJSON: {

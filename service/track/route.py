@@ -16,6 +16,8 @@ from service.live.messages import check_time
 from service.live.model import parse_into
 from service.live.serving import SessionName, answer_step, end_session, serve_socket
 from service.media.clips.contents import Sampling
+from service.media.formats import name_format
+from service.media.images import notes_on
 from service.services import Caller, SharedServices
 from service.sessions import Address
 from service.track.clip import TRACK_COLUMNS, TrackClip, track_rows
@@ -120,7 +122,8 @@ async def track(
     with services.uploads.slot():
         upload = await read_upload(request, services.settings)
     time_s = time.time() if query.time_s is None else check_time(query.time_s)
-    frame = Arrival(None, time.perf_counter(), time_s, upload.data)
+    notes = notes_on(name_format(upload.data), upload.media_type)
+    frame = Arrival(None, time.perf_counter(), time_s, upload.data, notes=notes)
     subject = TrackSubject(tracker, query)
     return await answer_step(request, services, address, subject, frame, query.step)
 

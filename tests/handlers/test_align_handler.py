@@ -77,6 +77,7 @@ def test_the_callers_boxes_take_the_detectors_place(handler: AlignHandler) -> No
     boxes = [[20, 20, 80, 90], [-5.5, 30.0, 60, 150]]
     answer = outputs(handler, picture(POISON), boxes=boxes)
     assert [face["box"] for face in answer["faces"]] == boxes
+    assert answer["notes"] == ["reaches beyond the picture of 200 x 160 pixels: boxes[1]"]
     assert [face["score"] for face in answer["faces"]] == [None, None]
     assert handler.parts.detector.calls == []  # type: ignore[attr-defined]
     assert outputs(handler, picture(POISON), boxes=[])["faces"] == []

@@ -116,6 +116,24 @@ def test_a_face_is_found_at_any_roll_with_its_roll(served: AlignHandler, degrees
 
 
 @needs_weights
+@pytest.mark.parametrize("degrees", [45, 90, 180, 270, 300])
+def test_two_faces_beside_each_other_are_found_at_any_roll(
+    served: AlignHandler, degrees: int
+) -> None:
+    with Pillow.open(io.BytesIO(ASTRONAUT)) as portrait:
+        face = portrait.convert("RGB").crop((150, 20, 310, 200))
+    ground = Pillow.new("RGB", (640, 640), (128, 128, 128))
+    ground.paste(face, (160, 230))
+    ground.paste(face.resize((140, 158)), (320, 240))
+    buffer = io.BytesIO()
+    turned = ground.rotate(-degrees, Pillow.Resampling.BICUBIC, fillcolor=(128, 128, 128))
+    turned.save(buffer, "PNG")
+    rolls = [face["pose"]["roll_deg"] for face in outputs(served, buffer.getvalue())["faces"]]
+    assert len(rolls) == 2
+    assert all(abs((roll - degrees + 180) % 360 - 180) < 12 for roll in rolls)
+
+
+@needs_weights
 def test_what_the_detector_takes_for_a_face_is_none_by_its_quality(served: AlignHandler) -> None:
     rng = np.random.default_rng(5)
     pixels = decode_image(ASTRONAUT, 10**6).pixels[60:200, 150:300]

@@ -99,7 +99,16 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped() -> None:
     levels = np.array([[0, 257, 128 * 257, 40_000, 65_535]], ">u2")
     decoded = decode_image(png(5, 1, 16, 0, b"\0" + levels.tobytes()), MOST)
     assert decoded.pixels[0, :, 0].tolist() == [0, 1, 128, 156, 255]
-    assert "16-bit" in decoded.notes[0]
+    assert decoded.notes == ("16 bits a channel scaled to 8",)
+
+
+@pytest.mark.parametrize(("color", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_sixteen_bits_of_any_channels_are_scaled_and_told(color: int, channels: int) -> None:
+    row = np.full((3, channels), 65_535, ">u2")
+    row[1, 0] = 128 * 257
+    decoded = decode_image(png(3, 1, 16, color, b"\0" + row.tobytes()), MOST)
+    assert decoded.pixels[0, :, 0].tolist() == [255, 128, 255]
+    assert decoded.notes == ("16 bits a channel scaled to 8",)
 
 
 def test_sixteen_bit_colour_is_scaled_and_not_clipped() -> None:

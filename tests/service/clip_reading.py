@@ -8,6 +8,7 @@ import numpy as np
 from service.media.clips.contents import RATE_HZ, ClipFrame, ClipInfo, ClipTotals, Sampling
 from service.media.clips.limits import ClipLimits
 from service.media.clips.process import open_clip
+from service.media.clips.reading import NO_END
 
 
 @dataclass
@@ -46,5 +47,5 @@ def burst_s(found: Found) -> float:
 
 
 def notes(found: Found) -> list[str]:
-    """What is told of a clip, but for the narrow band that a test tone has."""
-    return [note for note in found.totals.notes if "as over a telephone" not in note]
+    """What is told of a clip, but that it may be longer than it is."""
+    return [note for note in found.totals.notes if note != NO_END]

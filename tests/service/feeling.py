@@ -23,7 +23,7 @@ class CountingAffect(FakeInference):
 
     A photograph's faces all get one estimate, and `photographs` keeps what was asked of them.
     `heard` and `moments` are what all questions held; a step waits for `release`, if there is one,
-    once it has begun; from the step `fails_at` on every one fails.
+    once it has begun; from the step `fails_at` on every one fails. While `deaf` it hears nothing.
     """
 
     def __init__(self, magic: bytes = MAGIC) -> None:
@@ -37,6 +37,7 @@ class CountingAffect(FakeInference):
         self.last: Question | None = None
         self.steps = 0
         self.fails_at: int | None = None
+        self.deaf = False
 
     @property
     def heard_samples(self) -> int:
@@ -87,7 +88,7 @@ class CountingAffect(FakeInference):
         return Answer(outputs(frames, "reset" if reset else "ok"), state)
 
     def _hear(self, sound: dict[str, Any] | None, end: int, checksum: int) -> tuple[int, int]:
-        if sound is None:
+        if sound is None or self.deaf:
             return end, checksum
         pcm = sound["pcm"]
         assert (pcm["dtype"], pcm["shape"]) == ("int16", [len(pcm["data"]) // 2])

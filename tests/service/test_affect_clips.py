@@ -234,3 +234,26 @@ async def test_no_sound_is_used_from_beyond_half_a_window(http, model, clips):
     await post(http, clips["mp4"])
     start, pcm = model.heard[0]
     assert start + len(pcm) // 2 <= to_samples(7 / 25 + 1.55) + 1
+
+
+TELEPHONE = "as over a telephone"
+
+
+async def test_how_far_a_voice_is_to_be_trusted_is_told_where_one_was_used(http, model, clips):
+    def notes(reply):
+        return [note for note in reply.json()["notes"] if TELEPHONE in note]
+
+    assert len(notes(await post(http, clips["mp4"]))) == 1
+    model.deaf = True  # the tone is no speech to it
+    assert notes(await post(http, clips["mp4"])) == []
+
+
+async def test_a_table_and_a_timeline_have_their_notes_in_a_header(http, clips):
+    told = (await post(http, clips["mp4"])).json()["notes"]
+    assert told
+    for accept in ("text/csv", "image/svg+xml"):
+        reply = await post(http, clips["mp4"], accept=accept)
+        assert json.loads(reply.headers["countenance-notes"]) == told
+    for accept in ("application/json", "application/x-ndjson"):
+        assert "countenance-notes" not in (await post(http, clips["mp4"], accept=accept)).headers
+    assert "countenance-notes" not in (await post(http, clips["silent"], "text/csv")).headers

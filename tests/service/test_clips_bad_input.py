@@ -6,14 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from pillow_heif import register_heif_opener
 
 from service.errors import Problem, ServiceError
 from service.media.clips.contents import ClipChunk, Sampling
 from service.media.clips.limits import ClipLimits
 from service.media.clips.process import Clip, clip_limits, open_clip
 from service.settings import Settings
+from tests.made_pictures import encoded
 from tests.service.clip_files import write_clip
 
+register_heif_opener()  # which writes it, too
 LIMITS = ClipLimits(stall_s=30.0)
 
 
@@ -59,6 +63,26 @@ async def test_bytes_that_are_no_clip_are_named(name: str, tmp_path: Path) -> No
     assert error.problem is problem
     assert told in error.detail
     assert 400 <= error.problem.status < 500
+
+
+@pytest.mark.parametrize(
+    ("format", "named"),
+    [
+        *(("AVIF", "AVIF"), ("HEIF", "HEIC"), ("JPEG", "JPEG"), ("MPO", "JPEG"), ("PNG", "PNG")),
+        *(("GIF", "GIF"), ("WEBP", "WEBP"), ("TIFF", "TIFF"), ("JPEG2000", "JPEG 2000")),
+    ],
+)
+async def test_a_picture_is_no_clip_and_is_told_where_it_belongs(
+    format: str, named: str, tmp_path: Path
+) -> None:
+    frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue")]
+    more = {} if format in ("JPEG", "JPEG2000") else {"save_all": True, "append_images": frames[1:]}
+    for options in ({}, more):
+        path = tmp_path / "clip.mp4"
+        path.write_bytes(encoded(frames[0], format, **options))
+        error = await refusal(path)
+        assert error.problem is Problem.NOT_A_CLIP
+        assert f"found {named}, a picture: send it to /align" in error.detail
 
 
 async def test_a_container_that_is_not_read_here_is_unsupported(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ async def test_the_band_that_came_in_is_told(
     found = await read(write_channels(tmp_path / "a.wav", [voice], "mono", "pcm_s16le", source_hz))
     assert found.totals.sound is not None
     assert low <= (found.totals.sound.band_hz or 0) <= high
-    assert any("as over a telephone" in note for note in found.totals.notes) == narrow
+    assert any("as over a telephone" in note for note in found.totals.voice_notes) == narrow
 
 
 async def test_a_telephones_band_is_told_whatever_rate_it_is_stored_at(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ async def test_a_telephones_band_is_told_whatever_rate_it_is_stored_at(tmp_path:
     found = await read(write_channels(tmp_path / "a.flac", [voice], "mono", "flac"))
     assert found.totals.sound is not None
     assert 3_200 <= (found.totals.sound.band_hz or 0) <= 3_700
-    assert any("as over a telephone" in note for note in found.totals.notes)
+    assert any("as over a telephone" in note for note in found.totals.voice_notes)
 
 
 async def test_silence_is_said_to_be_silent(tmp_path: Path) -> None:
@@ -196,3 +196,20 @@ async def test_a_title_that_is_no_utf8_changes_nothing(tmp_path: Path) -> None:
     found = await read(path)
     assert found.totals.complete
     assert found.totals.duration_s == pytest.approx(2.0, abs=0.01)
+
+
+@pytest.mark.parametrize("codec", ["pcm_f32le", "pcm_f64le"])
+@pytest.mark.parametrize("layout", ["mono", "stereo"])
+async def test_samples_that_are_no_numbers_are_silent_and_counted(
+    codec: str, layout: str, tmp_path: Path
+) -> None:
+    channels = [VOICE.copy() for _ in range({"mono": 1, "stereo": 2}[layout])]
+    whole = await read(write_channels(tmp_path / "whole.wav", channels, layout, codec))
+    assert whole.totals.complete
+    for channel in channels:
+        channel[1000:1010], channel[5000:5005] = np.nan, np.inf
+    found = await read(write_channels(tmp_path / "a.wav", channels, layout, codec))
+    assert not found.totals.complete
+    count = 15 * len(channels)
+    assert any(f"no finite numbers: {count} " in note for note in found.totals.notes)
+    assert level_db(found) == pytest.approx(level_db(whole), abs=0.1)

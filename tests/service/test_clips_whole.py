@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from service.media.clips.contents import Sampling
+from service.media.clips.reading import CUT_OFF as CUT
+from service.media.clips.reading import NO_END
 from tests.service.clip_files import numbers, tone, write_clip, write_sound
 from tests.service.clip_reading import Found, burst_s, notes, read
 
 EVERY_FRAME = Sampling(rate_hz=float("inf"))
-CUT = "the file ends before the end that it declares"
 
 
 def times_ms(found: Found) -> list[int]:
@@ -143,6 +144,82 @@ async def test_a_file_that_is_cut_off_is_not_whole(kind: str, tmp_path: Path) ->
         assert found.totals.notes
         if kind not in {"mp3", "flac"}:
             assert CUT in found.totals.notes
+        if kind in {"mkv", "webm", "mpg"}:
+            assert found.totals.expected_frames is None
+        if kind in {"mp4", "avi"}:
+            assert found.totals.expected_frames == 100
+        if kind in {"mp4", "mkv", "webm"}:
+            assert any(note.startswith("it declares 4.0 s, of wh") for note in found.totals.notes)
+
+
+@pytest.mark.parametrize("kind", ["ts", "fragmented.mp4", "mpg", "live.webm", "h264.ts"])
+async def test_what_does_not_declare_its_end_says_so_wherever_it_is_cut(
+    kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"clip.{kind}"
+    pieces = write_undeclared(path)
+    data = path.read_bytes()
+    for end in (len(data), pieces[len(pieces) // 2]):
+        path.write_bytes(data[:end])
+        found = await read(path)
+        assert NO_END in found.totals.notes
+        assert found.totals.decoded_frames >= 10
+
+
+@pytest.mark.parametrize("kind", ["ts", "fragmented.mp4", "live.webm"])
+async def test_a_cut_inside_a_piece_leaves_no_count_of_what_is_missing(
+    kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"clip.{kind}"
+    pieces = write_undeclared(path)
+    end = pieces[len(pieces) // 2] + 50
+    path.write_bytes(path.read_bytes()[:end])
+    found = await read(path)
+    assert not found.totals.complete
+    assert found.totals.expected_frames is None
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mov", "mkv", "webm", "avi", "wav", "flac", "ogg", "mp3"])
+async def test_what_declares_its_end_does_not_doubt_it(kind: str, tmp_path: Path) -> None:
+    found = await read(write_clip(tmp_path / f"clip.{kind}"))
+    assert found.totals.complete
+    assert NO_END not in found.totals.notes
+
+
+async def test_old_quicktime_that_is_cut_off_is_seen(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mov", frames=50, options={"movflags": "faststart"})
+    data = path.read_bytes()
+    data = data[:4] + b"free" + data[8:]  # without ftyp, as it was once
+    path.write_bytes(data)
+    assert (await read(path)).totals.complete
+    path.write_bytes(data[: len(data) * 3 // 4])
+    assert CUT in (await read(path)).totals.notes
+
+
+@pytest.mark.parametrize(("rate", "frames"), [(1, 5), (25, 5), (240, 120)])
+async def test_a_clip_lasts_until_its_last_picture_has_been_shown(
+    rate: int, frames: int, tmp_path: Path
+) -> None:
+    for kind in ("mp4", "mkv", "avi"):
+        found = await read(write_clip(tmp_path / f"a.{kind}", frames, rate, sound_s=None))
+        assert found.totals.duration_s == pytest.approx(frames / rate, abs=0.001)
+
+
+def write_undeclared(path: Path) -> list[int]:
+    """Write a clip that does not say where it ends; return where its pieces begin."""
+    kind = path.name.removeprefix("clip.")
+    if kind.endswith("ts"):
+        write_pictures(path, "libx264" if kind.startswith("h264") else "mpeg2video", frames=60)
+        return list(range(0, path.stat().st_size, 188))
+    options = {
+        "fragmented.mp4": {"movflags": "frag_keyframe+empty_moov+skip_trailer"},
+        "live.webm": {"live": "1"},
+    }
+    write_clip(path, frames=60, sound_s=None, options=options.get(kind))
+    data = path.read_bytes()
+    mark = {"fragmented.mp4": b"moof", "mpg": b"\0\0\1\xba", "live.webm": b"\x1fC\xb6u"}[kind]
+    before = 4 if mark == b"moof" else 0
+    return [at - before for at in range(len(data)) if data.startswith(mark, at)]
 
 
 async def test_what_is_damaged_is_said_to_be(tmp_path: Path) -> None:

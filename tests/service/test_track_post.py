@@ -154,3 +154,13 @@ async def test_nothing_of_a_picture_reaches_redis(tracker, redis_server):
     held = b"".join(redis_server.ask("HVALS", key))
     assert PICTURE[100:140] not in held
     assert b"JFIF" not in held
+
+
+@pytest.mark.parametrize(("declared", "told"), [("image/webp", 1), ("image/jpeg", 0)])
+async def test_a_wrong_media_type_is_told_with_the_reply(http, declared, told):
+    reply = await http.post("/track/s", content=PICTURE, headers={"Content-Type": declared})
+    notes = [note for note in reply.json()["notes"] if "declared as" in note]
+    assert len(notes) == told
+    files = {"image": ("a", PICTURE, declared)}
+    reply = await http.post("/track/s", files=files)
+    assert len([note for note in reply.json()["notes"] if "declared as" in note]) == told

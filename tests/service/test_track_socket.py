@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from websockets.asyncio.client import connect
 
 from service.errors import URN
 from tests.service.counting import box, expected_boxes, frames, headed, serving, step
@@ -207,3 +208,10 @@ async def test_frames_sessions_and_the_store_are_measured(service, tracker):
         ('countenance_store_seconds_count{operation="commit",outcome="answered"}', 3),
     ]:
         assert await service.metric(line) == value, line
+
+
+@pytest.mark.parametrize("path", ["", "nothing-here", "track", "web/x", "track/a/b", "align"])
+async def test_a_socket_of_an_unknown_address_is_told_so(service, path):
+    async with connect(f"ws://127.0.0.1:{service.port}/{path}", proxy=None) as socket:
+        await socket.wait_closed()
+    assert (socket.close_code, socket.close_reason) == (4404, "not-found")

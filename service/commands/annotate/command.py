@@ -20,6 +20,7 @@ from service.commands.options import (
     Key,
     KeyFile,
     MinFacePx,
+    MinQuality,
     ModelStore,
     Url,
     choose_where,
@@ -69,6 +70,7 @@ def annotate(
         float, typer.Option(min=0, help="Share of a GPU for each worker.", rich_help_panel=WORKERS)
     ] = 0.0,
     min_face_px: MinFacePx = MIN_FACE_PX.default,
+    min_quality: MinQuality = MIN_QUALITY.default,
     variant: Annotated[
         str | None,
         typer.Option(help="Another tracker or network.", show_default="the model's own"),
@@ -96,7 +98,7 @@ def annotate(
         how: dict[str, Any] = {
             "max_faces": max_faces,
             "min_face_px": min_face_px,
-            "min_quality": MIN_QUALITY.default,
+            "min_quality": min_quality,
             "variant": variant,
         }
         if what == "track":

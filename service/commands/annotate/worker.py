@@ -1,12 +1,13 @@
 """One clip of a folder after the other into one Parquet file each, whole or not there."""
 
 import importlib
+import json
 import os
 import platform
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -64,6 +65,8 @@ class AnnotateJob(Job):
                 elif isinstance(line, AffectFrameLine):
                     table.put(affect_rows(source.name, clip, line))
                     tick(line.frame or 0, clip.expected_frames)
+                else:
+                    table.note(line.notes)
 
 
 @cache
@@ -105,6 +108,10 @@ class Table:
         self._rows += rows
         if len(self._rows) >= BATCH_ROWS:
             self._write()
+
+    def note(self, notes: Sequence[str]) -> None:
+        """Keep what people should know of the clip beside the table, in the file's metadata."""
+        self._writer.add_key_value_metadata({"notes": json.dumps(notes)})
 
     def _write(self) -> None:
         self._writer.write_batch(

@@ -97,8 +97,9 @@ def _chunk(body: Mapping[str, Any], pictures: Iterator[bytes]) -> ClipChunk:
 
 
 def _totals(body: dict[str, Any]) -> ClipTotals:
-    notes, sound = tuple(body.pop("notes")), body.pop("sound")
-    return ClipTotals(**body, notes=notes, sound=SoundMeasures(**sound) if sound else None)
+    told = {name: tuple(body.pop(name)) for name in ("notes", "voice_notes")}
+    sound = body.pop("sound")
+    return ClipTotals(**body, **told, sound=SoundMeasures(**sound) if sound else None)
 
 
 READERS: Mapping[str, Callable[[Any], Message]] = {

@@ -114,7 +114,8 @@ class ClipTotals:
     """A clip as it was found, known when all of it has been read.
 
     `complete` is False where pictures or sound were damaged or ended before they should; `notes`
-    tell people what is missing, and what was done to what is there.
+    tell people what is missing, and what was done to what is there, `voice_notes` what concerns
+    those alone who listen to a voice in it.
     """
 
     decoded_frames: int
@@ -125,4 +126,5 @@ class ClipTotals:
     damages: int
     complete: bool
     notes: tuple[str, ...] = ()
+    voice_notes: tuple[str, ...] = ()
     sound: SoundMeasures | None = None

@@ -16,7 +16,7 @@ from av.container import InputContainer
 from service.errors import Problem, ServiceError
 from service.media.clips.limits import ClipLimits
 from service.media.clips.times import Parts
-from service.media.formats import describe_bytes, name_format
+from service.media.formats import PICTURES, describe_bytes, name_format
 
 # FFmpeg's names of the containers that are read; no playlists, no lists of further files.
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,wav,mp3,ogg,flac,aac"
@@ -113,6 +113,7 @@ def open_container(descriptor: int, limits: ClipLimits) -> InputContainer:
         "protocol_whitelist": "none",
         "max_streams": str(limits.streams + 1),
     }
+    _check_no_picture(os.pread(descriptor, SNIFFED_BYTES, 0))
     av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture(local=False) as log:
@@ -212,6 +213,17 @@ def _decode_packet(packet: Any, tally: Tally) -> Iterator[Any]:
         raise
     except av.FFmpegError:
         tally.damages += 1
+
+
+def _check_no_picture(data: bytes) -> None:
+    """Refuse pictures, some of which FFmpeg would read as a video of one frame."""
+    if (name := name_format(data)) in PICTURES:
+        raise ServiceError(
+            Problem.NOT_A_CLIP,
+            f"found {name}, a picture: send it to /align, or to /affect as the body itself, "
+            f"declared as image/...; clips are {READ_HERE}; an animation has to be made one of "
+            "these first",
+        )
 
 
 def _why_not(

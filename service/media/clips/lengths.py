@@ -1,4 +1,4 @@
-"""A file's outermost boxes: whether it ends too early, and whether another one follows (child)."""
+"""A file's outermost boxes: whether its end is missing, and whether that can be known (child)."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,8 +9,15 @@ MOST_BOXES = 100_000
 SEGMENT = b"\x18\x53\x80\x67"
 RIFF_UNKNOWN = (0, 0xFFFFFFFF)
 TS_BYTES = 188
+# What files of boxes begin with; old QuickTime has no ftyp.
+FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+FLAC_COUNTS = 1 << 36  # in so many bits FLAC has its number of samples
+# Where the first frame of MP3 says how many there are.
+MP3_COUNTS, MP3_HEADER_BYTES = (b"Xing", b"Info", b"VBRI"), 256
 MPEG_PACKET, MPEG_PACKET_BYTES = re.compile(rb"\x00\x00\x01[\xbd\xc0-\xef]"), 65_541
-OGG_PAGE_BYTES, OGG_HEADER_BYTES = 65_307, 27
+# The ends of MPEG programs and of streams of pictures.
+MPEG_ENDS = (b"\x00\x00\x01\xb9", b"\x00\x00\x01\xb7")
+OGG_PAGE_BYTES, OGG_HEADER_BYTES, OGG_LAST = 65_307, 27, 4
 
 
 def is_joined(read: Read, size: int) -> bool:
@@ -30,7 +37,7 @@ def is_cut_off(read: Read, size: int) -> bool:
     False also where nothing declares how long the file is, as in live recordings.
     """
     begin = read(0, 12)
-    if begin[4:8] == b"ftyp":
+    if begin[4:8] in FIRST_BOXES:
         return max((end for _, end in _boxes(read, size)), default=0) > size
     if begin.startswith(b"\x1aE\xdf\xa3"):
         return _end_of_segment(read) > size
@@ -42,6 +49,36 @@ def is_cut_off(read: Read, size: int) -> bool:
         return _end_of_packets(read, size) > size
     # MPEG of broadcasting is made of packets of one length.
     return begin[:1] == b"\x47" and read(TS_BYTES, 1) == b"\x47" and size % TS_BYTES != 0
+
+
+def tells_its_end(read: Read, size: int) -> bool:
+    """Say whether the file declares where it ends, so that it shows where the end is missing.
+
+    Streams of broadcasting and recordings that were written while they went on do not.
+    """
+    begin = read(0, 12)
+    if begin[4:8] in FIRST_BOXES:
+        kinds = {kind for kind, _ in _boxes(read, size)}
+        return b"moof" not in kinds or b"mfra" in kinds
+    if begin.startswith(b"\x1aE\xdf\xa3"):
+        return _end_of_segment(read) > 0
+    if begin.startswith(b"RIFF"):
+        return int.from_bytes(begin[4:8], "little") not in RIFF_UNKNOWN
+    if begin.startswith(b"OggS"):
+        return _has_last_page(read, size)
+    if begin.startswith(b"fLaC"):
+        return int.from_bytes(read(21, 5), "big") % FLAC_COUNTS > 0
+    if begin.startswith(b"\0\0\1"):
+        return read(size - 4, 4) in MPEG_ENDS
+    return begin[:1] != b"\x47" and any(mark in _first_frame(read) for mark in MP3_COUNTS)
+
+
+def _first_frame(read: Read) -> bytes:
+    """The beginning of MP3 behind its tag."""
+    tag, at = read(0, 10), 0
+    if tag.startswith(b"ID3") and len(tag) == 10:
+        at = 10 + sum(byte << 7 * (3 - place) for place, byte in enumerate(tag[6:10]))
+    return read(at, MP3_HEADER_BYTES)
 
 
 def _boxes(read: Read, size: int) -> Iterator[tuple[bytes, int]]:
@@ -88,11 +125,20 @@ def _end_of_riff(read: Read, size: int) -> int:
     return min(at, size)
 
 
+def _last_page(read: Read, size: int) -> bytes:
+    """The last page of Ogg, whole or not."""
+    tail = read(max(0, size - OGG_PAGE_BYTES), OGG_PAGE_BYTES)
+    return tail[max(0, tail.rfind(b"OggS")) :]
+
+
+def _has_last_page(read: Read, size: int) -> bool:
+    page = _last_page(read, size)
+    return len(page) > 5 and bool(page[5] & OGG_LAST)
+
+
 def _end_of_pages(read: Read, size: int) -> int:
     """Where the last page of Ogg ends."""
-    begin = max(0, size - OGG_PAGE_BYTES)
-    tail = read(begin, OGG_PAGE_BYTES)
-    page = tail[max(0, tail.rfind(b"OggS")) :]
+    page = _last_page(read, size)
     lengths = page[OGG_HEADER_BYTES:][: page[26]] if len(page) > 26 else b""
     if len(page) <= 26 or len(lengths) < page[26]:
         return size + 1

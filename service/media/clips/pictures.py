@@ -19,6 +19,8 @@ from service.media.clips.upright import Turn, Upright
 MOST_ASPECT = 4
 # A gap between pictures that is told.
 LONG_GAP_S = 0.3
+# No picture is believed to be shown for longer.
+LONGEST_SHOWN_S = 60.0
 # A container may count a frame too many.
 SLACK_FRAMES = 1
 
@@ -45,6 +47,7 @@ class Pictures:
         self._is_avi = container.format.name == "avi"
         self._delay_s: float | None = None
         self.last_s, self.gap = math.inf, (0.0, 0.0)
+        self._end_s = 0.0
         self._limits, self._sampling = limits, sampling
         rate_hz = float(stream.average_rate or 25)
         self.step_s = 1 / rate_hz
@@ -83,8 +86,8 @@ class Pictures:
 
     @property
     def end_s(self) -> float:
-        """Time of the last picture so far."""
-        return 0.0 if math.isinf(self.last_s) else self.last_s
+        """Until when the last picture so far is shown."""
+        return self._end_s
 
     @property
     def damages(self) -> int:
@@ -142,7 +145,13 @@ class Pictures:
                 raise too_long(self._limits)
             self.gap = max(self.gap, (moment.time_s - self.last_s, self.last_s))
             self.last_s = moment.time_s
+            self._end_s = max(self._end_s, moment.time_s + self._shown_s(moment.frame))
             yield moment
+
+    def _shown_s(self, frame: Any) -> float:
+        """How long a frame is shown: as long as it says itself, else as frames are on average."""
+        own_s = float(frame.duration * frame.time_base) if frame.duration else 0.0
+        return own_s if 0 < own_s <= LONGEST_SHOWN_S else min(self.step_s, 1.0)
 
     def _timed(self, frames: Iterator[Any]) -> Iterator[Moment]:
         """Number frames, and give them their times in seconds of the clip."""

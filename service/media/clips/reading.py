@@ -27,7 +27,8 @@ from service.media.clips.decoding import (
     parts_of,
     start_s,
 )
-from service.media.clips.lengths import is_cut_off, is_joined
+from service.media.clips.finite import Finite
+from service.media.clips.lengths import is_cut_off, is_joined, tells_its_end
 from service.media.clips.limits import ClipLimits
 from service.media.clips.mixing import Layout, Mix, listen
 from service.media.clips.pictures import Pictures, too_long, video_stream
@@ -36,6 +37,11 @@ from service.media.clips.sound import Sound, why_not
 CHUNK_FRAMES = 8
 # A chunk of few pictures ends after this time.
 CHUNK_S = 4.0
+CUT_OFF = "the file ends before the end that it declares"
+NO_END = (
+    "it does not declare where it ends, as recordings of live pictures and broadcasts: whether its "
+    "end is missing cannot be known"
+)
 # Sound missing by less than this is rounding of what was declared.
 SLACK_S = 0.25
 # Moments of sound alone come at most so often.
@@ -66,7 +72,7 @@ class Reading:
         container = open_container(descriptor, limits)
         self._format = name_container(container, descriptor)
         self._pictures = _open_pictures(container, limits, sampling)
-        self._lacks = _outer_faults(descriptor)
+        self._lacks, self._ends = _outer_faults(descriptor)
         self._sound = _open_sound(descriptor, limits, self._pictures, self._lacks)
         lengths = [part.declared_s for part in (self._pictures, self._sound) if part]
         self._declared_s = max((s for s in lengths if s is not None), default=None)
@@ -113,10 +119,10 @@ class Reading:
         decoded = pictures.tally.frames if pictures else 0
         missing = pictures.missing if pictures else 0
         ends = [pictures.end_s if pictures else 0.0, sound.end / RATE_HZ if sound else 0.0]
-        faults = self._faults(damages, missing)
+        faults = self._faults(damages, missing, max(ends))
         return ClipTotals(
             decoded_frames=decoded,
-            expected_frames=decoded + missing if pictures else None,
+            expected_frames=self._expected(damages, missing),
             used_frames=pictures.used if pictures else 0,
             decoded_sound_s=sound.decoded_s if sound else None,
             duration_s=max(ends),
@@ -126,19 +132,37 @@ class Reading:
                 *faults,
                 *(pictures.notes if pictures else ()),
                 *(sound.notes if sound else ()),
+                *([] if self._ends or CUT_OFF in faults else [NO_END]),
             ),
+            voice_notes=tuple(sound.voice_notes) if sound else (),
             sound=sound.measuring.result if sound else None,
         )
 
-    def _faults(self, damages: int, missing: int) -> list[str]:
+    def _expected(self, damages: int, missing: int) -> int | None:
+        """How many frames the file holds or declares; None where some are missing and it does not
+        declare how many there were."""
+        pictures = self._pictures
+        if pictures is None:
+            return None
+        lost = damages or CUT_OFF in self._lacks
+        return None if lost and pictures.expected is None else pictures.tally.frames + missing
+
+    def _faults(self, damages: int, missing: int, end_s: float) -> list[str]:
         """Say what of the file could not be used."""
         faults = list(self._lacks)
+        if CUT_OFF in faults and self._ends and (self._declared_s or 0.0) > end_s + SLACK_S:
+            faults.append(f"it declares {self._declared_s:.1f} s, of which {end_s:.1f} s are there")
         if missing:
             faults.append(
                 f"frames that could not be decoded: {missing} of {missing + self._decoded}"
             )
         if damages:
             faults.append(f"damaged pieces of the file: {damages}")
+        if self._sound and self._sound.nonsense.samples:
+            faults.append(
+                f"samples of its sound that are no finite numbers: {self._sound.nonsense.samples} "
+                "(they are silent)"
+            )
         if self._sound and self._sound.lacking_s > SLACK_S:
             faults.append(f"{self._sound.lacking_s:.1f} s of its sound could not be decoded")
         return faults
@@ -173,13 +197,16 @@ class Reading:
         return self._pictures.tally.frames if self._pictures else 0
 
 
-def _outer_faults(descriptor: int) -> list[str]:
+def _outer_faults(descriptor: int) -> tuple[list[str], bool]:
+    """What is wrong with the file as a whole, and whether it declares where it ends."""
+
     def read(at: int, count: int) -> bytes:
         return os.pread(descriptor, count, at)
 
     size = os.fstat(descriptor).st_size
-    faults = ["the file ends before the end that it declares"] * is_cut_off(read, size)
-    return faults + ["another file is joined to it, which is not read"] * is_joined(read, size)
+    faults = [CUT_OFF] * is_cut_off(read, size)
+    faults += ["another file is joined to it, which is not read"] * is_joined(read, size)
+    return faults, tells_its_end(read, size)
 
 
 def _open_pictures(
@@ -214,7 +241,7 @@ def _listen(descriptor: int, limits: ClipLimits, index: int) -> dict[Layout, Mix
     stream: Any = container.streams[index]
     if stream.codec_context.channels == 1:
         return {}
-    found = listen(decode(container, stream, Tally(), parts_of(container)))
+    found = listen(Finite().run(decode(container, stream, Tally(), parts_of(container))))
     return dict([found]) if found else {}
 
 

@@ -9,6 +9,7 @@ from av.container import InputContainer
 
 from service.media.clips.contents import RATE_HZ, ClipSound, SoundInfo
 from service.media.clips.decoding import Tally, decode, duration_s, own_duration_s, parts_of
+from service.media.clips.finite import Finite
 from service.media.clips.limits import ClipLimits
 from service.media.clips.measures import Measuring
 from service.media.clips.mixing import (
@@ -55,7 +56,8 @@ class Sound:
         self.measuring = Measuring(context.rate or RATE_HZ)
         self._parts = parts_of(container)
         self._is_timeless = container.format.name in TIMELESS
-        frames = decode(container, stream, self.tally, self._parts)
+        self.nonsense = Finite()
+        frames = self.nonsense.run(decode(container, stream, self.tally, self._parts))
         self._pieces = self._resample(frames, zero_s)
         self._waiting = bytearray()
         self._start: int | None = None
@@ -81,16 +83,22 @@ class Sound:
         """Say what of the sound is out of the ordinary."""
         notes = [mix.note for mix in self._mixes.values() if mix.note]
         found = self.measuring.result
-        if found.band_hz is not None and found.band_hz < NARROW_HZ:
-            notes.append(
-                f"its sound holds nothing above {found.band_hz:.0f} Hz, as over a telephone: "
-                "estimates from the voice are less sure"
-            )
         if found.level_dbfs is None:
             notes.append("its sound is silent")
         elif found.level_dbfs < FAINT_DBFS:
             notes.append(f"its sound is faint ({found.level_dbfs:.0f} dB of full scale)")
         return notes
+
+    @property
+    def voice_notes(self) -> list[str]:
+        """Say how far a voice in it is to be trusted."""
+        band_hz = self.measuring.result.band_hz
+        if band_hz is None or band_hz >= NARROW_HZ:
+            return []
+        return [
+            f"its sound holds nothing above {band_hz:.0f} Hz, as over a telephone: estimates from "
+            "the voice are less sure"
+        ]
 
     @property
     def damages(self) -> int:
