@@ -97,9 +97,9 @@ def _chunk(body: Mapping[str, Any], pictures: Iterator[bytes]) -> ClipChunk:
 
 
 def _totals(body: dict[str, Any]) -> ClipTotals:
-    told = {name: tuple(body.pop(name)) for name in ("notes", "voice_notes")}
+    body |= {name: tuple(body[name]) for name in ("notes", "voice_notes")}
     sound = body.pop("sound")
-    return ClipTotals(**body, **told, sound=SoundMeasures(**sound) if sound else None)
+    return ClipTotals(**body, sound=SoundMeasures(**sound) if sound else None)
 
 
 READERS: Mapping[str, Callable[[Any], Message]] = {
