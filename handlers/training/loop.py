@@ -4,13 +4,13 @@ On several GPUs or machines the same call runs under `torchrun`; Lightning Fabri
 """
 
 import csv
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import torch
 from lightning_fabric import Fabric
@@ -57,7 +57,7 @@ class Run:
     """A learner, its optimizer and its averaged weights, kept in a folder between stops.
 
     `learner(batch, progress)` returns the losses of a batch under names; "loss" is what is
-    minimised, `progress` is in [0, 1).
+    minimised, `progress` is in [0, 1). `times_s` are those of the steps made so far.
     """
 
     def __init__(self, learner: nn.Module, schedule: Schedule, folder: Path) -> None:
@@ -73,6 +73,7 @@ class Run:
             use_buffers=True,
         )
         self.step = 0
+        self.times_s: list[float] = []
 
     def fit(self, make_batch: Callable[[np.random.Generator, int], Batch], resume: bool) -> None:
         """Learn until the schedule ends.
@@ -92,9 +93,11 @@ class Run:
         )
         started, first = time.monotonic(), self.step
         while self.step < self.schedule.steps:
+            begun = time.monotonic()
             rng = np.random.default_rng([self.schedule.seed, self.step, self.fabric.global_rank])
             losses = self._learn(make_batch(rng, self.schedule.batch))
             self.step += 1
+            self.times_s.append(time.monotonic() - begun)
             bar.update()
             last = self.step == self.schedule.steps
             if self.step % 25 == 0 or last:
@@ -161,6 +164,61 @@ class Run:
         self.optimizer.load_state_dict(state)
 
 
+@dataclass(frozen=True)
+class Task:
+    """A learner and its schedule, what draws its batches, the folder of its run, and what puts it
+    into the store."""
+
+    learner: nn.Module
+    schedule: Schedule
+    make_batch: Callable[[np.random.Generator, int], Batch]
+    folder: Path
+    export: Callable[[], None]
+
+    def complete(self, resume: bool = True) -> Run:
+        """Learn, plot the losses, export; other processes wait for the first, which does that."""
+        run = learn(self.learner, self.schedule, self.make_batch, self.folder, resume)
+        if run.fabric.is_global_zero:
+            plot_losses(self.folder)
+            self.export()
+        run.fabric.barrier()
+        return run
+
+
+def learn(
+    learner: nn.Module,
+    schedule: Schedule,
+    make_batch: Callable[[np.random.Generator, int], Batch],
+    folder: Path,
+    resume: bool,
+) -> Run:
+    """Run a schedule to its end and leave the averaged weights in the learner, on the CPU.
+
+    With `resume` a stopped run goes on from its last checkpoint in `folder`.
+    """
+    run = Run(learner, schedule, folder)
+    run.fit(make_batch, resume)
+    learner.cpu().load_state_dict(run.averaged().state_dict())
+    return run
+
+
+def plot_losses(folder: Path) -> None:
+    """Draw `losses.csv` of a run as `losses.png`, every loss smoothed over ten entries."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    table = np.genfromtxt(folder / "losses.csv", delimiter=",", names=True)
+    figure, axes = pyplot.subplots(figsize=(8, 4))
+    width = min(10, len(np.atleast_1d(table)))
+    for name in (table.dtype.names or ())[1:]:
+        smooth = np.convolve(np.atleast_1d(table[name]), np.ones(width) / width, mode="valid")
+        axes.plot(np.atleast_1d(table["step"])[width - 1 :], smooth, label=name)
+    axes.set(xlabel="step", yscale="log")
+    axes.legend()
+    figure.savefig(folder / "losses.png")
+    pyplot.close(figure)
+
+
 def make_fabric(precision: str) -> Fabric:
     """One process on the best device at hand, or under `torchrun` its share of all of them.
 
@@ -212,8 +270,3 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-
-
-def write_summary(folder: Path, values: dict[str, Any]) -> None:
-    """Keep what a run reached beside its checkpoint, as JSON."""
-    (folder / "summary.json").write_text(json.dumps(values, indent=2) + "\n")

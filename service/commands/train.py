@@ -27,7 +27,7 @@ def train(
         store = settings_with(model_store=model_store).model_store
 
         from handlers.checkpoint import CheckpointError
-        from handlers.training.align.recipe import RecipeError
+        from handlers.training.recipe import RecipeError
         from handlers.training.train import train as carry_out
 
         with as_mistakes(CheckpointError, RecipeError):

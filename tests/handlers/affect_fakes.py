@@ -1,6 +1,7 @@
 """Small affect models with random weights, moving faces and a voice to try them with."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from handlers.affect import AffectParts
-from handlers.checkpoint import Checkpoint
-from handlers.networks.affect import build
+from handlers.checkpoint import Checkpoint, save_checkpoint
+from handlers.networks.affect import Networks, build
 from handlers.networks.variants import SPEECH_CONTEXT, variant
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.speech import SpeechDetector
@@ -18,7 +19,7 @@ from handlers.predictors.tracking.options import TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.processing.mel import RATE_HZ
 from handlers.store import load_estimator
-from handlers.training.affect.stored import Networks, save_affect
+from handlers.training.recipe import halved
 from tests.handlers.engine_fakes import FunctionEngine
 from tests.handlers.tracking_fakes import (
     Faces,
@@ -51,6 +52,14 @@ def networks(name: str, size: str = "tiny", seed: int = 0) -> Networks:
             elif parameter.ndim > 1 and not key.startswith("branches"):
                 parameter.mul_(GAIN)
     return built
+
+
+def save_affect(
+    networks: Networks, folder: Path, config: Mapping[str, Any], version: str = "1"
+) -> Checkpoint:
+    """Write a variant's checkpoint as a recipe does; the folder is called as the variant."""
+    content = {"network": asdict(networks.config), **config}
+    return save_checkpoint(folder, folder.name, version, content, halved(networks.state_dict()))
 
 
 def save(folder: Path, size: str = "tiny", seed: int = 0, **config: Any) -> Checkpoint:

@@ -32,9 +32,9 @@ from handlers.evaluation.affect.writing import write_timelines
 from handlers.networks.affect import build
 from handlers.networks.variants import VARIANTS, variant
 from handlers.store import JOINED
-from handlers.training.affect.stored import save_affect
 from service.cli import app
 from tests.handlers.affect_clips import clip, estimator
+from tests.handlers.affect_fakes import save_affect
 from tests.handlers.affect_folders import write_faces, write_speech
 
 

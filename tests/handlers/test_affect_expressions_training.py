@@ -10,10 +10,10 @@ import torch
 from handlers.networks.affect import build
 from handlers.networks.expressions import INPUT_PX, ExpressionNetwork
 from handlers.networks.variants import EXPRESSIONS, FACE_PLACES, variant
-from handlers.training.affect.expressions import recipe as expression_recipe
+from handlers.training.affect import framed
 from handlers.training.affect.expressions.learner import ExpressionBatches, ExpressionLearner
 from handlers.training.affect.expressions.looks import Cutting, cut, vary
-from handlers.training.affect.stored import load_affect
+from handlers.training.affect.single_recipe import load_affect
 from handlers.training.datasets.affect.framing import crop_framed, whole_box
 from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.train import train
@@ -21,6 +21,7 @@ from tests.handlers.affect_folders import write_faces
 
 STILL = Cutting(context=(1.0, 1.0), angle_deg=0, shift=0, scale=0)
 RECIPE = """
+kind = "expressions"
 name = "expressions"
 version = "1"
 about = "a test"
@@ -110,10 +111,8 @@ def test_a_recipe_ends_in_a_model_of_the_store(
 ) -> None:
     write_faces(tmp_path / "expressions", "FER2013Test", 8)
     boxes = np.tile(whole_box(48), (8, 1))
-    monkeypatch.setattr(expression_recipe, "frame_faces", lambda *_: boxes)
-    monkeypatch.setattr(
-        expression_recipe, "load_aligner", lambda *_: type("A", (), {"predictor": 0})
-    )
+    monkeypatch.setattr(framed, "frame_faces", lambda *_: boxes)
+    monkeypatch.setattr(framed, "load_aligner", lambda *_: type("A", (), {"predictor": 0}))
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE)
     store = tmp_path / "store"

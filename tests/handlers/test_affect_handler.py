@@ -19,9 +19,9 @@ from handlers.processing.audio_descriptors import MissingExtra
 from handlers.processing.mel import RATE_HZ
 from handlers.store import load_estimator
 from handlers.torchserve.warming import warm_up
-from handlers.training.affect.stored import load_affect, save_affect
+from handlers.training.affect.single_recipe import load_affect
 from handlers.wire import pack, unpack
-from tests.handlers.affect_fakes import RATE, frame, networks, parts, save, voice
+from tests.handlers.affect_fakes import RATE, frame, networks, parts, save, save_affect, voice
 
 NAMES = ("avi-gas", "vi-des")
 
@@ -255,11 +255,6 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert loaded.config == made.config
     for name, tensor in made.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], tensor, atol=1e-3, rtol=1e-3)
-
-
-def test_a_checkpoint_is_saved_under_the_name_of_its_variant(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="avi-gas"):
-        save_affect(networks("avi-gas"), tmp_path / "best", {"context": 1.4})
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -10,10 +10,9 @@ from handlers.networks.variants import VARIANTS, variant
 from handlers.predictors.affect.inputs import Moment
 from handlers.processing import audio_descriptors
 from handlers.store import load_estimator
-from handlers.training.affect.recipe import read_affect_recipe
-from handlers.training.affect.stored import load_affect
-from handlers.training.align.recipe import RecipeError
-from handlers.training.train import train
+from handlers.training.affect.single_recipe import load_affect
+from handlers.training.recipe import RecipeError
+from handlers.training.train import read_recipe, train
 from tests.handlers.affect_folders import write_faces, write_speech
 from tests.handlers.affect_recipes import SINGLE
 from tests.handlers.affect_recordings import write_afew
@@ -23,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "handlers" / "training" / "recipes"
 
 HEAD = """
+kind = "{kind}"
 name = "{name}"
 version = "1"
 about = "a test"
@@ -35,7 +35,7 @@ STAGE = "[[stages]]\nframes = {}\nsteps = 2\nbatch = 4\n"
 
 @pytest.mark.parametrize("name", sorted(VARIANTS))
 def test_every_variant_has_a_recipe_that_make_carries_out(name: str) -> None:
-    assert read_affect_recipe(RECIPES / f"{name}.toml").name == name
+    assert read_recipe(RECIPES / f"{name}.toml").name == name
     listed = (ROOT / "Makefile").read_text().split("AFFECT_RECIPES ?= ")[1].split("ARGS ?=")[0]
     assert name in listed.split() or name in ("vi", "au")  # of the tables alone
 
@@ -50,7 +50,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def carry_out(name: str, body: str, data: Path, folder: Path) -> Path:
     path = folder / f"{name}.toml"
-    path.write_text(HEAD.format(name=name) + body)
+    kind = "conditional" if VARIANTS[name].estimator == "discriminator" else "single-frame"
+    kind = "over-time" if "stages" in body else kind
+    path.write_text(HEAD.format(name=name, kind=kind) + body)
     return train(path, data, folder / "runs", folder / "store")
 
 

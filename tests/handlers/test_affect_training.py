@@ -15,13 +15,12 @@ from handlers.networks.affect import AffectNetworks, build
 from handlers.networks.gate import GatedUnit
 from handlers.networks.variants import EXPRESSIONS, variant
 from handlers.training.affect.gating import GateBank, GateBatches, GateLearner
-from handlers.training.affect.recipe import read_affect_recipe
 from handlers.training.affect.sequences import FeatureClip, follow
-from handlers.training.affect.stages import begin_memory, start, take_over
-from handlers.training.affect.stored import load_affect
-from handlers.training.align.recipe import RecipeError
+from handlers.training.affect.single_recipe import load_affect
+from handlers.training.affect.stages import begin_memory, start
 from handlers.training.datasets.affect.ferplus import NO_WORDS
-from handlers.training.train import train
+from handlers.training.recipe import RecipeError, take_over
+from handlers.training.train import read_recipe, train
 
 SHORT = """
 [schedule]
@@ -128,7 +127,7 @@ def test_attention_added_to_a_trained_memory_changes_nothing_at_first(
     torch.manual_seed(0)
     before = AffectNetworks(variant("vi-des", "tiny", states=0))
     after = AffectNetworks(variant("vi-des", "tiny"))
-    take_over(after, before)
+    take_over(after, before.state_dict(), "before")
     features = rng.standard_normal((30, 6)).astype(np.float32)
     clip = FeatureClip(features, np.full(30, -1.0, np.float32), np.zeros((30, 2), np.float32),
                        np.arange(30) % 5 > 0)  # fmt: skip
@@ -160,7 +159,8 @@ def test_recipes_of_either_kind_end_in_models_of_the_store(data: Path, tmp_path:
     }
     for name, text in recipes.items():
         path = tmp_path / f"{name}.toml"
-        path.write_text(f'name = "{name}"\n{text}')
+        kind = "over-time" if "stages" in text else "single-frame"
+        path.write_text(f'kind = "{kind}"\nname = "{name}"\n{text}')
         assert train(path, data, runs, store) == store / name
     networks, checkpoint = load_affect(store / "avi-gas")
     assert networks.config == variant("avi-gas", "tiny", norm="batch")
@@ -171,17 +171,16 @@ def test_recipes_of_either_kind_end_in_models_of_the_store(data: Path, tmp_path:
 def test_an_unknown_key_of_a_recipe_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "vi-de.toml"
     path.write_text(
-        'name = "vi-de"\nversion = "1"\nabout = ""\nlicence = ""\nfaecs = 1\n'
-        + SHORT.format(steps=1)
-        + FACES
+        'kind = "single-frame"\nname = "vi-de"\nversion = "1"\nabout = ""\n'
+        'licence = ""\nfaecs = 1\n' + SHORT.format(steps=1) + FACES
     )
     with pytest.raises(RecipeError, match=re.compile("faecs")):
-        read_affect_recipe(path)
+        read_recipe(path)
 
 
 def test_a_recipe_called_like_no_variant_is_refused(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
-    head = 'name = "x"\nversion = "1"\nabout = ""\nlicence = ""\n'
+    head = 'kind = "single-frame"\nname = "x"\nversion = "1"\nabout = ""\nlicence = ""\n'
     path.write_text(head + SHORT.format(steps=1) + FACES)
     with pytest.raises(RecipeError, match="no variant"):
         train(path, data, tmp_path, tmp_path)

@@ -10,15 +10,14 @@ from torch.testing import assert_close
 from handlers.evaluation.affect.evaluate import AffectOptions, evaluate_affect
 from handlers.networks.variants import FACE, VOICE, variant
 from handlers.training.affect.made.clips import Plot
-from handlers.training.affect.recipe import read_affect_recipe
 from handlers.training.affect.recorded.features import feature_clips, fusion_studio
 from handlers.training.affect.recorded.pieces import Cutting, cut_pieces
 from handlers.training.affect.recorded.reels import RecordingSource, Reel, read_reels
+from handlers.training.affect.single_recipe import load_affect
 from handlers.training.affect.stages import start
-from handlers.training.affect.stored import load_affect
-from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.affect.sewa import read_sewa
-from handlers.training.train import train
+from handlers.training.recipe import RecipeError
+from handlers.training.train import read_recipe, train
 from tests.handlers.affect_recipes import SINGLE
 from tests.handlers.affect_recordings import (
     HEALTHY,
@@ -62,7 +61,8 @@ def spoken(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Reel]:
 
 
 def write_recipe(path: Path, text: str) -> Path:
-    path.write_text(f'name = "{path.stem}"\n{HEAD}{text}')
+    kind = "over-time" if "stages" in text else "single-frame"
+    path.write_text(f'kind = "{kind}"\nname = "{path.stem}"\n{HEAD}{text}')
     return path
 
 
@@ -138,7 +138,7 @@ def test_the_recipes_for_recordings_that_come_along_can_be_read() -> None:
     import handlers.training
 
     folder = Path(handlers.training.__file__).parent / "recipes"
-    read = [read_affect_recipe(path) for path in sorted(folder.glob("sewa-*.toml"))]
+    read = [read_recipe(path) for path in sorted(folder.glob("sewa-*.toml"))]
     names = [f"sewa-{one.name}" for one in read]
     assert names == [path.stem for path in sorted(folder.glob("sewa-*.toml"))]
     assert len(read) == 8

@@ -17,15 +17,16 @@ from handlers.predictors.affect.voice import VoiceEstimator
 from handlers.processing.mel import BANDS, WINDOW, mel_power, pcm_to_samples, without_level
 from handlers.processing.mel_stream import MelStream
 from handlers.store import load_estimator
-from handlers.training.affect.recipe import read_affect_recipe, run_affect_recipe
-from handlers.training.affect.stored import save_affect
 from handlers.training.affect.voices.channels import NAMES, by_chance, code, loudness
 from handlers.training.affect.voices.sounds import music, pink
 from handlers.training.datasets.affect.emodb import read_emodb
+from handlers.training.train import read_recipe
+from tests.handlers.affect_fakes import save_affect
 from tests.spoken import RATE_HZ, speech
 
 RECIPES = Path(__file__).parents[2] / "handlers" / "training" / "recipes"
 RECIPE = """
+kind = "voice"
 name = "voice"
 version = "0"
 about = "a try"
@@ -152,12 +153,12 @@ def test_a_recipe_ends_in_a_voice_that_is_served(tmp_path: Path) -> None:
     utter(tmp_path / "german" / "03a01Wa.wav", 2)
     recipe = tmp_path / "voice.toml"
     recipe.write_text(RECIPE)
-    folder = run_affect_recipe(recipe, tmp_path, tmp_path / "runs", tmp_path / "store")
-    estimator, checkpoint = load_estimator(folder)
+    read_recipe(recipe).run(tmp_path, tmp_path / "runs", tmp_path / "store", resume=True)
+    estimator, checkpoint = load_estimator(tmp_path / "store" / "voice")
     assert isinstance(estimator, VoiceEstimator)
     assert checkpoint.config["recipe"]["voices"][1]["actors"] == ["03"]
 
 
 @pytest.mark.parametrize("name", ["voice", "voice-without-emodb", "voice-without-ravdess"])
 def test_shipped_recipes_of_voices_can_be_read(name: str) -> None:
-    assert read_affect_recipe(RECIPES / f"{name}.toml").name == "voice"
+    assert read_recipe(RECIPES / f"{name}.toml").name == "voice"

@@ -15,9 +15,9 @@ from handlers.networks.box_tracker import BoxTracker, from_pixels
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
 from handlers.store import load_tracking, read_settings
-from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.pts import write_pts
 from handlers.training.faces import Source
+from handlers.training.recipe import RecipeError
 from handlers.training.synthetic.scene import Truth
 from handlers.training.synthetic.stills import Stills
 from handlers.training.synthetic.style import Style
@@ -32,14 +32,15 @@ from handlers.training.track.box_tracker import (
 from handlers.training.track.face_validator import KINDS, ValidatorBatches, place, roc
 from handlers.training.track.recipe import (
     AssemblyRecipe,
-    TrackRecipe,
-    read_track_recipe,
-    run_track_recipe,
+    BoxTrackerRecipe,
+    FaceValidatorRecipe,
 )
 from handlers.training.track.videos import read_stills
+from handlers.training.train import read_recipe
 from tests.handlers.test_sequences import SIZE, face_shape
 
 HEAD = """
+kind = "{kind}"
 name = "{name}"
 version = "1"
 {start}
@@ -61,7 +62,9 @@ noise = [0.0, 0.0]
 """
 TRACKER = '[tracker]\nsize = "tiny"\ncontext = 2.0\nframes = 3\nown = [0.0, 1.0]\n'
 VALIDATOR = '[validator]\ncontext = 1.3\n[[held_out]]\nfolder = "faces"\nshare = 1.0\n'
+ONE_STEP = HEAD.format(kind="{kind}", name="x", steps=1, batch=1, start="")
 ASSEMBLY = """
+kind = "tracking"
 name = "joined"
 version = "1"
 about = "a test"
@@ -97,8 +100,12 @@ def stills(data: Path) -> Stills:
 
 def carry_out(tmp_path: Path, data: Path, text: str, runs: str = "runs", **values: Any) -> Path:
     path = tmp_path / "recipe.toml"
-    path.write_text(text.format(**{"start": "", "batch": 2, **values}) if values else text)
-    return run_track_recipe(path, data, tmp_path / runs, tmp_path / "store")
+    kind = "face-validator" if VALIDATOR in text else "box-tracker"
+    given = {"kind": kind, "start": "", "batch": 2, **values}
+    path.write_text(text.format(**given) if values else text)
+    recipe, store = read_recipe(path), tmp_path / "store"
+    recipe.run(data, tmp_path / runs, store, resume=True)
+    return store / recipe.name
 
 
 def test_bt_learns_where_the_face_is(stills: Stills) -> None:
@@ -266,8 +273,10 @@ def test_the_curve_of_a_perfect_validator_goes_through_the_corner() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (HEAD.format(name="x", steps=1, batch=1, start=""), "tracker"),
-        (HEAD.format(name="x", steps=1, batch=1, start="") + TRACKER + VALIDATOR, "tracker"),
+        (ONE_STEP.format(kind="box-tracker"), "tracker"),
+        (ONE_STEP.format(kind="box-tracker") + TRACKER + VALIDATOR, "validator"),
+        (ONE_STEP.format(kind="tracker") + TRACKER, "'box-tracker'"),
+        (TRACKER, "'box-tracker'"),
         (ASSEMBLY + "t_d = 1.0\n", "t_d"),
         ("name = ", "Invalid"),
     ],
@@ -276,18 +285,18 @@ def test_a_wrong_recipe_is_refused(tmp_path: Path, text: str, complaint: str) ->
     path = tmp_path / "recipe.toml"
     path.write_text(text)
     with pytest.raises(RecipeError, match=complaint):
-        read_track_recipe(path)
+        read_recipe(path)
 
 
 def test_the_projects_recipes_can_be_read_and_follow_each_other() -> None:
     import handlers.training
 
     folder = Path(handlers.training.__file__).parent / "recipes"
-    stages = [read_track_recipe(folder / f"bt-{n}.toml") for n in (2, 4, 8, 16, 32)]
-    assert all(isinstance(stage, TrackRecipe) for stage in stages)
-    starts = [stage.start for stage in stages if isinstance(stage, TrackRecipe)]
+    stages = [read_recipe(folder / f"bt-{n}.toml") for n in (2, 4, 8, 16, 32)]
+    assert all(isinstance(stage, BoxTrackerRecipe) for stage in stages)
+    starts = [stage.start for stage in stages if isinstance(stage, BoxTrackerRecipe)]
     assert starts == ["bt-base", "bt-2", "bt-4", "bt-8", "bt-16"]
-    assert isinstance(read_track_recipe(folder / "dcrt.toml"), AssemblyRecipe)
-    fv = read_track_recipe(folder / "fv.toml")
-    assert isinstance(fv, TrackRecipe)
+    assert isinstance(read_recipe(folder / "dcrt.toml"), AssemblyRecipe)
+    fv = read_recipe(folder / "fv.toml")
+    assert isinstance(fv, FaceValidatorRecipe)
     assert {s.folder for s in fv.sources}.isdisjoint(s.folder for s in fv.held_out)

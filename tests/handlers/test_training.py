@@ -13,13 +13,14 @@ import torch
 from torch.testing import assert_close
 
 from handlers.checkpoint import load_checkpoint
-from handlers.training.align.recipe import RecipeError, read_recipe
-from handlers.training.align.run import run_recipe
 from handlers.training.datasets.pts import write_pts
 from handlers.training.faces import Degrading, FaceBank, Source
 from handlers.training.loop import Run, Schedule
+from handlers.training.recipe import RecipeError
+from handlers.training.train import read_recipe
 
 HEAD = """
+kind = "alignment"
 name = "small"
 version = "1"
 about = "a test"
@@ -75,12 +76,16 @@ def recipe(tmp_path: Path, *parts: str, steps: int = 6) -> Path:
     return path
 
 
+def carry_out(path: Path, data: Path, runs: Path, store: Path) -> None:
+    read_recipe(path).run(data, runs, store, resume=True)
+
+
 @pytest.mark.parametrize("head", ["heatmap", "regression"])
 def test_losses_fall_and_the_trained_model_is_in_the_store(
     tmp_path: Path, data: Path, head: str
 ) -> None:
     path = recipe(tmp_path, LANDMARKS.format(head=head), steps=40)
-    run_recipe(path, data, tmp_path / "runs", tmp_path / "store")
+    carry_out(path, data, tmp_path / "runs", tmp_path / "store")
     table = np.genfromtxt(tmp_path / "runs/small/losses.csv", delimiter=",", names=True)
     assert np.isfinite(table["loss"]).all()
     assert (tmp_path / "runs/small/losses.png").stat().st_size > 0
@@ -91,14 +96,14 @@ def test_losses_fall_and_the_trained_model_is_in_the_store(
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path, data: Path) -> None:
     parts = (LANDMARKS.format(head="heatmap"), DENOISER)
-    run_recipe(recipe(tmp_path, *parts), data, tmp_path / "whole", tmp_path / "store-1")
+    carry_out(recipe(tmp_path, *parts), data, tmp_path / "whole", tmp_path / "store-1")
     broken = Stopping(stop_at=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Degrading, "__call__", lambda *arguments: broken.degrade(*arguments))
         with pytest.raises(KeyboardInterrupt):
-            run_recipe(recipe(tmp_path, *parts), data, tmp_path / "broken", tmp_path / "store-2")
+            carry_out(recipe(tmp_path, *parts), data, tmp_path / "broken", tmp_path / "store-2")
     assert not (tmp_path / "store-2" / "small").exists()
-    run_recipe(recipe(tmp_path, *parts), data, tmp_path / "broken", tmp_path / "store-2")
+    carry_out(recipe(tmp_path, *parts), data, tmp_path / "broken", tmp_path / "store-2")
     first, second = (load_checkpoint(tmp_path / f"store-{n}" / "small").tensors for n in (1, 2))
     assert first.keys() == second.keys()
     for name, tensor in first.items():
@@ -123,14 +128,14 @@ def test_a_recipe_starts_from_the_models_it_names_by_the_classes_of_their_denois
     tmp_path: Path, data: Path
 ) -> None:
     store = tmp_path / "store"
-    run_recipe(recipe(tmp_path, DENOISER, steps=3), data, tmp_path / "runs", store)
+    carry_out(recipe(tmp_path, DENOISER, steps=3), data, tmp_path / "runs", store)
     given = load_checkpoint(store / "small").tensors
     text = (HEAD.format(steps=1) + DENOISER).replace('"small"', '"next"\nstart = ["small"]', 1)
     text = text.replace('["blur", "noise"]', '["noise"]').replace('blur = ["blur", "motion"], ', "")
     text = text.replace("rate = 1e-2", "rate = 0.0")
     path = tmp_path / "next.toml"
     path.write_text(text)
-    run_recipe(path, data, tmp_path / "runs", store)
+    carry_out(path, data, tmp_path / "runs", store)
     taken = load_checkpoint(store / "next").tensors
     name = "decoder.image.weight"
     assert torch.equal(taken[f"denoiser.denoisers.0.{name}"], given[f"denoiser.denoisers.1.{name}"])
@@ -212,9 +217,9 @@ def test_true_landmarks_reach_the_learner_unrounded_in_mixed_precision(tmp_path:
 def test_two_processes_under_torchrun_train_one_model(tmp_path: Path, data: Path) -> None:
     path = recipe(tmp_path, LANDMARKS.format(head="heatmap"), DENOISER)
     call = (
-        "from pathlib import Path; from handlers.training.align.run import run_recipe; "
-        f"run_recipe(Path({str(path)!r}), Path({str(data)!r}), "
-        f"Path({str(tmp_path / 'runs')!r}), Path({str(tmp_path / 'store')!r}))"
+        "from pathlib import Path; from handlers.training.train import read_recipe; "
+        f"read_recipe(Path({str(path)!r})).run(Path({str(data)!r}), "
+        f"Path({str(tmp_path / 'runs')!r}), Path({str(tmp_path / 'store')!r}), resume=True)"
     )
     script = tmp_path / "train.py"
     script.write_text(call)

@@ -14,14 +14,15 @@ from handlers.networks.actions import ACTIONS
 from handlers.networks.landmarks import LandmarkNetwork
 from handlers.processing.landmarks import MIRROR
 from handlers.training.align.landmarks import LandmarkLearner
-from handlers.training.align.run import run_recipe
 from handlers.training.augmentation import Augmentation
 from handlers.training.faces import FaceBank, Source
 from handlers.training.loop import Schedule
+from handlers.training.train import read_recipe
 
 Floats = NDArray[np.float32]
 
 RECIPE = """
+kind = "alignment"
 name = "taught"
 version = "1"
 about = "a test"
@@ -115,10 +116,10 @@ def test_unknown_irises_and_actions_do_not_count(data: Path) -> None:
 def test_behind_a_denoiser_that_stays_the_landmarks_and_actions_are_learnt(data: Path) -> None:
     store, path = data / "store", data / "recipe.toml"
     path.write_text(RECIPE.format(more="", steps=1))
-    run_recipe(path, data, data / "first", store)
+    read_recipe(path).run(data, data / "first", store, resume=True)
     before = load_checkpoint(store / "taught").tensors
     path.write_text(RECIPE.format(more='start = ["taught"]\nbehind = 0.5', steps=40))
-    run_recipe(path, data, data / "second", store)
+    read_recipe(path).run(data, data / "second", store, resume=True)
     after = load_checkpoint(store / "taught").tensors
     for name, tensor in after.items():
         if name.startswith("denoiser."):

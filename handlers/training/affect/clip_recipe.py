@@ -1,12 +1,11 @@
 """Recipes of models over time, learnt from made clips or recordings: Vi-DeS to AVi-GaS."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
-from pydantic import ConfigDict
 
 from handlers.checkpoint import Checkpoint
 from handlers.networks.affect import AffectNetworks
@@ -20,17 +19,17 @@ from handlers.training.affect.recorded.features import fusion_studio
 from handlers.training.affect.recorded.pieces import Cutting, cut_pieces
 from handlers.training.affect.recorded.reels import CACHE, RecordingSource, folder_of, read_reels
 from handlers.training.affect.sequences import FeatureClip, feature_clips
+from handlers.training.affect.single_recipe import load_affect
 from handlers.training.affect.stages import Stage, learn_fusion, learn_over_time, start
-from handlers.training.affect.stored import load_affect, save_affect
-from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.affect.layouts import AFFECTNET
 from handlers.training.loop import Schedule
+from handlers.training.recipe import Recipe, RecipeError
 
 Parts = dict[str, AffectNetworks]
 
 
-@dataclass(frozen=True)
-class ClipRecipe:
+@dataclass(frozen=True, kw_only=True)
+class ClipRecipe(Recipe):
     """How a model over time is learnt on the latent maps of single-frame models.
 
     `face` and `voice` name the single-frame models of the store whose G and D it takes over, with
@@ -42,12 +41,7 @@ class ClipRecipe:
     from so many of their frames. `clip_seed` fixes them, `seed` all that is random in learning.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    name: str
-    version: str
-    about: str
-    licence: str
+    kind: Literal["over-time"] = "over-time"
     stages: tuple[Stage, ...]
     faces: tuple[FaceSource, ...] = ()
     speech: tuple[SpeechSource, ...] = ()
@@ -55,50 +49,43 @@ class ClipRecipe:
     face: str = "vi-de"
     voice: str = "au-de"
     fusion: Schedule | None = None
-    plot: Plot = field(default_factory=Plot)
+    plot: Plot = Plot()
     clips: int = 240
     most_faces: int = 5000
     clip_seed: int = 1
     seed: int = 1
     aligner: str = "model_store"
 
+    def run(self, data: Path, runs: Path, store: Path, resume: bool) -> None:
+        """Learn; the stages of a run from recordings lie in a folder of their set and fold, and
+        what they learn from in `runs / recordings`."""
+        if self.name not in VARIANTS:
+            raise RecipeError(f"recipe {self.name!r} is called like no variant")
+        stored = read_parts(self, store)
+        parts = {modality: networks for modality, (networks, _) in stored.items()}
+        folder = folder_of(self.name, self.recordings, runs)
+        context = next(iter(stored.values()))[1].config["context"]
+        if self.recordings is not None:
+            places = (data, runs / CACHE, folder)
+            material = recorded(self, self.recordings, parts, places, context, resume)
+        else:
+            framing = Framing(Path(self.aligner), runs / BOXES, context)
+            material = made(self, parts, data, framing, runs / HEARD)
+        networks = learn_clips(self, parts, material, folder, resume)
+        config = {
+            "network": asdict(networks.config),
+            "context": context,
+            "parts": {checkpoint.name: checkpoint.sha256 for _, checkpoint in stored.values()},
+        }
+        self.save(store, config, networks.state_dict())
+
 
 @dataclass(frozen=True)
-class Material:
+class LearningMaterial:
     """What is learnt from: maps of single frames, and the clips that networks make features of."""
 
     studio: Callable[[], Studio]
     clips: Callable[[AffectNetworks], Sequence[FeatureClip]]
-
-
-def run_clip_recipe(recipe: ClipRecipe, data: Path, runs: Path, store: Path, resume: bool) -> Path:
-    """Learn from what lies under `data`; the model ends in `store / name`.
-
-    Checkpoints and logs of every stage lie in `runs / name`, those of recordings in a folder of
-    their set and fold; what is learnt from of them lies in `runs / recordings`.
-    """
-    if recipe.name not in VARIANTS:
-        raise RecipeError(f"recipe {recipe.name!r} is called like no variant")
-    stored = read_parts(recipe, store)
-    parts = {modality: networks for modality, (networks, _) in stored.items()}
-    folder = folder_of(recipe.name, recipe.recordings, runs)
-    context = next(iter(stored.values()))[1].config["context"]
-    if recipe.recordings is not None:
-        places = (data, runs / CACHE, folder)
-        material = recorded(recipe, recipe.recordings, parts, places, context, resume)
-    else:
-        framing = Framing(Path(recipe.aligner), runs / BOXES, context)
-        material = made(recipe, parts, data, framing, runs / HEARD)
-    networks = learn(recipe, parts, material, folder, resume)
-    config: dict[str, Any] = {
-        "about": recipe.about,
-        "licence": recipe.licence,
-        "context": context,
-        "recipe": asdict(recipe),
-        "parts": {checkpoint.name: checkpoint.sha256 for _, checkpoint in stored.values()},
-    }
-    save_affect(networks, store / recipe.name, config, recipe.version)
-    return store / recipe.name
 
 
 def read_parts(recipe: ClipRecipe, store: Path) -> dict[str, tuple[AffectNetworks, Checkpoint]]:
@@ -131,14 +118,16 @@ def check_fold(recipe: ClipRecipe, part: Checkpoint) -> None:
         )
 
 
-def made(recipe: ClipRecipe, parts: Parts, data: Path, framing: Framing, heard: Path) -> Material:
+def made(
+    recipe: ClipRecipe, parts: Parts, data: Path, framing: Framing, heard: Path
+) -> LearningMaterial:
     """Clips made of faces and speech."""
     if not recipe.faces or not recipe.speech:
-        raise RecipeError(f"recipe {recipe.name!r}: give [[faces]] and [[speech]], or [recordings]")
+        raise RecipeError("give [[faces]] and [[speech]], or [recordings]")
     faces = pool(data, recipe.faces, recipe.most_faces, framing)
     voices = read_voices(data, recipe.speech, heard)
     studio = make_studio(parts, faces, voices, recipe.plot, recipe.clips, recipe.clip_seed)
-    return Material(lambda: studio, lambda networks: feature_clips(networks, studio))
+    return LearningMaterial(lambda: studio, lambda networks: feature_clips(networks, studio))
 
 
 def recorded(
@@ -148,24 +137,24 @@ def recorded(
     places: tuple[Path, Path, Path],
     context: float,
     resume: bool,
-) -> Material:
+) -> LearningMaterial:
     """Pieces of recordings; `places` are of the data, the files made of them, and the run."""
     data, cache, folder = places
     if recipe.faces or recipe.speech or source.layout == AFFECTNET:
-        raise RecipeError(f"recipe {recipe.name!r}: give recordings over time, and nothing beside")
+        raise RecipeError("give recordings over time, and nothing beside")
     reels = read_reels(data, source, context, cache)
     longest = max(stage.frames for stage in recipe.stages)
     cutting = Cutting(recipe.clips, longest, recipe.clip_seed)
     pieces = cut_pieces(reels, tuple(parts), recipe.plot, cutting)
     most, seed = recipe.most_faces, recipe.clip_seed
-    return Material(
+    return LearningMaterial(
         lambda: fusion_studio(parts, pieces, most, seed, folder / "maps", resume),
         lambda networks: recorded_clips(networks, pieces, folder / "maps", resume),
     )
 
 
-def learn(
-    recipe: ClipRecipe, parts: Parts, material: Material, folder: Path, resume: bool
+def learn_clips(
+    recipe: ClipRecipe, parts: Parts, material: LearningMaterial, folder: Path, resume: bool
 ) -> AffectNetworks:
     """The networks of a recipe, learnt: fusion first where there is one, then the curriculum."""
     torch.manual_seed(recipe.seed)

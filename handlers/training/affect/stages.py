@@ -1,11 +1,10 @@
 """Fusion, then the curriculum over time: each stage starts from the weights of the one before."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +16,8 @@ from handlers.training.affect.fusion import FusionBatches, FusionLearner
 from handlers.training.affect.gating import GateBatches, GateLearner
 from handlers.training.affect.made.studio import Studio
 from handlers.training.affect.sequences import FeatureClip, SequenceBatches, SequenceLearner
-from handlers.training.loop import Batch, Run, Schedule
+from handlers.training.loop import Schedule, learn
+from handlers.training.recipe import take_over
 
 # How a running mean begins: logits of how much is new (0.4) and how open the output is (0.95), and
 # what makes up for that and for the two hyperbolic tangents on the way.
@@ -55,7 +55,7 @@ def start(config: AffectConfig, parts: dict[str, AffectNetworks]) -> AffectNetwo
     for modality in config.modalities:
         branch = networks.branches[modality]
         branch.load_state_dict(parts[modality].branches[modality].state_dict())
-    take_over(networks.combiner, first.combiner)
+    take_over(networks.combiner, first.combiner.state_dict(), "the single-frame model")
     begin_alike(networks, first)
     return networks
 
@@ -87,17 +87,6 @@ def _hand_on(conv: nn.Conv2d, first: int) -> None:
     nn.init.zeros_(conv.weight)
     nn.init.zeros_(cast(Tensor, conv.bias))
     conv.weight[first + planes, planes] = SMALL
-
-
-def take_over(network: nn.Module, given: nn.Module) -> None:
-    """Take over what has the same name and shape."""
-    wanted = network.state_dict()
-    fitting = {
-        name: value
-        for name, value in given.state_dict().items()
-        if name in wanted and wanted[name].shape == value.shape
-    }
-    network.load_state_dict(wanted | fitting)
 
 
 @torch.no_grad()
@@ -136,22 +125,9 @@ def learn_fusion(
     single-frame network."""
     if isinstance(networks.fusion, GatedUnit):
         gate = replace(schedule, steps=GATE_STEPS, rate=1e-2, weight_decay=1e-3, average=0.98)
-        keep_going(GateLearner(networks), gate, GateBatches(studio.gate), folder / "gate", resume)
-    keep_going(FusionLearner(networks, face), schedule, FusionBatches(studio), folder, resume)
+        learn(GateLearner(networks), gate, GateBatches(studio.gate), folder / "gate", resume)
+    learn(FusionLearner(networks, face), schedule, FusionBatches(studio), folder, resume)
     return networks
-
-
-def keep_going(
-    learner: nn.Module,
-    schedule: Schedule,
-    batches: Callable[[np.random.Generator, int], Batch],
-    folder: Path,
-    resume: bool,
-) -> None:
-    """Carry out a run and leave its averaged weights in the learner."""
-    run = Run(learner, schedule, folder)
-    run.fit(batches, resume)
-    learner.load_state_dict(run.averaged().state_dict())
 
 
 def learn_over_time(
@@ -172,7 +148,7 @@ def learn_over_time(
         states = config.states if stage.attention else 0
         recurrent = config.recurrent and stage.memory
         grown = AffectNetworks(replace(networks.config, recurrent=recurrent, states=states))
-        take_over(grown, networks)
+        take_over(grown, networks.state_dict(), "the stage before")
         if recurrent and not networks.config.recurrent:
             begin_memory(grown.combiner, networks.combiner)
         schedule = Schedule(
@@ -187,6 +163,6 @@ def learn_over_time(
         )
         learner = SequenceLearner(grown, stage.dropout)
         batches = SequenceBatches(clips, stage.frames)
-        keep_going(learner, schedule, batches, folder / f"{number}-{stage.frames}", resume)
+        learn(learner, schedule, batches, folder / f"{number}-{stage.frames}", resume)
         networks = grown
     return networks

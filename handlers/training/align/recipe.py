@@ -1,14 +1,20 @@
-"""Recipes: one strict TOML file a model, read into what the training loop needs."""
+"""Recipes of landmark networks and internal image denoisers, each alone or both together."""
 
-import tomllib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+import torch
+from torch import Tensor, nn
 
+from handlers.checkpoint import load_checkpoint
+from handlers.networks.align import AlignmentNetwork
+from handlers.training.align.denoising import DenoiserLearner, DenoisingBatches, JointLearner
+from handlers.training.align.landmarks import BehindDenoiser, LandmarkBatches, LandmarkLearner
 from handlers.training.augmentation import Augmentation
-from handlers.training.faces import Degrading, Source
-from handlers.training.loop import Schedule
+from handlers.training.faces import Degrading, FaceBank, Source
+from handlers.training.loop import Task
+from handlers.training.recipe import LearnedRecipe, take_over
 
 
 @dataclass(frozen=True)
@@ -33,61 +39,118 @@ class DenoiserModel:
     classes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How one model of the store is learnt.
+@dataclass(frozen=True, kw_only=True)
+class AlignmentRecipe(LearnedRecipe):
+    """How landmarks, denoising or both are learnt.
 
     With `landmarks` alone a landmark network is trained, with `denoiser` alone an internal image
-    denoiser, with both the two together (section 4.3.5). `about` says what it is, `licence` what
-    the terms of the data leave to users of the weights. `start` names the models of the store that
+    denoiser, with both the two together (section 4.3.5). `start` names the models of the store that
     the first weights come from; what begins with a prefix in `fresh` is not taken over. With
     `behind` the denoiser stays as it is and the landmark network learns from crops of which that
     share has been through it. `notes` is what users of the weights must know of them.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    name: str
-    version: str
-    about: str
-    licence: str
-    schedule: Schedule
+    kind: Literal["alignment"] = "alignment"
     sources: tuple[Source, ...]
     landmarks: LandmarkModel | None = None
     denoiser: DenoiserModel | None = None
     degrading: Degrading | None = None
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Augmentation = Augmentation()
     start: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
     behind: float | None = None
     notes: str = ""
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for parts that do not fit each other."""
+        if self.landmarks is None and self.denoiser is None:
+            raise ValueError("give [landmarks], [denoiser] or both")
+        if self.behind is not None and (self.landmarks is None or self.denoiser is None):
+            raise ValueError("'behind' needs [landmarks] and [denoiser]")
+        if self.denoiser is not None and self.behind is None:
+            check_classes(self.denoiser, self.degrading)
 
-class RecipeError(ValueError):
-    """A recipe that cannot be read or carried out; the message says where and why."""
+    def prepare(self, data: Path, runs: Path, store: Path) -> Task:
+        torch.manual_seed(self.schedule.seed)
+        landmarks = None if self.landmarks is None else asdict(self.landmarks)
+        denoiser = None if self.denoiser is None else asdict(self.denoiser)
+        network = AlignmentNetwork(landmarks, denoiser)
+        start_from(network, self, store)
+        config = {
+            "landmarks": landmarks,
+            "denoiser": denoiser,
+            "context": self.augmentation.context,
+            "crop_px": self.augmentation.size,
+        }
+        learner = make_learner(network, self.behind)
+
+        def export() -> None:
+            self.save(store, config, network.state_dict())
+
+        batches = make_batches(self, data)
+        return Task(learner, self.schedule, batches, runs / self.name, export)
 
 
-def read_recipe(path: Path) -> Recipe:
-    """Read a recipe; an unknown key, a missing one or a wrong type raises RecipeError."""
-    try:
-        recipe = TypeAdapter(Recipe).validate_python(tomllib.loads(path.read_text()))
-    except (ValidationError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"{path}: {error}") from error
-    if recipe.landmarks is None and recipe.denoiser is None:
-        raise RecipeError(f"{path}: give [landmarks], [denoiser] or both")
-    if recipe.behind is not None and (recipe.landmarks is None or recipe.denoiser is None):
-        raise RecipeError(f"{path}: 'behind' needs [landmarks] and [denoiser]")
-    if recipe.denoiser is not None and recipe.behind is None:
-        _check_classes(path, recipe.denoiser, recipe.degrading)
-    return recipe
-
-
-def _check_classes(path: Path, denoiser: DenoiserModel, degrading: Degrading | None) -> None:
+def check_classes(denoiser: DenoiserModel, degrading: Degrading | None) -> None:
+    """Raise ValueError unless a denoiser's classes are the kinds of degradation it learns from."""
     if degrading is None:
-        raise RecipeError(f"{path}: a denoiser needs [degrading]")
+        raise ValueError("a denoiser needs [degrading]")
     expected = () if denoiser.kind == "direct" else tuple(degrading.kinds)
     if denoiser.classes != expected:
-        raise RecipeError(
-            f"{path}: the classes of a {denoiser.kind!r} denoiser must be {list(expected)}, "
+        raise ValueError(
+            f"the classes of a {denoiser.kind!r} denoiser must be {list(expected)}, "
             f"as in [degrading.kinds], not {list(denoiser.classes)}"
         )
+
+
+def make_learner(network: AlignmentNetwork, behind: float | None = None) -> nn.Module:
+    """Build the learner of the parts that a network has."""
+    if network.landmarks is not None and network.denoiser is not None:
+        if behind is not None:
+            return BehindDenoiser(network.landmarks, network.denoiser, behind)
+        return JointLearner(network.landmarks, network.denoiser)
+    if network.denoiser is not None:
+        return DenoiserLearner(network.denoiser)
+    assert network.landmarks is not None
+    return LandmarkLearner(network.landmarks)
+
+
+def make_batches(recipe: AlignmentRecipe, data: Path) -> LandmarkBatches | DenoisingBatches:
+    """Draw batches from the faces under `data`."""
+    bank = FaceBank(data, recipe.sources)
+    if recipe.denoiser is not None and recipe.behind is None:
+        assert recipe.degrading is not None
+        return DenoisingBatches(bank, recipe.augmentation, recipe.degrading)
+    return LandmarkBatches(bank, recipe.augmentation, recipe.degrading)
+
+
+def start_from(network: AlignmentNetwork, recipe: AlignmentRecipe, store: Path) -> None:
+    """Take over the weights of the models that the recipe starts from.
+
+    Specialised denoisers are taken over by the name of their class.
+    """
+    for name in recipe.start:
+        checkpoint = load_checkpoint(store / name)
+        tensors = checkpoint.tensors
+        if recipe.denoiser is not None and checkpoint.config["denoiser"] is not None:
+            given = checkpoint.config["denoiser"]["classes"]
+            tensors = renumber(tensors, given, recipe.denoiser.classes)
+        kept = {key: value for key, value in tensors.items() if not key.startswith(recipe.fresh)}
+        take_over(network, kept, name)
+
+
+def renumber(
+    tensors: dict[str, Tensor], given: list[str], wanted: tuple[str, ...]
+) -> dict[str, Tensor]:
+    """Move specialised denoisers from the places of classes `given` to those of `wanted`."""
+    kept = {k: v for k, v in tensors.items() if not k.startswith("denoiser.denoisers.")}
+    for target, name in enumerate(wanted):
+        if name not in given:
+            continue
+        prefix = f"denoiser.denoisers.{given.index(name)}."
+        kept |= {
+            f"denoiser.denoisers.{target}.{key.removeprefix(prefix)}": value
+            for key, value in tensors.items()
+            if key.startswith(prefix)
+        }
+    return kept

@@ -1,21 +1,20 @@
-"""Recipes of the tracker's parts, and how to carry one out: BT, FV, and both put together."""
+"""Recipes of the tracker's parts, BT and FV, and of both put together."""
 
-import tomllib
-from dataclasses import asdict, dataclass, field
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
-from handlers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from handlers.checkpoint import Checkpoint, load_checkpoint
 from handlers.networks.box_tracker import BoxTracker
 from handlers.networks.face_validator import FaceValidator
-from handlers.training.align.recipe import RecipeError
-from handlers.training.align.run import plot_losses
 from handlers.training.faces import Source
-from handlers.training.loop import Run, Schedule, write_summary
+from handlers.training.loop import Task
+from handlers.training.recipe import LearnedRecipe, Recipe, RecipeError, take_over
 from handlers.training.synthetic.stills import Stills
 from handlers.training.synthetic.style import Style
 from handlers.training.track.box_tracker import TrackerBatches, TrackerLearner, TrackerModel
@@ -31,44 +30,102 @@ from handlers.training.track.videos import read_stills
 FACE_PX = 76  # of a face kept in memory: crops show it no larger than this
 
 
-@dataclass(frozen=True)
-class TrackRecipe:
-    """How BT or FV is learnt from made videos; one of `tracker` and `validator` is given.
+@dataclass(frozen=True, kw_only=True)
+class BoxTrackerRecipe(LearnedRecipe):
+    """How BT is learnt from made videos of the faces of `sources`.
 
-    `start` names a model of the store whose weights are taken over where names and shapes agree:
-    an alignment model gives its backbone. `held_out` are the faces that FV's figures come from;
-    `recordings` is a folder in 300-VW's layout and the share of BT's videos drawn from it.
+    `start` names a model of the store whose weights are taken over: an alignment model gives its
+    backbone. `recordings` is a folder in 300-VW's layout and the share of the videos drawn from it.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    name: str
-    version: str
-    schedule: Schedule
+    kind: Literal["box-tracker"] = "box-tracker"
+    about: str = ""
+    licence: str = ""
     sources: tuple[Source, ...]
-    tracker: TrackerModel | None = None
-    validator: ValidatorModel | None = None
-    style: Style = field(default_factory=Style)
+    tracker: TrackerModel
+    style: Style = Style()
     start: str | None = None
-    held_out: tuple[Source, ...] = ()
-    held_out_count: int = 2400
     recordings: Source | None = None
 
+    def prepare(self, data: Path, runs: Path, store: Path) -> Task:
+        torch.manual_seed(self.schedule.seed)
+        learner = TrackerLearner(BoxTracker(self.tracker.size), self.tracker)
+        if self.start is not None:
+            given = load_checkpoint(store / self.start).tensors
+            backbone = "landmarks.backbone.", "tracker.backbone."
+            take_over(learner, {k.replace(*backbone): v for k, v in given.items()}, self.start)
+        config = {
+            "tracker": {"size": self.tracker.size},
+            "tracker_context": self.tracker.context,
+            "seq_bt": self.tracker.frames,
+        }
 
-@dataclass(frozen=True)
-class AssemblyRecipe:
+        def export() -> None:
+            self.save(store, config, learner.state_dict())
+
+        return Task(learner, self.schedule, self.batches(data), runs / self.name, export)
+
+    def batches(self, data: Path) -> TrackerBatches:
+        """Draw made videos and, where the recipe says so, recorded ones."""
+        stills = read_stills(data, self.sources, FACE_PX)
+        if self.recordings is None:
+            return TrackerBatches(stills, self.style, self.tracker.frames)
+        recorded = Recordings(data / self.recordings.folder)
+        share = self.recordings.share
+        return TrackerBatches(stills, self.style, self.tracker.frames, recorded, share)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceValidatorRecipe(LearnedRecipe):
+    """How FV is learnt from made scenes; its figures come from the faces that are `held_out`."""
+
+    kind: Literal["face-validator"] = "face-validator"
+    about: str = ""
+    licence: str = ""
+    sources: tuple[Source, ...]
+    validator: ValidatorModel
+    style: Style = Style()
+    held_out: tuple[Source, ...] = ()
+    held_out_count: int = 2400
+
+    def prepare(self, data: Path, runs: Path, store: Path) -> Task:
+        torch.manual_seed(self.schedule.seed)
+        model, folder = self.validator, runs / self.name
+        stills = read_stills(data, self.sources, FACE_PX)
+        learner = ValidatorLearner(FaceValidator(model.patch_px, model.channels))
+
+        def export() -> None:
+            config: dict[str, Any] = {
+                "validator": {"patch_px": model.patch_px, "channels": list(model.channels)},
+                "validator_context": model.context,
+            }
+            if self.held_out:
+                config["figures"] = self.measure(learner, data, folder)
+            self.save(store, config, learner.state_dict())
+
+        return Task(learner, self.schedule, self.batches(stills), folder, export)
+
+    def batches(self, stills: Stills) -> ValidatorBatches:
+        """Draw places on faces and beside them."""
+        return ValidatorBatches(stills, self.style, self.validator.context)
+
+    def measure(self, learner: ValidatorLearner, data: Path, folder: Path) -> Mapping[str, object]:
+        """Measure on the faces that are held out; the figures are kept in the run's folder too."""
+        batches = self.batches(read_stills(data, self.held_out, FACE_PX))
+        figures = measure_validator(learner, batches, folder, self.held_out_count)
+        (folder / "summary.json").write_text(json.dumps(figures, indent=2) + "\n")
+        return figures
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssemblyRecipe(Recipe):
     """How a tracking model is put together from trained parts of the store.
 
     `alignment` names the landmark network that it is served with; the rest is as in
     `TrackingSettings`, whose window n comes with the tracker.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    name: str
-    version: str
-    about: str
-    licence: str
+    kind: Literal["tracking"] = "tracking"
     tracker: str
     validator: str
     alignment: str
@@ -76,151 +133,22 @@ class AssemblyRecipe:
     t_c: float
     patience: int | None = None
 
-
-def read_track_recipe(path: Path) -> TrackRecipe | AssemblyRecipe:
-    """Read a recipe; an unknown key, a missing one or a wrong type raises RecipeError."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        if isinstance(content.get("tracker"), str):
-            return TypeAdapter(AssemblyRecipe).validate_python(content)
-        recipe = TypeAdapter(TrackRecipe).validate_python(content)
-    except (ValidationError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"{path}: {error}") from error
-    if (recipe.tracker is None) == (recipe.validator is None):
-        raise RecipeError(f"{path}: give [tracker] or [validator]")
-    return recipe
-
-
-def run_track_recipe(path: Path, data: Path, runs: Path, store: Path, resume: bool = True) -> Path:
-    """Carry out a recipe on the faces under `data`; the model ends in `store / name`.
-
-    Checkpoints, the log of losses and its plot lie in `runs / name`; with `resume` a stopped run
-    goes on from its last checkpoint.
-    """
-    recipe = read_track_recipe(path)
-    if isinstance(recipe, AssemblyRecipe):
-        return assemble(recipe, store)
-    torch.manual_seed(recipe.schedule.seed)
-    stills = read_stills(data, recipe.sources, FACE_PX)
-    learner = make_learner(recipe)
-    start_from(learner, recipe, store)
-    batches: TrackerBatches | ValidatorBatches
-    if recipe.tracker is not None:
-        batches = make_tracker_batches(recipe, recipe.tracker, stills, data)
-    else:
-        assert recipe.validator is not None
-        batches = ValidatorBatches(stills, recipe.style, recipe.validator.context)
-    run = Run(learner, recipe.schedule, runs / recipe.name)
-    run.fit(batches, resume)
-    if run.fabric.is_global_zero:
-        plot_losses(run.folder)
-        export(run, recipe, data, store)
-    run.fabric.barrier()
-    return store / recipe.name
-
-
-def make_tracker_batches(
-    recipe: TrackRecipe, model: TrackerModel, stills: Stills, data: Path
-) -> TrackerBatches:
-    """What BT learns from: made videos and, where the recipe says so, recorded ones."""
-    if recipe.recordings is None:
-        return TrackerBatches(stills, recipe.style, model.frames)
-    recorded = Recordings(data / recipe.recordings.folder)
-    return TrackerBatches(stills, recipe.style, model.frames, recorded, recipe.recordings.share)
-
-
-def make_learner(recipe: TrackRecipe) -> nn.Module:
-    """The network of a recipe in its learner."""
-    if recipe.tracker is not None:
-        return TrackerLearner(BoxTracker(recipe.tracker.size), recipe.tracker)
-    model = recipe.validator
-    assert model is not None
-    return ValidatorLearner(FaceValidator(model.patch_px, model.channels))
-
-
-def start_from(learner: nn.Module, recipe: TrackRecipe, store: Path) -> None:
-    """Take over the weights that the recipe starts from.
-
-    Raises RecipeError when the model gives nothing.
-    """
-    if recipe.start is None:
-        return
-    wanted = learner.state_dict()
-    given = {
-        as_ours(key): value for key, value in load_checkpoint(store / recipe.start).tensors.items()
-    }
-    fitting = {
-        key: value.to(wanted[key].dtype)
-        for key, value in given.items()
-        if key in wanted and wanted[key].shape == value.shape
-    }
-    if not fitting:
-        raise RecipeError(f"recipe {recipe.name!r}: nothing of {recipe.start!r} fits its network")
-    learner.load_state_dict(wanted | fitting)
-
-
-def as_ours(key: str) -> str:
-    """The name in BT of a parameter of an alignment model's backbone; others stay."""
-    return key.replace("landmarks.backbone.", "tracker.backbone.")
-
-
-def export(run: Run, recipe: TrackRecipe, data: Path, store: Path) -> Path:
-    """Write the averaged weights, in half precision, and what rebuilds the network to the store."""
-    learner = make_learner(recipe)
-    learner.load_state_dict(run.averaged().state_dict())
-    config: dict[str, Any] = {"recipe": asdict(recipe)}
-    if recipe.tracker is not None:
-        config |= {
-            "tracker": {"size": recipe.tracker.size},
-            "tracker_context": recipe.tracker.context,
-            "seq_bt": recipe.tracker.frames,
+    def run(self, data: Path, runs: Path, store: Path, resume: bool) -> None:
+        tracker = _part(store, self.tracker, "tracker")
+        validator = _part(store, self.validator, "validator")
+        config: dict[str, Any] = {
+            **{key: tracker.config[key] for key in ("tracker", "tracker_context", "seq_bt")},
+            **{key: validator.config[key] for key in ("validator", "validator_context")},
+            "alignment": self.alignment,
+            "t_b": self.t_b,
+            "t_c": self.t_c,
+            "patience": self.patience,
+            "parts": {part.name: part.sha256 for part in (tracker, validator)},
         }
-    if recipe.validator is not None:
-        model = recipe.validator
-        config |= {
-            "validator": {"patch_px": model.patch_px, "channels": list(model.channels)},
-            "validator_context": model.context,
-        }
-        if recipe.held_out:
-            stills = read_stills(data, recipe.held_out, FACE_PX)
-            batches = ValidatorBatches(stills, recipe.style, model.context)
-            config["figures"] = measure_validator(
-                learner, batches, run.folder, recipe.held_out_count
-            )
-            write_summary(run.folder, config["figures"])
-    folder = store / recipe.name
-    save_checkpoint(folder, recipe.name, recipe.version, config, halved(learner.state_dict()))
-    return folder
-
-
-def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with their real numbers in half precision."""
-    return {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
-
-
-def assemble(recipe: AssemblyRecipe, store: Path) -> Path:
-    """Join BT and FV of the store into one model beside them."""
-    tracker = _part(store, recipe.tracker, "tracker")
-    validator = _part(store, recipe.validator, "validator")
-    config = {
-        **{key: tracker.config[key] for key in ("tracker", "tracker_context", "seq_bt")},
-        **{key: validator.config[key] for key in ("validator", "validator_context")},
-        "about": recipe.about,
-        "licence": recipe.licence,
-        "alignment": recipe.alignment,
-        "t_b": recipe.t_b,
-        "t_c": recipe.t_c,
-        "patience": recipe.patience,
-        "recipe": asdict(recipe),
-        "parts": {part.name: part.sha256 for part in (tracker, validator)},
-    }
-    if "figures" in validator.config:
-        config["figures"] = {"validator": validator.config["figures"]}
-    folder = store / recipe.name
-    save_checkpoint(
-        folder, recipe.name, recipe.version, config, {**tracker.tensors, **validator.tensors}
-    )
-    return folder
+        if "figures" in validator.config:
+            config["figures"] = {"validator": validator.config["figures"]}
+        tensors: dict[str, Tensor] = {**tracker.tensors, **validator.tensors}
+        self.save(store, config, tensors)
 
 
 def _part(store: Path, name: str, kind: str) -> Checkpoint:

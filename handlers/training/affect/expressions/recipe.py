@@ -2,9 +2,9 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
-from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from handlers.networks.affect import build
@@ -15,18 +15,17 @@ from handlers.training.affect.expressions.learner import ExpressionBatches, Expr
 from handlers.training.affect.expressions.looks import Cutting
 from handlers.training.affect.framed import BOXES, find_boxes
 from handlers.training.affect.made.sources import FaceSource, read_faces
-from handlers.training.affect.stored import load_affect, save_affect
-from handlers.training.align.recipe import RecipeError
-from handlers.training.align.run import plot_losses
-from handlers.training.loop import Run, Schedule
+from handlers.training.affect.single_recipe import load_affect
+from handlers.training.loop import Task
+from handlers.training.recipe import LearnedRecipe, RecipeError
 
 IMAGENET, RANDOM = "imagenet", "random"
 # ImageNet's colours came as (x - 127) / 128; a standardised grey is as large at half the sum.
 GREY = 0.5
 
 
-@dataclass(frozen=True)
-class ExpressionRecipe:
+@dataclass(frozen=True, kw_only=True)
+class ExpressionRecipe(LearnedRecipe):
     """How faces' words are learnt from sets of faces.
 
     `aligner` is the model store whose `dfa` finds the faces' landmarks. `start` is where
@@ -37,13 +36,7 @@ class ExpressionRecipe:
     landmarks' box.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
-    name: str
-    version: str
-    about: str
-    licence: str
-    schedule: Schedule
+    kind: Literal["expressions"] = "expressions"
     faces: tuple[FaceSource, ...]
     aligner: str = "model_store"
     start: str = IMAGENET
@@ -54,28 +47,28 @@ class ExpressionRecipe:
     cutting: Cutting = Cutting()
     calibration: Calibration = Calibration()
 
+    def prepare(self, data: Path, runs: Path, store: Path) -> Task:
+        torch.manual_seed(self.schedule.seed)
+        sets = [read_faces(data, source) for source in self.faces]
+        boxes = [find_boxes(faces, Path(self.aligner), runs / BOXES) for faces in sets]
+        batches = ExpressionBatches(sets, boxes, self.cutting, self.power)
+        learner = make_learner(self)
+        networks = learner.networks
+        config = {
+            "network": asdict(networks.config),
+            "context": self.context,
+            "calibration": asdict(self.calibration),
+        }
 
-def is_expressive(name: str) -> bool:
-    """Whether a recipe of this name is of the expression network."""
-    return name in VARIANTS and VARIANTS[name].estimator == "expressions"
+        def export() -> None:
+            self.save(store, config, networks.state_dict())
 
-
-def run_expression_recipe(
-    recipe: ExpressionRecipe, data: Path, runs: Path, store: Path, resume: bool
-) -> Path:
-    """Learn from what lies under `data`; the model ends in `store / name`."""
-    torch.manual_seed(recipe.schedule.seed)
-    sets = [read_faces(data, source) for source in recipe.faces]
-    boxes = [find_boxes(faces, Path(recipe.aligner), runs / BOXES) for faces in sets]
-    batches = ExpressionBatches(sets, boxes, recipe.cutting, recipe.power)
-    run = Run(make_learner(recipe), recipe.schedule, runs / recipe.name)
-    run.fit(batches, resume)
-    return _finish(run, recipe, store)
+        return Task(learner, self.schedule, batches, runs / self.name, export)
 
 
 def make_learner(recipe: ExpressionRecipe) -> ExpressionLearner:
     """The network of a recipe in its learner. Raises RecipeError for what is no such variant."""
-    if not is_expressive(recipe.name):
+    if recipe.name not in VARIANTS or VARIANTS[recipe.name].estimator != "expressions":
         raise RecipeError(f"recipe {recipe.name!r} is not called like the expression network")
     networks = build(variant(recipe.name, recipe.size))
     assert isinstance(networks, ExpressionNetwork)
@@ -103,21 +96,3 @@ def take_over_imagenet(body: nn.Module) -> None:
     values[0] = GREY * values[0].sum(dim=1, keepdim=True)
     # Both are written down in the order of their layers.
     body.load_state_dict(dict(zip(body.state_dict(), values, strict=True)))
-
-
-def _finish(run: Run, recipe: ExpressionRecipe, store: Path) -> Path:
-    """Write the averaged weights and what rebuilds the network to `store / name`."""
-    if run.fabric.is_global_zero:
-        plot_losses(run.folder)
-        averaged = run.averaged()
-        assert isinstance(averaged, ExpressionLearner)
-        config = {
-            "about": recipe.about,
-            "licence": recipe.licence,
-            "context": recipe.context,
-            "calibration": asdict(recipe.calibration),
-            "recipe": asdict(recipe),
-        }
-        save_affect(averaged.networks, store / recipe.name, config, recipe.version)
-    run.fabric.barrier()
-    return store / recipe.name

@@ -23,9 +23,9 @@ from handlers.training.affect.made.studio import GATE_COUNT, Staged, Studio
 from handlers.training.affect.recorded.pieces import Piece
 from handlers.training.affect.recorded.table import Rows, keep
 from handlers.training.affect.sequences import FeatureClip
-from handlers.training.align.recipe import RecipeError
 from handlers.training.faces import to_tensor as faces_to_tensor
 from handlers.training.loop import make_fabric
+from handlers.training.recipe import RecipeError
 
 Frame = tuple[Piece, int]
 

@@ -15,7 +15,7 @@ from handlers.training.affect.made.faces import CROP_PX, Image
 from handlers.training.affect.made.spectrograms import degrade_power, noise_alone
 from handlers.training.affect.recorded.cache import STORED_PX
 from handlers.training.affect.recorded.reels import Reel
-from handlers.training.align.recipe import RecipeError
+from handlers.training.recipe import RecipeError
 
 PIECE_S = 20.0
 SHORTEST = 3  # moments: two and a stage of two frames needs one more

@@ -21,7 +21,6 @@ from handlers.training.affect.recorded.cache import (
     write_recording,
 )
 from handlers.training.affect.recorded.tracker import Tracker, load_tracker
-from handlers.training.align.recipe import RecipeError
 from handlers.training.datasets.affect.aff_wild2 import read_aff_wild2
 from handlers.training.datasets.affect.affectnet import read_affectnet
 from handlers.training.datasets.affect.layouts import (
@@ -33,6 +32,7 @@ from handlers.training.datasets.affect.layouts import (
 )
 from handlers.training.datasets.affect.records import AffectPicture, Recording
 from handlers.training.datasets.affect.watching import WORKING_RATE_HZ, Image, labels_at
+from handlers.training.recipe import RecipeError
 
 PICTURES_A_FILE = 1000
 CACHE = "recordings"
