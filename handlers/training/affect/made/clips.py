@@ -21,7 +21,8 @@ Ints = NDArray[np.int64]
 
 RATE_HZ = 25.0
 TRANSITION_S = 0.8
-FACE_WORDS = {"calm": "neutral"}  # faces have no word for calm
+# Faces have no words for calm and boredom.
+FACE_WORDS = {"calm": "neutral", "boredom": "neutral"}
 
 
 class Health(IntEnum):
