@@ -13,12 +13,14 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from service.cli import app
 from service.settings import Settings
 from tests.client.conftest import RunningService
 from tests.made_clips import make_clip
+from tests.made_pictures import encoded
 from tests.service.feeling import CountingAffect
 
 TIMES_S = [number / 25 for number in range(10)]
@@ -54,6 +56,21 @@ def test_every_frame_has_a_row_with_its_own_time(talk: Path, service: RunningSer
     assert {row["clip"] for row in rows} == {str(talk)}
     assert all(-1 <= float(row["valence"]) <= 1 for row in rows)
     assert {row["face"] for row in rows} == {"1"}
+
+
+def test_a_photograph_is_answered_with_a_row_a_face(
+    service: RunningService, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(encoded(Image.new("RGB", (160, 120)), "JPEG"))
+    result = run(photo, "--csv", "--url", service.url)
+    assert result.exit_code == 0, result.stderr
+    (row,) = rows_of(result.stdout)
+    assert (row["clip"], row["frame"], row["face_id"]) == (str(photo), "1", "1")
+    assert -1 <= float(row["valence"]) <= 1
+    for_people = run(photo, "--url", service.url)
+    assert "1 face" in for_people.stdout
+    assert "valence" in for_people.stdout
 
 
 def test_people_get_a_line(talk: Path, service: RunningService) -> None:

@@ -13,12 +13,12 @@ from service.align.examples import TRACKED_FACE
 from service.clips.pages import CSV, JSON, NDJSON, SVG
 from service.clips.serving import CLIP_FIELD, CLIP_PROBLEMS
 from service.errors import Problem
+from service.http.body import FIELD
 from service.http.openapi import (
     BINARY,
     NOTES_HEADERS,
     PICTURE,
     file_body,
-    one_file,
     problem_responses,
 )
 from service.live.serving import STEP, StepNumber, end_responses
@@ -124,8 +124,8 @@ EXAMPLE_LINES: list[dict[str, Any]] = [
     {"type": "summary", **EXAMPLE_SUMMARY, **EXAMPLE_TAIL, "clip": EXAMPLE_CLIP},
 ]
 AFFECT_BODY = file_body(
-    "The clip, as a form's file or as the body itself, or a photograph as a body of `image/...`.",
-    one_file(CLIP_FIELD),
+    "The clip, or a photograph, as a form's file or as the body itself.",
+    {"properties": {CLIP_FIELD: BINARY, FIELD: BINARY}, "minProperties": 1, "maxProperties": 1},
 )
 _TEXT = {"type": "string"}
 AFFECT_RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -2,12 +2,14 @@
 
 from pydantic import BaseModel
 
+from service.affect.photograph import PhotographReply
 from service.affect.replies import (
     EXPRESSIONS,
     AffectClipReply,
     AffectFrameLine,
     AffectMoment,
     AffectSummaryLine,
+    Estimate,
     FaceEstimate,
 )
 from service.affect.timeline import FaceStrip, Timeline, draw_timeline
@@ -37,7 +39,8 @@ class TimelinePage(WholePage):
         """Keep what is drawn of one frame."""
         frame = look.frame
         ages = list(zip(frame.attention_ages_s, frame.attention, strict=True))
-        self._timeline.add(frame.time_s, frame.valence, frame.arousal, frame.gate, ages)
+        gate = frame.gate if len(frame.used) > 1 else None
+        self._timeline.add(frame.time_s, frame.valence, frame.arousal, gate, ages)
         if self._faces is not None:
             self._faces.add(look)
         return b""
@@ -65,16 +68,37 @@ def table_rows(moment: AffectMoment, head: ClipHead) -> list[tuple[object, ...]]
     return [_row(moment, moment, head), *(_row(one, moment, head) for one in moment.others)]
 
 
+def photograph_rows(reply: PhotographReply) -> list[tuple[object, ...]]:
+    """Return the values of COLUMNS for each face of a photograph, a frame at time zero."""
+    return [
+        (
+            *(1, number, 0.0, one.face.face_probability, 1),
+            *(one.valence, one.arousal, one.quadrant),
+            *_shares(one),
+            one.confidence,
+            *(None, 1, 0, None),
+            *one.face.box,
+            reply.model.name,
+            reply.model.version,
+        )
+        for number, one in enumerate(reply.faces, 1)
+    ]
+
+
+def _shares(of: Estimate) -> list[float | None]:
+    shares = {str(word): share for word, share in (of.expressions or {}).items()}
+    return [shares.get(word) for word in EXPRESSIONS]
+
+
 def _row(
     of: AffectMoment | FaceEstimate, moment: AffectMoment, head: ClipHead
 ) -> tuple[object, ...]:
     face = of.face
-    shares = {str(word): share for word, share in (of.expressions or {}).items()}
     used = of.used if isinstance(of, AffectMoment) else ["face"]
     return (
         *frame_columns(moment.frame, moment.time_s, face),
         *(of.valence, of.arousal, of.quadrant),
-        *(shares.get(word) for word in EXPRESSIONS),
+        *_shares(of),
         of.confidence,
         of.gate if isinstance(of, AffectMoment) else None,
         *(int(name in used) for name in ("face", "voice")),

@@ -10,7 +10,7 @@ from pydantic import Field
 from service.affect.model import MODEL, AffectModel, AffectOptions
 from service.affect.replies import Estimate, Variant
 from service.clips.pages import JSON
-from service.http.body import FIELD, Bounds, read_picture
+from service.http.body import FIELD, Bounds, Upload, read_picture
 from service.http.replies import choose_media_type, while_connected
 from service.live.model import Cost, Model
 from service.media.images import check_pixels, notes_on, sniff
@@ -48,14 +48,22 @@ class PhotographReply(Body):
     timings_ms: TimingsMs
 
 
-async def answer_photograph(
+async def read_and_answer(
     request: Request, options: AffectOptions, model: AffectModel, services: Services
 ) -> Response:
-    """Read a photograph and answer it; raises ServiceError."""
+    """Read the photograph that is a request's body and answer it; raises ServiceError."""
     choose_media_type(request.headers.get("accept"), (JSON,))
     await model.check_loaded()
     with services.uploads.slot():
         upload = await read_picture(request, Bounds.of_picture(services.settings), FIELD)
+    return await answer_photograph(request, upload, options, services)
+
+
+async def answer_photograph(
+    request: Request, upload: Upload, options: AffectOptions, services: Services
+) -> Response:
+    """Answer a photograph; raises ServiceError."""
+    choose_media_type(request.headers.get("accept"), (JSON,))
     reply = await estimate_photograph(request, upload.data, upload.media_type, options, services)
     services.metrics.observe_stages(MODEL, reply.timings_ms)
     return Response(reply.model_dump_json(by_alias=True), media_type=JSON)

@@ -1,6 +1,7 @@
 """The routes of affect: a clip, a live session by its socket, and its steps without one."""
 
 import time
+from collections.abc import Awaitable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, WebSocket
@@ -19,7 +20,7 @@ from service.affect.interface import (
 )
 from service.affect.model import MODEL, AffectModel, AffectSocketOptions
 from service.affect.pages import page_of
-from service.affect.photograph import answer_photograph
+from service.affect.photograph import answer_photograph, read_and_answer
 from service.affect.session import AffectSubject, MomentArrival
 from service.affect.sounds import RATE_HZ, SAMPLE_BYTES, Hearing, Sound, read_sound
 from service.clips.pages import CSV, JSON, NDJSON, SVG
@@ -52,8 +53,8 @@ async def affect(
 ) -> Response:
     """Send the clip as the body itself (`Content-Type: video/...` or `audio/...`) or as the
     multipart field `clip`: mp4, mov, webm, mkv, avi or mpg with or without sound, or sound alone.
-    A photograph comes as the body itself (`Content-Type: image/...`) and is answered with every
-    face in it, each by itself.
+    A photograph comes as the body itself (`Content-Type: image/...`) or as the multipart field
+    `image`, and is answered with every face in it, each by itself.
     Times of the reply are the clip's own, in seconds; boxes are pixels of its upright pictures.
 
     `application/x-ndjson` gives a line as soon as it is known: the clip, its frames, a summary. A
@@ -62,7 +63,7 @@ async def affect(
     """
     model = AffectModel(services)
     if essence(request.headers.get("content-type", "")).startswith("image/"):
-        return await answer_photograph(request, query, model, services)
+        return await read_and_answer(request, query, model, services)
     media_type = choose_media_type(request.headers.get("accept"), (JSON, NDJSON, CSV, SVG))
     await model.check_loaded()
     clip = AffectClip(model, query, query.rate_hz, services.metrics)
@@ -75,7 +76,12 @@ async def affect(
         clip.summarize,
         clip.heard,
     )
-    return await answer_clip(request, services, job, page_of(media_type, query.faces), media_type)
+    page = page_of(media_type, query.faces)
+
+    def on_picture(upload: Upload) -> Awaitable[Response]:
+        return answer_photograph(request, upload, query, services)
+
+    return await answer_clip(request, services, job, page, media_type, on_picture)
 
 
 @router.websocket("/affect/{session}")

@@ -136,7 +136,7 @@ def draw_timeline(timeline: Timeline, faces: Sequence[StripFace], title: str) ->
     drawing.line("arousal", timeline.times_s, timeline.arousal)
     drawing.legend(("valence", "arousal"))
     if any(not math.isnan(value) for value in timeline.gate):
-        drawing.panel("gate: 1 is all face, 0 is all voice", 70, 0, 1, (0, 0.5, 1))
+        drawing.panel("share of the face where a voice was used too", 70, 0, 1, (0, 0.5, 1))
         drawing.line("gate", timeline.times_s, timeline.gate)
     if any(timeline.attention):
         past = f"attention over past states, the newest above, up to {timeline.oldest_s:.2g} s old"

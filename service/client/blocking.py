@@ -209,6 +209,7 @@ class Countenance:
     track = _waiting(AsyncCountenance.track)
     track_lines = _iterating(AsyncCountenance.track_lines)
     affect = _waiting(AsyncCountenance.affect)
+    affect_photo = _waiting(AsyncCountenance.affect_photo)
     affect_lines = _iterating(AsyncCountenance.affect_lines)
     plot = _waiting(AsyncCountenance.plot)
     end_tracking = _waiting(AsyncCountenance.end_tracking)

@@ -12,11 +12,13 @@ import httpx
 from pydantic import BaseModel
 from pydantic import ValidationError as InvalidReply
 
+from service.affect.photograph import PhotographReply
 from service.affect.replies import AffectClipReply
 from service.client.dialing import Dial, given
 from service.client.keywords import (
     AffectClipKeywords,
     AffectLiveKeywords,
+    AffectPhotoKeywords,
     AlignKeywords,
     TrackClipKeywords,
     TrackKeywords,
@@ -147,6 +149,13 @@ class AsyncCountenance:
         """Estimate valence and arousal over a clip, pictures and sound or one of them."""
         return self._checked(AffectClipReply, await self._post_clip("affect", clip, how, JSON))
 
+    async def affect_photo(
+        self, image: Picture, **how: Unpack[AffectPhotoKeywords]
+    ) -> PhotographReply:
+        """Estimate what every face of a photograph looks like, each by itself."""
+        body = await self._post_picture(image, how, JSON, "affect")
+        return self._checked(PhotographReply, body)
+
     def affect_lines(
         self, clip: ClipFile, **how: Unpack[AffectClipKeywords]
     ) -> AsyncGenerator[AffectLine, None]:
@@ -185,11 +194,11 @@ class AsyncCountenance:
             await self._local.start()
 
     async def _post_picture(
-        self, image: Picture, query: Mapping[str, object], accept: str
+        self, image: Picture, query: Mapping[str, object], accept: str, path: str = "align"
     ) -> bytes:
         data = await asyncio.to_thread(encoded, image)
         how = {"params": given(query), "files": {"image": data}, "headers": {"Accept": accept}}
-        return (await self._ask("POST", "align", **how)).content
+        return (await self._ask("POST", path, **how)).content
 
     async def _post_clip(
         self, path: str, clip: ClipFile, query: Mapping[str, object], accept: str

@@ -52,6 +52,24 @@ export interface AlignReply {
   timings_ms: Record<string, number>;
 }
 
+/** What a face looks like; no measure of what anybody feels. What cannot be had is null. */
+export interface Estimate {
+  valence: number | null;
+  arousal: number | null;
+  quadrant: string | null;
+  expressions: Record<string, number> | null;
+  confidence: number | null;
+}
+
+export interface PhotographReply {
+  model: ModelVersion;
+  variant: string;
+  image: AlignReply["image"];
+  notes: string[];
+  faces: (Estimate & { face: Face })[];
+  timings_ms: Record<string, number>;
+}
+
 /** A reply to a frame of a live session; see `/asyncapi.yaml` for all of its fields. */
 export interface LiveReply {
   type: "frame" | "error";
@@ -103,7 +121,7 @@ export declare class Countenance {
   align(picture: Blob, options?: AlignOptions): Promise<AlignReply>;
   alignAs(picture: Blob, mediaType: "text/csv" | "image/png", options?: AlignOptions): Promise<Blob>;
   affect(clip: Blob, options?: AffectOptions): AsyncGenerator<ClipLine>;
-  affectPhoto(picture: Blob, options?: AffectOptions): Promise<Record<string, unknown>>;
+  affectPhoto(picture: Blob, options?: AffectOptions): Promise<PhotographReply>;
   track(session: string, options?: Record<string, unknown>): LiveSession;
   affectLive(session: string, options?: Record<string, unknown>): LiveSession;
   end(kind: "track" | "affect", session: string): Promise<void>;

@@ -32,12 +32,17 @@ class TrackClipKeywords(TrackKeywords, total=False):
     rate_hz: float | None
 
 
-class AffectKeywords(TypedDict, total=False):
-    """How valence and arousal are estimated."""
+class AffectPhotoKeywords(TypedDict, total=False):
+    """How valence and arousal of the faces of a photograph are estimated."""
 
     variant: str | None
     min_face_px: int
     min_quality: float
+
+
+class AffectKeywords(AffectPhotoKeywords, total=False):
+    """How they are estimated over time."""
+
     max_faces: int
 
 

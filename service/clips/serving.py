@@ -2,7 +2,7 @@
 
 import errno
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -18,7 +18,17 @@ from pydantic import BaseModel
 from service.clips.pages import CSV, SVG, Page
 from service.clips.run import Ask, ClipRun, Moment
 from service.errors import Problem, ServiceError
-from service.http.body import MULTIPART, UNDECLARED, Bounds, bounded, essence, open_form
+from service.http.body import (
+    FIELD,
+    MULTIPART,
+    UNDECLARED,
+    Bounds,
+    Upload,
+    bounded,
+    essence,
+    open_form,
+    read_part,
+)
 from service.http.openapi import MODEL, WITH_KEY, file_body, one_file
 from service.http.replies import PiecewiseResponse, notes_header
 from service.media.clips.contents import Sampling
@@ -31,6 +41,7 @@ CLIP_FIELD = "clip"
 DRAWING_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Item = TypeVar("Item")
+OnPicture = Callable[[Upload], Awaitable[Response]]
 CLIP_BODY = file_body("The clip, as a form's file or as the body itself.", one_file(CLIP_FIELD))
 CLIP_PROBLEMS = (
     Problem.NOT_ACCEPTABLE,
@@ -71,12 +82,24 @@ class ClipJob(Generic[Moment]):
 
 
 async def answer_clip(
-    request: Request, services: Services, job: ClipJob[Moment], page: Page, media_type: str
+    request: Request,
+    services: Services,
+    job: ClipJob[Moment],
+    page: Page,
+    media_type: str,
+    on_picture: OnPicture | None = None,
 ) -> Response:
-    """Receive the clip of a request and answer it as it is looked at; raises ServiceError."""
+    """Receive the clip of a request and answer it as it is looked at; raises ServiceError.
+
+    With `on_picture` a form may have a picture in its place, which that answers.
+    """
     async with AsyncExitStack() as stack:
         stack.enter_context(services.clips.slot())
-        file = await stack.enter_async_context(_receive(request, services.settings))
+        fields = (CLIP_FIELD,) if on_picture is None else (CLIP_FIELD, FIELD)
+        file = await stack.enter_async_context(_receive(request, services.settings, fields))
+        if isinstance(file, Upload):
+            assert on_picture is not None
+            return await on_picture(file)
         headers = _headers(media_type)
         pieces = _work(file, job, page, services, headers)
         send_s = services.settings.socket_send_s
@@ -117,8 +140,13 @@ async def _work(
 
 
 @asynccontextmanager
-async def _receive(request: Request, settings: Settings) -> AsyncIterator[BinaryIO]:
-    """Read the clip of a request into a temporary file, within the limits; raises ServiceError."""
+async def _receive(
+    request: Request, settings: Settings, fields: Sequence[str]
+) -> AsyncIterator[BinaryIO | Upload]:
+    """Read the clip of a request into a temporary file, within the limits; raises ServiceError.
+
+    `fields` are those of a form that may hold it, or a picture.
+    """
     bounds = Bounds(
         "a clip",
         settings.max_clip_bytes,
@@ -127,9 +155,15 @@ async def _receive(request: Request, settings: Settings) -> AsyncIterator[Binary
     )
     declared = essence(request.headers.get("content-type", ""))
     if declared == MULTIPART:
-        form = open_form(request, bounds, (CLIP_FIELD,), in_memory=False)
+        form = open_form(request, bounds, fields, in_memory=False)
         async with _room_for(form) as files:
-            yield files[CLIP_FIELD].file
+            if len(files) > 1:
+                detail = f"send a clip as `{CLIP_FIELD}` or a picture as `{FIELD}`, not both"
+                raise ServiceError(Problem.INVALID_MULTIPART, detail)
+            if FIELD in files:
+                yield await read_part(files[FIELD], Bounds.of_picture(settings))
+            else:
+                yield files[CLIP_FIELD].file
         return
     if declared not in UNDECLARED and not declared.startswith(("video/", "audio/")):
         raise ServiceError(

@@ -11,19 +11,22 @@ import typer
 from service.affect.pages import TimelinePage
 from service.affect.replies import AffectFrameLine, AffectMoment
 from service.client import Countenance
-from service.client.keywords import AffectClipKeywords
+from service.client.keywords import AffectClipKeywords, AffectPhotoKeywords
 from service.client.wire import AffectLine
 from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail
 from service.clips.run import Look
 from service.commands.batch.files import (
     CLIPS,
+    PHOTOS,
     SOUNDS,
     Emit,
     Plan,
     Source,
     find_sources,
+    is_photo,
     left_out,
     plan_with,
+    read_source,
     whole_file,
     writing,
 )
@@ -31,7 +34,7 @@ from service.commands.batch.pool import Job, Tick
 from service.commands.batch.running import SourceBatch, emit, tell
 from service.commands.console import mistakes_explained
 from service.commands.films import Film, open_file
-from service.commands.forms import AFFECT_FORMS, part
+from service.commands.forms import AFFECT_FORMS, AFFECT_PHOTO_FORMS, part
 from service.commands.options import (
     Again,
     Device,
@@ -43,6 +46,7 @@ from service.commands.options import (
     ModelStore,
     Out,
     Url,
+    ask,
     ask_lines,
     choose_form,
     choose_where,
@@ -64,7 +68,7 @@ class AffectJob(Job):
     plan: Plan
 
     def work(self, client: Countenance, source: Source, emit: Emit, tick: Tick) -> None:
-        """Write the files of a clip, or emit its text, as its frames are estimated.
+        """Write the files of a clip or photograph, or emit its text, as frames are estimated.
 
         A form that says nothing before the clip is done prints nothing of one that fails.
         """
@@ -72,6 +76,16 @@ class AffectJob(Job):
         text, plot = self.plan.path(source, f".{self.form}"), self.plan.path(source, PLOT)
         with ExitStack() as stack:
             write = stack.enter_context(writing(text, form.header, emit))
+            if is_photo(source):
+                photo = read_source(source)
+                how = AffectPhotoKeywords(
+                    variant=self.how["variant"],
+                    min_face_px=self.how["min_face_px"],
+                    min_quality=self.how["min_quality"],
+                )
+                reply = ask(lambda: client.affect_photo(photo, **how))
+                write(AFFECT_PHOTO_FORMS[self.form](source.path, reply))
+                return
             file = stack.enter_context(open_file(source))
             lines = ask_lines(lambda: client.affect_lines(file, **self.how))
             if plot is not None:
@@ -110,10 +124,15 @@ def _drawn(
 
 def affect(
     clips: Annotated[
-        list[str], typer.Argument(help="Clips or sound files, folders of them, or - for stdin.")
+        list[str],
+        typer.Argument(
+            help="Clips, sound files or photographs, folders of them, or - for a clip from stdin."
+        ),
     ],
-    as_csv: Annotated[bool, result_option("--csv", help="One row a frame.")] = False,
-    as_json: Annotated[bool, result_option("--json", help="One JSON object a clip.")] = False,
+    as_csv: Annotated[bool, result_option("--csv", help="One row a face of a frame.")] = False,
+    as_json: Annotated[
+        bool, result_option("--json", help="One JSON object a clip or photograph.")
+    ] = False,
     as_ndjson: Annotated[
         bool,
         result_option(
@@ -141,11 +160,13 @@ def affect(
 ) -> None:
     """Estimate how pleasant (valence) and how active (arousal) clips look and sound, in [-1, 1].
 
+    Of a photograph, every face is estimated by itself.
+
     It measures expressions, not what anybody feels.
     """
     form = choose_form(out, json=as_json, ndjson=as_ndjson, csv=as_csv)
     with mistakes_explained():
-        sources = find_sources(clips, CLIPS | SOUNDS, "clip")
+        sources = find_sources(clips, CLIPS | SOUNDS | PHOTOS, "clip")
         plan = plan_with(sources, {f".{form}": out}, PLOT, plot, frozenset({PLOT}))
         how = AffectClipKeywords(
             rate_hz=rate_hz,
@@ -161,5 +182,5 @@ def affect(
         SourceBatch(
             *("clips", sources, plan, out is None, jobs, again),
             unit="seconds",
-            left_out=left_out(clips, CLIPS | SOUNDS),
+            left_out=left_out(clips, CLIPS | SOUNDS | PHOTOS),
         ).run(AffectJob(where, how, form, plan))

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from service.affect.pages import COLUMNS, table_rows
+from service.affect.pages import COLUMNS, photograph_rows, table_rows
+from service.affect.photograph import PhotographFace, PhotographReply
 from service.affect.replies import (
     AffectClipReply,
     AffectFrameLine,
@@ -229,6 +230,44 @@ AFFECT_FORMS: Mapping[str, type[Form]] = {
     "json": AffectJson,
     "ndjson": AffectLines,
     "text": AffectText,
+}
+
+
+def photo_as_text(photo: str, reply: PhotographReply) -> str:
+    """Some lines for people: what each face looks like."""
+    count = len(reply.faces)
+    lines = [f"{photo}: {count} face{'' if count == 1 else 's'}"]
+    lines += [f"  note: {note}" for note in reply.notes]
+    lines += [f"  {number}. {_look(face)}" for number, face in enumerate(reply.faces, 1)]
+    return "\n".join(lines) + "\n"
+
+
+def _look(face: PhotographFace) -> str:
+    x1, y1, x2, y2 = (round(value) for value in face.face.box)
+    shares = face.expressions or {}
+    named = f"  {max(shares, key=lambda word: shares[word])}" if shares else ""
+    if face.valence is None or face.arousal is None:
+        return f"box {x1},{y1}-{x2},{y2}  no estimate"
+    return (
+        f"box {x1},{y1}-{x2},{y2}  valence {face.valence:+.2f}  arousal {face.arousal:+.2f}"
+        f"  {face.quadrant}{named}"
+    )
+
+
+def photo_as_csv(photo: str, reply: PhotographReply) -> str:
+    """A row a face, with the columns of clips."""
+    return write_rows([(photo, *row) for row in photograph_rows(reply)])
+
+
+def _photo_as_json(photo: str, reply: PhotographReply) -> str:
+    return _named(photo, reply)
+
+
+AFFECT_PHOTO_FORMS: Mapping[str, Callable[[str, PhotographReply], str]] = {
+    "csv": photo_as_csv,
+    "json": _photo_as_json,
+    "ndjson": _photo_as_json,
+    "text": photo_as_text,
 }
 
 

@@ -87,6 +87,13 @@ async def read_picture(request: Request, bounds: Bounds, field: str) -> Upload:
     return Upload(data, None if declared in UNDECLARED else declared)
 
 
+async def read_part(file: UploadFile, bounds: Bounds) -> Upload:
+    """Read one of a form's files into memory; raises ServiceError where it is too large."""
+    if (file.size or 0) > bounds.most_bytes:
+        raise ServiceError(Problem.BODY_TOO_LARGE, _at_most(bounds))
+    return Upload(await file.read(), media_type_of(file))
+
+
 async def read_files(request: Request, bounds: Bounds, names: Sequence[str]) -> dict[str, Upload]:
     """Read a form's files in the fields `names`, one at least; raises as read_upload."""
     async with open_form(request, bounds, names, in_memory=True) as files:

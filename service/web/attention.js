@@ -27,10 +27,10 @@ function stateBar(weight, most, ageS) {
   );
 }
 
-/** The gate: how much of the estimate comes from the face, and how much from the voice. */
+/** What face and voice count, where both were used: the gate of networks that have one. */
 export function showGate(place, frame) {
-  const gate = frame?.gate ?? null;
   const used = frame?.used ?? [];
+  const gate = used.length === 2 ? frame.gate : null;
   if (gate === null) {
     place.replaceChildren(el("p", { class: "none" }, usedWords(used)));
     return;

@@ -4,7 +4,9 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from service.affect.replies import AffectFrameLine, AffectReply, AffectSummaryLine
 from service.affect.sounds import RATE_HZ
@@ -46,6 +48,19 @@ def test_a_clip_gives_a_typed_reply(client: Countenance, clip: Path) -> None:
     assert (reply.rate_hz, reply.clip.format, reply.clip.width) == (10, "mp4", 64)
     assert len(reply.frames) == 3
     assert reply.summary.share_with_face == 1
+
+
+def test_a_photograph_gives_a_typed_reply_however_it_is_handed_over(
+    client: Countenance, tmp_path: Path
+) -> None:
+    picture = np.zeros((120, 160, 3), np.uint8)
+    path = tmp_path / "photo.png"
+    Image.fromarray(picture).save(path)
+    for photo in (picture, path, path.read_bytes()):
+        reply = client.affect_photo(photo)
+        (face,) = reply.faces
+        assert (reply.variant, face.valence) == ("face-voice", 0.5)
+        assert len(face.face.landmarks) == 68
 
 
 def test_a_clip_gives_lines_as_they_are_known(client: Countenance, clip: Path) -> None:

@@ -109,7 +109,7 @@ async def test_a_query_that_does_not_fit_is_refused(model, clip, query):
 async def test_a_form_without_the_clip_is_refused_by_the_name_of_the_field(model, clip):
     transport = httpx.ASGITransport(create_app(Settings(), model))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-        reply = await http.post("/affect", files={"image": ("a.mkv", clip)})
+        reply = await http.post("/affect", files={"film": ("a.mkv", clip)})
     assert (reply.status_code, reply.json()["type"]) == (422, URN + "invalid-multipart")
     assert "`clip`" in reply.json()["detail"]
 

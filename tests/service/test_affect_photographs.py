@@ -43,6 +43,25 @@ async def test_a_photograph_is_answered_with_every_face_in_it(http, model, pictu
     assert asked.inputs["boxes"] == [list(landmarks_box(face.face.landmarks))]
 
 
+async def test_a_form_may_hold_a_photograph_in_place_of_a_clip(http, model, picture):
+    reply = await http.post("/affect", files={"image": picture()})
+    assert reply.status_code == 200, reply.text
+    assert len(PhotographReply.model_validate(reply.json()).faces) == 1
+    assert len(model.photographs) == 1
+
+
+async def test_a_form_holds_a_clip_or_a_photograph(http, picture):
+    reply = await http.post("/affect", files={"image": picture(), "clip": picture()})
+    assert reply.status_code == 422
+    assert "not both" in reply.json()["detail"]
+
+
+async def test_a_form_without_either_is_told_both_fields(http, picture):
+    reply = await http.post("/affect", files={"photo": picture()})
+    assert reply.status_code == 422
+    assert "`clip` or `image`" in reply.json()["detail"]
+
+
 async def test_options_of_a_photograph_are_passed_on(http, model, picture):
     query = {"variant": "vi-de", "min_face_px": 60}
     await http.post("/affect", content=picture(), headers=JPEG, params=query)

@@ -84,6 +84,11 @@ def left_out(names: Iterable[str], suffixes: Collection[str]) -> list[Path]:
     ]
 
 
+def is_photo(source: Source) -> bool:
+    """Whether a file is a photograph by its name."""
+    return Path(source.path).suffix.lower() in PHOTOS
+
+
 def read_source(source: Source) -> bytes:
     """The bytes of a file or of stdin; raises OSError."""
     if source.path == STDIN:
