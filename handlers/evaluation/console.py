@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
-from rich.progress import Progress, TimeElapsedColumn
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from handlers.evaluation.published import MARK, PublishedLine
+from handlers.evaluation.published import MARK, PublishedLine, PublishedSheet
 
 PUBLISHED_STYLE = "dim"
 
@@ -40,6 +40,11 @@ def new_table(title: str, words: Sequence[str], numbers: Sequence[str] = ()) -> 
     return table
 
 
+def layout_title(data: str, table: PublishedSheet) -> str:
+    """Name a table by what was measured, then by the thesis's table whose layout it has."""
+    return f"{data}, laid out as Table {table.name} of the thesis ({table.title})"
+
+
 def marked(row: PublishedLine, rows: Sequence[PublishedLine]) -> Text:
     """Name a published row's method with the number of its note."""
     return Text(f"{row.method} [{_notes(rows).index(row.note) + 1}]" if row.note else row.method)
@@ -61,8 +66,12 @@ def _notes(rows: Sequence[PublishedLine]) -> list[str]:
 
 @contextmanager
 def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar of `total` steps on standard error; what is yielded adds steps that are done."""
-    columns = (*Progress.get_default_columns(), TimeElapsedColumn())
+    """Show a bar of `total` steps and the time left on standard error.
+
+    What is yielded adds steps that are done.
+    """
+    elapsed = (TextColumn("left,"), TimeElapsedColumn(), TextColumn("gone"))
+    columns = (*Progress.get_default_columns(), *elapsed)
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(title, total=total)
         yield lambda count: progress.advance(task, count)

@@ -90,7 +90,7 @@ def test_folds_have_a_store_each_and_stand_beside_the_published_ones() -> None:
     options = AffectOptions(Path(), tuple(Path(str(i)) for i in range(5)), by_fold=True)
     report = measured(["anclaf"], given, options)
     assert report.units == tuple(f"fold {index}" for index in range(1, 6))
-    assert "As Table B.6" in text(report)
+    assert "Table B.6 of the thesis" in text(report)
     with pytest.raises(ValueError, match="5 folds need as many"):
         units_of(given, AffectOptions(Path(), (Path("a"),), by_fold=True))
 
@@ -129,7 +129,7 @@ def test_the_report_is_written_as_json_csv_and_text(tmp_path: Path) -> None:
     lines = (tmp_path / "moments.csv").read_text().splitlines()
     assert len(lines) == 1 + 2
     assert lines[0].endswith("gate,attention_spread")
-    assert "As Table 7.1" in (tmp_path / "report.txt").read_text()
+    assert "Table 7.1 of the thesis" in (tmp_path / "report.txt").read_text()
     assert not list(tmp_path.glob("timeline*"))
 
 

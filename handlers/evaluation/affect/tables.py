@@ -15,6 +15,7 @@ from handlers.evaluation.affect.report import AffectReport, AffectRow
 from handlers.evaluation.affect.rows import printed
 from handlers.evaluation.console import (
     PUBLISHED_STYLE,
+    layout_title,
     marked,
     new_table,
     number,
@@ -84,7 +85,7 @@ def _portions_beside(
     ours: Sequence[Portion], published: PublishedPortions, data: str
 ) -> RenderableType:
     """The levels below each other: in each our rows, then the published ones."""
-    title = f"As Table {published.name}. {published.title}, {published.data}"
+    title = layout_title(data, published)
     heads = [f"{name}\n{side}" for name in ("RMSE", "gain", "COR", "gain") for side in BOTH]
     table = new_table(title, ("Level", "Method", "Data"), ("Share", *heads))
     for index, level in enumerate(published.levels):
@@ -213,7 +214,7 @@ def _columns(published: PublishedAffect) -> list[tuple[str, str]]:
 
 def _beside(rows: Sequence[AffectRow], published: PublishedAffect, data: str) -> RenderableType:
     """Our rows, then the published ones."""
-    title = f"As Table {published.name}. {published.title}, {published.data}"
+    title = layout_title(data, published)
     heads = [f"{measure}\n{side}" for measure, side in _columns(published)]
     table = new_table(title, ("Method", "Data"), heads)
     for row in rows:
@@ -229,7 +230,7 @@ def _beside(rows: Sequence[AffectRow], published: PublishedAffect, data: str) ->
 
 def _by_fold(rows: Sequence[AffectRow], published: PublishedAffect, data: str) -> RenderableType:
     """Measures below each other, folds beside each other, as Tables B.6 and B.7."""
-    title = f"As Table {published.name}. {published.title}, {published.data}"
+    title = layout_title(data, published)
     parts = [f"Fold-{index}" for index, _ in enumerate(published.rows[0].folds, start=1)]
     heads = [f"{part}\n{side}" for part in (*parts, "Average") for side in published.dimensions]
     table = new_table(title, ("Method", "Data", ""), heads)

@@ -11,6 +11,7 @@ from handlers.evaluation.align.report import AlignReport, AlignRow
 from handlers.evaluation.align.running import Boxes
 from handlers.evaluation.console import (
     PUBLISHED_STYLE,
+    layout_title,
     marked,
     new_table,
     number,
@@ -47,19 +48,22 @@ def tables(report: AlignReport) -> Iterator[RenderableType]:
     """The summary, the thesis's tables as far as they were run, the paired comparisons."""
     yield _summary(report)
     for published in report.published:
-        layout = _layout(published)
+        layout = _layout(report, published)
         if set(layout.conditions) <= set(report.conditions):
             yield _beside(report, layout, published)
     motion = tuple(Condition("motion", level) for level in LEVELS["motion"])
     if set(motion) <= set(report.conditions):
-        yield _beside(report, Layout("Motion blur of 10, 15, 25 frames", motion, ("auc", "fr")))
+        yield _beside(
+            report,
+            Layout(f"{report.data}: motion blur of 10, 15, 25 frames", motion, ("auc", "fr")),
+        )
     for first, second in dict.fromkeys((c.first, c.second) for c in report.comparisons):
         yield _comparisons(report, first, second)
 
 
 def _summary(report: AlignReport) -> Table:
     """Both normalisations on the pictures as they are and, in a sweep, its own reference."""
-    title = "Errors over the box size and over the eye distance"
+    title = f"{report.data}: errors over the box size and over the eye distance"
     heads = ("Missed", *MEASURES.values(), *(f"{name}\neyes" for name in MEASURES.values()))
     table = new_table(title, ("Model", "Pictures", "Boxes"), heads)
     for row in report.rows:
@@ -70,10 +74,10 @@ def _summary(report: AlignReport) -> Table:
     return table
 
 
-def _layout(published: PublishedTable) -> Layout:
+def _layout(report: AlignReport, published: PublishedTable) -> Layout:
     clean = published.degradation == CLEAN.degradation
     levels = tuple(Condition(published.degradation, level) for level in published.levels)
-    title = f"As Table {published.name}. {published.title}"
+    title = layout_title(report.data, published)
     return Layout(title, (CLEAN,) if clean else levels, published.measures)
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from handlers.evaluation.console import (
     PUBLISHED_STYLE,
+    layout_title,
     marked,
     new_table,
     number,
@@ -49,7 +50,7 @@ def tables(report: TrackReport) -> Iterator[RenderableType]:
 def _beside(report: TrackReport, published: PublishedTracking) -> RenderableType:
     """AUC and FR by category, ours and the published ones."""
     ours = published.name != ANOTHER_ANNOTATION
-    title = f"As Table {published.name}. {published.title}"
+    title = layout_title(report.data, published)
     table = new_table(title, ("Method", "Data"), published.columns)
     for row in report.rows if ours else ():
         cells = [_cell(row.categories, column) for column in published.columns]
@@ -59,7 +60,7 @@ def _beside(report: TrackReport, published: PublishedTracking) -> RenderableType
 
 def _rigid(report: TrackReport, published: PublishedTracking) -> RenderableType:
     """Area under the success curve; trackers without a window stand under the first column."""
-    title = f"As Table {published.name}. {published.title}"
+    title = layout_title(report.data, published)
     table = new_table(title, ("Method", "Data"), [f"n = {one}" for one in published.columns])
     families: dict[str, dict[str, float]] = {}
     for row in report.rows:
