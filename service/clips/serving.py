@@ -16,7 +16,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from service.clips.pages import CSV, SVG, Page
-from service.clips.run import Ask, ClipRun, Moment
+from service.clips.run import Ask, ClipRun, Moment, ahead
 from service.errors import Problem, ServiceError
 from service.http.body import (
     FIELD,
@@ -120,7 +120,8 @@ async def _work(
     async with open_clip(file, clip_limits(services.settings), job.sampling) as clip:
         run = ClipRun(clip, job.ask, job.rate_hz, job.heard)
         opened_ms = (time.perf_counter() - started) * 1000
-        async with aclosing(run.looks()) as chunks:
+        # The models look at the next chunk while this one is written and sent.
+        async with aclosing(run.looks()) as found, aclosing(ahead(found)) as chunks:
             async for looks in chunks:
                 written = b"" if begun else page.begin(run.head, run.clip)
                 begun = True

@@ -129,6 +129,17 @@ async def test_large_frames_are_shrunk_and_say_by_how_much(tmp_path: Path) -> No
     assert (red.sum(0).max(), red.sum(1).max()) == (30, 50)
 
 
+async def test_the_first_chunk_is_short_so_that_the_first_answer_comes_early(
+    tmp_path: Path,
+) -> None:
+    path = write_clip(tmp_path / "clip.mp4", frames=20)
+    with path.open("rb") as file:
+        async with open_clip(file, ClipLimits(), Sampling(25)) as clip:
+            sizes = [len(chunk.frames) async for chunk in clip]
+    assert sizes[:2] == [2, 8]
+    assert sum(sizes) == 20
+
+
 async def test_low_rates_still_get_chunks_of_a_few_seconds(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", frames=30, rate=2, sound_s=15.0)
     with path.open("rb") as file:

@@ -58,16 +58,17 @@ def change(before: Image, now: Image) -> float:
     return min(_difference(_part(before, y, x), _part(now, -y, -x)) for y in steps for x in steps)
 
 
-def _part(picture: Image, y: int, x: int) -> NDArray[np.float64]:
-    """What of a picture is still there when it is shifted, about its channels' means."""
+def _part(picture: Image, y: int, x: int) -> NDArray[np.float32]:
+    """What of a picture is still there when it is shifted, about its channels' means, as `(N,)`."""
     part = picture[max(y, 0) : SIDE_PX + min(y, 0), max(x, 0) : SIDE_PX + min(x, 0)]
-    return np.asarray(part - part.mean(axis=(0, 1)), np.float64)
+    pixels = part.reshape(-1, picture.shape[2]).astype(np.float32)
+    return np.asarray(pixels - pixels.mean(axis=0), np.float32).ravel()
 
 
-def _difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    contrasts = sorted(float(one.std()) for one in (first, second))
+def _difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    powers = [float(one @ one) for one in (first, second)]
+    contrasts = sorted((power / first.size) ** 0.5 for power in powers)
     if contrasts[0] < FAINTEST and contrasts[1] > DISTINCT:
         return 1.0
     floor = FAINTEST**2 * first.size
-    norms = float(np.sqrt((first**2).sum() * (second**2).sum()))
-    return 1 - (float((first * second).sum()) + floor) / (norms + floor)
+    return 1 - (float(first @ second) + floor) / ((powers[0] * powers[1]) ** 0.5 + floor)

@@ -35,6 +35,7 @@ from service.media.clips.pictures import Pictures, too_long, video_stream
 from service.media.clips.sound import Sound, why_not
 
 CHUNK_FRAMES = 8
+FIRST_FRAMES = 2  # of the first chunk: its answer is the first that anybody sees
 # A chunk of few pictures ends after this time.
 CHUNK_S = 4.0
 CUT_OFF = "the file ends before the end that it declares"
@@ -247,10 +248,11 @@ def _listen(descriptor: int, limits: ClipLimits, index: int) -> dict[Layout, Mix
 
 def _groups(frames: Iterator[ClipFrame]) -> Iterator[list[ClipFrame]]:
     group: list[ClipFrame] = []
+    most = FIRST_FRAMES
     for frame in frames:
-        if group and (len(group) == CHUNK_FRAMES or frame.time_s - group[0].time_s > CHUNK_S):
+        if group and (len(group) == most or frame.time_s - group[0].time_s > CHUNK_S):
             yield group
-            group = []
+            group, most = [], CHUNK_FRAMES
         group.append(frame)
     if group:
         yield group
