@@ -74,8 +74,8 @@ class AlignmentOptions:
     """How a face is looked at.
 
     `context` widens its box; `classes` are the degradations that have a denoiser each, in the
-    classifier's order behind "clean"; `flip` averages each look with its mirror image. `trust` says
-    what the spread of its maps tells.
+    classifier's order behind "clean"; `flip` averages the last look with its mirror image. `trust`
+    says what the spread of its maps tells.
     """
 
     context: float
@@ -121,7 +121,9 @@ class AlignmentPredictor:
 
         Pictures are uint8 RGB `(H, W, 3)`; boxes are tight around the landmarks, in pixels. Every
         look after the first is at a crop turned upright and centred on what the one before found:
-        worth its time where boxes are rough, as a detector's are. `rolls[i]` are the angles in
+        worth its time where boxes are rough, as a detector's are. Those before the last only say
+        where to look, for which they need no mirror image: with it the landmarks would be no
+        better. `rolls[i]` are the angles in
         radians by which the faces are turned, clockwise as seen; none are without.
         """
         owners = [index for index, rows in enumerate(boxes) for _ in rows]
@@ -134,19 +136,24 @@ class AlignmentPredictor:
             for box, turn in zip(flat, turns, strict=True)
         ]
         for _ in range(looks - 1):
-            crops = [self.upright(face.landmarks) for face in self.look(pictures, crops, denoise)]
+            rough = self.look(pictures, crops, denoise, mirror=False)
+            crops = [self.upright(face.landmarks) for face in rough]
         for index, face in zip(owners, self.look(pictures, crops, denoise), strict=True):
             found[index].append(face)
         return found
 
     def look(
-        self, images: Sequence[Image], crops: Sequence[Crop], denoise: bool = True
+        self,
+        images: Sequence[Image],
+        crops: Sequence[Crop],
+        denoise: bool = True,
+        mirror: bool = True,
     ) -> list[Alignment]:
-        """One look at one crop of every picture."""
+        """One look at one crop of every picture; without `mirror` at no mirror image of it."""
         faces: list[Alignment] = []
         for start in range(0, len(crops), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
-            seen = self._look(images[part], crops[part], denoise)
+            seen = self._look(images[part], crops[part], denoise, mirror and self.options.flip)
             faces += [self._result(seen, row, crop) for row, crop in enumerate(crops[part])]
         return faces
 
@@ -161,10 +168,12 @@ class AlignmentPredictor:
         part = f"{DENOISE}_{face.degradation}" if CLASSIFY in self.engine.parts else DENOISE
         return to_image(self.engine.run(part, crops=to_input([face.crop]))["cleaned"][0])
 
-    def _look(self, pictures: Sequence[Image], crops: Sequence[Crop], denoise: bool) -> _Look:
+    def _look(
+        self, pictures: Sequence[Image], crops: Sequence[Crop], denoise: bool, flip: bool
+    ) -> _Look:
         windows = [crop.extract(picture) for crop, picture in zip(crops, pictures, strict=True)]
         if denoise and LOOK in self.engine.parts:
-            return self._look_at_once(windows)
+            return self._look_at_once(windows, flip)
         crops_seen = to_input(windows)
         rows = len(windows)
         chosen = np.zeros(rows, np.int64)
@@ -177,12 +186,12 @@ class AlignmentPredictor:
         elif denoise and DENOISE in self.engine.parts:
             denoised = np.ones(rows, np.bool_)
             crops_seen = self.engine.run(DENOISE, crops=crops_seen)["cleaned"]
-        located = self._points(crops_seen)
+        located = self._points(crops_seen, flip)
         return _Look(windows, *located, probabilities, chosen, denoised)
 
-    def _look_at_once(self, windows: list[Image]) -> _Look:
+    def _look_at_once(self, windows: list[Image], flip: bool) -> _Look:
         """A pass of which nothing is fetched but what it finds."""
-        part, rows = LOOK_MIRRORED if self.options.flip else LOOK, len(windows)
+        part, rows = LOOK_MIRRORED if flip else LOOK, len(windows)
         found = self.engine.run(part, windows=np.stack(windows))
         probabilities = found.get("probabilities", np.ones((rows, 1), np.float32))
         chosen = probabilities.argmax(axis=1)
@@ -198,8 +207,8 @@ class AlignmentPredictor:
                 cleaned[rows] = self.engine.run(f"{DENOISE}_{name}", crops=crops[rows])["cleaned"]
         return cleaned
 
-    def _points(self, crops: Floats) -> tuple[Floats, Floats, Floats | None]:
-        if not self.options.flip:
+    def _points(self, crops: Floats, flip: bool) -> tuple[Floats, Floats, Floats | None]:
+        if not flip:
             return self._joined(self.engine.run(LANDMARKS, crops=crops))
         rows = len(crops)
         both = self.engine.run(LANDMARKS, crops=np.concatenate([crops, crops[..., ::-1]]))

@@ -110,6 +110,18 @@ def test_the_second_look_is_upright_on_what_the_first_one_found() -> None:
     assert both == pytest.approx(2 * one_turn, abs=1e-4)
 
 
+def test_only_the_last_look_is_averaged_with_its_mirror_image() -> None:
+    seen: list[int] = []
+    face = tiny_face(symmetric_shape())
+
+    def locate(crops: Floats) -> dict[str, Floats]:
+        seen.append(len(crops))
+        return face(crops)
+
+    predictor(locate).align([random_picture()], [np.stack([BOX, BOX + 5])], looks=3)
+    assert seen == [2, 2, 4]
+
+
 def test_a_dark_crop_is_denoised_and_a_bright_one_is_not() -> None:
     dark, bright = np.full((200, 300, 3), 5, np.uint8), np.full((200, 300, 3), 200, np.uint8)
     whole = predictor(tiny_face(symmetric_shape()), denoises=True)

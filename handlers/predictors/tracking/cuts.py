@@ -7,6 +7,7 @@ wall, and mostly by more than half. Where everything moves, only a change far be
 counts.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -67,8 +68,8 @@ def _part(picture: Image, y: int, x: int) -> NDArray[np.float32]:
 
 def _difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
     powers = [float(one @ one) for one in (first, second)]
-    contrasts = sorted((power / first.size) ** 0.5 for power in powers)
+    contrasts = sorted(math.sqrt(power / first.size) for power in powers)
     if contrasts[0] < FAINTEST and contrasts[1] > DISTINCT:
         return 1.0
     floor = FAINTEST**2 * first.size
-    return 1 - (float(first @ second) + floor) / ((powers[0] * powers[1]) ** 0.5 + floor)
+    return 1 - (float(first @ second) + floor) / (math.sqrt(powers[0] * powers[1]) + floor)
