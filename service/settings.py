@@ -51,7 +51,8 @@ class Settings(BaseSettings):
         1,
         ge=1,
         description="Threads of each computation of models in this process; small networks are "
-        "slower with several.",
+        "slower with several. Independent parts of one photograph are computed side "
+        "by side where a core is free.",
     )
     model_store: Path = Field(
         default_factory=find_model_store,

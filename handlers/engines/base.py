@@ -38,6 +38,10 @@ class Engine(Protocol):
     def parts(self) -> Collection[str]:
         """Return what can be run."""
 
+    @property
+    def is_parallel(self) -> bool:
+        """Return whether two calls at once take less time than one with the rows of both."""
+
     def inputs(self, part: str) -> Mapping[str, Input]:
         """Return what a part takes, by name."""
 

@@ -22,6 +22,7 @@ class OnnxEngine:
     """The graphs of a model's folder; each is loaded when it is first asked for."""
 
     name = "onnxruntime"
+    is_parallel = True
 
     def __init__(self, folder: Path, parts: Sequence[str], threads: int) -> None:
         """Take the names of the graphs; each computation has so many threads."""

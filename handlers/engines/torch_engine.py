@@ -23,6 +23,7 @@ class TorchEngine:
     """
 
     name = "torch"
+    is_parallel = False
 
     def __init__(self, network: nn.Module, parts: Mapping[str, Part], device: str = CPU) -> None:
         """Move the module to the device, for inference."""

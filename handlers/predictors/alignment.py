@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handlers.engines.base import MIRRORED, Engine
+from handlers.engines.beside import run_all
 from handlers.networks.actions import ACTION_MIRROR, ACTIONS
 from handlers.processing.boxes import Crop
 from handlers.processing.crops import to_image, to_input
@@ -210,10 +212,20 @@ class AlignmentPredictor:
     def _points(self, crops: Floats, flip: bool) -> tuple[Floats, Floats, Floats | None]:
         if not flip:
             return self._joined(self.engine.run(LANDMARKS, crops=crops))
-        rows = len(crops)
-        both = self.engine.run(LANDMARKS, crops=np.concatenate([crops, crops[..., ::-1]]))
-        found = {name: one[:rows] for name, one in both.items()}
-        return self._joined(found | {MIRRORED + name: one[rows:] for name, one in both.items()})
+        found, mirrored = self._both(crops, crops[..., ::-1])
+        return self._joined(found | {MIRRORED + name: one for name, one in mirrored.items()})
+
+    def _both(self, first: Floats, second: Floats) -> list[dict[str, Floats]]:
+        """What the landmark network finds in two batches of one size."""
+        if self.engine.is_parallel:
+            calls = [partial(self.engine.run, LANDMARKS, crops=one) for one in (first, second)]
+            return run_all(calls, in_parallel=True)
+        rows = len(first)
+        both = self.engine.run(LANDMARKS, crops=np.concatenate([first, second]))
+        return [
+            {name: one[part] for name, one in both.items()}
+            for part in (slice(rows), slice(rows, None))
+        ]
 
     def _joined(self, found: Mapping[str, Floats]) -> tuple[Floats, Floats, Floats | None]:
         """Points, spread and actions: the mean with those of the mirror image, if there are any."""

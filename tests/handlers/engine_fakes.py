@@ -11,6 +11,7 @@ class FunctionEngine:
     """Each part is a function of arrays."""
 
     name = "functions"
+    is_parallel = False
 
     def __init__(self, **parts: Function) -> None:
         self.parts = parts

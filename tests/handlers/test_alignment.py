@@ -122,6 +122,17 @@ def test_only_the_last_look_is_averaged_with_its_mirror_image() -> None:
     assert seen == [2, 2, 4]
 
 
+def test_a_mirror_image_seen_beside_its_crop_tells_the_same_as_behind_it() -> None:
+    picture, boxes = random_picture(), np.stack([BOX, BOX + 20])
+    (behind,) = predictor(bright_dots).align([picture], [boxes])
+    beside = predictor(bright_dots)
+    beside.engine.is_parallel = True
+    (found,) = beside.align([picture], [boxes])
+    for one, other in zip(found, behind, strict=True):
+        np.testing.assert_array_equal(one.landmarks, other.landmarks)
+        assert one.confidence == other.confidence
+
+
 def test_a_dark_crop_is_denoised_and_a_bright_one_is_not() -> None:
     dark, bright = np.full((200, 300, 3), 5, np.uint8), np.full((200, 300, 3), 200, np.uint8)
     whole = predictor(tiny_face(symmetric_shape()), denoises=True)

@@ -31,6 +31,7 @@ class SharingEngine:
         self.engine, self.branches = engine, branches
         self.name: str = engine.name
         self.parts: Collection[str] = engine.parts
+        self.is_parallel: bool = engine.is_parallel
 
     def inputs(self, part: str) -> Mapping[str, Input]:
         """Return those of the engine."""

@@ -1,12 +1,15 @@
 """MTCNN's cascade: proposals from an image pyramid, looked at twice more (Zhang et al. 2016)."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handlers.engines.base import Engine
+from handlers.engines.beside import run_all
 from handlers.predictors.detection.proposals import (
     cell_boxes,
     move,
@@ -22,6 +25,7 @@ Floats = NDArray[np.float32]
 
 REFINE_PX = 24
 OUTPUT_PX = 48
+LEAST_SPLIT = 8  # crops: fewer are one batch
 
 
 @dataclass(frozen=True)
@@ -103,16 +107,25 @@ class Cascade:
         settings = self._settings
         height, width = images[0].shape[:2]
         scales = pyramid_scales(height, width, min_face_px, settings.pyramid_factor)
-        stacks = zip(*(pyramid(image, scales) for image in images), strict=True)
-        levels = [
-            self._propose_level(np.stack(stack), scale)
-            for stack, scale in zip(stacks, scales, strict=True)
-        ]
+        # The first level has as many pixels as all others together.
+        groups = [group for group in (scales[:1], scales[1:]) if group]
+        calls = [partial(self._propose_levels, images, group) for group in groups]
+        parts = run_all(calls, self._engine.is_parallel)
+        levels = [level for part in parts for level in part]
         nothing = Candidates.boxed(np.empty((0, 4), np.float32), np.empty(0, np.float32))
         found = [Candidates.joined([nothing, *parts]) for parts in zip(*levels, strict=True)]
         return [
             one.suppressed(settings.proposal_overlap).best(settings.max_candidates).squared()
             for one in found or [nothing for _ in images]
+        ]
+
+    def _propose_levels(
+        self, images: Sequence[Floats], scales: Sequence[float]
+    ) -> list[list[Candidates]]:
+        stacks = zip(*(pyramid(image, scales) for image in images), strict=True)
+        return [
+            self._propose_level(np.stack(stack), scale)
+            for stack, scale in zip(stacks, scales, strict=True)
         ]
 
     def _propose_level(self, level: Floats, scale: float) -> list[Candidates]:
@@ -167,15 +180,21 @@ class Cascade:
         crops = np.concatenate(
             [sample_crops(image, one.boxes, size) for image, one in zip(images, found, strict=True)]
         )
-        most = self._settings.max_batch
+        most, parallel = self._settings.max_batch, self._engine.is_parallel
+        if parallel:
+            most = min(most, max(math.ceil(len(crops) / 2), LEAST_SPLIT))
         starts = range(0, len(crops), most)
-        batches = [self._engine.run(part, crops=_to_input(crops[i : i + most])) for i in starts]
+        calls = [partial(self._answer, part, crops[i : i + most]) for i in starts]
+        batches = run_all(calls, parallel)
         ends = np.cumsum(counts)[:-1]
         answers = [
             np.split(np.concatenate([batch[name] for batch in batches]), ends)
             for name in batches[0]
         ]
         return [read(one, *rest) for one, *rest in zip(found, *answers, strict=True)]
+
+    def _answer(self, part: str, crops: Floats) -> dict[str, Floats]:
+        return self._engine.run(part, crops=_to_input(crops))
 
 
 def _to_input(images: Floats) -> Floats:

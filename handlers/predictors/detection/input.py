@@ -14,6 +14,7 @@ Picture = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
 DARK = 100.0  # a picture is dark when 99 % of its values lie below
+SURELY_LIT = 0.02  # of the values: counting them takes a tenth of the time of a percentile
 BRIGHT = 250.0  # where that value is moved to
 MOST_GAIN = 8.0
 SAMPLE_STEP = 4
@@ -30,7 +31,10 @@ def prepare(image: Image, scale: float) -> Picture:
 
 def brighten(picture: Picture) -> Picture:
     """A dark picture with its exposure raised, any other as it is."""
-    level = float(np.percentile(picture[::SAMPLE_STEP, ::SAMPLE_STEP], 99))
+    sample = picture[::SAMPLE_STEP, ::SAMPLE_STEP]
+    if np.count_nonzero(sample > DARK) > SURELY_LIT * sample.size:
+        return picture
+    level = float(np.percentile(sample, 99))
     if level >= DARK:
         return picture
     gain = min(BRIGHT / max(level, 1.0), MOST_GAIN)

@@ -1,0 +1,40 @@
+"""Calls side by side: their results in order, and nothing that waits for a thread to be free."""
+
+import threading
+from functools import partial
+
+import pytest
+
+from handlers.engines.beside import run_all
+
+
+@pytest.mark.parametrize("in_parallel", [True, False])
+def test_results_are_in_the_order_of_the_calls(in_parallel: bool) -> None:
+    assert run_all([partial(divmod, n, 7) for n in range(50)], in_parallel) == [
+        divmod(n, 7) for n in range(50)
+    ]
+    assert run_all([], in_parallel) == []
+
+
+def test_the_first_call_is_made_by_who_asks() -> None:
+    found = run_all([threading.get_ident] * 2, in_parallel=True)
+    assert found[0] == threading.get_ident()
+
+
+def test_calls_that_others_are_too_busy_for_are_made_by_who_asks() -> None:
+    done = threading.Event()
+    busy = [partial(done.wait, 60)] * 40  # more than there are threads
+    asking = threading.Thread(target=run_all, args=([done.is_set, *busy], True))
+    asking.start()
+    try:
+        here = threading.get_ident()
+        assert run_all([threading.get_ident] * 3, in_parallel=True) == [here] * 3
+    finally:
+        done.set()
+        asking.join()
+
+
+def test_what_a_call_raises_is_raised() -> None:
+    for calls in ([partial(int, "a"), int], [int, partial(int, "a")]):
+        with pytest.raises(ValueError, match="invalid literal"):
+            run_all(calls, in_parallel=True)
