@@ -15,7 +15,7 @@ from handlers.networks.actions import ACTIONS
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, AlignmentPredictor
 from handlers.processing.landmarks import N_POINTS, bounding_box
 from handlers.store import load_aligner
-from handlers.training.datasets.labels import Labelled, read_labels
+from handlers.training.datasets.folders import Labelled, read_labels
 
 Floats = NDArray[np.float32]
 

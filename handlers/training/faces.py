@@ -16,7 +16,7 @@ from handlers.processing.boxes import Crop
 from handlers.processing.degradations import LEVELS, degrade
 from handlers.processing.landmarks import N_POINTS, bounding_box
 from handlers.training.augmentation import Augmentation
-from handlers.training.datasets.labels import Labelled, read_labels, read_points
+from handlers.training.datasets.folders import Labelled, read_labels, read_points
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -18,7 +18,7 @@ from handlers.training.affect.made.clips import Plot
 from handlers.training.affect.recorded.cache import write_recording
 from handlers.training.affect.recorded.pieces import Cutting, Piece, cut_pieces
 from handlers.training.affect.recorded.reels import Reel, open_reel
-from handlers.training.datasets.affect.afew_va import read_afew_va
+from handlers.training.datasets.affect.recordings import read_afew_va
 from handlers.training.datasets.affect.records import Recording
 from handlers.training.datasets.affect.watching import labels_at
 

@@ -13,7 +13,7 @@ from handlers.evaluation.actions import compare, evaluate_actions
 from handlers.networks.actions import ACTIONS
 from handlers.networks.align import AlignmentNetwork
 from handlers.training.align.recipe import LandmarkModel
-from handlers.training.datasets.labels import read_labels
+from handlers.training.datasets.folders import read_labels
 
 
 def labelled(folder: Path) -> tuple[Path, Path]:

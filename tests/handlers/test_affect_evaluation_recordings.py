@@ -18,7 +18,7 @@ from handlers.predictors.tracking.results import FrameResult, Status, TrackedFac
 from handlers.predictors.tracking.state import SessionState
 from handlers.processing.mel import RATE_HZ
 from handlers.training.datasets.affect.records import AffectPicture, Recording
-from handlers.training.datasets.affect.sound import sound_in
+from handlers.training.datasets.affect.speech import sound_in
 from handlers.training.datasets.affect.watching import VideoFaces, labels_at
 from handlers.training.datasets.video import Video
 

@@ -14,7 +14,7 @@ from handlers.training.affect import framed
 from handlers.training.affect.expressions.learner import ExpressionBatches, ExpressionLearner
 from handlers.training.affect.expressions.looks import Cutting, cut, vary
 from handlers.training.affect.single_recipe import load_affect
-from handlers.training.datasets.affect.framing import crop_framed, whole_box
+from handlers.training.datasets.affect.pictures import crop_framed, whole_box
 from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.train import train
 from tests.handlers.affect_folders import write_faces

@@ -16,7 +16,7 @@ from handlers.training.affect.made.spectrograms import (
 )
 from handlers.training.affect.made.speech import Recording, SpeechBatches, Voices, window_at
 from handlers.training.affect.sequences import FeatureClip, SequenceBatches
-from handlers.training.datasets.affect.circumplex import WORDS
+from handlers.training.datasets.affect.records import WORDS
 
 
 @pytest.fixture

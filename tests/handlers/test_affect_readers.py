@@ -9,17 +9,23 @@ import numpy as np
 import pytest
 
 from handlers.networks.variants import EXPRESSIONS
-from handlers.training.datasets.affect.afew_va import read_afew_va
-from handlers.training.datasets.affect.aff_wild2 import read_aff_wild2
-from handlers.training.datasets.affect.affectnet import read_affectnet
-from handlers.training.datasets.affect.circumplex import soft_quadrants
-from handlers.training.datasets.affect.citizen import read_citizen_faces, split_people
-from handlers.training.datasets.affect.ferplus import read_ferplus, shares_of
-from handlers.training.datasets.affect.folds import subject_folds
-from handlers.training.datasets.affect.ravdess import read_ravdess
-from handlers.training.datasets.affect.recola import read_recola
-from handlers.training.datasets.affect.semaine import read_semaine
-from handlers.training.datasets.affect.sewa import read_sewa
+from handlers.training.datasets.affect.layouts import subject_folds
+from handlers.training.datasets.affect.pictures import (
+    read_affectnet,
+    read_citizen_faces,
+    read_ferplus,
+    shares_of,
+    split_people,
+)
+from handlers.training.datasets.affect.recordings import (
+    read_afew_va,
+    read_aff_wild2,
+    read_recola,
+    read_semaine,
+    read_sewa,
+)
+from handlers.training.datasets.affect.records import soft_quadrants
+from handlers.training.datasets.affect.speech import RAVDESS
 
 COLUMNS = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 
@@ -89,7 +95,7 @@ def test_citizen_faces_never_show_a_person_on_both_sides_of_the_split(tmp_path: 
 def test_ravdess_reads_emotion_intensity_and_actor_from_the_name(tmp_path: Path) -> None:
     for name in ("03-01-05-02-01-01-12.ogg", "03-01-05-01-01-01-12.ogg", "notes.ogg"):
         write(tmp_path / "Actor_12" / name)
-    normal, strong = read_ravdess(tmp_path)
+    normal, strong = RAVDESS.read(tmp_path)
     assert (strong.actor, strong.emotion, strong.valence) == ("12", "anger", -0.51)
     assert normal.arousal == pytest.approx(0.6 * strong.arousal)
 

@@ -18,7 +18,7 @@ from handlers.training.affect.gating import GateBank, GateBatches, GateLearner
 from handlers.training.affect.sequences import FeatureClip, follow
 from handlers.training.affect.single_recipe import load_affect
 from handlers.training.affect.stages import begin_memory, start
-from handlers.training.datasets.affect.ferplus import NO_WORDS
+from handlers.training.datasets.affect.pictures import NO_WORDS
 from handlers.training.recipe import RecipeError, take_over
 from handlers.training.train import read_recipe, train
 

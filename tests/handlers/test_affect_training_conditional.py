@@ -28,8 +28,7 @@ from handlers.training.affect.descriptions import (
 )
 from handlers.training.affect.losses import affect_loss, agreement
 from handlers.training.affect.made.faces import FaceBatches, FaceSet, Moving
-from handlers.training.datasets.affect.circumplex import WORDS
-from handlers.training.datasets.affect.records import AffectFaces, Utterance
+from handlers.training.datasets.affect.records import WORDS, AffectFaces, Utterance
 from handlers.training.loop import Batch
 from tests.needs import OPENSMILE
 

@@ -15,7 +15,7 @@ from handlers.training.affect.recorded.pieces import Cutting, cut_pieces
 from handlers.training.affect.recorded.reels import RecordingSource, Reel, read_reels
 from handlers.training.affect.single_recipe import load_affect
 from handlers.training.affect.stages import start
-from handlers.training.datasets.affect.sewa import read_sewa
+from handlers.training.datasets.affect.recordings import read_sewa
 from handlers.training.recipe import RecipeError
 from handlers.training.train import read_recipe, train
 from tests.handlers.affect_recipes import SINGLE

@@ -25,8 +25,8 @@ from handlers.training.affect.recorded.frames import (
     RecordedVoiceBatches,
 )
 from handlers.training.affect.recorded.reels import RecordingSource, Reel, learnt_from, read_reels
-from handlers.training.datasets.affect.afew_va import read_afew_va
-from handlers.training.datasets.affect.sound import to_pcm
+from handlers.training.datasets.affect.recordings import read_afew_va
+from handlers.training.datasets.affect.speech import to_pcm
 from handlers.training.recipe import RecipeError
 from tests.handlers.affect_recordings import FRAMES, PEOPLE, pieces_of, tiny, with_sound, write_afew
 

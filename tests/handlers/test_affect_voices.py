@@ -19,7 +19,7 @@ from handlers.processing.mel_stream import MelStream
 from handlers.store import load_estimator
 from handlers.training.affect.voices.channels import NAMES, by_chance, code, loudness
 from handlers.training.affect.voices.sounds import music, pink
-from handlers.training.datasets.affect.emodb import read_emodb
+from handlers.training.datasets.affect.speech import EMODB
 from handlers.training.train import read_recipe
 from tests.handlers.affect_fakes import save_affect
 from tests.spoken import RATE_HZ, speech
@@ -136,7 +136,7 @@ def test_names_of_emo_db_tell_who_says_what(tmp_path: Path) -> None:
     for name in ("03a01Wa", "10b02Tc", "16a07Lb"):
         utter(tmp_path / "german" / f"{name}.wav", 0)
     (tmp_path / "german" / "readme.wav").touch()
-    found = read_emodb(tmp_path)
+    found = EMODB.read(tmp_path)
     assert [(one.actor, one.emotion) for one in found] == [
         ("03", "anger"),
         ("10", "sadness"),
@@ -144,7 +144,7 @@ def test_names_of_emo_db_tell_who_says_what(tmp_path: Path) -> None:
     ]
     assert found[0].arousal > 0 > found[1].arousal > found[2].arousal
     with pytest.raises(ValueError, match="EMO-DB"):
-        read_emodb(tmp_path / "nothing")
+        EMODB.read(tmp_path / "nothing")
 
 
 def test_a_recipe_ends_in_a_voice_that_is_served(tmp_path: Path) -> None:

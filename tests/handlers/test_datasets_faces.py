@@ -7,9 +7,15 @@ import pytest
 from numpy.typing import NDArray
 
 from handlers.training.datasets.folders import person_before_number, read_folder
-from handlers.training.datasets.ibug import Split, read_300w, read_afw, read_helen, read_lfpw
-from handlers.training.datasets.layouts import read_layout
-from handlers.training.datasets.menpo import read_menpo
+from handlers.training.datasets.layouts import (
+    Split,
+    read_300w,
+    read_afw,
+    read_helen,
+    read_layout,
+    read_lfpw,
+    read_menpo,
+)
 from handlers.training.datasets.pts import write_pts
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
+from handlers.training.datasets.folders import FaceSample
 from handlers.training.datasets.pts import write_pts
-from handlers.training.datasets.records import FaceSample
 from handlers.training.synthetic.expressions import draw_expression
 from handlers.training.synthetic.motion import MOTIONS, draw_pose
 from handlers.training.synthetic.occluders import PAINTS

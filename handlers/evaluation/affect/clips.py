@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from handlers.processing.degradations import LEVELS, REFERENCE_FACE_PX, degrade
 from handlers.training.datasets.affect.records import AffectPicture, Recording
-from handlers.training.datasets.affect.sound import Pcm, sound_of, to_pcm
+from handlers.training.datasets.affect.speech import Pcm, sound_of, to_pcm
 from handlers.training.datasets.affect.watching import (
     Follower,
     crop_of_picture,

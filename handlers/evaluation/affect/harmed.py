@@ -14,7 +14,7 @@ from handlers.evaluation.affect.traces import Trace, Units, joined, over_clip
 from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.speech import SpeechDetector
 from handlers.processing.mel import RATE_HZ
-from handlers.training.datasets.affect.sound import to_pcm
+from handlers.training.datasets.affect.speech import to_pcm
 
 Channel = Callable[[Floats], Floats]
 TELEPHONE_HZ = 8000

@@ -18,11 +18,13 @@ from handlers.evaluation.affect.clips import (
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import RATE_HZ as FRAMES_A_SECOND
 from handlers.training.affect.made.clips import Cast, Clip, Health, Plot, make_clip
-from handlers.training.datasets.affect.citizen import read_citizen_faces, split_people
-from handlers.training.datasets.affect.ferplus import read_ferplus
-from handlers.training.datasets.affect.ravdess import read_ravdess
+from handlers.training.datasets.affect.pictures import (
+    read_citizen_faces,
+    read_ferplus,
+    split_people,
+)
 from handlers.training.datasets.affect.records import Utterance
-from handlers.training.datasets.affect.sound import read_mono, to_pcm
+from handlers.training.datasets.affect.speech import RAVDESS, read_mono, to_pcm
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -110,7 +112,7 @@ def named(people: Sequence[str | None]) -> Names:
 
 def utterances_of_test_actors(root: Path) -> list[Utterance]:
     """What RAVDESS's test actors say. Raises ValueError where they are not there."""
-    spoken = [one for one in read_ravdess(root) if one.actor in TEST_ACTORS]
+    spoken = [one for one in RAVDESS.read(root) if one.actor in TEST_ACTORS]
     if not spoken:
         raise ValueError(f"{root}: none of the actors {', '.join(TEST_ACTORS)}")
     return spoken

@@ -21,28 +21,28 @@ from handlers.evaluation.track.rows import Follower
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import Plot
-from handlers.training.datasets.affect.affectnet import read_affectnet
-from handlers.training.datasets.affect.citizen import read_citizen_faces
-from handlers.training.datasets.affect.emodb import NAME as EMODB_NAME
-from handlers.training.datasets.affect.emodb import read_emodb
-from handlers.training.datasets.affect.ferplus import read_ferplus
-from handlers.training.datasets.affect.framing import crop_framed, frame_faces, whole_box
 from handlers.training.datasets.affect.layouts import AFFECTNET, FOLDS, MEASURED, folds_of
-from handlers.training.datasets.affect.ravdess import NAME
+from handlers.training.datasets.affect.pictures import (
+    crop_framed,
+    frame_faces,
+    read_affectnet,
+    read_citizen_faces,
+    read_ferplus,
+    whole_box,
+)
 from handlers.training.datasets.affect.records import AffectFaces, Floats, Utterance
-from handlers.training.datasets.affect.sound import read_mono, to_pcm
+from handlers.training.datasets.affect.speech import SPOKEN, read_mono, to_pcm
 
 Thing = TypeVar("Thing")
 
-AUTO, FERPLUS, RAVDESS, EMODB, MADE = "auto", "ferplus", "ravdess", "emodb", "made"
-CITIZEN = "citizen"
+AUTO, FERPLUS, CITIZEN, MADE = "auto", "ferplus", "citizen", "made"
 PUBLISHED = {
     "sewa": "SEWA",
     "semaine": "SEMAINE",
     "afew-va": "AFEW-VA",
     "aff-wild2": "Aff-Wild2",
 }
-LAYOUTS = (FERPLUS, CITIZEN, RAVDESS, EMODB, MADE, AFFECTNET, *MEASURED)
+LAYOUTS = (FERPLUS, CITIZEN, *SPOKEN, MADE, AFFECTNET, *MEASURED)
 MADE_CLIPS, HEALTHY_CLIPS = 24, 12
 UTTERANCE_RATE_HZ = 5.0
 
@@ -144,11 +144,11 @@ def read_material(
         return _faces("FER2013Test", faces, limit, following or Following())
     if name == CITIZEN:
         return _faces("citizen faces", read_citizen_faces(root), limit, following or Following())
-    if name == RAVDESS:
+    if name == "ravdess":
         spoken = utterances_of_test_actors(root)
         return _spoken(f"RAVDESS, actors {TEST_ACTORS[0]}-{TEST_ACTORS[-1]}", spoken, limit)
-    if name == EMODB:
-        return _spoken("EMO-DB", read_emodb(root), limit)
+    if name in SPOKEN:
+        return _spoken(SPOKEN[name].title, SPOKEN[name].read(root), limit)
     if name == MADE:
         return _made(root, limit)
     if name == AFFECTNET:
@@ -165,10 +165,10 @@ def find_layout(root: Path) -> str:
         return FERPLUS
     if (root / FACES).is_dir() and (root / SPEECH).is_dir():
         return MADE
-    if any(NAME.fullmatch(path.stem) for path in root.rglob("*")):
-        return RAVDESS
-    if any(EMODB_NAME.fullmatch(path.stem) for path in root.rglob("*")):
-        return EMODB
+    stems = [path.stem for path in root.rglob("*")]
+    for name, spoken in SPOKEN.items():
+        if any(map(spoken.name.fullmatch, stems)):
+            return name
     raise ValueError(f"{root}: none of the layouts {', '.join(LAYOUTS)}; name one")
 
 

@@ -25,8 +25,8 @@ from handlers.evaluation.published import alignment_tables
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.detection.detector import MIN_FACE_PX, FaceDetector
 from handlers.store import load_aligner, load_detector
+from handlers.training.datasets.folders import FaceSample
 from handlers.training.datasets.layouts import AUTO, read_layout
-from handlers.training.datasets.records import FaceSample
 
 MODELS = ("dfa", "fle", "fle-augmented", "fadenn-m", "fadenn-s", "fadenn-d", "fll", "fll-augmented")
 # A denoiser against its own landmark network, plain and trained on the same degradations.

@@ -12,7 +12,7 @@ from handlers.evaluation.align.running import Boxes, Case, Errors
 from handlers.evaluation.metrics import THRESHOLD, auc, cumulative_errors
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
-from handlers.training.datasets.records import FaceSample
+from handlers.training.datasets.folders import FaceSample
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

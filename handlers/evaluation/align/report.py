@@ -20,7 +20,7 @@ from handlers.evaluation.metrics import (
     paired_bootstrap,
 )
 from handlers.evaluation.published import PublishedTable
-from handlers.training.datasets.records import FaceSample
+from handlers.training.datasets.folders import FaceSample
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from handlers.predictors.alignment import LOOKS_AT_DETECTED, AlignmentPredictor
 from handlers.predictors.detection.detector import MIN_FACE_PX, FaceDetector
 from handlers.processing.landmarks import bounding_box
 from handlers.processing.nms import overlap
-from handlers.training.datasets.records import FaceSample
+from handlers.training.datasets.folders import FaceSample
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

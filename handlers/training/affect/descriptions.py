@@ -21,9 +21,8 @@ from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import FACE_WORDS
 from handlers.training.affect.made.faces import FaceBatches
 from handlers.training.affect.made.sources import SpeechSource, read_utterances
-from handlers.training.datasets.affect.circumplex import WORDS
-from handlers.training.datasets.affect.records import Utterance
-from handlers.training.datasets.affect.sound import read_mono
+from handlers.training.datasets.affect.records import WORDS, Utterance
+from handlers.training.datasets.affect.speech import read_mono
 from handlers.training.loop import Batch
 
 Floats = NDArray[np.float32]

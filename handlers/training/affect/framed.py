@@ -9,7 +9,7 @@ import numpy as np
 
 from handlers.store import load_aligner
 from handlers.training.affect.made.faces import MARGIN
-from handlers.training.datasets.affect.framing import crop_framed, frame_faces
+from handlers.training.datasets.affect.pictures import crop_framed, frame_faces
 from handlers.training.datasets.affect.records import AffectFaces
 
 BOXES = "boxes"

@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy, cross_entropy, l1_loss, so
 
 from handlers.networks.affect import AffectNetworks, Branch, with_quadrants
 from handlers.training.affect.losses import affect_loss, quadrant_loss
-from handlers.training.datasets.affect.circumplex import WORDS
+from handlers.training.datasets.affect.records import WORDS
 from handlers.training.loop import Batch, Losses
 
 FAR = 0.04  # mean difference to the clean input at which its health is 1 / e: five grey levels

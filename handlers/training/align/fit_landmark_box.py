@@ -21,8 +21,7 @@ from handlers.predictors.detection.cascade import Cascade, CascadeSettings
 from handlers.predictors.detection.landmark_box import LandmarkBoxMap
 from handlers.processing.landmarks import bounding_box
 from handlers.processing.nms import overlaps
-from handlers.training.datasets.folders import read_folder
-from handlers.training.datasets.records import FaceSample
+from handlers.training.datasets.folders import FaceSample, read_folder
 
 Floats = NDArray[np.float32]
 

@@ -1,16 +1,100 @@
-"""A folder of pictures with `.pts` files beside them to faces: the layout most sets share."""
+"""Annotated faces as readers yield them, and a folder of pictures with landmarks beside them."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.networks.actions import ACTIONS
 from handlers.training.datasets.pts import count_points, read_pts
-from handlers.training.datasets.records import FaceSample, FaceSet
 
+Floats = NDArray[np.float32]
+UNKNOWN = np.full(len(ACTIONS), np.nan, np.float32)
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 LANDMARKS = 68
-
 Person = Callable[[Path], str | None]
+
+
+class Labelled(NamedTuple):
+    """A picture, its landmarks `(68 or 70, 2)` in its pixels, and actions `(A,)`, or NaN."""
+
+    picture: Path
+    points: Floats
+    actions: Floats
+
+
+def read_points(folder: Path) -> Iterator[Labelled]:
+    """The faces of a folder with `.pts` files. Raises FileNotFoundError where there are none."""
+    paths = sorted(folder.rglob("*.pts"))
+    if not paths:
+        raise FileNotFoundError(f"no .pts file under {folder}")
+    for path in paths:
+        picture = next(p for s in (".jpg", ".png") if (p := path.with_suffix(s)).exists())
+        yield Labelled(picture, read_pts(path), UNKNOWN)
+
+
+def read_labels(path: Path, folder: Path) -> Iterator[Labelled]:
+    """The faces of an `.npz` file, such as a teacher's answers make up.
+
+    It holds `pictures` (names below `folder`), `points` `(N, 70, 2)` (the 68 landmarks and the
+    irises, in pixels from 0), `actions` `(N, A)`, and `names`, which ARKit calls those A; what is
+    not known is not a number. Raises FileNotFoundError that says what is missing.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no labels {path}: docs/training-labels.md tells how to make them; without `labels` "
+            "a recipe's source learns from .pts files alone"
+        )
+    with np.load(path, allow_pickle=False) as held:
+        names = [str(name) for name in held["names"]]
+        order = [names.index(action) for action in ACTIONS]
+        rows = zip(held["pictures"], held["points"], held["actions"][:, order], strict=True)
+        for picture, points, actions in rows:
+            yield Labelled(folder / str(picture), points, actions)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceSample:
+    """One annotated face of a picture.
+
+    Attributes:
+        image_path: the picture, any size; a picture with two faces stands in two samples.
+        landmarks: float32 `(68, 2)` `(x, y)`, pixels of that picture counted from 0.
+        person: who it is, where the data set tells; splits keep a person on one side.
+        source: the set and part it comes from, such as `helen/testset`.
+    """
+
+    image_path: Path
+    landmarks: NDArray[np.float32]
+    person: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSet:
+    """The faces of one set, and how many files were left out for which reason."""
+
+    samples: tuple[FaceSample, ...]
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[FaceSample]:
+        return iter(self.samples)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
+def join(sets: list[FaceSet]) -> FaceSet:
+    """All faces of several sets, their skip counts added up."""
+    skipped: dict[str, int] = {}
+    for part in sets:
+        for reason, count in part.skipped.items():
+            skipped[reason] = skipped.get(reason, 0) + count
+    return FaceSet(tuple(sample for part in sets for sample in part), skipped)
 
 
 def nobody(_: Path) -> str | None:

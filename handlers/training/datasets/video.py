@@ -20,6 +20,7 @@ from handlers.training.datasets.pts import read_pts
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+FOLDER_RATE_HZ = 25.0
 # The subjects of the published test set by the difficulty of their videos (Shen et al. 2015).
 CATEGORIES: dict[str, tuple[int, ...]] = {
     "1": (
@@ -62,6 +63,18 @@ class Video:
         for index, image in enumerate(islice(pictures(self.path, first), frames), start=first):
             annotation = self.annotations.get(index)
             yield VideoFrame(image, None if annotation is None else read_pts(annotation))
+
+
+def frame_rate_hz(path: Path) -> float:
+    """The frame rate that a video names, 25 for a folder of frames; raises ValueError for none."""
+    if path.is_dir():
+        return FOLDER_RATE_HZ
+    capture = cv2.VideoCapture(str(path))
+    rate = float(capture.get(cv2.CAP_PROP_FPS))
+    capture.release()
+    if not rate > 0:
+        raise ValueError(f"{path}: no video that names its frame rate")
+    return rate
 
 
 def read_300vw(root: Path, categories: tuple[str, ...] = tuple(CATEGORIES)) -> list[Video]:

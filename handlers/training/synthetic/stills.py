@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box, mirror
-from handlers.training.datasets.records import FaceSample
+from handlers.training.datasets.folders import FaceSample
 from handlers.training.synthetic.fields import uncross_lips
 
 Image = NDArray[np.uint8]

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from handlers.networks.variants import EXPRESSIONS
 from handlers.training.affect.expressions.looks import relight, spoil
 from handlers.training.affect.losses import class_weights
-from handlers.training.datasets.affect.circumplex import WORDS, soft_quadrants
-from handlers.training.datasets.affect.records import AffectFaces
+from handlers.training.datasets.affect.records import WORDS, AffectFaces, soft_quadrants
 from handlers.training.faces import Degrading, to_tensor
 from handlers.training.loop import Batch
 

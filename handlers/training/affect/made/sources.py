@@ -10,15 +10,16 @@ from handlers.training.affect.framed import Framing
 from handlers.training.affect.made.faces import FaceSet
 from handlers.training.affect.made.speech import Voices
 from handlers.training.affect.voices.heard import VERSIONS, hear_all
-from handlers.training.datasets.affect.citizen import read_citizen_faces, split_people
-from handlers.training.datasets.affect.emodb import read_emodb
-from handlers.training.datasets.affect.ferplus import PARTS, read_ferplus
-from handlers.training.datasets.affect.ravdess import read_ravdess
+from handlers.training.datasets.affect.pictures import (
+    PARTS,
+    read_citizen_faces,
+    read_ferplus,
+    split_people,
+)
 from handlers.training.datasets.affect.records import AffectFaces, Utterance
+from handlers.training.datasets.affect.speech import SPOKEN
 
 CITIZEN = "citizen"
-RAVDESS, EMODB = "ravdess", "emodb"
-READERS = {RAVDESS: read_ravdess, EMODB: read_emodb}
 # Below the folder of runs.
 HEARD = "voices"
 
@@ -42,7 +43,7 @@ class SpeechSource:
     none standing for all. Who is not `learned` from may talk in the background."""
 
     folder: str
-    set: str = RAVDESS
+    set: str = "ravdess"
     actors: tuple[str, ...] = ()
     learned: bool = True
 
@@ -72,9 +73,9 @@ def read_utterances(
     utterances: list[Utterance] = []
     rows: list[int] = []
     for source in sources:
-        if source.set not in READERS:
-            raise ValueError(f"no set {source.set!r} of voices: one of {', '.join(READERS)}")
-        for one in READERS[source.set](data / source.folder):
+        if source.set not in SPOKEN:
+            raise ValueError(f"no set {source.set!r} of voices: one of {', '.join(SPOKEN)}")
+        for one in SPOKEN[source.set].read(data / source.folder):
             if source.learned and (not source.actors or one.actor in source.actors):
                 rows.append(len(utterances))
             utterances.append(replace(one, actor=f"{source.set}-{one.actor}"))

@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 from handlers.processing.mel import BANDS, WINDOW, Floats, to_network
 from handlers.training.affect.losses import class_weights
 from handlers.training.affect.made.spectrograms import degrade_power
-from handlers.training.datasets.affect.circumplex import WORDS, soft_quadrants
+from handlers.training.datasets.affect.records import WORDS, soft_quadrants
 from handlers.training.loop import Batch
 
 

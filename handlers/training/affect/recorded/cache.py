@@ -26,7 +26,7 @@ from handlers.processing.mel import (
 from handlers.processing.mel_stream import column_at
 from handlers.training.affect.made.faces import MARGIN
 from handlers.training.datasets.affect.records import AffectPicture, Recording
-from handlers.training.datasets.affect.sound import sound_of
+from handlers.training.datasets.affect.speech import sound_of
 from handlers.training.datasets.affect.watching import (
     CROP_PX,
     Follower,

@@ -14,7 +14,7 @@ from handlers.training.affect.made.faces import CROP_PX, MARGIN, Moving, moved, 
 from handlers.training.affect.made.speech import Recording, both_forms, recorded
 from handlers.training.affect.made.speech import to_tensor as sound_to_tensor
 from handlers.training.affect.recorded.reels import Reel
-from handlers.training.datasets.affect.circumplex import soft_quadrants
+from handlers.training.datasets.affect.records import soft_quadrants
 from handlers.training.faces import Degrading
 from handlers.training.faces import to_tensor as faces_to_tensor
 from handlers.training.loop import Batch

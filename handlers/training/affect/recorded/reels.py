@@ -21,8 +21,6 @@ from handlers.training.affect.recorded.cache import (
     write_recording,
 )
 from handlers.training.affect.recorded.tracker import Tracker, load_tracker
-from handlers.training.datasets.affect.aff_wild2 import read_aff_wild2
-from handlers.training.datasets.affect.affectnet import read_affectnet
 from handlers.training.datasets.affect.layouts import (
     AFF_WILD2,
     AFFECTNET,
@@ -30,6 +28,8 @@ from handlers.training.datasets.affect.layouts import (
     RECORDED,
     folds_of,
 )
+from handlers.training.datasets.affect.pictures import read_affectnet
+from handlers.training.datasets.affect.recordings import read_aff_wild2
 from handlers.training.datasets.affect.records import AffectPicture, Recording
 from handlers.training.datasets.affect.watching import WORKING_RATE_HZ, Image, labels_at
 from handlers.training.recipe import RecipeError

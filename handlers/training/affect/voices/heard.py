@@ -12,7 +12,7 @@ from handlers.processing.mel import BANDS, WINDOW, Floats, mel_power
 from handlers.training.affect.voices.channels import by_chance
 from handlers.training.affect.voices.sounds import music
 from handlers.training.datasets.affect.records import Utterance
-from handlers.training.datasets.affect.sound import read_mono
+from handlers.training.datasets.affect.speech import read_mono
 
 Levels = NDArray[np.float16]
 Ints = NDArray[np.int64]

@@ -11,8 +11,7 @@ from torch.nn import functional as F
 from handlers.networks.voice import VoiceNetwork
 from handlers.processing.mel import BANDS, WINDOW, without_level
 from handlers.training.affect.voices.heard import VERSIONS, HeardVoices
-from handlers.training.datasets.affect.circumplex import WORDS
-from handlers.training.datasets.affect.records import Utterance
+from handlers.training.datasets.affect.records import WORDS, Utterance
 from handlers.training.loop import Batch, Losses
 
 # Valence and words are learned beside arousal and not kept: they make the features richer.

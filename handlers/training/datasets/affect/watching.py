@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, overload
 
 import cv2
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.affect.records import AffectPicture, Recording
-from handlers.training.datasets.video import Video, VideoFrame
+from handlers.training.datasets.video import Video, VideoFrame, frame_rate_hz
 
 if TYPE_CHECKING:
     from handlers.predictors.tracking.options import TrackingOptions
@@ -24,7 +23,6 @@ Indices = NDArray[np.int64]
 
 CROP_PX = 128
 WORKING_RATE_HZ = 25.0
-FOLDER_RATE_HZ = 25.0
 SEEN = ("tracking", "redetected")
 
 
@@ -142,18 +140,6 @@ def crop_of_picture(picture: AffectPicture, context: float = 1.0, size_px: int =
     whole = (0, 0, image.shape[1] - 1, image.shape[0] - 1)
     box = np.array(picture.box or whole, np.float32)
     return Crop.around(box, context, size_px).extract(image)
-
-
-def frame_rate_hz(media: Path) -> float:
-    """The frame rate that a video names; raises ValueError for one that names none."""
-    if media.is_dir():
-        return FOLDER_RATE_HZ
-    capture = cv2.VideoCapture(str(media))
-    rate = float(capture.get(cv2.CAP_PROP_FPS))
-    capture.release()
-    if not rate > 0:
-        raise ValueError(f"{media}: no video that names its frame rate")
-    return rate
 
 
 def _followed(video: Video, frames: Indices, follower: Follower) -> tuple[Indices, Floats]:

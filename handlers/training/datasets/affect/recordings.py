@@ -1,0 +1,225 @@
+"""Sets annotated over time, in the layouts they are handed out in, to recordings."""
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.training.datasets.affect.records import Floats, Recording
+from handlers.training.datasets.video import frame_rate_hz
+
+Doubles = NDArray[np.float64]
+RaterTrace = tuple[Doubles, Doubles]  # times in seconds, values
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg")
+SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".m4a")
+SEMAINE_NAME = re.compile(r"R(?P<rater>\d+)S(?P<session>\d+)TU\w*D(?P<dimension>[VA])")
+SEMAINE_RATE_HZ = 50.0
+AFEW_RATE_HZ, AFEW_SCALE = 25.0, 10.0
+AFF_WILD2_UNLABELLED = -5.0
+
+
+def read_sewa(root: Path) -> list[Recording]:
+    """SEWA as the AVEC challenges hand it out (Kossaifi et al. 2019).
+
+    `labels/Train_DE_01.csv` holds name, time in seconds, arousal, valence and liking, ten times a
+    second, split by semicolons; `video/Train_DE_01.avi` and `audio/Train_DE_01.wav` lie beside.
+    Raises ValueError for a label file without the columns, and where nothing is found.
+    """
+    recordings = []
+    for path in sorted((root / "labels").glob("*.csv")):
+        video = find_media(root / "video", path.stem, VIDEO_SUFFIXES)
+        if video is not None:
+            table = read_table(path, ";")
+            times = column(table, "timestamp" if "timestamp" in table else "time", path)
+            labels = pair(column(table, "valence", path), column(table, "arousal", path))
+            sound = find_media(root / "audio", path.stem, SOUND_SUFFIXES)
+            recordings.append(Recording(video, path.stem, times, labels, sound=sound))
+    return some(recordings, root, "labels/*.csv with a video of its name in video/")
+
+
+def read_recola(root: Path) -> list[Recording]:
+    """RECOLA, and any set laid out like it (Ringeval et al. 2013).
+
+    `valence/P16.csv` and `arousal/P16.csv` hold a time in seconds and a column for every rater,
+    split by semicolons or commas; `video/P16.mp4` and `audio/P16.wav` lie beside. Labels are the
+    raters' mean at valence's times. Raises ValueError for a table without times or raters, and
+    where nobody is found.
+    """
+    recordings = []
+    for path in sorted((root / "valence").glob("*.csv")):
+        other = root / "arousal" / path.name
+        video = find_media(root / "video", path.stem, VIDEO_SUFFIXES)
+        if video is not None and other.is_file():
+            traces = _raters(path)
+            times = traces[0][0]
+            labels = pair(mean_of_raters(traces, times), mean_of_raters(_raters(other), times))
+            sound = find_media(root / "audio", path.stem, SOUND_SUFFIXES)
+            recordings.append(Recording(video, path.stem, times, labels, sound=sound))
+    return some(recordings, root, "valence/*.csv, arousal/*.csv and video/* of one person")
+
+
+def read_semaine(root: Path) -> list[Recording]:
+    """SEMAINE's sessions with a video of the user and raters of both dimensions (McKeown 2010).
+
+    A session's folder holds the user's video and sound, and a trace of every rater and dimension:
+    `R1S17TUDV.txt` is rater 1, session 17, target user, dimension valence (`DA` arousal), with
+    lines of a time in seconds and a value in [-1, 1]. Labels are the raters' mean, fifty times a
+    second, where all of them have begun and none has ended. The person is the session's user, as
+    `people.csv` (session, user) in `root` names them; without that file every session counts as
+    another person, which folds by person cannot trust.
+
+    Raises ValueError where no session is found and for a trace that is no two columns.
+    """
+    people = _people(root / "people.csv")
+    folders = sorted({path.parent for path in root.rglob("R*S*TU*D[VA].txt")})
+    sessions = (_session(folder, people) for folder in folders)
+    recordings = [session for session in sessions if session is not None]
+    return some(recordings, root, "session with a video and traces such as R1S17TUDV.txt")
+
+
+def read_afew_va(root: Path) -> list[Recording]:
+    """AFEW-VA's folders of frames (Kossaifi et al. 2017); the set has no sound.
+
+    `001/001.json` beside `001/00000.png`, ... holds the actor and, for every frame, 68 landmarks
+    and valence and arousal as whole numbers in [-10, 10]. Raises ValueError where there is no clip,
+    and for one without frames.
+    """
+    clips = (path for path in sorted(root.rglob("*.json")) if path.stem == path.parent.name)
+    return some([_afew_clip(path) for path in clips], root, "folder with a json of its own name")
+
+
+def read_aff_wild2(root: Path, part: str = "Train_Set") -> list[Recording]:
+    """Aff-Wild2's videos of a part, "Train_Set" or "Validation_Set" (Kollias and Zafeiriou 2019).
+
+    `VA_Estimation_Challenge/Train_Set/NAME.txt` has a line for each frame under a heading, -5 where
+    the frame has no label; `videos/NAME.mp4` is the video. Of a video with two people the names end
+    in `_left` and `_right`, and both are found in the one video. Raises ValueError where the part
+    has no annotated video.
+    """
+    recordings = []
+    for path in sorted((root / "VA_Estimation_Challenge" / part).glob("*.txt")):
+        name = path.stem.removesuffix("_left").removesuffix("_right")
+        video = find_media(root / "videos", name, VIDEO_SUFFIXES)
+        if video is not None:
+            table = read_table(path, ",")
+            values = np.stack([column(table, one, path) for one in ("valence", "arousal")])
+            labelled = (values != AFF_WILD2_UNLABELLED).all(axis=0)
+            times = np.flatnonzero(labelled) / frame_rate_hz(video)
+            recordings.append(Recording(video, path.stem, times, pair(*values[:, labelled])))
+    return some(recordings, root, f"annotated video of {part!r}")
+
+
+def some(recordings: list[Recording], root: Path, wanted: str) -> list[Recording]:
+    """Return recordings, of which there must be one; raises ValueError naming what is wanted."""
+    if not recordings:
+        raise ValueError(f"{root}: no {wanted}")
+    return recordings
+
+
+def read_table(path: Path, delimiter: str) -> dict[str, Doubles]:
+    """The columns of a csv file that hold nothing but numbers, by their names.
+
+    Raises ValueError for a file without rows and for rows of another length than the first.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        header, *rows = csv.reader(file, delimiter=delimiter)
+    rows = [row for row in rows if row]
+    if not rows or any(len(row) != len(header) for row in rows):
+        raise ValueError(f"{path}: needed rows of {len(header)} columns split by {delimiter!r}")
+    columns = {}
+    for name, values in zip(header, zip(*rows, strict=True), strict=True):
+        try:
+            columns[name.strip()] = np.array(values, np.float64)
+        except ValueError:
+            continue
+    return columns
+
+
+def column(table: dict[str, Doubles], name: str, path: Path) -> Doubles:
+    """A column of a table whatever case its name is in; raises ValueError where there is none."""
+    found = {key.lower(): values for key, values in table.items()}
+    if name not in found:
+        raise ValueError(f"{path}: no column {name!r} of numbers, found {', '.join(table)}")
+    return found[name]
+
+
+def mean_of_raters(traces: Sequence[RaterTrace], times_s: Doubles) -> Floats:
+    """The mean `(T,)` at given times of raters' traces."""
+    rows = [np.interp(times_s, own_times, values) for own_times, values in traces]
+    return np.asarray(np.mean(rows, axis=0), np.float32)
+
+
+def pair(valence: Doubles | Floats, arousal: Doubles | Floats) -> Floats:
+    """Labels `(T, 2)` in [-1, 1]; what rounding or a rater puts beyond is clipped."""
+    return np.asarray(np.clip(np.stack([valence, arousal], axis=1), -1, 1), np.float32)
+
+
+def find_media(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
+    """The file of a name with one of the suffixes, None where there is none."""
+    paths = (folder / f"{stem}{suffix}" for suffix in suffixes)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _raters(path: Path) -> list[RaterTrace]:
+    first = path.read_text(encoding="utf-8-sig").split("\n", 1)[0]
+    table = read_table(path, ";" if ";" in first else ",")
+    times = column(table, "time", path)
+    raters = [(times, values) for name, values in table.items() if name.lower() != "time"]
+    if not raters:
+        raise ValueError(f"{path}: no rater's column beside the time")
+    return raters
+
+
+def _session(folder: Path, people: dict[str, str]) -> Recording | None:
+    traces: dict[str, list[RaterTrace]] = {"V": [], "A": []}
+    session = ""
+    for path in sorted(folder.glob("*.txt")):
+        if match := SEMAINE_NAME.fullmatch(path.stem):
+            session = match["session"]
+            traces[match["dimension"]].append(_trace(path))
+    files = sorted(path for path in folder.iterdir() if "user" in path.stem.lower())
+    video = next((path for path in files if path.suffix.lower() in VIDEO_SUFFIXES), None)
+    if video is None or not traces["V"] or not traces["A"]:
+        return None
+    everyone = traces["V"] + traces["A"]
+    begin = max(times[0] for times, _ in everyone)
+    end = min(times[-1] for times, _ in everyone)
+    times = np.arange(begin, end, 1 / SEMAINE_RATE_HZ)
+    labels = pair(*(mean_of_raters(traces[dimension], times) for dimension in "VA"))
+    sound = next((path for path in files if path.suffix.lower() in SOUND_SUFFIXES), None)
+    return Recording(video, people.get(session, f"session {session}"), times, labels, sound=sound)
+
+
+def _trace(path: Path) -> RaterTrace:
+    rows = np.loadtxt(path, ndmin=2)
+    if rows.shape[1] != 2:
+        raise ValueError(f"{path}: needed two columns, time and value, found {rows.shape[1]}")
+    return rows[:, 0], rows[:, 1]
+
+
+def _people(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    rows = (line.split(",") for line in path.read_text(encoding="utf-8").splitlines() if line)
+    return {session.strip(): user.strip() for session, user in rows}
+
+
+def _afew_clip(path: Path) -> Recording:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    names = sorted(content["frames"])
+    if not names:
+        raise ValueError(f"{path}: no frames in it")
+    frames = [content["frames"][name] for name in names]
+    labels = np.array([[frame["valence"], frame["arousal"]] for frame in frames], np.float64)
+    return Recording(
+        path.parent,
+        str(content.get("actor", path.stem)),
+        np.array([int(name) for name in names], np.float64) / AFEW_RATE_HZ,
+        pair(*labels.T / AFEW_SCALE),
+        np.array([frame["landmarks"] for frame in frames], np.float32),
+    )
