@@ -152,6 +152,7 @@ class AffectHandler(Handler[ReadRow | Photograph]):
             options.min_face_px,
             options.min_quality,
             options.max_faces,
+            options.smoothing_s,
         )
         return ReadRow(row, frames, reset)
 

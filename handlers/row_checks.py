@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.base import INVALID_REQUEST, InputError
-from handlers.predictors.affect.run import Heard
+from handlers.predictors.affect.run import SMOOTHING_S, Heard
 from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.detection.proposals import CELL_PX
 from handlers.processing.box_checks import box_fault
@@ -27,6 +27,7 @@ from handlers.processing.quality import LEAST_QUALITY
 INCLUDES = ("aligned", "denoised", "overlay")
 DENOISE = ("auto", "off")
 MOST_FACES = 64
+MOST_SMOOTHING_S = 5.0
 MOST_FOLLOWED = 4  # faces whose affect is estimated over time
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -56,10 +57,10 @@ def check_whole(name: str, value: object, least: int, most: int) -> None:
         refuse(f"{name} is {value!r:.40}; a whole number from {least} to {most} is needed")
 
 
-def check_share(name: str, value: object) -> None:
-    """Refuse what is no number in [0, 1]."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        refuse(f"{name} is {value!r:.40}; a number from 0 to 1 is needed")
+def check_number(name: str, value: object, least: float = 0, most: float = 1) -> None:
+    """Refuse what is no number within bounds."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        refuse(f"{name} is {value!r:.40}; a number from {least:g} to {most:g} is needed")
 
 
 def check_pixels(min_face_px: object, max_pixels: object) -> None:
@@ -135,7 +136,7 @@ class AlignOptions:
         given = cls(**{**options, "include": tuple(include)})
         check_whole("max_faces", given.max_faces, 1, MOST_FACES)
         check_pixels(given.min_face_px, given.max_pixels)
-        check_share("min_quality", given.min_quality)
+        check_number("min_quality", given.min_quality)
         if given.denoise not in DENOISE:
             refuse(f"denoise is {given.denoise!r}; known are {', '.join(DENOISE)}")
         if unknown := [name for name in given.include if name not in INCLUDES]:
@@ -149,13 +150,14 @@ class AffectRowOptions:
 
     `variant` is one of the store's; `min_face_px` is the side of the smallest face searched for,
     `min_quality` the quality from which on it is one, `max_faces` says how many are followed,
-    `max_pixels` bounds width x height.
+    `smoothing_s` how fast estimates follow, `max_pixels` bounds width x height.
     """
 
     variant: str
     min_face_px: int = MIN_FACE_PX
     min_quality: float = LEAST_QUALITY
     max_faces: int = 1
+    smoothing_s: float = SMOOTHING_S
     max_pixels: int = 8_300_000
 
     @classmethod
@@ -173,8 +175,9 @@ class AffectRowOptions:
         check_names(options, cls)
         given = cls(**{"variant": default, **options})
         check_pixels(given.min_face_px, given.max_pixels)
-        check_share("min_quality", given.min_quality)
+        check_number("min_quality", given.min_quality)
         check_whole("max_faces", given.max_faces, 1, MOST_FOLLOWED)
+        check_number("smoothing_s", given.smoothing_s, 0, MOST_SMOOTHING_S)
         if given.variant not in variants:
             if isinstance(given.variant, str) and given.variant in missing:
                 refuse(f"variant {given.variant}: {missing[given.variant]}")

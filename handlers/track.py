@@ -31,8 +31,8 @@ from handlers.processing.image import DecodedImage
 from handlers.processing.quality import LEAST_QUALITY
 from handlers.row_checks import (
     check_names,
+    check_number,
     check_pixels,
-    check_share,
     check_whole,
     read_picture,
     refuse,
@@ -88,7 +88,7 @@ class TrackRowOptions:
         given = cls(**options)
         check_whole("max_faces", given.max_faces, 1, MOST_FACES)
         check_pixels(given.min_face_px, given.max_pixels)
-        check_share("min_quality", given.min_quality)
+        check_number("min_quality", given.min_quality)
         for name in ("steady", "smoothing"):
             if type(value := getattr(given, name)) is not bool:
                 refuse(f"{name} is {value!r:.40}; true or false is needed")

@@ -39,6 +39,13 @@ TRACK_MAX_FACES = Option(1, "Most faces to follow at once.", 1, 8)
 AFFECT_MAX_FACES = Option(
     1, "Most faces to follow at once, each estimated by itself; of a photograph, all are.", 1, 4
 )
+AFFECT_SMOOTHING_S = Option(
+    0.25,
+    "How fast valence and arousal follow: after so many seconds two thirds of a change are "
+    "answered; 0 gives every moment's own. Variants of the thesis remember in their own way.",
+    0,
+    5,
+)
 STEADY = Option(
     True,
     "Whether looks at a face that holds still are brought together, which calms its landmarks "

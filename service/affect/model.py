@@ -12,6 +12,7 @@ from service.live.model import Cost, Model, VariantName
 from service.live.subject import Step
 from service.options import (
     AFFECT_MAX_FACES,
+    AFFECT_SMOOTHING_S,
     AFFECT_VARIANT,
     DELAY_S,
     DROP,
@@ -38,6 +39,9 @@ class AffectOptions(BaseModel):
     min_face_px: Annotated[int, MIN_FACE_PX.bounds] = MIN_FACE_PX.default
     min_quality: Annotated[float, MIN_QUALITY.bounds] = MIN_QUALITY.default
     max_faces: Annotated[int, AFFECT_MAX_FACES.bounds] = AFFECT_MAX_FACES.default
+    smoothing_s: Annotated[float, AFFECT_SMOOTHING_S.bounds, Field(allow_inf_nan=False)] = (
+        AFFECT_SMOOTHING_S.default
+    )
 
 
 class AffectSocketOptions(AffectOptions):
@@ -91,6 +95,7 @@ class AffectModel(Model):
             "min_face_px": options.min_face_px,
             "min_quality": options.min_quality,
             "max_faces": options.max_faces,
+            "smoothing_s": options.smoothing_s,
             "max_pixels": self.settings.max_frame_pixels,
         }
         return asked if options.variant is None else {**asked, "variant": options.variant}

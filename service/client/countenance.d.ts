@@ -14,6 +14,9 @@ export interface AffectOptions {
   rateHz?: number;
   variant?: string;
   minFacePx?: number;
+  minQuality?: number;
+  /** Two thirds of a change are answered after it; 0 gives every moment's own. */
+  smoothingS?: number;
   signal?: AbortSignal;
 }
 

@@ -17,7 +17,7 @@ export { LiveSession, Problem };
 /** @typedef {{include?: ("aligned" | "denoised")[], maxFaces?: number, minFacePx?: number, minQuality?: number,
  *             denoise?: "auto" | "off", boxes?: number[][], signal?: AbortSignal}} AlignOptions */
 /** @typedef {{rateHz?: number, variant?: string, minFacePx?: number, minQuality?: number,
- *             signal?: AbortSignal}} AffectOptions */
+ *             smoothingS?: number, signal?: AbortSignal}} AffectOptions */
 
 /** Asks one service; failures are thrown as {@link Problem}. */
 export class Countenance {
@@ -51,8 +51,14 @@ export class Countenance {
    * `{type: "frame"}` after the other, and `{type: "summary"}`.
    * @param {Blob} clip @param {AffectOptions} [options]
    */
-  async *affect(clip, { rateHz, variant, minFacePx, minQuality, signal } = {}) {
-    const query = { rate_hz: rateHz, variant, min_face_px: minFacePx, min_quality: minQuality };
+  async *affect(clip, { rateHz, variant, minFacePx, minQuality, smoothingS, signal } = {}) {
+    const query = {
+      rate_hz: rateHz,
+      variant,
+      min_face_px: minFacePx,
+      min_quality: minQuality,
+      smoothing_s: smoothingS,
+    };
     const type = clip.type || "application/octet-stream";
     const headers = { "Accept": "application/x-ndjson", "Content-Type": type };
     const request = { method: "POST", body: clip, headers, signal };

@@ -44,6 +44,7 @@ class AffectKeywords(AffectPhotoKeywords, total=False):
     """How they are estimated over time."""
 
     max_faces: int
+    smoothing_s: float
 
 
 class AffectClipKeywords(AffectKeywords, total=False):

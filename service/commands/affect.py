@@ -54,7 +54,14 @@ from service.commands.options import (
     told,
 )
 from service.media.clips.contents import Sampling
-from service.options import AFFECT_MAX_FACES, AFFECT_VARIANT, MIN_FACE_PX, MIN_QUALITY, RATE_HZ
+from service.options import (
+    AFFECT_MAX_FACES,
+    AFFECT_SMOOTHING_S,
+    AFFECT_VARIANT,
+    MIN_FACE_PX,
+    MIN_QUALITY,
+    RATE_HZ,
+)
 
 PLOT = ".svg"
 
@@ -151,6 +158,7 @@ def affect(
     min_face_px: MinFacePx = MIN_FACE_PX.default,
     min_quality: MinQuality = MIN_QUALITY.default,
     max_faces: Annotated[int, told(AFFECT_MAX_FACES)] = AFFECT_MAX_FACES.default,
+    smoothing_s: Annotated[float, told(AFFECT_SMOOTHING_S)] = AFFECT_SMOOTHING_S.default,
     variant: Annotated[str | None, told(AFFECT_VARIANT)] = AFFECT_VARIANT.default,
     url: Url = None,
     key: Key = None,
@@ -174,6 +182,7 @@ def affect(
             min_face_px=min_face_px,
             min_quality=min_quality,
             max_faces=max_faces,
+            smoothing_s=smoothing_s,
         )
         where = choose_where(url, key, key_file, model_store, device)
         if out is None:

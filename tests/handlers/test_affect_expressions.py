@@ -25,6 +25,7 @@ from handlers.predictors.affect.expressions import (
     smooth,
 )
 from handlers.predictors.affect.inputs import Moment
+from handlers.predictors.affect.run import share_of_news
 
 
 def network() -> ExpressionNetwork:
@@ -94,15 +95,23 @@ def test_calibration_stretches_and_moves_what_is_estimated() -> None:
     assert found[0, 1] == pytest.approx(float(plain[0, 1]) + 0.1, abs=1e-6)
 
 
+def smoothed(before: float, passed_s: float, smoothing_s: float = 0.25) -> float:
+    """What becomes of one where there was another value so long ago."""
+    news = share_of_news(passed_s, smoothing_s)
+    return float(smooth(np.ones(1, np.float32), {"values": np.array([before])}, news)[0])
+
+
 def test_smoothing_goes_by_time_and_not_by_frames() -> None:
-    values = np.array([1.0, np.nan], np.float32)
-    memory = {"values": np.array([0.0, 0.5])}
-    assert smooth(values, memory, 0.0)[0] == 0
-    assert smooth(values, memory, 10.0)[0] == pytest.approx(1)
-    once = smooth(np.ones(1, np.float32), {"values": np.zeros(1)}, 0.2)
-    half = smooth(np.ones(1, np.float32), {"values": np.zeros(1)}, 0.1)
-    twice = smooth(np.ones(1, np.float32), {"values": half}, 0.1)
-    np.testing.assert_allclose(twice, once, atol=1e-6)
+    assert smoothed(0.0, passed_s=0.0) == 0
+    assert smoothed(0.0, passed_s=10.0) == pytest.approx(1)
+    twice = smoothed(smoothed(0.0, passed_s=0.1), passed_s=0.1)
+    assert twice == pytest.approx(smoothed(0.0, passed_s=0.2))
+
+
+def test_smoothing_follows_as_fast_as_is_asked() -> None:
+    assert smoothed(0.0, passed_s=0.04, smoothing_s=0.0) == 1
+    assert smoothed(0.0, passed_s=1.0, smoothing_s=1.0) == pytest.approx(1 - np.exp(-1))
+    assert smoothed(0.0, passed_s=0.04, smoothing_s=5.0) < 0.01
 
 
 def test_what_was_not_there_before_is_taken_over_at_once() -> None:

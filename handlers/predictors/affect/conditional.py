@@ -53,7 +53,7 @@ class ConditionalEstimator(Estimator):
         self,
         readings: Sequence[Reading],
         memories: Sequence[Memory | None],
-        since_s: Sequence[float],
+        news: Sequence[float],
     ) -> list[Answer]:
         estimates = [reading.features.tolist() for reading in readings]
         return [Answer(valence, arousal, (), {}) for valence, arousal in estimates]

@@ -68,9 +68,10 @@ class Estimator(ABC):
         self,
         readings: Sequence[Reading],
         memories: Sequence[Memory | None],
-        since_s: Sequence[float],
+        news: Sequence[float],
     ) -> list[Answer]:
         """One moment of as many sessions; a memory of None is that of a session's start.
 
-        `since_s` says how long ago each memory's last moment was, in seconds.
+        `news` says how much of each moment counts beside what was before, 1 for all; memories
+        that learned how to remember do without it.
         """

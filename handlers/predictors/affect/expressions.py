@@ -1,6 +1,5 @@
 """The expression network: each face seen twice, what is seen smoothed over time."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,8 +23,6 @@ IMPRESSION = "impression"  # the part of the model
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 # What the first look leaves out on every side of the crop's 128 pixels.
 EDGE_PX = 8
-# After so many seconds about two thirds of a change are answered.
-SMOOTHING_S = 0.25
 # How far apart two looks at a face are, in valence and arousal, where agreement is 1 / e.
 APART = 0.4
 
@@ -105,11 +102,11 @@ class ExpressionEstimator(Estimator):
         self,
         readings: Sequence[Reading],
         memories: Sequence[Memory | None],
-        since_s: Sequence[float],
+        news: Sequence[float],
     ) -> list[Answer]:
         answers = []
-        for reading, memory, passed_s in zip(readings, memories, since_s, strict=True):
-            values = smooth(reading.features, memory, passed_s)
+        for reading, memory, new in zip(readings, memories, news, strict=True):
+            values = smooth(reading.features, memory, new)
             valence, arousal, *shares, agreement = values.tolist()
             answers.append(
                 Answer(valence, arousal, (), halve({"values": values}), tuple(shares), agreement)
@@ -117,13 +114,13 @@ class ExpressionEstimator(Estimator):
         return answers
 
 
-def smooth(values: Floats, memory: Memory | None, since_s: float) -> Floats:
-    """An exponential moving average by time: what was `values` before counts less, the longer
-    ago it is; what is not a number before or now is taken over or left as it is."""
+def smooth(values: Floats, memory: Memory | None, news: float) -> Floats:
+    """An exponential moving average: what was `values` before counts all but `news`; what is not a
+    number before or now is taken over or left as it is."""
     if memory is None:
         return values
     before = memory["values"].astype(np.float32)
-    new = before + (1 - math.exp(-since_s / SMOOTHING_S)) * (values - before)
+    new = before + news * (values - before)
     return np.where(np.isnan(before), values, new).astype(np.float32)
 
 

@@ -47,11 +47,11 @@ class FaceVoiceEstimator(Estimator):
         self,
         readings: Sequence[Reading],
         memories: Sequence[Memory | None],
-        since_s: Sequence[float],
+        news: Sequence[float],
     ) -> list[Answer]:
         answers = []
-        for reading, memory, passed_s in zip(readings, memories, since_s, strict=True):
-            values = smooth(reading.features, memory, passed_s)
+        for reading, memory, new in zip(readings, memories, news, strict=True):
+            values = smooth(reading.features, memory, new)
             answers.append(self._answer(values, reading))
         return answers
 

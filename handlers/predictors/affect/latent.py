@@ -50,7 +50,7 @@ class LatentEstimator(Estimator):
         self,
         readings: Sequence[Reading],
         memories: Sequence[Memory | None],
-        since_s: Sequence[float],
+        news: Sequence[float],
     ) -> list[Answer]:
         batch = self._stack(memories)
         features = np.stack([reading.features for reading in readings])

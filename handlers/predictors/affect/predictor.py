@@ -87,7 +87,7 @@ class AffectPredictor:
             for box, one in zip(boxes, points, strict=True)
         ]
         readings = [reading for reading in estimator.read(moments) if reading is not None]
-        answers = estimator.step(readings, [None] * len(readings), [0.0] * len(readings))
+        answers = estimator.step(readings, [None] * len(readings), [1.0] * len(readings))
         return [
             FrameAffect(
                 0.0,
@@ -159,7 +159,7 @@ def _remember(estimator: Estimator, runs: Sequence[Run]) -> None:
             answers = estimator.step(
                 [reading for _, _, reading in read],
                 [run.memory(lane) for run, lane, _ in read],
-                [run.since_s(moment, lane) for run, lane, _ in read],
+                [run.news(moment, lane) for run, lane, _ in read],
             )
             for (run, lane, reading), answer in zip(read, answers, strict=True):
                 run.take(moment, lane, reading, answer)

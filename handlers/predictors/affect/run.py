@@ -31,6 +31,7 @@ READABLE_PX = 40
 WHOLE = 0
 # What is remembered of a face that is not seen for so long is of no use.
 KEPT_S = 5.0
+SMOOTHING_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ def quadrant_of(valence: float, arousal: float) -> str:
     return f"{sign}-{'active' if arousal >= 0 else 'passive'}"
 
 
+def share_of_news(passed_s: float, smoothing_s: float) -> float:
+    """What a moment counts in an exponential average by time, so long after the one before."""
+    return 1 - math.exp(-passed_s / smoothing_s) if smoothing_s > 0 else 1.0
+
+
 def trust(answer: Answer, box: Floats, face_probability: float | None = None) -> float | None:
     """How far an answer can be trusted: how sure the networks are, that there is a face, and that
     its landmarks' box `(4,)` is large enough."""
@@ -102,7 +108,8 @@ class AffectRow:
     """A run of moments of one session.
 
     `frames` are uint8 RGB `(H, W, 3)`, None where there is no picture; `times_s` increase and lie
-    behind the state's. `state` None starts a session.
+    behind the state's. `state` None starts a session. Two thirds of a change are answered after
+    `smoothing_s`, by networks without a memory of their own.
     """
 
     frames: Sequence[Image | None]
@@ -113,6 +120,7 @@ class AffectRow:
     min_face_px: int = MIN_FACE_PX
     min_quality: float = LEAST_QUALITY
     max_faces: int = 1
+    smoothing_s: float = SMOOTHING_S
 
 
 @dataclass(frozen=True)
@@ -177,9 +185,12 @@ class Run:
         """The faces of a moment that an estimate can be made of."""
         return [face for face in self.faces[moment] if face.status in SEEN]
 
-    def since_s(self, moment: int, lane: int) -> float:
-        """How long ago the last moment of a lane was."""
-        return self.row.times_s[moment] - self.lanes[lane].time_s if lane in self.lanes else 0.0
+    def news(self, moment: int, lane: int) -> float:
+        """How much of a moment counts beside what was before: more, the longer ago that is."""
+        if lane not in self.lanes:
+            return 1.0
+        passed_s = self.row.times_s[moment] - self.lanes[lane].time_s
+        return share_of_news(passed_s, self.row.smoothing_s)
 
     def memory(self, lane: int) -> Memory | None:
         return self.lanes[lane].memory if lane in self.lanes else None

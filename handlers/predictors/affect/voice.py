@@ -49,7 +49,7 @@ class VoiceEstimator(Estimator):
         self,
         readings: Sequence[Reading],
         memories: Sequence[Memory | None],
-        since_s: Sequence[float],
+        news: Sequence[float],
     ) -> list[Answer]:
         return [Answer(None, float(reading.features[0]), (), {}) for reading in readings]
 
