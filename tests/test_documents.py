@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.footage import PORTRAIT, write_clip
+from tests.needs import NODE, NODE_20
+from tests.serving.deployment import ServiceProcess
 from tests.sources import ROOT
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -72,6 +75,26 @@ def test_the_python_of_the_readme_runs_from_another_folder(tmp_path: Path) -> No
     (tmp_path / "photo.jpg").write_bytes(PORTRAIT.read_bytes())
     told = run("\n".join(line[4:] for line in code.splitlines()), tmp_path)
     assert "pitch_deg" in told
+
+
+@pytest.mark.slow
+@NODE_20.mark
+def test_the_javascript_of_the_documents_runs_on_node(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "live-protocol.md").read_text()
+    (code,) = re.findall(r"^```js\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    service = ServiceProcess({"COUNTENANCE_DEVICE": "cpu"})
+    try:
+        service.wait_until_ready()
+        (tmp_path / "node_modules").mkdir()
+        (tmp_path / "node_modules" / "countenance-client").symlink_to(ROOT)
+        (tmp_path / "program.mjs").write_text(code.replace("http://localhost:8000", service.base))
+        (tmp_path / "photo.jpg").write_bytes(PORTRAIT.read_bytes())
+        program = [str(NODE), "--preserve-symlinks", "program.mjs"]
+        done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)
+    finally:
+        service.kill(signal.SIGTERM)
+    assert done.returncode == 0, done.stderr
+    assert "pitch_deg" in done.stdout
 
 
 @pytest.mark.slow
