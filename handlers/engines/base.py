@@ -13,6 +13,9 @@ Array = NDArray[Any]
 NEXT = "next_"
 # One with this prefix is what the output of the name is for the mirror image of a row.
 MIRRORED = "mirrored_"
+# Batches are padded to a power of two, and beyond this to its multiples: a GPU plans for each size
+# that it meets, which takes it longer than the rows too many.
+LARGEST_POWER = 64
 
 
 @dataclass(frozen=True)
@@ -64,3 +67,10 @@ def zeros(engine: Engine, part: str, rows: int, *left_out: str) -> dict[str, Arr
 def carried(answers: Mapping[str, Array]) -> dict[str, Array]:
     """The memory among a step's answers, by the names that the next step takes it by."""
     return {name.removeprefix(NEXT): one for name, one in answers.items() if name.startswith(NEXT)}
+
+
+def padded(rows: int) -> int:
+    """The number of rows that a GPU computes a batch of `rows` with."""
+    if rows > LARGEST_POWER:
+        return -(-rows // LARGEST_POWER) * LARGEST_POWER
+    return 1 << max(rows - 1, 0).bit_length()

@@ -15,16 +15,16 @@ GRAPHS = "graphs"
 def load_engine(folder: Path, device: str = CPU) -> tuple[Engine, Checkpoint]:
     """The networks of the checkpoint in `folder`, and the checkpoint without its tensors.
 
-    On a processor ONNX Runtime computes them, unless torch is asked for by `chosen`, or has to, as
-    there are no graphs of these very weights; on any other device torch does. Raises
-    CheckpointError for a checkpoint that is damaged, and where neither is at hand.
+    On a processor ONNX Runtime computes them, one engine for all who ask, unless torch is asked for
+    by `chosen`, or has to, as there are no graphs of these very weights; on any other device torch
+    does. Raises CheckpointError for a checkpoint that is damaged, and where neither is at hand.
     """
     checkpoint = read_checkpoint(folder)
     parts = graphs(checkpoint)
     if device == CPU and chosen.engine != TORCH and parts:
-        from handlers.engines.onnx_engine import OnnxEngine
+        from handlers.engines.onnx_engine import shared_engine
 
-        return OnnxEngine(folder, parts, threads()), checkpoint
+        return shared_engine(folder, checkpoint.sha256, parts, threads()), checkpoint
     if chosen.engine == ONNX or find_spec(TORCH) is None:
         raise CheckpointError(
             f"{folder} has no graphs of its weights for a processor: `countenance export "

@@ -6,11 +6,13 @@ A graph holds no weights: it names places in `weights.safetensors`, as ONNX's ex
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import onnxruntime
 
 from handlers.engines.base import Array, Input
+from handlers.engines.choice import trim
 
 # Of ONNX's types those that our networks speak.
 TYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
@@ -60,7 +62,23 @@ class OnnxEngine:
                     self._options,
                     providers=["CPUExecutionProvider"],
                 )
+                trim()
             return self._sessions[part]
+
+
+# Models have networks in common, and each copy would take its memory and its time to load.
+_engines: "WeakValueDictionary[tuple[Path, str, int], OnnxEngine]" = WeakValueDictionary()
+_sharing = threading.Lock()
+
+
+def shared_engine(folder: Path, sha256: str, parts: Sequence[str], threads: int) -> OnnxEngine:
+    """The engine of these very weights, the same one while anybody has it."""
+    key = folder.resolve(), sha256, threads
+    with _sharing:
+        engine = _engines.get(key)
+        if engine is None:
+            engine = _engines[key] = OnnxEngine(folder, parts, threads)
+        return engine
 
 
 def _session_options(threads: int) -> onnxruntime.SessionOptions:

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from handlers.checkpoint import Checkpoint, CheckpointError
-from handlers.engines.base import Array, Input
+from handlers.engines.base import Array, Input, padded
 from handlers.engines.choice import CPU, CUDA, chosen
 from handlers.engines.cuda_graphs import CapturedParts
 from handlers.engines.parts import Part, kind_of
-from handlers.engines.transfers import Slot, join, pack, padded, unpack
+from handlers.engines.transfers import Slot, join, pack, unpack
 from handlers.networks.fuse import fuse
 
 

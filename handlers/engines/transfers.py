@@ -14,10 +14,6 @@ from torch import Tensor
 
 from handlers.engines.base import Array
 
-# Batches are padded to a power of two, and beyond this to its multiples: a GPU plans for each size
-# that it meets, which takes it longer than the rows too many.
-LARGEST_POWER = 64
-
 
 @dataclass(frozen=True)
 class Slot:
@@ -30,13 +26,6 @@ class Slot:
     @property
     def end(self) -> int:
         return self.begin + math.prod(self.shape) * self.dtype.itemsize
-
-
-def padded(rows: int) -> int:
-    """The number of rows that a batch of `rows` is computed with."""
-    if rows > LARGEST_POWER:
-        return -(-rows // LARGEST_POWER) * LARGEST_POWER
-    return 1 << max(rows - 1, 0).bit_length()
 
 
 def lay_out(kinds: Sequence[tuple[torch.dtype, tuple[int, ...]]]) -> list[Slot]:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.engines.transfers import padded
+from handlers.engines.base import padded
 from handlers.wire import pack, unpack
 
 # NASA's portrait of the astronaut Eileen Collins, public domain, 160 x 160: every network works.

@@ -17,11 +17,10 @@ from torch import nn
 from handlers.affect import AffectHandler
 from handlers.align import AlignHandler
 from handlers.base import Handler
-from handlers.engines.base import Input
+from handlers.engines.base import Input, padded
 from handlers.engines.choice import chosen
 from handlers.engines.parts import Part
 from handlers.engines.torch_engine import TorchEngine
-from handlers.engines.transfers import padded
 from handlers.networks.variants import VARIANTS
 from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.predictor import AffectPredictor

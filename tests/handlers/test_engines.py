@@ -117,6 +117,16 @@ def test_a_model_is_computed_by_graphs_once_they_are_written(
     assert_same_answers(*engines(folder, monkeypatch))
 
 
+def test_models_that_have_a_network_in_common_load_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chosen, "engine", "onnxruntime")
+    first, second = (load_engine(STORE / "mtcnn")[0] for _ in range(2))
+    assert first is second
+    shutil.copytree(STORE / "mtcnn", tmp_path / "mtcnn")
+    assert load_engine(tmp_path / "mtcnn")[0] is not first
+
+
 def test_graphs_of_other_weights_are_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
