@@ -113,7 +113,9 @@ class FaceRecord(Body):
 
     box: Box = Field(description="Corners x1, y1, x2, y2 of the box around the face, in pixels.")
     score: Share | None = Field(
-        None, description="The detector's confidence in [0, 1]; null where it was not asked."
+        None,
+        description="The detector's confidence in [0, 1]; null where it did not look: in a box that "
+        "was given, and while a face is followed, when `face_probability` says how sure it is.",
     )
     landmarks: Landmarks | None = Field(
         description="The 68 landmarks of the iBUG scheme, x and y, in pixels; null while lost."

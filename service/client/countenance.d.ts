@@ -4,6 +4,7 @@ export interface AlignOptions {
   include?: ("aligned" | "denoised")[];
   maxFaces?: number;
   minFacePx?: number;
+  minQuality?: number;
   denoise?: "auto" | "off";
   /** Corners x1, y1, x2, y2 in pixels: the detector is skipped, one face is answered for each. */
   boxes?: number[][];
@@ -13,11 +14,17 @@ export interface AlignOptions {
 export interface AffectOptions {
   rateHz?: number;
   variant?: string;
+  maxFaces?: number;
   minFacePx?: number;
   minQuality?: number;
   /** Two thirds of a change are answered after it; 0 gives every moment's own. */
   smoothingS?: number;
   signal?: AbortSignal;
+}
+
+export interface TrackOptions extends Omit<AffectOptions, "smoothingS"> {
+  steady?: boolean;
+  smoothing?: boolean;
 }
 
 export interface ModelVersion {
@@ -29,6 +36,7 @@ export interface ModelVersion {
 /** What is said of a face wherever there is one; what cannot be had is null. */
 export interface FaceRecord {
   box: [number, number, number, number];
+  /** The detector's; null of a box that was given and while the face is followed. */
   score: number | null;
   landmarks: [number, number][] | null;
   pose: { pitch_deg: number; yaw_deg: number; roll_deg: number; position_mm?: number[] | null } | null;
@@ -125,7 +133,8 @@ export declare class Countenance {
   alignAs(picture: Blob, mediaType: "text/csv" | "image/png", options?: AlignOptions): Promise<Blob>;
   affect(clip: Blob, options?: AffectOptions): AsyncGenerator<ClipLine>;
   affectPhoto(picture: Blob, options?: AffectOptions): Promise<PhotographReply>;
-  track(session: string, options?: Record<string, unknown>): LiveSession;
+  track(clip: Blob, options?: TrackOptions): AsyncGenerator<ClipLine>;
+  trackLive(session: string, options?: Record<string, unknown>): LiveSession;
   affectLive(session: string, options?: Record<string, unknown>): LiveSession;
   end(kind: "track" | "affect", session: string): Promise<void>;
   models(): Promise<Record<string, unknown>[]>;

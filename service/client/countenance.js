@@ -3,7 +3,7 @@
  *
  *     const service = new Countenance({ url: "https://faces.example", key: "cnt_..." });
  *     const { faces } = await service.align(file);
- *     const live = service.track("camera-1");
+ *     const live = service.trackLive("camera-1");
  *     live.open();
  *     const reply = await live.send(jpeg, seconds);
  * @module
@@ -16,8 +16,9 @@ export { LiveSession, Problem };
 
 /** @typedef {{include?: ("aligned" | "denoised")[], maxFaces?: number, minFacePx?: number, minQuality?: number,
  *             denoise?: "auto" | "off", boxes?: number[][], signal?: AbortSignal}} AlignOptions */
-/** @typedef {{rateHz?: number, variant?: string, minFacePx?: number, minQuality?: number,
- *             smoothingS?: number, signal?: AbortSignal}} AffectOptions */
+/** @typedef {{rateHz?: number, variant?: string, maxFaces?: number, minFacePx?: number,
+ *             minQuality?: number, smoothingS?: number, signal?: AbortSignal}} AffectOptions */
+/** @typedef {Omit<AffectOptions, "smoothingS"> & {steady?: boolean, smoothing?: boolean}} TrackOptions */
 
 /** Asks one service; failures are thrown as {@link Problem}. */
 export class Countenance {
@@ -47,22 +48,37 @@ export class Countenance {
   }
 
   /**
-   * Valence and arousal of a clip, as they are found: `{type: "clip"}` first, then one
-   * `{type: "frame"}` after the other, and `{type: "summary"}`.
+   * The faces of a clip as they are followed: `{type: "clip"}` first, then one `{type: "frame"}`
+   * after the other, and `{type: "summary"}`.
+   * @param {Blob} clip @param {TrackOptions} [options]
+   */
+  track(clip, options = {}) {
+    return this.#postClip("track", clip, options);
+  }
+
+  /**
+   * Valence and arousal of a clip, as they are found: the same lines.
    * @param {Blob} clip @param {AffectOptions} [options]
    */
-  async *affect(clip, { rateHz, variant, minFacePx, minQuality, smoothingS, signal } = {}) {
+  affect(clip, options = {}) {
+    return this.#postClip("affect", clip, options);
+  }
+
+  /** @param {"track" | "affect"} path @param {Blob} clip @param {TrackOptions} options */
+  async *#postClip(path, clip, options) {
+    const { rateHz, maxFaces, minFacePx, minQuality, smoothingS, signal, ...rest } = options;
     const query = {
       rate_hz: rateHz,
-      variant,
+      max_faces: maxFaces,
       min_face_px: minFacePx,
       min_quality: minQuality,
       smoothing_s: smoothingS,
+      ...rest,
     };
     const type = clip.type || "application/octet-stream";
     const headers = { "Accept": "application/x-ndjson", "Content-Type": type };
     const request = { method: "POST", body: clip, headers, signal };
-    const response = await this.#fetch("affect", query, request);
+    const response = await this.#fetch(path, query, request);
     for await (const line of linesOf(response)) {
       const found = JSON.parse(line);
       if (found.type === "error") throw new Problem(found.error);
@@ -82,7 +98,7 @@ export class Countenance {
   }
 
   /** A live session of face tracking, not yet open. @param {string} session its name */
-  track(session, options = {}) {
+  trackLive(session, options = {}) {
     return this.#live("track", session, options);
   }
 

@@ -82,7 +82,7 @@ class Camera {
     this.glide = new Glide();
     this.recording = new Recording();
     this.reply = null;
-    const live = service.track(name, this.options());
+    const live = service.trackLive(name, this.options());
     live.addEventListener("state", ({ detail }) => this.changed(live, detail));
     live.addEventListener("refusal", ({ detail }) => logLine(this.parts.log, detail.error?.detail));
     return live;

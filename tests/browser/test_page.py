@@ -14,7 +14,7 @@ TRACK = """async (data) => {
   const { Countenance } = await import("./web/client/countenance.js");
   const service = new Countenance();
   const picture = Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0)).buffer;
-  const live = service.track("client-test", { max_faces: 2 });
+  const live = service.trackLive("client-test", { max_faces: 2 });
   live.open();
   const both = await Promise.all([live.send(picture, 0), live.send(picture, 0.04)]);
   live.cut();

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from tests.client.conftest import RunningService
+from tests.made_clips import make_clip
 from tests.needs import NODE, NODE_20
 from tests.service.counting import frames
 from tests.sources import ROOT
@@ -12,20 +13,24 @@ from tests.sources import ROOT
 SCRIPT = """
 import { readFile } from "node:fs/promises";
 import { Countenance, Problem } from "countenance-client";
-const [url, ...files] = process.argv.slice(2);
+const [url, clip, ...files] = process.argv.slice(2);
 const service = new Countenance({ url });
-const live = service.track("node", { max_faces: 2 });
+const live = service.trackLive("node", { max_faces: 2 });
 const pictures = await Promise.all(files.map((file) => readFile(file)));
 live.open();
 const sent = pictures.map((data, index) => live.send(new Blob([data]), index / 25));
 const replies = await Promise.all(sent);
 live.close();
 await service.end("track", "node");
+const lines = [];
+for await (const line of service.track(new Blob([await readFile(clip)]), { maxFaces: 2, rateHz: 5 })) {
+  lines.push(line.type);
+}
 const refused = await service.align(new Blob(["no picture"])).catch((error) => error);
 const { device } = await service.ready();
 console.log(JSON.stringify({
   steps: replies.map(({ step }) => step), device,
-  refused: [refused instanceof Problem, refused.slug],
+  lines, refused: [refused instanceof Problem, refused.slug],
 }));
 """
 
@@ -45,9 +50,10 @@ def test_the_package_installs_from_the_repository_and_follows_frames(
     for number, (picture, _) in enumerate(frames(5)):
         (tmp_path / f"{number}.png").write_bytes(picture)
         files.append(str(tmp_path / f"{number}.png"))
+    clip = make_clip(tmp_path / "clip.mp4", [number / 25 for number in range(10)])
     flags = ["--experimental-websocket", "--no-warnings", "--preserve-symlinks"]
     run = subprocess.run(
-        [str(NODE), *flags, "script.mjs", service.url, *files],
+        [str(NODE), *flags, "script.mjs", service.url, str(clip), *files],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -56,5 +62,6 @@ def test_the_package_installs_from_the_repository_and_follows_frames(
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)
     assert told["steps"] == [1, 2, 3, 4, 5]
+    assert told["lines"] == ["clip", *["frame"] * (len(told["lines"]) - 2), "summary"]
     assert told["device"] == "cpu"
     assert told["refused"][0] is True
