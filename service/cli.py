@@ -31,7 +31,7 @@ evaluate = typer.Typer(no_args_is_help=True, help="Measure what is served on lab
 
 
 def example(line: str) -> str:
-    """What stands under a command's options."""
+    """Return the line under a command's options."""
     return f"For example: countenance {line}"
 
 

@@ -1,4 +1,4 @@
-"""Where `countenance` begins: Ctrl-C ends it without a traceback from the first line on."""
+"""Start of `countenance`: Ctrl-C ends it without a traceback from the first line on."""
 
 import os
 

@@ -47,13 +47,13 @@ Landmarks = Annotated[list[Point], Field(min_length=POINTS, max_length=POINTS)]
 
 
 class Body(BaseModel):
-    """What all public bodies share: errors do not quote what was found, it may be a picture."""
+    """Base of all public bodies: errors do not quote what was found, it may be a picture."""
 
     model_config = ConfigDict(populate_by_name=True, hide_input_in_errors=True)
 
 
 class ModelVersion(Body):
-    """Which weights answered."""
+    """The weights that answered."""
 
     name: str = Field(description="Name of the model, such as `align`.")
     version: str = Field(description="Version of the model's weights and code.")
@@ -61,7 +61,7 @@ class ModelVersion(Body):
 
 
 class ImageInfo(Body):
-    """What was read from the body."""
+    """The picture that was read from the body."""
 
     width: int = Field(description="Width of the upright picture, in pixels.")
     height: int = Field(description="Height of the upright picture, in pixels.")
@@ -71,7 +71,7 @@ class ImageInfo(Body):
 
 
 class Degradation(Body):
-    """What spoils the face's picture, as the degradation classifier sees it."""
+    """The degradation of the face's picture, as the classifier sees it."""
 
     kind: str = Field(alias="class", description="The likeliest class; `clean` for none.")
     probabilities: dict[str, Share] = Field(description="Probability of each class, in [0, 1].")
@@ -86,7 +86,7 @@ class Similarity(Body):
 
 
 class Pose(Body):
-    """Where the head looks, as Euler angles `Rx(pitch) Ry(yaw) Rz(roll)`, and where it is.
+    """The head's direction, as Euler angles `Rx(pitch) Ry(yaw) Rz(roll)`, and its position.
 
     Zero is upright and straight at the camera. Angles do not depend on the picture around the face.
     """
@@ -106,7 +106,7 @@ class Pose(Body):
 
 
 class FaceRecord(Body):
-    """What is said of a face wherever there is one.
+    """One face, the same record on all three doors.
 
     Coordinates are pixels of the upright picture, pixel centres whole numbers.
     """
@@ -114,8 +114,9 @@ class FaceRecord(Body):
     box: Box = Field(description="Corners x1, y1, x2, y2 of the box around the face, in pixels.")
     score: Share | None = Field(
         None,
-        description="The detector's confidence in [0, 1]; null where it did not look: in a box that "
-        "was given, and while a face is followed, when `face_probability` says how sure it is.",
+        description="The detector's confidence in [0, 1]; null where it did not look: in a box "
+        "that was given, and while a face is followed, when `face_probability` says how sure it "
+        "is.",
     )
     landmarks: Landmarks | None = Field(
         description="The 68 landmarks of the iBUG scheme, x and y, in pixels; null while lost."
@@ -209,7 +210,7 @@ class Live(Body):
 
 
 class StoreState(Body):
-    """Where sessions are kept, and whether they can be reached."""
+    """The store of the sessions, and whether it can be reached."""
 
     kind: str = Field(description="`redis`, or `memory` for this process alone.")
     ready: bool = Field(description="Whether sessions can be read and written now.")
@@ -239,7 +240,7 @@ class Ready(Body):
 
 
 class StreamInfo(Body):
-    """What is kept of one session for one model."""
+    """The state that is kept of one session for one model."""
 
     model: str = Field(description="Name of the model that the session is stepped by.")
     step: int = Field(description="Steps so far.")
@@ -250,7 +251,7 @@ class StreamInfo(Body):
 
 
 class SessionInfo(Body):
-    """What is kept under a session's name."""
+    """All that is kept under a session's name."""
 
     session: str = Field(description="The session's name.")
     streams: list[StreamInfo]

@@ -1,4 +1,4 @@
-"""Who is asking: API keys (hashed at rest) into principals, each key with its own rate limit.
+"""Authentication: API keys (hashed at rest) into principals, each key with its own rate limits.
 
 `python -m service.security NAME` makes a key for the principal NAME and the entry for the file.
 """
@@ -131,7 +131,7 @@ class Authenticator:
         return Principal(entry.principal, entry.id, meters.bytes, entry.max_sockets, meters.pixels)
 
     def knows(self, principal: Principal) -> bool:
-        """Whether a key that was accepted once still is."""
+        """Tell whether a key that was accepted once still is."""
         self._look_again()
         return self._keys is None or any(key.id == principal.key_id for key in self._keys)
 
@@ -195,7 +195,7 @@ class Authenticator:
 
 @dataclass(frozen=True)
 class Meters:
-    """What one key has sent: requests, bytes, and pixels that were decoded."""
+    """Meters of one key: requests, bytes, and pixels that were decoded."""
 
     requests: Meter
     bytes: Meter
@@ -208,7 +208,7 @@ class Meters:
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    """What changes with a file, None while it is not there."""
+    """Return a mark that changes with a file, None while it is not there."""
     try:
         found = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""What the routes of one application share, and how a route asks for it."""
+"""The objects that the routes of one application share, and the dependencies that give them."""
 
 from dataclasses import dataclass
 from typing import Annotated, cast

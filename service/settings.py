@@ -1,4 +1,4 @@
-"""What can be configured, read from the environment here and nowhere else (COUNTENANCE_...)."""
+"""The settings, read from the environment here and nowhere else (COUNTENANCE_...)."""
 
 import ipaddress
 import math
@@ -283,7 +283,7 @@ class Settings(BaseSettings):
         return tuple(address.strip() for address in self.inference.split(","))
 
     def share_of(self, most: int) -> int:
-        """How many of so many one principal may have; all of them where there are no keys."""
+        """Return one principal's share of `most`; all of it where there are no keys."""
         return most if self.api_keys_file is None else math.ceil(most * self.max_share)
 
     def read_secret(self) -> bytes | None:

@@ -14,7 +14,7 @@ Door = Literal["align", "track", "affect"]
 
 @dataclass(frozen=True)
 class Grant:
-    """What a token says: whose key it stands for, at which doors, until when (Unix seconds)."""
+    """The content of a token: its key, the doors it opens, the end of its life (Unix seconds)."""
 
     key_id: str
     doors: tuple[str, ...]
@@ -40,7 +40,7 @@ def read_grant(token: str) -> Grant | None:
 
 
 def is_signed(token: str, key_sha256: str, secret: bytes) -> bool:
-    """Whether a token was signed for this key."""
+    """Tell whether a token was signed for this key."""
     body, _, signature = token.removeprefix(TOKEN_PREFIX).partition(".")
     try:
         return hmac.compare_digest(_decode(signature), _mac(_decode(body), key_sha256, secret))

@@ -5,7 +5,6 @@ That is what lets it be used where an event loop runs already, as in a notebook.
 
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from concurrent.futures import TimeoutError as TooLong
 from contextlib import suppress
 from functools import update_wrapper
 from os import PathLike
@@ -24,7 +23,6 @@ from service.live.messages import ErrorInfo
 P = ParamSpec("P")
 Reply = TypeVar("Reply")
 Result = TypeVar("Result")
-INTERRUPTED_S = 0.3  # how long an interrupted program waits for what runs
 
 
 class PortalThread:
@@ -68,12 +66,12 @@ class BlockingSession(Generic[Reply]):
 
     @property
     def complaints(self) -> Sequence[ErrorInfo]:
-        """What the service said of messages that have no reply of their own."""
+        """The service's words about messages that have no reply of their own."""
         return tuple(self._session.complaints)
 
     @property
     def reconnections(self) -> int:
-        """How often another connection went on with the session."""
+        """The number of connections that went on with the session."""
         return self._session.reconnections
 
     def send(self, frame: Picture, time_s: float | None = None) -> None:
@@ -93,7 +91,7 @@ class BlockingSession(Generic[Reply]):
         wait_for(self._portal, self._session.reset)
 
     def follow(self, frames: Iterable[Frame]) -> Iterator[Reply]:
-        """The replies to many pictures with their times, sent as fast as the service takes them."""
+        """Send pictures with their times as fast as the service takes them; yield the replies."""
         for frame, time_s in frames:
             while self._session.unanswered >= self._session.ahead:
                 yield self.receive()
@@ -101,7 +99,7 @@ class BlockingSession(Generic[Reply]):
         yield from self
 
     def __iter__(self) -> Iterator[Reply]:
-        """The replies to everything that was sent so far."""
+        """Yield the replies to everything that was sent so far."""
         while self._session.outstanding:
             yield self.receive()
 
@@ -163,7 +161,7 @@ def _iterating(
 
 
 class Countenance:
-    """What AsyncCountenance does, for code that is not asynchronous; a context manager too.
+    """AsyncCountenance for code that is not asynchronous; a context manager too.
 
     Arguments and errors are the same. It may be shared by threads, a session may not.
     """
@@ -230,10 +228,15 @@ class Countenance:
         live = self.client.affect_live(session, drop=drop, ahead=ahead, **how)
         return BlockingAffectSession(self.portal, live)
 
-    def _abandon(self) -> None:
-        """Close, but wait only for a moment: a computation of models cannot be interrupted."""
-        closing = self.portal.start_task_soon(self.client.close)
-        with suppress(TooLong):
-            closing.result(INTERRUPTED_S)
-            self._thread.stop()
+    def discard(self) -> None:
+        """Remove what a client that is not closed would leave behind."""
         self.client.discard()
+
+    def _abandon(self) -> None:
+        """Begin to close and do not wait: a computation of models cannot be interrupted."""
+        self.portal.start_task_soon(self._close_and_stop)
+        self.discard()
+
+    async def _close_and_stop(self) -> None:
+        await self.client.close()
+        await self.portal.stop(True)

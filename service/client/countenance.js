@@ -64,7 +64,7 @@ export class Countenance {
     return this.#postClip("affect", clip, options);
   }
 
-  /** @param {"track" | "affect"} path @param {Blob} clip @param {TrackOptions} options */
+  /** @param {"track" | "affect"} path @param {Blob} clip @param {AffectOptions & TrackOptions} options */
   async *#postClip(path, clip, options) {
     const { rateHz, maxFaces, minFacePx, minQuality, smoothingS, signal, ...rest } = options;
     const query = {

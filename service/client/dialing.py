@@ -1,4 +1,4 @@
-"""How the sockets of a service are opened, and for how long that is tried."""
+"""Opening of a service's sockets, with retries."""
 
 import asyncio
 import time
@@ -58,7 +58,7 @@ class Retries:
         self._pause_s = min(2 * self._pause_s or FIRST_PAUSE_S, LONGEST_PAUSE_S)
 
     def explain(self, error: Exception) -> CallError:
-        """What a failure means to the caller."""
+        """Return a failure as the caller's error."""
         if isinstance(error, CallError):
             return error
         if isinstance(error, InvalidStatus):
@@ -88,7 +88,7 @@ class Dial:
     def to(
         self, path: str, query: Mapping[str, object]
     ) -> Callable[[], Awaitable[ClientConnection]]:
-        """What opens a socket at a path below."""
+        """Return a function that opens a socket at a path below."""
         address = self._base.join(path).copy_merge_params(given(query))
         scheme = "wss" if address.scheme == "https" else "ws"
         url = str(address.copy_with(scheme=scheme))
@@ -109,10 +109,10 @@ class Dial:
         return open_socket
 
     def retries(self) -> Retries:
-        """A new count of failures, for one session."""
+        """Return a new count of failures, for one session."""
         return Retries(str(self._base), self._reconnect_s)
 
 
 def given(query: Mapping[str, object]) -> dict[str, Any]:
-    """The parameters that are not None, for httpx to write into an address."""
+    """Return the parameters that are not None, for httpx to write into an address."""
     return {name: value for name, value in query.items() if value is not None}

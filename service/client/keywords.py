@@ -7,7 +7,7 @@ from typing import Literal, TypedDict
 
 
 class AlignKeywords(TypedDict, total=False):
-    """How the faces of a picture are looked for."""
+    """Options of the search for faces in a picture."""
 
     max_faces: int
     min_face_px: int
@@ -16,7 +16,7 @@ class AlignKeywords(TypedDict, total=False):
 
 
 class TrackKeywords(TypedDict, total=False):
-    """How faces are followed."""
+    """Options of tracking."""
 
     max_faces: int
     min_face_px: int
@@ -27,13 +27,13 @@ class TrackKeywords(TypedDict, total=False):
 
 
 class TrackClipKeywords(TrackKeywords, total=False):
-    """How the faces of a clip are followed: every frame is looked at, or `rate_hz` a second."""
+    """Options of tracking a clip: every frame is looked at, or `rate_hz` a second."""
 
     rate_hz: float | None
 
 
 class AffectPhotoKeywords(TypedDict, total=False):
-    """How valence and arousal of the faces of a photograph are estimated."""
+    """Options of the estimate of the faces of a photograph."""
 
     variant: str | None
     min_face_px: int
@@ -48,12 +48,12 @@ class AffectKeywords(AffectPhotoKeywords, total=False):
 
 
 class AffectClipKeywords(AffectKeywords, total=False):
-    """How they are estimated over a clip: `rate_hz` is how many frames a second at most."""
+    """Options for a clip: at most `rate_hz` frames a second are looked at."""
 
     rate_hz: float
 
 
 class AffectLiveKeywords(AffectKeywords, total=False):
-    """How they are estimated live: `delay_s` later than a frame, with the sound until then."""
+    """Options for a live session: `delay_s` later than a frame, with the sound until then."""
 
     delay_s: float

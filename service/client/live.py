@@ -1,4 +1,4 @@
-"""A live session from the client's side: frames in, replies out, whatever the network does."""
+"""A live session from the client's side: frames in, replies out, across lost connections."""
 
 import asyncio
 from collections import deque
@@ -66,12 +66,12 @@ class LiveSession(Generic[Reply]):
 
     @property
     def unanswered(self) -> int:
-        """How many frames were sent that have no reply yet."""
+        """The number of frames that were sent and have no reply yet."""
         return len(self._unanswered)
 
     @property
     def outstanding(self) -> int:
-        """How many replies `receive` can still give."""
+        """The number of replies that `receive` can still give."""
         return len(self._replies) + len(self._unanswered)
 
     async def send(self, frame: Picture, time_s: float | None = None) -> None:
@@ -108,7 +108,7 @@ class LiveSession(Generic[Reply]):
         return last
 
     async def follow(self, frames: AsyncIterable[Frame] | Iterable[Frame]) -> AsyncIterator[Reply]:
-        """The replies to many pictures with their times, sent as fast as the service takes them."""
+        """Send pictures with their times as fast as the service takes them; yield the replies."""
         async for frame, time_s in _each(frames):
             while self.unanswered >= self.ahead:
                 yield await self.receive()
@@ -117,12 +117,12 @@ class LiveSession(Generic[Reply]):
             yield reply
 
     async def __aiter__(self) -> AsyncIterator[Reply]:
-        """The replies to everything that was sent so far."""
+        """Yield the replies to everything that was sent so far."""
         while self.outstanding:
             yield await self.receive()
 
     def _pack(self, frame: bytes, time_s: float | None) -> bytes:
-        """A frame as it goes over the wire."""
+        """Return the message of a frame."""
         return frame if time_s is None else HEADER.pack(FRAME, time_s) + frame
 
     async def _send_aside(self, part: Part) -> None:

@@ -5,6 +5,7 @@ import atexit
 import shutil
 import socket
 import tempfile
+import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from service.server import Server
 
 ADDRESS = "http://localhost"
+MOST_PLACE = 50  # characters of the folder that the socket's is in
 A_DAY_S = 24 * 3600.0
 # A file of one's own may be long and large, and who asks may take any time to read the answer.
 UNBOUNDED = {
@@ -44,8 +46,13 @@ class LocalService:
         chosen = {name: value for name, value in given.items() if value is not None}
         self._settings = load_settings(**UNBOUNDED, **chosen)
         self._inference = OnDemandInference.from_settings(self._settings)
-        self._folder = Path(tempfile.gettempdir()) / f"countenance-{uuid.uuid4().hex}"
+        # The address of a socket has about a hundred bytes: a long TMPDIR leaves no room for it.
+        place, name = tempfile.gettempdir(), uuid.uuid4().hex
+        self._folder = Path(place if len(place) < MOST_PLACE else "/tmp", f"countenance-{name}")
         self.socket = str(self._folder / "socket")
+        # Who is interrupted removes the folder while the thread of the service may be making it.
+        self._folder_lock = threading.Lock()
+        self._is_discarded = False
         self._server: Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -71,12 +78,17 @@ class LocalService:
         self.discard()
 
     def discard(self) -> None:
-        """Remove the socket's folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove the socket's folder, for good."""
+        with self._folder_lock:
+            self._is_discarded = True
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _serve(self, server: "Server") -> None:
-        self._folder.mkdir(mode=0o700)
-        atexit.register(self.discard)
         with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(self.socket)
+            with self._folder_lock:
+                if self._is_discarded:
+                    return
+                self._folder.mkdir(mode=0o700)
+                listener.bind(self.socket)
+            atexit.register(self.discard)
             await server.serve(sockets=[listener])

@@ -1,4 +1,4 @@
-"""What a client sends and what it is answered: pictures and clips, replies and problems."""
+"""The wire of the client: pictures and clips out, replies and problems in."""
 
 import io
 import json
@@ -47,7 +47,7 @@ Picture = bytes | str | PathLike[str] | Array
 
 
 def encoded(picture: Picture) -> bytes:
-    """A picture as the bytes of an image file; raises OSError for a path that cannot be read."""
+    """Return a picture as the bytes of an image file; raises OSError for an unreadable path."""
     if isinstance(picture, bytes):
         return picture
     if isinstance(picture, str | PathLike):
@@ -60,7 +60,7 @@ def encoded(picture: Picture) -> bytes:
 
 @contextmanager
 def opened(clip: ClipFile) -> Iterator[BinaryIO]:
-    """A clip as an open file; raises OSError for a path that cannot be read."""
+    """Open a clip; raises OSError for a path that cannot be read."""
     if isinstance(clip, bytes):
         yield io.BytesIO(clip)
     elif isinstance(clip, str | PathLike):
@@ -79,7 +79,7 @@ class UnreachableError(CallError):
 
 
 class ProblemError(CallError):
-    """What the service would not do, in its own words (RFC 9457).
+    """A refusal of the service, in its own words (RFC 9457).
 
     `type` is the stable name, such as `urn:countenance:problem:not-an-image`; `status` the HTTP
     status; `retry_after` the seconds after which the service wants to be asked again, if it said.
@@ -102,7 +102,7 @@ class ProblemError(CallError):
 
 
 def problem_of(body: object, retry_after: str | None = None) -> ProblemError | None:
-    """The problem that a decoded JSON body tells, None where it is none of ours."""
+    """Return the problem that a decoded JSON body tells, None where it is none of ours."""
     if not isinstance(body, dict):
         return None
     try:
@@ -118,7 +118,7 @@ def problem_of(body: object, retry_after: str | None = None) -> ProblemError | N
 
 
 def refusal(response: httpx.Response) -> CallError:
-    """What a response that is no success means."""
+    """Return the error that a response tells which is no success."""
     found = problem_of(_json(response.content), response.headers.get("Retry-After"))
     return found or UnreachableError(
         f"{response.url} answered {response.status_code}, not as Countenance does"
@@ -126,7 +126,7 @@ def refusal(response: httpx.Response) -> CallError:
 
 
 def handshake_refusal(error: InvalidStatus, url: str) -> CallError:
-    """What the service's answer to a socket's opening means."""
+    """Return the error that the answer to a socket's opening tells."""
     response = error.response
     found = problem_of(_json(response.body), response.headers.get("Retry-After"))
     return found or UnreachableError(
@@ -135,7 +135,7 @@ def handshake_refusal(error: InvalidStatus, url: str) -> CallError:
 
 
 def close_refusal(error: ConnectionClosed) -> ProblemError | None:
-    """The problem that a socket was closed for; None where the connection just ended."""
+    """Return the problem that a socket was closed for; None where the connection just ended."""
     slug = error.rcvd.reason if error.rcvd is not None else ""
     if (problem := BY_SLUG.get(slug)) is None:
         return None
@@ -150,12 +150,12 @@ def _json(body: bytes | bytearray | None) -> Any:
 
 
 def read_track(text: str) -> TrackAnswer | ErrorInfo:
-    """The answer to a frame of `track`, or what is wrong with another message."""
+    """Read the answer to a frame of `track`, or the error about another message."""
     return _answer(_TRACK.validate_json(text))
 
 
 def read_affect(text: str) -> AffectAnswer | ErrorInfo:
-    """The answer to a frame of `affect`, or what is wrong with another message."""
+    """Read the answer to a frame of `affect`, or the error about another message."""
     return _answer(_AFFECT.validate_json(text))
 
 
@@ -166,13 +166,13 @@ def _answer(reply: Reply) -> Reply | ErrorInfo:
 
 
 def track_lines(text: str) -> TrackLine:
-    """A line of a tracked clip; raises ProblemError for the one that ends it early."""
+    """Read a line of a tracked clip; raises ProblemError for the one that ends it early."""
     line = _TRACK_LINE.validate_json(text)
     return _refuse(line) if isinstance(line, ErrorLine) else line
 
 
 def affect_lines(text: str) -> AffectLine:
-    """A line of a clip's affect; raises ProblemError for the one that ends it early."""
+    """Read a line of a clip's affect; raises ProblemError for the one that ends it early."""
     line = _AFFECT_LINE.validate_json(text)
     return _refuse(line) if isinstance(line, ErrorLine) else line
 

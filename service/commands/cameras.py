@@ -28,7 +28,7 @@ Shot = tuple[Picture, float]
 
 
 def is_camera(name: str) -> bool:
-    """Whether a name on the command line means a camera: its number, or /dev/video..."""
+    """Tell whether a name on the command line means a camera: its number, or /dev/video..."""
     return name.isdecimal() or name.startswith("/dev/video")
 
 

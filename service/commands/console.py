@@ -1,4 +1,4 @@
-"""How commands speak: results on stdout, all else on stderr, mistakes in one line, exit codes."""
+"""Output of the commands: results on stdout, all else on stderr, errors in one line, exit codes."""
 
 import os
 import sys

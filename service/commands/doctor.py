@@ -58,7 +58,7 @@ def doctor(
 
 
 def examine(settings: Settings, keep_answer: bool = False) -> Iterator[Finding]:
-    """Every finding in turn; later ones need what earlier ones looked at."""
+    """Yield every finding in turn; later ones need what earlier ones looked at."""
     yield examine_device(settings)
     intact = True
     for finding in examine_store(settings.model_store):
@@ -69,7 +69,7 @@ def examine(settings: Settings, keep_answer: bool = False) -> Iterator[Finding]:
 
 
 def examine_device(settings: Settings) -> Finding:
-    """Which engine computes, on which device, with how many threads."""
+    """Find the engine that computes, its device and threads."""
     device = resolve_device(settings.device)
     threads = f"{settings.threads} thread{'s' if settings.threads > 1 else ''}"
     if device == "cpu" and settings.engine != "torch":
@@ -86,7 +86,7 @@ def examine_device(settings: Settings) -> Finding:
 
 
 def examine_store(folder: Path) -> Iterator[Finding]:
-    """Whether there are models, and their weights are those that their configurations name."""
+    """Check that there are models, with the weights that their configurations name."""
     models = read_store(folder)
     if not models:
         yield Finding("models", f"{folder} holds none", ok=False)
@@ -99,7 +99,7 @@ def examine_store(folder: Path) -> Iterator[Finding]:
 
 
 def examine_sample(settings: Settings, keep_answer: bool) -> Finding:
-    """Whether the portrait's landmarks lie where they lay when these weights were stored."""
+    """Check that the portrait's landmarks lie where they lay when these weights were stored."""
     try:
         with Where(None, None, settings.model_store, settings.device).client() as client:
             reply = ask(lambda: client.align(PORTRAIT, max_faces=1))
@@ -127,7 +127,7 @@ def compare(reply: AlignReply, stored: AlignReply) -> Finding:
 
 
 def farthest_landmark_px(reply: AlignReply, stored: AlignReply) -> float:
-    """The largest distance between a landmark and its stored place, over all faces."""
+    """Return the largest distance between a landmark and its stored place, over all faces."""
     points = [point for face in reply.faces for point in face.landmarks]
     places = [point for face in stored.faces for point in face.landmarks]
     return max(map(math.dist, points, places), default=0.0)

@@ -74,7 +74,7 @@ def evaluate_align(
 
 
 def split_pair(text: str) -> tuple[str, str]:
-    """Two names around a colon; raises CommandError for anything else."""
+    """Return the two names around a colon; raises CommandError for anything else."""
     first, colon, second = text.partition(":")
     if not (first and colon and second):
         raise CommandError(f"--pair {text} names no two models; write one as dfa:fle")

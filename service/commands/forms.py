@@ -31,23 +31,23 @@ SUMMARY: Sequence[str] = tuple(
 
 
 def as_json_line(photo: str, reply: AlignReply) -> str:
-    """One JSON object: the photograph's name, then the body of `POST /align`."""
+    """Return one JSON object: the photograph's name, then the body of `POST /align`."""
     body = reply.model_dump(mode="json", by_alias=True, exclude_none=True)
     return json.dumps({"photo": photo} | body, ensure_ascii=False) + "\n"
 
 
 def align_csv_header(what: str) -> str:
-    """The names of the columns: `what`, then OpenFace's, then ours."""
+    """Return the names of the columns: `what`, then OpenFace's, then ours."""
     return write_rows([[what, *OPENFACE_COLUMNS, *OUR_COLUMNS]])
 
 
 def as_csv_rows(photo: str, reply: AlignReply) -> str:
-    """One row a face, OpenFace's columns behind the photograph's name."""
+    """Return one row a face, OpenFace's columns behind the photograph's name."""
     return write_rows([photo, *row] for row in face_rows(reply))
 
 
 def as_text(photo: str, reply: AlignReply) -> str:
-    """Some lines for people: what was found, whole pixels and degrees."""
+    """Return some lines for people, in whole pixels and degrees."""
     count = len(reply.faces)
     lines = [f"{photo}: {count} face{'' if count == 1 else 's'}"]
     lines += [f"  note: {note}" for note in reply.notes]

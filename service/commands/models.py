@@ -69,7 +69,7 @@ class StoredModel:
     folder: Path
 
     def is_intact(self) -> bool:
-        """Whether the weights have the hash that the configuration names."""
+        """Tell whether the weights have the hash that the configuration names."""
         with (self.folder / WEIGHTS_FILE).open("rb") as weights:
             return hashlib.file_digest(weights, "sha256").hexdigest() == self.sha256
 
@@ -157,7 +157,7 @@ def first_words(about: str | None) -> str:
 
 
 def terms_in_a_word(licence: str | None) -> str:
-    """What a licence allows: its strictest word, or its name where it forbids nothing."""
+    """Return the strictest word of a licence, or its name where it forbids nothing."""
     told = licence or "not told"
     strict = next((word for word in ("research", "non-commercial") if word in told), None)
     return strict or told.partition(";")[0]

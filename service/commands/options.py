@@ -67,7 +67,7 @@ Record = Annotated[
 
 
 def told(option: Option[Any], *names: str, panel: str | None = None) -> Any:
-    """An option of the interface as one of the command line, with the same bounds and words."""
+    """Return an option of the interface as one of the command line, bounds and words the same."""
     words = option.meaning.replace("`", "")
     return typer.Option(
         *names, min=option.least, max=option.most, help=words, rich_help_panel=panel
@@ -79,7 +79,7 @@ MinQuality = Annotated[float, told(MIN_QUALITY)]
 
 
 def choose_form(out: Path | None, **asked: bool) -> str:
-    """The form of results that was asked for, else text on stdout and CSV in files.
+    """Return the form of results that was asked for, else text on stdout and CSV in files.
 
     Exits as wrong usage where more than one was asked for.
     """
@@ -90,7 +90,7 @@ def choose_form(out: Path | None, **asked: bool) -> str:
 
 
 def settings_with(**given: Any) -> Settings:
-    """The settings of the environment, except what the command line gave."""
+    """Return the settings of the environment, except what the command line gave."""
     return load_settings(**{name: value for name, value in given.items() if value is not None})
 
 

@@ -67,7 +67,7 @@ def export(
 
 
 def folders(store: Path, names: list[str]) -> list[Path]:
-    """The named models of the store, or all that have networks; raises CommandError."""
+    """Return the folders of the named models, or of all that have networks; raises CommandError."""
     from handlers.checkpoint import read_checkpoint
     from handlers.engines.parts import kind_of
 

@@ -21,7 +21,7 @@ UNDECLARED = frozenset({"", "application/octet-stream", "image/*"})
 
 @dataclass(frozen=True)
 class Bounds:
-    """How large and how slow a body may be; `what` names it, as in `a picture`."""
+    """Bounds of a body's size and time; `what` names it, as in `a picture`."""
 
     what: str
     most_bytes: int
@@ -30,7 +30,7 @@ class Bounds:
 
     @classmethod
     def of_picture(cls, settings: Settings) -> "Bounds":
-        """What the settings allow a picture."""
+        """Return the bounds of a picture."""
         pause_s = settings.read_idle_timeout_s
         return cls("a picture", settings.max_upload_bytes, settings.read_timeout_s, pause_s)
 

@@ -25,7 +25,7 @@ MOST_REFUSED = 64
 
 
 class Connections:
-    """How many connections there are, in all and from each address, and their deadlines."""
+    """The open connections, counted in all and by address, and their deadlines."""
 
     def __init__(self, settings: Settings) -> None:
         self.most, self.each = settings.max_connections, settings.max_connections_each

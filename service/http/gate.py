@@ -1,4 +1,4 @@
-"""Which requests come in at all, told by their head: Host, forwarding headers and Origin."""
+"""The gate: requests are let in by their Host, forwarding headers and Origin."""
 
 import ipaddress
 import logging
@@ -124,7 +124,7 @@ async def _refuse_socket(problem: Problem, scope: Scope, receive: Receive, send:
 
 
 def host_matches(name: str, allowed: str) -> bool:
-    """Whether a host name is the allowed one, below `*.name`, or anything for `*`."""
+    """Tell whether a host name is the allowed one, below `*.name`, or anything for `*`."""
     name, allowed = name.lower().rstrip("."), allowed.lower()
     if allowed.startswith("*."):
         return name.endswith(allowed[1:])
@@ -132,7 +132,7 @@ def host_matches(name: str, allowed: str) -> bool:
 
 
 def is_own_address(name: str, scope: Scope) -> bool:
-    """Whether a host name is the very address that the connection came in at.
+    """Tell whether a host name is the very address that the connection came in at.
 
     Such a name has not been looked up, so that nobody can have rebound it.
     """
@@ -145,7 +145,7 @@ def is_own_address(name: str, scope: Scope) -> bool:
 
 
 def same_site(origin: str, host: re.Match[str]) -> bool:
-    """Whether an Origin header names the host and port of the Host header."""
+    """Tell whether an Origin header names the host and port of the Host header."""
     try:
         parts = urlsplit(origin.lower())
         port = parts.port

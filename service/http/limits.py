@@ -1,4 +1,4 @@
-"""How much at once and how fast, and by whom: shares of principals, rates of keys, sockets."""
+"""Limits: requests and sockets at once, rates of keys, shares of principals."""
 
 import asyncio
 import math
@@ -90,7 +90,7 @@ class Bucket:
 
 
 class Meter(Bucket):
-    """What one key sends, of the kind `what`: ten seconds' worth at once, then `per_minute`.
+    """Meter of what one key sends: ten seconds' worth at once, then `per_minute` of `what`.
 
     What has begun is let through and owed for: nobody knows how long a body will be.
     """
@@ -116,7 +116,7 @@ class Meter(Bucket):
 
 @dataclass(frozen=True)
 class Principal:
-    """Who asks; several keys may stand for one principal, and sessions belong to the principal.
+    """The asker; several keys may stand for one principal, and sessions belong to the principal.
 
     `meter` counts the bytes that the key sends, `pixels` what is decoded of them; `max_sockets` is
     the most that may be open while this key opens one, the setting's where None.

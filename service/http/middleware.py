@@ -1,4 +1,4 @@
-"""What happens around every request: an id, one log line, measurements, and safe headers."""
+"""The layer around every request: an id, one log line, measurements, and safe headers."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""How the service reaches the models: one protocol, the wire, and the ways behind them."""
+"""The way to the models: one protocol, the wire format, local and remote implementations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Load:
-    """Who asks, and about how much work that is, see `turns`."""
+    """The asker of a question and its estimated work, see `turns`."""
 
     owner: str = ""
     work: int = 0
@@ -15,7 +15,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Question:
-    """What a model is asked: the data, how to treat it, and the state of a stream, if any.
+    """A question to a model: the data, the options, and the state of a stream, if any.
 
     `load` says whose turn it takes.
     """
@@ -36,7 +36,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model answered, and for streams the state to send along the next time.
+    """The answer of a model, and for streams the state to send along the next time.
 
     `batch` is None where it is not known.
     """
@@ -61,7 +61,7 @@ class Readiness:
 
 
 class Inference(Protocol):
-    """Where the models run. One object serves all requests of an application, concurrently.
+    """The models, wherever they run. One object serves all requests of an application concurrently.
 
     A model is a function of (input, state): nothing is remembered between two questions, so that
     any of them may be repeated, cancelled while it waits, or answered by another worker.

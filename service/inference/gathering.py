@@ -61,7 +61,7 @@ Work = Callable[[Any, Sequence[Row]], Awaitable[Sequence[Reply]]]
 
 
 def most_rows(model: str, question: Question) -> int:
-    """How many rows a call may have that this question is in.
+    """Return the most rows of a call that this question is in.
 
     One whose answer holds pictures has a call of its own: some of them might exceed a message.
     """
@@ -148,7 +148,7 @@ class Gatherer:
         return True
 
     def _room(self, lane: int) -> int:
-        """How many calls of a lane may be at work."""
+        """Return the most calls of a lane that may be at work."""
         lanes = max(1, self._lanes())
         large = sum(call[0].row.lane > 0 for call in self._calls.values())
         if lane == 0:
@@ -161,7 +161,7 @@ class Gatherer:
         return [call for call in self._calls.values() if call[0].row.lane == lane]
 
     def _share(self, waiting: Sequence[_Waiting], ended: Sequence[_Waiting]) -> int:
-        """How many rows the next call takes at most, where it follows the `ended` one.
+        """Return the most rows of the next call, where it follows the `ended` one.
 
         Sessions wait for their replies before they ask again. In even groups, one more than there
         are lanes, one group's way out and back is the others' time at work.

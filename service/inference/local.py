@@ -51,7 +51,7 @@ def bound_threads(threads: int, engine: str | None = None) -> None:
 
 
 class Handler(Protocol):
-    """What is asked of a handler object."""
+    """The methods of a handler that the service calls."""
 
     def handle(self, rows: Sequence[bytes]) -> list[bytes]:
         """Answer every row with one packed reply."""

@@ -57,7 +57,7 @@ class Turns:
 
 
 class Askers:
-    """What is known of those who ask: when they last did, and how fast their work goes.
+    """Record of the askers: when they last asked, and how fast their work goes.
 
     How slow somebody's work was is forgotten within minutes and not by a few quick pictures.
     """

@@ -17,7 +17,7 @@ from service.sessions import (
 
 
 class Kept(Enum):
-    """What became of a step's state."""
+    """The whereabouts of a step's state."""
 
     STORED = "stored"
     HERE = "here"  # the store is away: in this connection's memory only
@@ -25,7 +25,7 @@ class Kept(Enum):
 
 
 class Hold:
-    """What a connection knows of its session while it is the one that steps it.
+    """A connection's copy of its session while it is the one that steps it.
 
     While the store is away, the session goes on from here. When the store is back, the state is
     written over what was last known to be there and nothing else: a newer connection keeps what
@@ -82,7 +82,7 @@ class Hold:
         self._session = Session(self._session.epoch, self._session.step)
 
     def take_reset(self) -> bool:
-        """Whether the session has started anew since this was last asked."""
+        """Tell whether the session has started anew since this was last asked."""
         reset, self._reset = self._reset, False
         return reset
 

@@ -1,4 +1,4 @@
-"""What waits between the reader of a socket and who answers: in order, the newest frame wins."""
+"""The queue between the reader of a socket and the answering task: the newest frame wins."""
 
 import asyncio
 from collections import deque
@@ -15,7 +15,7 @@ MOST_BYTES = 32 * 2**20
 
 
 class Kind(Enum):
-    """What a message was sent as; `MESSAGE` is one that cannot be told."""
+    """The kind of a message; `MESSAGE` is one that cannot be told."""
 
     FRAME = "frame"
     SOUND = "sound"

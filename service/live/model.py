@@ -21,14 +21,14 @@ Parsed = TypeVar("Parsed", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Cost:
-    """What a question costs: pixels that its asker is to account for, and work, see `turns`."""
+    """The cost of a question: pixels that count for its asker, and work, see `turns`."""
 
     pixels: int = 0
     work: int = 0
 
     @classmethod
     def of_pictures(cls, pixels: Sequence[int], min_face_px: float, boxes: int = 0) -> "Cost":
-        """What pictures of so many pixels cost in which faces are searched for or given."""
+        """Return the cost of pictures of so many pixels, with faces searched for or given."""
         work = sum(picture_work(count, min_face_px, boxes) for count in pixels)
         return cls(sum(pixels), work)
 

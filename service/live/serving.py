@@ -1,4 +1,4 @@
-"""What the routes of every model's sessions share: sockets served, a step made, a session ended."""
+"""The shared part of the live routes: sockets served, a step made, a session ended."""
 
 import re
 from collections.abc import Callable

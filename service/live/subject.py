@@ -1,4 +1,4 @@
-"""What is particular to one model's sessions: how a message is read, stepped and answered."""
+"""The part of a session that its model decides: reading, stepping and answering messages."""
 
 import math
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ from service.telemetry import Metrics
 
 
 class Outputs(Protocol):
-    """What a model says of one step, as far as every session needs it."""
+    """The fields of a model's answer that every session needs."""
 
     status: Any
     notes: list[str]
@@ -30,7 +30,7 @@ Given = TypeVar("Given", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Step(Generic[Said]):
-    """What one step gave: the model's words, and the state to go on from."""
+    """One step: the model's answer, and the state to go on from."""
 
     outputs: Said
     state: bytes | None
@@ -38,7 +38,7 @@ class Step(Generic[Said]):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a step stands: its number in the session, and whether the store has it."""
+    """A step's number in the session, and whether the store has it."""
 
     step: int
     stored: bool = True

@@ -1,1 +1,1 @@
-"""What operators ask: health, models, sessions, metrics, the documents and the page."""
+"""Routes for operators and people: health, metrics, models, sessions, tokens, the page."""

@@ -1,4 +1,4 @@
-"""What operators ask: health, metrics, and the models that are served."""
+"""Routes for operators: health, metrics, and the models that are served."""
 
 from dataclasses import asdict
 from typing import Any

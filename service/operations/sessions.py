@@ -1,4 +1,4 @@
-"""What callers ask of their own: what is kept of a session, and tokens for web pages."""
+"""Routes about the caller's own: the state of a session, and tokens for web pages."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -82,7 +82,7 @@ def _describe(model: str, session: Session, ttl_s: float) -> StreamInfo:
 
 
 class Token(Body):
-    """What a web page may use in place of a key, for a while."""
+    """A token that a web page uses in place of a key, for a while."""
 
     token: str = Field(description="To be sent as a key is.")
     doors: list[Door] = Field(description="The first parts of the addresses that it opens.")

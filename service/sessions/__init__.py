@@ -1,4 +1,4 @@
-"""Where sessions live between two steps: one protocol, and Redis or this process's memory."""
+"""The store of sessions between two steps: Redis, or this process's memory."""
 
 import logging
 import math
@@ -54,7 +54,7 @@ class Session:
 
 
 class Outcome(Enum):
-    """What became of a write."""
+    """The outcome of a write."""
 
     STORED = "stored"
     CONFLICT = "conflict"  # another connection has written, or the session was ended

@@ -1,4 +1,4 @@
-"""What Redis does in one go with a session's hash: scripts in its Lua.
+"""Lua scripts of Redis: each changes a session's hash in one go.
 
 A hash has the fields `epoch`, `step`, `state`, `reply`, `created`, `updated` and `seal`, state and
 reply empty for none. An ended session is a hash with the field `ended` alone, for a minute: it

@@ -124,7 +124,7 @@ def _moment(frame: ClipFrame, outputs: TrackOutputs) -> TrackMoment:
 
 @dataclass
 class _Lids:
-    """What is remembered of a face: times and values, and since when its lids are closed."""
+    """The recent lids of a face: times and values, and since when they are closed."""
 
     seen: deque[tuple[float, float]] = field(default_factory=deque)
     closed_s: float | None = None

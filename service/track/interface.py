@@ -1,4 +1,4 @@
-"""What the routes of tracking take and answer, as their query model and as OpenAPI shows it."""
+"""The interface of tracking: query models and OpenAPI descriptions."""
 
 import json
 from typing import Annotated, Any
@@ -90,7 +90,7 @@ END_RESPONSES = end_responses(PATH)
 
 
 class TrackQuery(TrackOptions):
-    """How to look at the frame, and which step it is."""
+    """The options of a frame, and the number of its step."""
 
     step: StepNumber = None
     time_s: Finite | None = Field(
@@ -99,7 +99,7 @@ class TrackQuery(TrackOptions):
 
 
 class TrackClipQuery(TrackOptions):
-    """How to look at the clip."""
+    """The options of a clip."""
 
     rate_hz: Annotated[float | None, TRACK_RATE_HZ.bounds, Field(allow_inf_nan=False)] = (
         TRACK_RATE_HZ.default

@@ -1,4 +1,4 @@
-"""What /track answers: one step of a session; a clip's frames and their summary."""
+"""Replies of /track: one step of a session; a clip's frames and their summary."""
 
 from typing import Literal
 
@@ -19,7 +19,7 @@ class FrameSize(Body):
 
 
 class TrackOutputs(Body):
-    """What the model says of one frame."""
+    """The model's answer to one frame."""
 
     model: ModelVersion
     image: FrameSize

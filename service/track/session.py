@@ -28,7 +28,7 @@ LOST = "lost"
 
 
 class TrackOptions(BaseModel):
-    """How a session's frames are treated; names that are not listed here are refused."""
+    """The options of a session's frames; names that are not listed here are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

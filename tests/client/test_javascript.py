@@ -23,7 +23,8 @@ const replies = await Promise.all(sent);
 live.close();
 await service.end("track", "node");
 const lines = [];
-for await (const line of service.track(new Blob([await readFile(clip)]), { maxFaces: 2, rateHz: 5 })) {
+const walk = new Blob([await readFile(clip)]);
+for await (const line of service.track(walk, { maxFaces: 2, rateHz: 5 })) {
   lines.push(line.type);
 }
 const refused = await service.align(new Blob(["no picture"])).catch((error) => error);

@@ -125,7 +125,7 @@ def annotate(
 
 @dataclass(frozen=True)
 class Workers:
-    """How many workers, with which share of a GPU each, and where: None is this machine."""
+    """The workers: how many, each one's share of a GPU, and the cluster; None is this machine."""
 
     jobs: int | None = None
     gpus: float = 0.0
@@ -150,7 +150,7 @@ class Annotator:
 
 
 def annotate_by_ray(job: Job, sources: Sequence[Source], workers: Workers) -> Iterator[Done]:
-    """Every source in any order; raises CommandError where the workers cannot be had."""
+    """Work on every source in any order; raises CommandError where there are no workers."""
     with _cluster(workers) as ray:
         data = importlib.import_module("ray.data")
         context = data.DataContext.get_current()

@@ -1,4 +1,4 @@
-"""A folder or bucket by its address: which clips are in it, which results are there already."""
+"""A folder or bucket by its address: its clips, and the results that are there already."""
 
 import importlib
 import json
@@ -30,11 +30,11 @@ class TableFolder:
             raise CommandError(f"{address} cannot be reached: {error}") from error
 
     def path(self, name: str) -> str:
-        """The path of a name in this place."""
+        """Return the path of a name in this place."""
         return f"{self.root.rstrip('/')}/{name}"
 
     def walk(self) -> Iterator[tuple[str, int | None]]:
-        """The name of every file below, and when it was changed, in nanoseconds."""
+        """Yield the name of every file below, and its time of change, in nanoseconds."""
         selector = self._fs.FileSelector(self.root, recursive=True, allow_not_found=True)
         for info in self.files.get_file_info(selector):
             if info.type == self._fs.FileType.File:
@@ -42,7 +42,7 @@ class TableFolder:
 
     @contextmanager
     def writing(self, name: str, draft: str) -> Iterator[Any]:
-        """A stream into a draft, which takes its name once the block ends well."""
+        """Open a draft, which takes its name once the block ends well."""
         path, final = self.path(f"{DRAFTS}/{draft}"), self.path(name)
         self.files.create_dir(str(PurePosixPath(path).parent), recursive=True)
         self.files.create_dir(str(PurePosixPath(final).parent), recursive=True)
@@ -70,12 +70,12 @@ class Inventory:
 
 
 def result_name(source: Source) -> str:
-    """The name of a clip's result: its own below the place, so that no other has it."""
+    """Return the name of a clip's result: its own below the place, so that no other has it."""
     return source.name + SUFFIX
 
 
 def take_stock(source: TableFolder, out: TableFolder) -> Inventory:
-    """What there is to do; a result that is older than its clip counts for nothing."""
+    """Find the clips to be done; a result that is older than its clip counts for nothing."""
     results = dict(out.walk())
     clips, todo = [], []
     for name, changed in sorted(source.walk()):

@@ -121,7 +121,7 @@ class Table:
 
 
 def draft_name(source: Source) -> str:
-    """A name that no other worker's draft has, and that says whose it is."""
+    """Return a name that no other worker's draft has, and that says whose it is."""
     whose = f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     return f"{Path(source.name).name}.{whose}.part"
 
@@ -134,7 +134,7 @@ def _version() -> str:
 
 
 def track_schema(metadata: dict[str, str]) -> Any:
-    """The columns of `countenance track --csv`, pixels and radians as float32."""
+    """Return the columns of `countenance track --csv`, pixels and radians as float32."""
     arrow: Any = importlib.import_module("pyarrow")
 
     def kind(name: str) -> Any:
@@ -149,13 +149,13 @@ def track_schema(metadata: dict[str, str]) -> Any:
 
 
 def track_table(clip: str, moment: TrackMoment, head: ClipHead) -> list[dict[str, Any]]:
-    """The rows of one frame, by column."""
+    """Return the rows of one frame, by column."""
     rows = track_rows(moment, head)
     return [{"clip": clip, **dict(zip(TRACK_COLUMNS, row, strict=True))} for row in rows]
 
 
 def affect_schema(metadata: dict[str, str]) -> Any:
-    """The columns of `affect_rows`: those of the service's table, then D's quadrants and attention
+    """Return the columns of `affect_rows`: the service's table, then D's quadrants and attention
     over past states, a list, the oldest first."""
     arrow: Any = importlib.import_module("pyarrow")
     number, text, weights = arrow.float32(), arrow.string(), arrow.list_(arrow.float32())
@@ -177,7 +177,7 @@ def affect_schema(metadata: dict[str, str]) -> Any:
 
 
 def affect_rows(clip: str, head: ClipHead, moment: AffectMoment) -> list[dict[str, Any]]:
-    """The rows of one moment, by column; None where not known."""
+    """Return the rows of one moment, by column; None where not known."""
     quadrants = {str(name): share for name, share in (moment.quadrants or {}).items()}
     told: dict[str, Any] = {
         **{f"p_{name}": quadrants.get(name) for name in QUADRANTS},

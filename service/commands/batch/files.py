@@ -44,7 +44,7 @@ class Source:
 
 
 def find_sources(names: Iterable[str], suffixes: Collection[str], what: str) -> list[Source]:
-    """The files that `names` mean, in order and each once; of a folder all below it, sorted.
+    """Return the files that `names` mean, in order and each once; of a folder all below it, sorted.
 
     Raises CommandError for a name that is neither file nor folder, and for a folder without any
     `what`.
@@ -90,14 +90,14 @@ def is_photo(source: Source) -> bool:
 
 
 def read_source(source: Source) -> bytes:
-    """The bytes of a file or of stdin; raises OSError."""
+    """Return the bytes of a file or of stdin; raises OSError."""
     if source.path == STDIN:
         return sys.stdin.buffer.read()
     return Path(source.path).read_bytes()
 
 
 def name_results(sources: Sequence[Source]) -> Mapping[Source, Path]:
-    """A relative path without suffix for what belongs to each source, no two the same.
+    """Return a relative path without suffix for each source's results, no two the same.
 
     That is the source's name without its suffix, or with it where two differ in nothing else; a
     number made of the path tells apart what even then would be the same. So a name never passes
@@ -120,22 +120,22 @@ def name_results(sources: Sequence[Source]) -> Mapping[Source, Path]:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which files belong to each source; `paths` maps a source's own path to those by suffix."""
+    """The files of each source; `paths` maps a source's own path to those by suffix."""
 
     paths: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
 
     def path(self, source: Source, suffix: str) -> Path | None:
-        """The file with `suffix` of a source, None where none is wanted."""
+        """Return the file with `suffix` of a source, None where none is wanted."""
         return self.paths.get(source.path, {}).get(suffix)
 
     def is_done(self, source: Source) -> bool:
-        """Whether all files of a source are there; a source without files never is."""
+        """Tell whether all files of a source are there; a source without files never is done."""
         files = self.paths.get(source.path, {})
         return bool(files) and all(path.exists() for path in files.values())
 
 
 def plan_results(sources: Sequence[Source], folders: Mapping[str, Path | None]) -> Plan:
-    """The files by suffix in the folder of each; a folder of None makes none."""
+    """Plan the files by suffix in the folder of each; a folder of None makes none."""
     names = name_results(sources)
     wanted = {suffix: folder for suffix, folder in folders.items() if folder is not None}
     return Plan(
@@ -156,7 +156,7 @@ def plan_with(
     place: Path | None,
     endings: Collection[str],
 ) -> Plan:
-    """The files in `folders`, and beside them one with `suffix` in the folder `place`.
+    """Plan the files in `folders`, and beside them one with `suffix` in the folder `place`.
 
     A `place` that ends as one of `endings` is the file itself. Raises CommandError where that
     would be one file for several sources.
@@ -183,14 +183,14 @@ def writing(path: Path | None, header: str, emit: Emit) -> Iterator[Emit]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
-    """A file that is never seen half: whoever is stopped leaves the old one or none."""
+    """Open a file that is never seen half: a program that is stopped leaves the old one or none."""
     with draft_of(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         yield file
 
 
 @contextmanager
 def draft_of(path: Path) -> Iterator[Path]:
-    """A place beside `path` whose file takes its name once the block ends well."""
+    """Give a path beside `path` whose file takes its name once the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:

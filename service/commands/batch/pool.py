@@ -1,6 +1,7 @@
 """Many sources through one worker here, or through processes of one thread each, in order."""
 
 import multiprocessing
+import os
 import signal
 from abc import ABC, abstractmethod
 from collections import deque
@@ -13,7 +14,7 @@ from service.client import CallError, Countenance
 from service.commands.batch.files import Emit, Source
 from service.commands.console import CommandError
 from service.commands.options import Where
-from service.errors import ServiceError
+from service.errors import EXIT_INTERRUPTED, ServiceError
 from service.inference.local import bound_threads
 
 # How many sources a process has at hand: memory is bounded by what so many need.
@@ -46,7 +47,7 @@ class Done:
 def carry_out(
     job: Job, sources: Iterable[Source], jobs: int, emit: Emit, tick: Tick
 ) -> Iterator[Done]:
-    """Every source in turn; with several `jobs` a source's text comes whole, and no ticks.
+    """Work on every source in turn; with several `jobs` a source's text comes whole, and no ticks.
 
     Raises what makes going on useless: CommandError, ConfigurationError, a missing module.
     """
@@ -72,7 +73,7 @@ def attempt(job: Job, client: Countenance, source: Source, emit: Emit, tick: Tic
 
 
 def explain(error: Exception) -> str:
-    """One line for people."""
+    """Return one line for people."""
     if isinstance(error, ServiceError):
         return f"{error.problem.title}: {error.detail}"
     if isinstance(error, OSError):
@@ -106,13 +107,17 @@ _client: Countenance | None = None
 
 
 def _begin(job: Job) -> None:
-    """Keep the job of this process; its client is made with the first source.
-
-    Ctrl-C goes to all processes: this one just ends, the first one says so.
-    """
+    """Keep the job of this process; its client is made with the first source."""
     global _job
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, _end)
     _job = job
+
+
+def _end(*_: object) -> None:
+    """End at once: Ctrl-C goes to all processes, and the first one says so."""
+    if _client is not None:
+        _client.discard()
+    os._exit(EXIT_INTERRUPTED)
 
 
 def _work(source: Source) -> Done:
@@ -127,4 +132,4 @@ def _work(source: Source) -> Done:
 
 
 def _ignore(done: float, total: float | None) -> None:
-    """Progress within a source shows only where the bar is."""
+    """Ignore progress: it shows only where the bar is."""

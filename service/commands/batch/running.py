@@ -97,21 +97,21 @@ def summarise(what: str, total: int, failures: Sequence[Done]) -> None:
 
 
 def emit(text: str) -> None:
-    """Results go to stdout at once: somebody may read them at the other end of a pipe."""
+    """Write results to stdout at once: somebody may read them at the other end of a pipe."""
     sys.stdout.write(text)
     sys.stdout.flush()
 
 
 def tell(line: str) -> None:
-    """One line on stderr, as it is."""
+    """Write one line to stderr, as it is."""
     err.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class Rate(ProgressColumn):
-    """How many units a second."""
+    """A column of units a second."""
 
     def render(self, task: Task) -> Text:
-        """The speed of the last moments, or of the whole task once it is done."""
+        """Return the speed of the last moments, or of the whole task once it is done."""
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
 
@@ -126,12 +126,12 @@ class ProgressMeter:
         self._one = bar.add_task("", total=None, visible=False)
 
     def advance(self) -> None:
-        """One source is done."""
+        """Count one source as done."""
         self._bar.advance(self._all)
         self._bar.reset(self._one, visible=False)
 
     def tick(self, done: float, total: float | None) -> None:
-        """So much of the present source is done, of so much."""
+        """Show how much of the present source is done."""
         self._bar.update(
             self._one, description=f"  {self._unit}", completed=done, total=total, visible=True
         )
@@ -139,7 +139,7 @@ class ProgressMeter:
 
 @contextmanager
 def show_progress(what: str, total: int, prints: bool, unit: str) -> Iterator[ProgressMeter]:
-    """A bar for `total` sources, invisible where it would disturb results that are printed."""
+    """Show a bar for `total` sources, unless it would disturb results that are printed."""
     wanted = err.is_terminal and not (prints and out.is_terminal)
     columns = (
         TextColumn("{task.description}"),

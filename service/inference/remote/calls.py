@@ -67,7 +67,7 @@ class WorkerError(Exception):
         return self.failure is not Failure.MISSING
 
     def as_problem(self) -> ServiceError:
-        """What the client is told."""
+        """The error for the client."""
         headers = {"Retry-After": str(RETRY_AFTER_S)} if self.failure.repeatable else None
         error = ServiceError(self.failure.problem, self.told, headers)
         error.add_note(str(self))

@@ -18,7 +18,7 @@ GIVEN_UP_S = 60.0
 
 @dataclass
 class Health:
-    """What the last answers of one model at one host tell.
+    """The state of one model at one host, by its last answers.
 
     After a failure the model rests there: it is asked at another host, if there is one that does
     better. One failure alone may be an accident; `works` turns false with the second in a row.
@@ -96,5 +96,5 @@ class Host:
         return self.answers if there is None else there
 
     def health(self, model: str) -> Health:
-        """How a model does here; one that was never asked is only presumed well."""
+        """Return the health of a model here; one that was never asked is presumed well."""
         return self.models.setdefault(model, Health())

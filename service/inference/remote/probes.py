@@ -67,7 +67,7 @@ class Probes:
         return Readiness(ready, ", ".join(self._devices()) or "none", tuple(working), reason)
 
     def descriptions(self) -> list[dict[str, Any]]:
-        """What the working models say of themselves, each version once."""
+        """Return the descriptions of the working models, each version once."""
         found: list[dict[str, Any]] = []
         for model in MODELS:
             for health in self._working(model):
