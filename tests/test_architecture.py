@@ -28,7 +28,7 @@ from tests.sources import (
 
 # The lowest comes first. A part imports what stands below its level, and nothing beside it.
 SERVICE_LEVELS: tuple[set[str], ...] = (
-    {"errors"},
+    {"bounds", "errors"},
     {"options", "schemas", "settings"},
     {"telemetry"},
     {"http", "inference", "media", "openface", "sessions", "tokens"},

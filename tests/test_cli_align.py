@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from service.align.examples import ALIGN_REPLY, MODEL
+from service.align.interface import ALIGN_REPLY, EXAMPLE_MODEL
 from service.cli import app
 from service.client import ProblemError
 from service.commands.doctor import PORTRAIT
@@ -49,7 +49,7 @@ class FakeModels:
         return Answer(ALIGN_REPLY | drawn)
 
     async def describe(self) -> list[dict[str, Any]]:
-        return [dict(MODEL)]
+        return [dict(EXAMPLE_MODEL)]
 
     async def readiness(self) -> Readiness:
         return Readiness(True, "cpu", ("align",))

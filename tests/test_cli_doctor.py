@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from service.align.examples import ALIGN_REPLY, FACE, MODEL
+from service.align.interface import ALIGN_REPLY, EXAMPLE_MODEL, FACE
 from service.cli import app
 from service.commands.doctor import compare, examine_store
 from service.schemas import AlignReply
@@ -32,7 +32,7 @@ def test_the_stored_answer_is_right_and_one_that_moved_is_wrong() -> None:
 
 
 def test_the_answer_of_other_weights_is_neither_right_nor_wrong() -> None:
-    other = reply(model=MODEL | {"sha256": "0" * 64})
+    other = reply(model=EXAMPLE_MODEL | {"sha256": "0" * 64})
     assert compare(shifted(5.0), other).ok is None
 
 

@@ -123,8 +123,10 @@ class Terminal:
             said += part
 
     def _computed_s(self) -> float:
-        times = psutil.Process(self.process.pid).cpu_times()
-        return times.user + times.system + times.children_user + times.children_system
+        """The processor's time of the command and of its processes, as `os.wait4` counts it."""
+        process = psutil.Process(self.process.pid)
+        times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+        return sum(one.user + one.system + one.children_user + one.children_system for one in times)
 
 
 class Slow(CountingAffect):

@@ -1,4 +1,4 @@
-"""What the routes of affect take and answer, as their query models and as OpenAPI shows it."""
+"""The interface of affect: query models and OpenAPI descriptions."""
 
 import json
 from typing import Annotated, Any
@@ -9,8 +9,8 @@ from service.affect.model import AffectOptions, Delay
 from service.affect.pages import COLUMNS
 from service.affect.photograph import PhotographReply
 from service.affect.replies import AffectClipReply, AffectReply, HeardReply
-from service.align.examples import TRACKED_FACE
-from service.clips.pages import CSV, JSON, NDJSON, SVG
+from service.align.interface import TRACKED_FACE
+from service.clips.replies import CSV, JSON, NDJSON, SVG
 from service.clips.serving import CLIP_FIELD, CLIP_PROBLEMS
 from service.errors import Problem
 from service.http.body import FIELD
@@ -183,7 +183,7 @@ END_RESPONSES = end_responses(SESSION_PATH)
 
 
 class AffectQuery(AffectOptions):
-    """How to look at the clip."""
+    """The options of a clip."""
 
     rate_hz: Annotated[float, RATE_HZ.bounds, Field(allow_inf_nan=False)] = RATE_HZ.default
     faces: bool = Field(
@@ -192,7 +192,7 @@ class AffectQuery(AffectOptions):
 
 
 class AffectChunkQuery(AffectOptions):
-    """How to estimate, when it was, and which step it is."""
+    """The options of a moment, its times, and the number of its step."""
 
     step: StepNumber = None
     delay_s: Delay = Field(

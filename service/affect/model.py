@@ -31,7 +31,7 @@ Frame = bytes | Mapping[str, Any] | None
 
 
 class AffectOptions(BaseModel):
-    """How moments are estimated; names that are not listed here are refused."""
+    """The options of an estimate; names that are not listed here are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -13,9 +13,20 @@ from service.affect.replies import (
     FaceEstimate,
 )
 from service.affect.timeline import FaceStrip, Timeline, draw_timeline
-from service.clips.pages import CSV, NDJSON, SVG, CsvPage, JsonPage, LinesPage, Page, WholePage
-from service.clips.replies import ClipHead, ClipInfoBody, ClipTail
-from service.clips.run import Look
+from service.clips.replies import (
+    CSV,
+    NDJSON,
+    SVG,
+    ClipHead,
+    ClipInfoBody,
+    ClipTail,
+    CsvPage,
+    JsonPage,
+    LinesPage,
+    Look,
+    Page,
+    WholePage,
+)
 from service.openface import BOX_COLUMNS, FRAME_COLUMNS, frame_columns
 
 # A row a face.

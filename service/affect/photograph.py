@@ -1,4 +1,4 @@
-"""A photograph into what each of its faces looks like: `align` finds them, `affect` estimates."""
+"""A photograph into estimates of its faces: `align` finds them, `affect` estimates."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from service.affect.model import MODEL, AffectModel, AffectOptions
 from service.affect.replies import Estimate, Variant
-from service.clips.pages import JSON
+from service.clips.replies import JSON
 from service.http.body import FIELD, Bounds, Upload, read_picture
 from service.http.replies import choose_media_type, while_connected
 from service.live.model import Cost, Model
@@ -28,7 +28,7 @@ class PhotographFace(Estimate):
 
 
 class PhotographEstimates(Body):
-    """What the model says of the faces of a photograph."""
+    """The model's answer about the faces of a photograph."""
 
     model: ModelVersion
     variant: Variant

@@ -1,4 +1,4 @@
-"""What /affect answers: a moment, a session's step, a clip's moments and their summary."""
+"""Replies of /affect: a moment, a session's step, a clip's moments and their summary."""
 
 from typing import Annotated, Literal
 
@@ -43,7 +43,7 @@ Signed = Annotated[Finite, Field(ge=-1, le=1), AfterValidator(lambda value: roun
 
 
 class Estimate(Body):
-    """What a face looks like, or a moment with its voice; no measure of what anybody feels."""
+    """The estimate of a face, or of a moment with its voice; no measure of what anybody feels."""
 
     valence: Signed | None = Field(
         description="How pleasant, in [-1, 1]; null where it cannot be estimated: of a voice alone "
@@ -68,7 +68,7 @@ class Estimate(Body):
 
 
 class FaceEstimate(Estimate):
-    """A face, and what it looks like."""
+    """A face and its estimate."""
 
     face: TrackedFace
 
@@ -109,7 +109,7 @@ class AffectFrame(Estimate):
 
 
 class AffectOutputs(Body):
-    """What the model says of a run of moments."""
+    """The model's answer to a run of moments."""
 
     model: ModelVersion
     variant: Variant
@@ -120,7 +120,7 @@ class AffectOutputs(Body):
 
 
 class Stepped(Body):
-    """What every step of a session says beside the moment itself."""
+    """The fields of every step of a session beside the moment itself."""
 
     type: str
     status: StepStatus

@@ -23,7 +23,7 @@ from service.affect.pages import page_of
 from service.affect.photograph import answer_photograph, read_and_answer
 from service.affect.session import AffectSubject, MomentArrival
 from service.affect.sounds import RATE_HZ, SAMPLE_BYTES, Hearing, Sound, read_sound
-from service.clips.pages import CSV, JSON, NDJSON, SVG
+from service.clips.replies import CSV, JSON, NDJSON, SVG
 from service.clips.serving import ClipJob, answer_clip
 from service.http.body import MULTIPART, Bounds, Upload, essence, read_files, read_picture
 from service.http.replies import choose_media_type

@@ -107,7 +107,7 @@ class AffectSubject(Subject[AffectOutputs, AffectOptions]):
             raise
 
     def _until(self, moment: MomentArrival) -> int:
-        """How far a moment hears; sound alone leaves what frames may still come for."""
+        """Return the end of a moment's sound; sound alone leaves what frames may still come for."""
         if moment.kind is Kind.FRAME:
             return to_samples((moment.time_s or 0.0) + AHEAD_S)
         self._feeding = False

@@ -42,7 +42,7 @@ class Sound:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its length, in seconds."""
         return len(self.pcm) / SAMPLE_BYTES / RATE_HZ
 
     def between(self, start: int, end: int) -> "Sound":
@@ -82,7 +82,7 @@ def _refuse(detail: str) -> None:
 
 @dataclass(frozen=True)
 class Hearing:
-    """What one step hears: gapless runs; `before` is the end of what was heard before them."""
+    """The sound of one step: gapless runs; `before` is the end of what was heard before them."""
 
     runs: tuple[Sound, ...]
     before: int | None
@@ -184,7 +184,7 @@ def read_sound(time_s: float, pcm: bytes) -> Sound:
 
 
 class StreamClock:
-    """What time it is in a stream whose frames and sound come by their own times.
+    """The clock of a stream whose frames and sound come by their own times.
 
     Frames tell it, and sound until there is one. It goes on between messages, so that sound is not
     early only because the camera was off for a while.

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from PIL import Image
 
 from service.affect.replies import AffectMoment
-from service.clips.run import Look
+from service.clips.replies import Look
 
 MOST_POINTS = 800
 COLUMNS = 220  # of the attention's picture, at most
@@ -54,7 +54,7 @@ class StripFace:
 
 @dataclass
 class Timeline:
-    """What is drawn, a number a frame; NaN where there is none. Attention is newest first."""
+    """The drawn values, one a frame; NaN where there is none. Attention is newest first."""
 
     times_s: "array[float]" = field(default_factory=lambda: array("d"))
     valence: "array[float]" = field(default_factory=lambda: array("f"))

@@ -41,7 +41,7 @@ class AffectPhotoKeywords(TypedDict, total=False):
 
 
 class AffectKeywords(AffectPhotoKeywords, total=False):
-    """How they are estimated over time."""
+    """Options of the estimate over time."""
 
     max_faces: int
     smoothing_s: float

@@ -8,7 +8,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from service.clips.replies import ClipHead, ClipInfoBody, ClipTail, describe_clip
+from service.clips.replies import ClipHead, ClipInfoBody, ClipTail, Look, Moment, describe_clip
 from service.errors import Problem, ServiceError
 from service.live.messages import RESET
 from service.media.clips.contents import ClipChunk, Picture
@@ -17,20 +17,11 @@ from service.schemas import ModelVersion, TrackedFace
 
 SEARCHED_PX = 12  # the smallest face that the detector can look for
 Item = TypeVar("Item")
-Moment = TypeVar("Moment")
-
-
-@dataclass(frozen=True)
-class Look(Generic[Moment]):
-    """One frame: what was found, in the clip's own pixels, and what it was found in."""
-
-    frame: Moment
-    picture: Picture | None
 
 
 @dataclass(frozen=True)
 class Asked(Generic[Moment]):
-    """What a model said of a chunk: of each frame, and of itself."""
+    """The answer to a chunk: the model's words on each frame, and on itself."""
 
     frames: Sequence[Moment]
     state: bytes | None
@@ -79,14 +70,14 @@ class ClipRun(Generic[Moment]):
 
     @property
     def head(self) -> ClipHead:
-        """Who answers; known with the first chunk."""
+        """The model that answers; known with the first chunk."""
         if (first := self._first) is None:
             raise ServiceError(Problem.EMPTY_CLIP, "nothing in it could be looked at")
         return ClipHead(model=first.model, variant=first.variant, rate_hz=self._rate_hz)
 
     @property
     def tail(self) -> ClipTail:
-        """What is known at the end."""
+        """The part of the reply that is known at the end."""
         status: Any = RESET if self._reset else "ok"
         totals = self._clip.totals
         notes = [*self._notes, *(totals.notes if totals else ())]

@@ -15,8 +15,8 @@ from typing import BinaryIO, Generic, TypeVar
 from fastapi import Request, Response
 from pydantic import BaseModel
 
-from service.clips.pages import CSV, SVG, Page
-from service.clips.run import Ask, ClipRun, Moment, ahead
+from service.clips.replies import CSV, SVG, Moment, Page
+from service.clips.run import Ask, ClipRun, ahead
 from service.errors import Problem, ServiceError
 from service.http.body import (
     FIELD,
@@ -66,7 +66,7 @@ CLIP_PROBLEMS = (
 
 @dataclass(frozen=True)
 class ClipJob(Generic[Moment]):
-    """What is done with a clip: how it is read and asked about, what becomes of the answers.
+    """The work on a clip: how it is read and asked about, what becomes of the answers.
 
     `note` is told of the frames of each chunk, `summarize` asked once after the last, and `heard`
     whether a voice was used.

@@ -13,8 +13,7 @@ from service.affect.replies import AffectFrameLine, AffectMoment
 from service.client import Countenance
 from service.client.keywords import AffectClipKeywords, AffectPhotoKeywords
 from service.client.wire import AffectLine
-from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail
-from service.clips.run import Look
+from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail, Look
 from service.commands.batch.files import (
     CLIPS,
     PHOTOS,

@@ -1,1 +1,1 @@
-"""What clients send, told and bounded by its header before anything is decoded."""
+"""Pictures and clips of clients, named and bounded by their headers before decoding."""

@@ -1,7 +1,20 @@
-"""First bytes into the name of what they begin, for pictures and for what is taken for one."""
+"""Names of formats by their first bytes; HEIC and AVIF walked from box to box."""
 
-from service.media.heif import name_heif
+from collections.abc import Iterator
 
+from service.media.av1 import coded_sizes
+
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+AVIF_BRANDS = (b"avif", b"avis")
+MOST_BOXES = 10_000
+MOST_BRAND_BYTES = 64
+# Boxes that hold boxes, and how many bytes of their own come first.
+OUTER = {b"meta": 4, b"iprp": 0, b"ipco": 0}
+TRACK = dict.fromkeys((b"moov", b"trak", b"mdia", b"minf", b"stbl"), 0)
+# Coders fill pictures up to whole blocks.
+BLOCK_PX = 64
+# A picture, its opacity, its light and a small copy; tiles that reach beyond its border.
+MOST_TIMES, MOST_BESIDE = 4, 1_000_000
 SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -40,6 +53,130 @@ OTHER_PICTURES = frozenset({"TIFF", "ICO", "JPEG 2000", "JPEG XL", "Photoshop", 
 PICTURES = frozenset(READ_HERE) | OTHER_PICTURES
 SHOWN_BYTES = 16
 SHOWN_CHARACTERS = 24
+
+
+class BoxError(ValueError):
+    """Boxes that do not fit one another, or declare no size."""
+
+
+def name_heif(data: bytes) -> str | None:
+    """Tell HEIC and AVIF by their brands, of which AVIF has both."""
+    if data[4:8] != b"ftyp":
+        return None
+    end = min(MOST_BRAND_BYTES, int.from_bytes(data[:4], "big"))
+    brands = {data[8:12], *(data[at : at + 4] for at in range(16, end, 4))}
+    if brands.intersection(AVIF_BRANDS):
+        return "AVIF"
+    return "HEIC" if brands.intersection(HEIC_BRANDS) else None
+
+
+def largest_size(data: bytes) -> tuple[int, int]:
+    """Return width and height of the largest picture that is declared, turned or not.
+
+    Pictures of phones are put together of tiles, of which the whole is declared, too. Raises
+    BoxError.
+    """
+    sizes = [
+        (_number(data, at + 4), _number(data, at + 8))
+        for kind, at, end in _boxes(data)
+        if kind == b"ispe" and end - at >= 12
+    ]
+    found = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
+    if not all(found):
+        raise BoxError("no size is declared")
+    return found
+
+
+def check_coded_sizes(data: bytes, declared: tuple[int, int]) -> None:
+    """Raise BoxError where an AVIF holds larger pictures than it declares, or very many.
+
+    Decoders decode them whole and scale them to what is declared. Those of HEIC refuse them.
+    """
+    total = 0
+    for stretches in _pictures(data):
+        for size in coded_sizes(data, stretches):
+            total += size[0] * size[1]
+            if any(side > most + BLOCK_PX for side, most in zip(size, declared, strict=True)):
+                raise BoxError(
+                    f"a picture of {size[0]} x {size[1]} pixels inside, while it declares "
+                    f"{declared[0]} x {declared[1]}"
+                )
+    if total > MOST_TIMES * declared[0] * declared[1] + MOST_BESIDE:
+        raise BoxError(f"{total} pixels inside, while it declares {declared[0]} x {declared[1]}")
+
+
+def _pictures(data: bytes) -> Iterator[list[tuple[int, int]]]:
+    """Yield where the bytes of every picture lie, and of the first one of every animation."""
+    boxes = list(_boxes(data))
+    inside = next((at for kind, at, _ in boxes if kind == b"idat"), 0)
+    for kind, at, end in boxes:
+        if kind == b"iloc":
+            yield from _items(data[at:end], inside, len(data))
+    firsts = [
+        (_number(data, at + 8, 8 if kind == b"co64" else 4))
+        for kind, at, _ in boxes
+        if kind in (b"stco", b"co64")
+    ]
+    sizes = [
+        _number(data, at + 4) or _number(data, at + 12) for kind, at, _ in boxes if kind == b"stsz"
+    ]
+    yield from ([(at, at + size)] for at, size in zip(firsts, sizes, strict=False))
+
+
+def _items(table: bytes, inside: int, size: int) -> Iterator[list[tuple[int, int]]]:
+    """Read where items lie (ISO/IEC 14496-12, 8.11.3); `inside` is where those in the boxes do."""
+    version, place = table[0] if table else 0, 6
+    sides = [half for byte in table[4:6] for half in (byte >> 4, byte & 15)]
+    offset_bytes, length_bytes, base_bytes, index_bytes = (*sides, 0, 0, 0, 0)[:4]
+
+    def take(count: int) -> int:
+        nonlocal place
+        place += count
+        return _number(table, place - count, count)
+
+    wide = 4 if version == 2 else 2
+    left = MOST_BOXES
+    for _ in range(take(wide)):
+        take(wide)
+        method = take(2) & 15 if version in (1, 2) else 0
+        take(2)
+        base = take(base_bytes) + (inside if method == 1 else 0)
+        stretches = []
+        count = take(2)
+        left -= count + 1
+        if left < 0 or place > len(table):
+            raise BoxError(f"more than {MOST_BOXES} places of pictures, or a broken list of them")
+        for _ in range(count):
+            take(index_bytes if version in (1, 2) else 0)
+            begin, length = base + take(offset_bytes), take(length_bytes)
+            stretches.append((begin, begin + length if length else size))
+        if method < 2:
+            yield stretches
+
+
+def _number(data: bytes, at: int, count: int = 4) -> int:
+    return int.from_bytes(data[at : at + count], "big")
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, beginning of the contents and end of every box, outer ones before their parts."""
+    open_ranges, count = [(0, len(data))], 0
+    while open_ranges:
+        at, end = open_ranges.pop()
+        while at + 8 <= end:
+            count += 1
+            if count > MOST_BOXES:
+                raise BoxError(f"more than {MOST_BOXES} boxes")
+            length, kind, begin = _number(data, at), data[at + 4 : at + 8], 8
+            if length == 1:
+                length, begin = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+            after = at + length if length else end
+            if after < at + begin or after > len(data):
+                break
+            yield kind, at + begin, after
+            if (own := (OUTER | TRACK).get(kind)) is not None:
+                open_ranges.append((at + begin + own, after))
+            at = after
 
 
 def name_format(data: bytes) -> str | None:

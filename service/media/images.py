@@ -1,6 +1,11 @@
-"""A picture's bytes into its header: format, size and frames, without decoding a pixel."""
+"""A picture's bytes into its header: format, size and frames, without decoding a pixel.
 
-from collections.abc import Mapping
+GIF and PNG are walked from block to block. A file of a few megabytes can hold a million blocks,
+each of which costs a reader as much as a real one. So their number is bounded by the file's
+length, far above what any writer makes.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -13,10 +18,20 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from service.errors import Problem, ServiceError
-from service.media.blocks import BlockFlood, check_png_chunks, count_gif_frames
-from service.media.formats import OTHER_PICTURES, READ_HERE, describe_bytes, name_format
-from service.media.heif import BoxError, check_coded_sizes, largest_size
+from service.media.formats import (
+    OTHER_PICTURES,
+    READ_HERE,
+    BoxError,
+    check_coded_sizes,
+    describe_bytes,
+    largest_size,
+    name_format,
+)
 
+FEWEST_REFUSED, BYTES_PER_BLOCK = 1000, 128
+GIF_EXTENSION, GIF_FRAME = 0x21, 0x2C
+GIF_HEADER_BYTES, GIF_DESCRIPTOR_BYTES = 13, 10
+PNG_SIGNATURE_BYTES, PNG_CHUNK_BYTES = 8, 12
 # The readers themselves rather than Image.open: its warnings about size belong to the process,
 # while the bound here is an option of each application.
 READERS: Mapping[str, type[ImageFile]] = {
@@ -49,9 +64,71 @@ MAX_READS = 20_000
 SEND_INSTEAD = f"send {', '.join(READ_HERE[:-1])} or {READ_HERE[-1]}"
 
 
+class BlockFlood(ValueError):
+    """More blocks than a file of this length holds for any good reason."""
+
+
+def count_gif_frames(data: bytes, most: int) -> int:
+    """Return how many frames the GIF in `data` holds, `most` + 1 standing for any more.
+
+    Counting ends quietly where the file does, whether at its trailer or cut short. Raises
+    BlockFlood.
+    """
+    frames = 0
+    for introducer in _bounded(_gif_blocks(data), data):
+        frames += introducer == GIF_FRAME
+        if frames > most:
+            break
+    return frames
+
+
+def check_png_chunks(data: bytes) -> None:
+    """Walk the chunks of the PNG in `data`; raises BlockFlood."""
+    for _ in _bounded(_png_chunks(data), data):
+        pass
+
+
+def _bounded(blocks: Iterator[int], data: bytes) -> Iterator[int]:
+    most = FEWEST_REFUSED + len(data) // BYTES_PER_BLOCK
+    for count, block in enumerate(blocks):
+        if count > most:
+            raise BlockFlood(f"more than {most} blocks in {len(data)} bytes")
+        yield block
+
+
+def _png_chunks(data: bytes) -> Iterator[int]:
+    """Yield the place of every chunk."""
+    position = PNG_SIGNATURE_BYTES
+    while position < len(data):
+        yield position
+        position += PNG_CHUNK_BYTES + int.from_bytes(data[position : position + 4], "big")
+
+
+def _gif_blocks(data: bytes) -> Iterator[int]:
+    """Yield the introducer of every frame and extension, and 0 for every sub-block."""
+    position = GIF_HEADER_BYTES + _gif_table_bytes(data, 10)
+    while position < len(data) and data[position] in (GIF_EXTENSION, GIF_FRAME):
+        introducer = data[position]
+        yield introducer
+        position += 2
+        if introducer == GIF_FRAME:
+            position += GIF_DESCRIPTOR_BYTES - 1
+            position += _gif_table_bytes(data, position - 2)
+        while position < len(data) and data[position]:
+            position += data[position] + 1
+            yield 0
+        position += 1
+
+
+def _gif_table_bytes(data: bytes, flags_at: int) -> int:
+    """Return the size of the colour table that the flags at this place announce."""
+    flags = data[flags_at] if flags_at < len(data) else 0
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a picture declares of itself: format name, size in pixels as stored, frames."""
+    """The header of a picture: format name, size in pixels as stored, frames."""
 
     format: str
     width: int

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from service.align.examples import TRACKED_FACE
-from service.clips.pages import CSV, JSON, NDJSON
+from service.align.interface import TRACKED_FACE
+from service.clips.replies import CSV, JSON, NDJSON
 from service.clips.serving import CLIP_PROBLEMS
 from service.http.openapi import NOTES_HEADERS, PICTURE, problem_responses
 from service.live.serving import STEP, StepNumber, end_responses

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, WebSocket
 
-from service.clips.pages import CSV, JSON, NDJSON, CsvPage, JsonPage, LinesPage, Page
+from service.clips.replies import CSV, JSON, NDJSON, CsvPage, JsonPage, LinesPage, Page
 from service.clips.serving import CLIP_BODY, ClipJob, answer_clip
 from service.http.body import read_upload
 from service.http.openapi import PICTURE_BODY

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service.align.examples import ALIGN_REPLY
+from service.align.interface import ALIGN_REPLY
 from service.client import AsyncCountenance
 from service.live.messages import DroppedReply
 from service.schemas import AlignReply

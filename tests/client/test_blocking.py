@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import service.client as service_client
-from service.align.examples import ALIGN_REPLY
+from service.align.interface import ALIGN_REPLY
 from service.client import Countenance, ProblemError, UnreachableError
 from service.errors import Problem
 from service.live.messages import ErrorReply

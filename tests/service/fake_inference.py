@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from service.align.examples import ALIGN_REPLY, MODEL
+from service.align.interface import ALIGN_REPLY, EXAMPLE_MODEL
 from service.inference import Answer, Question, Readiness
 
 
@@ -40,7 +40,7 @@ class FakeInference:
         return Answer(self.outputs)
 
     async def describe(self) -> list[dict[str, Any]]:
-        return [dict(MODEL)]
+        return [dict(EXAMPLE_MODEL)]
 
     async def readiness(self) -> Readiness:
         reason = None if self.ready else "still loading"

@@ -10,7 +10,7 @@ from service.affect.interface import EXAMPLE_FRAME, EXAMPLE_HEAD
 from service.affect.pages import COLUMNS, table_rows
 from service.affect.photograph import PhotographReply, landmarks_box
 from service.affect.replies import AffectMoment
-from service.align.examples import FACE
+from service.align.interface import FACE
 from service.app import create_app
 from service.clips.replies import ClipHead
 from service.openface import write_rows

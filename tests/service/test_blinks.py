@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.align.examples import TRACKED_FACE
+from service.align.interface import TRACKED_FACE
 from service.openface import ACTIONS
 from service.schemas import TrackedFace
 from service.track.clip import Blink, Blinks

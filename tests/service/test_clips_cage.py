@@ -30,7 +30,7 @@ TRIES = {
 }
 PROGRAM = """
 import os, socket, sys
-from service.media.clips.cage import load_library, shut_in
+from service.media.clips.limits import load_library, shut_in
 assert shut_in(load_library())
 os.fstat(0)
 try:
@@ -59,6 +59,6 @@ async def test_the_reader_of_a_clip_is_in_the_cage(tmp_path: Path) -> None:
 
 
 def test_without_a_library_nothing_is_shut() -> None:
-    from service.media.clips.cage import shut_in
+    from service.media.clips.limits import shut_in
 
     assert not shut_in(None)

@@ -18,7 +18,7 @@ EACH = -(-500 // len(KINDS))
 PROGRAM = """
 import json, os, sys
 from service.errors import ServiceError
-from service.media.clips.cage import load_library, shut_in
+from service.media.clips.limits import load_library, shut_in
 from service.media.clips.child import guarded
 from service.media.clips.contents import Sampling
 from service.media.clips.limits import ClipLimits, bound_this_process

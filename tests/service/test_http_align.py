@@ -8,7 +8,7 @@ import math
 import httpx
 import pytest
 
-from service.align.examples import FACE
+from service.align.interface import FACE
 from service.errors import URN
 from service.schemas import POINTS
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.align.examples import ALIGN_REPLY
+from service.align.interface import ALIGN_REPLY
 from service.errors import BY_SLUG, URN, Problem, ServiceError, refusal
 from tests.made_pictures import bmp_header, gif_header, png_header, webp_header
 

@@ -11,9 +11,8 @@ from PIL import Image
 from pillow_heif.as_plugin import register_heif_opener
 
 from service.errors import Problem, ServiceError
-from service.media.blocks import count_gif_frames
 from service.media.formats import name_format
-from service.media.images import ImageHeader, check_pixels, notes_on, sniff
+from service.media.images import ImageHeader, check_pixels, count_gif_frames, notes_on, sniff
 from tests.made_pictures import bmp_header, chunk, gif_header, png_header, webp_header
 
 IHDR = chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 2, 0, 0, 0))

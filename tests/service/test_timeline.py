@@ -21,7 +21,7 @@ from service.affect.timeline import (
     thin,
     ticks,
 )
-from service.clips.run import Look
+from service.clips.replies import Look
 from service.media.clips.contents import Picture
 
 SVG = "{http://www.w3.org/2000/svg}"

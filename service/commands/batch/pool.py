@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from service.client import CallError, Countenance
 from service.commands.batch.files import Emit, Source
@@ -104,30 +105,42 @@ def _spread(job: Job, sources: Iterable[Source], jobs: int) -> Iterator[Done]:
 
 _job: Job | None = None
 _client: Countenance | None = None
+_is_working = False
 
 
 def _begin(job: Job) -> None:
     """Keep the job of this process; its client is made with the first source."""
     global _job
-    signal.signal(signal.SIGINT, _end)
+    signal.signal(signal.SIGINT, _interrupt)
     _job = job
 
 
-def _end(*_: object) -> None:
-    """End at once: Ctrl-C goes to all processes, and the first one says so."""
+def _interrupt(*_: object) -> None:
+    """Drop the work, with its half-written files, and end; the first process says so."""
+    if _is_working:
+        raise KeyboardInterrupt
+    _end()
+
+
+def _end() -> NoReturn:
     if _client is not None:
         _client.discard()
     os._exit(EXIT_INTERRUPTED)
 
 
 def _work(source: Source) -> Done:
-    global _client
+    global _client, _is_working
     assert _job is not None
     if _client is None:
         _client = _job.where.client()
         bound_threads(1)  # the other cores are for the other processes
     texts: list[str] = []
-    done = attempt(_job, _client, source, texts.append, _ignore)
+    try:
+        _is_working = True
+        done = attempt(_job, _client, source, texts.append, _ignore)
+        _is_working = False
+    except KeyboardInterrupt:
+        _end()
     return replace(done, text="".join(texts))
 
 

@@ -113,7 +113,7 @@ def main() -> None:
     """Read the clip to its end, writing no faster than is read at the other side."""
     # Imported before the limits hold, so that they are there for the clip alone.
     from service.media.clips import reading
-    from service.media.clips.cage import load_library, shut_in
+    from service.media.clips.limits import load_library, shut_in
 
     limits, sampling = ClipLimits(**json.loads(sys.argv[2])), Sampling(**json.loads(sys.argv[3]))
     # Written before there is too little memory to write it.
@@ -140,7 +140,7 @@ def guarded(messages: Iterator[Message]) -> Iterator[Message]:
 
 
 def _failure(error: Exception) -> ServiceError:
-    """What FFmpeg or PyAV trips over lies in the clip; the service's log has where."""
+    """Return the error for the client: what FFmpeg or PyAV trips over lies in the clip."""
     failure = ServiceError(
         Problem.INVALID_CLIP, "there is something in it that cannot be read; convert it, say to mp4"
     )

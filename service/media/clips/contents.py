@@ -1,4 +1,4 @@
-"""What a clip is made of, as the child process finds it and the service hands it on."""
+"""The contents of a clip, as the child process finds them and the service hands them on."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ AHEAD_S = 1.55
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a clip is read: `rate_hz` pictures a second at most, no side over `max_side` pixels.
+    """The reading of a clip: `rate_hz` pictures a second at most, no side over `max_side` pixels.
 
     An infinite rate reads every frame.
     """

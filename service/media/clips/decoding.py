@@ -41,11 +41,11 @@ class FileReader(RawIOBase):
         self.name = ""
 
     def readable(self) -> bool:
-        """Whether it can be read: yes."""
+        """Tell whether it can be read: yes."""
         return True
 
     def seekable(self) -> bool:
-        """Whether it can be sought in: yes."""
+        """Tell whether it can be sought in: yes."""
         return True
 
     def read(self, size: int = -1, /) -> bytes:
@@ -71,7 +71,7 @@ class FileReader(RawIOBase):
 
 @dataclass
 class Tally:
-    """What a stream held: packets to be shown, frames that were, damages, corrupt packets."""
+    """The counts of a stream: packets to be shown, frames that were, damages, corrupt packets."""
 
     packets: int = 0
     frames: int = 0
@@ -94,7 +94,7 @@ class Tally:
 
     @property
     def missing(self) -> int:
-        """How many packets gave no frame; of interlaced pictures two may make one frame."""
+        """The number of packets that gave no frame; two interlaced pictures may make one frame."""
         return (
             0
             if self.frames * 2 in range(self.packets - 2, self.packets + 1)
@@ -144,7 +144,7 @@ def name_container(container: InputContainer, descriptor: int) -> str:
 
 
 def parts_of(container: InputContainer) -> Parts:
-    """How the packets of a container are moved, where it is of several files joined."""
+    """The moves of a container's packets in time, where it is of several files joined."""
     begin_s = max(0.0, (container.start_time or 0) / av.time_base)
     return Parts(begin_s, leaps=bool(container.format.flags & TS_DISCONT))
 
@@ -198,7 +198,7 @@ def duration_s(container: InputContainer, stream: Any) -> float | None:
 
 
 def _is_hidden(packet: Any) -> bool:
-    """Whether a packet holds a picture that is there for others alone: VP8 has it in a bit."""
+    """Tell whether a packet holds a picture that is there for others alone: VP8 has it in a bit."""
     context = packet.stream.codec_context
     return bool(packet.size and context and context.name == "vp8" and not bytes(packet)[0] & 16)
 

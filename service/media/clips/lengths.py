@@ -96,7 +96,7 @@ def _boxes(read: Read, size: int) -> Iterator[tuple[bytes, int]]:
 
 
 def _end_of_segment(read: Read) -> int:
-    """Where the first segment of Matroska ends; 0 for one of unknown length."""
+    """Return the end of the first segment of Matroska; 0 for one of unknown length."""
     head = read(0, 256)
     length, used = _number(head[4:])
     at = 4 + used + length
@@ -137,7 +137,7 @@ def _has_last_page(read: Read, size: int) -> bool:
 
 
 def _end_of_pages(read: Read, size: int) -> int:
-    """Where the last page of Ogg ends."""
+    """Return the end of the last page of Ogg."""
     page = _last_page(read, size)
     lengths = page[OGG_HEADER_BYTES:][: page[26]] if len(page) > 26 else b""
     if len(page) <= 26 or len(lengths) < page[26]:
@@ -146,7 +146,7 @@ def _end_of_pages(read: Read, size: int) -> int:
 
 
 def _end_of_packets(read: Read, size: int) -> int:
-    """Where the last packet of an MPEG program of pictures and sound ends."""
+    """Return the end of the last packet of an MPEG program of pictures and sound."""
     begin = max(0, size - 2 * MPEG_PACKET_BYTES)
     tail = read(begin, 2 * MPEG_PACKET_BYTES)
     last = max((found.start() for found in MPEG_PACKET.finditer(tail)), default=None)

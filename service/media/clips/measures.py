@@ -48,7 +48,7 @@ class Measuring:
 
     @property
     def result(self) -> SoundMeasures:
-        """What is known; None for what silence does not tell."""
+        """The measures so far; None for what silence does not tell."""
         level = math.sqrt(self._squares / self._counted) if self._counted else 0.0
         return SoundMeasures(_dbfs(level), _dbfs(self._peak), self._band_hz())
 

@@ -35,7 +35,7 @@ class Mix:
 
 
 def layout_of(frame: Any) -> Layout:
-    """What a graph is made for: the frame's format, layout and rate."""
+    """Return the key of a graph: the frame's format, layout and rate."""
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
@@ -100,7 +100,7 @@ def _alone(powers: Sequence[float], note: str | None = None) -> Mix:
 
 
 def _likeness(powers: Sequence[float], of_sum: float) -> float:
-    """How far channels hold the same, by the power of their sum: 0 not at all, 1 entirely."""
+    """Return the likeness of channels, by the power of their sum: 0 is none, 1 is the same."""
     apart, alike = sum(powers), math.fsum(map(math.sqrt, powers)) ** 2
     if alike - apart < 1e-3 * apart:
         return 0.0
@@ -120,7 +120,7 @@ def mixing(frame: Any, mix: Mix) -> Graph:
 
 
 def pulled(graph: Graph) -> Iterator[Any]:
-    """What a graph has ready."""
+    """Yield the frames that a graph has ready."""
     while True:
         try:
             yield graph.pull()

@@ -72,7 +72,7 @@ class Pictures:
 
     @property
     def turn(self) -> Turn:
-        """How the first picture is turned upright."""
+        """The turn of the first picture."""
         return Turn.of(self._first.frame) if self._first else Turn(1, 0, 0, 1)
 
     @property
@@ -91,12 +91,12 @@ class Pictures:
 
     @property
     def damages(self) -> int:
-        """How many pieces were damaged; where parts are joined, the last one before ends early."""
+        """The number of damaged pieces; where parts are joined, the last one before ends early."""
         return self.tally.damages + max(0, self.tally.corrupt - self.parts.joints)
 
     @property
     def missing(self) -> int:
-        """How many frames the file holds or declares that were not decoded."""
+        """The number of frames that the file holds or declares and that were not decoded."""
         declared = (self.expected or 0) - SLACK_FRAMES
         missing = self.tally.missing if self.tally.missing > SLACK_FRAMES else 0
         if self.tally.frames < declared:
@@ -149,7 +149,7 @@ class Pictures:
             yield moment
 
     def _shown_s(self, frame: Any) -> float:
-        """How long a frame is shown: as long as it says itself, else as frames are on average."""
+        """Return a frame's duration: its own, else that of frames on average."""
         own_s = float(frame.duration * frame.time_base) if frame.duration else 0.0
         return own_s if 0 < own_s <= LONGEST_SHOWN_S else min(self.step_s, 1.0)
 
@@ -216,7 +216,7 @@ def _too_many(limits: ClipLimits) -> ServiceError:
 
 
 def _expected(stream: Any, limits: ClipLimits) -> int | None:
-    """How many frames are declared to be shown; None where the container does not count them."""
+    """Return the number of frames declared to be shown; None where it is not declared."""
     if stream.frames > limits.frames:
         raise _too_many(limits)
     if not stream.frames:

@@ -148,7 +148,7 @@ async def open_clip(file: BinaryIO, limits: ClipLimits, sampling: Sampling) -> A
 
 
 def clip_limits(settings: Settings) -> ClipLimits:
-    """What the settings allow a clip."""
+    """Return the limits of a clip."""
     return ClipLimits(
         duration_s=settings.max_clip_s,
         pixels=settings.max_clip_pixels,

@@ -27,12 +27,11 @@ from service.media.clips.decoding import (
     parts_of,
     start_s,
 )
-from service.media.clips.finite import Finite
 from service.media.clips.lengths import is_cut_off, is_joined, tells_its_end
 from service.media.clips.limits import ClipLimits
 from service.media.clips.mixing import Layout, Mix, listen
 from service.media.clips.pictures import Pictures, too_long, video_stream
-from service.media.clips.sound import Sound, why_not
+from service.media.clips.sound import Finite, Sound, why_not
 
 CHUNK_FRAMES = 8
 FIRST_FRAMES = 2  # of the first chunk: its answer is the first that anybody sees
@@ -90,7 +89,7 @@ class Reading:
 
     @property
     def info(self) -> ClipInfo:
-        """What the clip declares."""
+        """The clip's declarations."""
         pictures, sound = self._pictures, self._sound
         width, height = pictures.size if pictures else (None, None)
         return ClipInfo(
@@ -114,7 +113,7 @@ class Reading:
 
     @property
     def totals(self) -> ClipTotals:
-        """What was found, to be asked for after the chunks."""
+        """Return the totals, to be asked for after the chunks."""
         pictures, sound = self._pictures, self._sound
         damages = (pictures.damages if pictures else 0) + (sound.damages if sound else 0)
         decoded = pictures.tally.frames if pictures else 0
@@ -140,8 +139,10 @@ class Reading:
         )
 
     def _expected(self, damages: int, missing: int) -> int | None:
-        """How many frames the file holds or declares; None where some are missing and it does not
-        declare how many there were."""
+        """Count the frames that the file holds or declares.
+
+        None where some are missing and it does not declare how many there were.
+        """
         pictures = self._pictures
         if pictures is None:
             return None
@@ -199,7 +200,7 @@ class Reading:
 
 
 def _outer_faults(descriptor: int) -> tuple[list[str], bool]:
-    """What is wrong with the file as a whole, and whether it declares where it ends."""
+    """Find what is wrong with the file as a whole, and whether it declares where it ends."""
 
     def read(at: int, count: int) -> bytes:
         return os.pread(descriptor, count, at)

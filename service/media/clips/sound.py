@@ -1,5 +1,7 @@
 """A container's sound stream into 22 050 Hz mono PCM, piece by piece (in the child)."""
 
+import math
+from array import array
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
@@ -9,7 +11,6 @@ from av.container import InputContainer
 
 from service.media.clips.contents import RATE_HZ, ClipSound, SoundInfo
 from service.media.clips.decoding import Tally, decode, duration_s, own_duration_s, parts_of
-from service.media.clips.finite import Finite
 from service.media.clips.limits import ClipLimits
 from service.media.clips.measures import Measuring
 from service.media.clips.mixing import (
@@ -30,6 +31,9 @@ TIMELESS = ("aac", "mp3", "flac", "wav")
 LEAST_LACK_S = 0.1
 # Sound that is told to be narrow or faint.
 NARROW_HZ, FAINT_DBFS = 5000.0, -50.0
+# The formats whose samples may be no numbers, in one plane or in one a channel.
+INTERLEAVED, PLANAR = {"flt": "f", "dbl": "d"}, {"fltp": "f", "dblp": "d"}
+KINDS = INTERLEAVED | PLANAR
 
 
 class Sound:
@@ -102,13 +106,13 @@ class Sound:
 
     @property
     def damages(self) -> int:
-        """How many pieces were damaged; between joined MP3 files there is what is no sound."""
+        """The number of damaged pieces; between joined MP3 files there is what is no sound."""
         is_whole = self.info.codec == "mp3" and self.lacking_s < LEAST_LACK_S
         corrupt = max(0, self.tally.corrupt - self._parts.joints)
         return 0 if is_whole else self.tally.damages + corrupt
 
     def reaches(self, time_s: float) -> bool:
-        """Whether there is sound after a time; reads as far."""
+        """Tell whether there is sound after a time; reads as far."""
         self._read_to(round(time_s * RATE_HZ) + 1)
         return self.end > round(time_s * RATE_HZ)
 
@@ -193,15 +197,15 @@ class _Run:
 
     @property
     def next_s(self) -> float:
-        """Where the next frame should begin."""
+        """The place where the next frame should begin."""
         return self._start_s + self._samples / self._made_for[2]
 
     def is_like(self, frame: Any) -> bool:
-        """Whether a frame is of the same format, layout and rate."""
+        """Tell whether a frame is of the same format, layout and rate."""
         return self._made_for == layout_of(frame)
 
     def goes_on(self, frame: Any, time_s: float) -> bool:
-        """Whether a frame continues this run."""
+        """Tell whether a frame continues this run."""
         return self.is_like(frame) and abs(time_s - self.next_s) <= JOINT_S
 
     def add(self, frame: Any) -> Iterator[ClipSound]:
@@ -212,7 +216,7 @@ class _Run:
         yield from self._placed()
 
     def end(self) -> Iterator[ClipSound]:
-        """What the filters still hold."""
+        """Yield what the filters still hold."""
         if self._samples:
             self._graph.push(None)
             yield from self._placed()
@@ -222,3 +226,31 @@ class _Run:
             piece = ClipSound(self._at, bytes(frame.planes[0])[: frame.samples * 2])
             self._at = piece.end
             yield piece
+
+
+class Finite:
+    """Passes frames on; `samples` counts those that were no finite numbers."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+
+    def run(self, frames: Iterator[Any]) -> Iterator[Any]:
+        """Pass on each frame, mended where it needs it."""
+        for frame in frames:
+            kind = KINDS.get(frame.format.name)
+            if kind is not None:
+                channels = frame.layout.nb_channels if frame.format.name in INTERLEAVED else 1
+                for plane in frame.planes:
+                    self._mend(plane, kind, frame.samples * channels)
+            yield frame
+
+    def _mend(self, plane: Any, kind: str, count: int) -> None:
+        data = bytes(plane)
+        values = array(kind)
+        length = count * values.itemsize
+        values.frombytes(data[:length])
+        if math.isfinite(sum(values)):  # fast, and wrong only where values are beyond all sound
+            return
+        finite = array(kind, [value if math.isfinite(value) else 0.0 for value in values])
+        self.samples += sum(not math.isfinite(value) for value in values)
+        plane.update(finite.tobytes() + data[length:])

@@ -50,7 +50,7 @@ class Parts:
 
     @property
     def joints(self) -> int:
-        """How often a new part began."""
+        """The number of new parts that began."""
         return len(self._offsets_s) - 1
 
     def move(self, packet: Any) -> None:
@@ -80,7 +80,7 @@ class Parts:
             self._begin_part(lane, raw_s)
 
     def _goes_back(self, lane: _Lane, raw_s: float) -> bool:
-        """Whether only the last packet's time was wrong, so that no new part had begun."""
+        """Tell whether only the last packet's time was wrong, so that no new part had begun."""
         if not lane.part:
             return False
         here_s, before_s = (self._offsets_s[part] + raw_s for part in (lane.part, lane.part - 1))
