@@ -9,9 +9,10 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.bounds import PREFIX
 from service.errors import Problem, ServiceError
 from service.http.problems import problem_response
-from service.settings import LOOPBACK_HOSTS, PREFIX, Settings
+from service.settings import LOOPBACK_HOSTS, Settings
 from service.telemetry import fields
 
 HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
