@@ -48,7 +48,7 @@ def test_a_host_that_others_reach_needs_keys_and_names(host, tmp_path):
         load_settings(host=host)
     with pytest.raises(ConfigurationError, match="ALLOWED_HOSTS"):
         load_settings(host=host, api_keys_file=tmp_path)
-    assert load_settings(host=host, api_keys_file=tmp_path, allowed_hosts="a.example").hosts
+    assert load_settings(host=host, api_keys_file=tmp_path, allowed_hosts="a.example").allowed_hosts
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
