@@ -1,7 +1,7 @@
-"""`countenance evaluate cuts`: clips joined to others, and faces replaced by what is none.
+"""`countenance evaluate cuts`: clips joined to others, faces exchanged or replaced by what is none.
 
-After a cut nobody may be reported under a number from before, and after a face has left nothing may
-be reported at all.
+After a cut, and where another face takes a face's place in a picture that does not change, nobody
+may be reported under a number from before; after a face has left nothing may be reported at all.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,11 +32,16 @@ KINDS = ("noise", "black", "another scene")
 @dataclass(frozen=True)
 class CutFigures:
     """Pairs joined, those with a new number and nobody under an old one, and after how many frames
-    at most it was found; frames after a face has left, and those in which something is reported."""
+    at most it was found; pairs whose faces were exchanged with the same outcome; clips, and those
+    whose face keeps its number; frames after a face has left, and those in which something is
+    reported."""
 
     pairs: int
     renewed: int
     slowest: int
+    exchanged: int
+    clips: int
+    kept: int
     frames: int
     false: int
 
@@ -58,7 +63,9 @@ def evaluate_cuts(
     out = console or Console()
     out.print(
         f"{row}: {found.renewed} of {found.pairs} joined pairs get a new number, "
-        f"found within {found.slowest} frames; something is reported in {found.false} of "
+        f"found within {found.slowest} frames; so do {found.exchanged} of {found.pairs} faces "
+        f"exchanged in a picture that stays; {found.kept} of {found.clips} clips keep one number; "
+        f"something is reported in {found.false} of "
         f"{found.frames} frames after a face was replaced by {', '.join(KINDS)}"
     )
     return found
@@ -69,8 +76,14 @@ def measure(row: Follower, clips: Sequence[list[Image]], pairs: int, seed: int) 
     rng = np.random.default_rng(seed)
     orders = list(permutations(range(len(clips)), 2))
     chosen = [orders[index] for index in rng.permutation(len(orders))[:pairs]]
-    delays = [_delay(row, clips[first], clips[second]) for first, second in chosen]
+    delays = [_delay(row, _joined(clips[first], clips[second])) for first, second in chosen]
     renewed = [delay for delay in delays if delay is not None]
+    seen = [_follow(row, clip) for clip in clips]
+    exchanged = [
+        _delay(row, _exchanged(clips[first], clips[second], seen[first], seen[second]))
+        for first, second in chosen
+    ]
+    numbers = [{ident for result in results for ident in _shown(result)} for results in seen]
     left = [
         result
         for index, clip in enumerate(clips)
@@ -78,19 +91,59 @@ def measure(row: Follower, clips: Sequence[list[Image]], pairs: int, seed: int) 
         for result in gone
     ]
     false = sum(bool(_shown(result)) for result in left)
-    return CutFigures(len(chosen), len(renewed), max(renewed, default=0), len(left), false)
+    return CutFigures(
+        pairs=len(chosen),
+        renewed=len(renewed),
+        slowest=max(renewed, default=0),
+        exchanged=sum(delay is not None for delay in exchanged),
+        clips=len(clips),
+        kept=sum(len(found) == 1 for found in numbers),
+        frames=len(left),
+        false=false,
+    )
 
 
-def _delay(row: Follower, first: list[Image], second: list[Image]) -> int | None:
-    """After how many frames the second clip's face is found; None for an old number or nobody."""
+def _joined(first: list[Image], second: list[Image]) -> list[Image]:
+    """The end of one clip, and the beginning of another at its size."""
     height, width = first[0].shape[:2]
     resized = [np.asarray(cv2.resize(one, (width, height)), np.uint8) for one in second[:AFTER]]
-    joined = [*first[-BEFORE:], *resized]
-    results = _follow(row, joined)
-    before, after = results[:-AFTER], results[-AFTER:]
+    return [*first[-BEFORE:], *resized]
+
+
+def _exchanged(
+    first: list[Image],
+    second: list[Image],
+    seen_first: Sequence[FrameResult],
+    seen_second: Sequence[FrameResult],
+) -> list[Image]:
+    """The beginning of one clip, then its last frame with another face in the face's place."""
+    there = _place(seen_first[BEFORE - 1], first[0])
+    frames = first[:BEFORE]
+    for picture, result in list(zip(second, seen_second, strict=True))[:AFTER]:
+        here = _place(result, picture)
+        if there is None or here is None:
+            return frames
+        (x1, y1, x2, y2), (left, top, right, bottom) = there, here
+        changed = frames[BEFORE - 1].copy()
+        changed[y1:y2, x1:x2] = cv2.resize(picture[top:bottom, left:right], (x2 - x1, y2 - y1))
+        frames.append(changed)
+    return frames
+
+
+def _place(result: FrameResult, picture: Image) -> tuple[int, int, int, int] | None:
+    """Where the face of a frame lies, with what goes with it; None without one."""
+    if not _shown(result):
+        return None
+    return _widened(result.faces[0].box, picture.shape[1], picture.shape[0])
+
+
+def _delay(row: Follower, frames: list[Image]) -> int | None:
+    """After how many of the last frames their face is found; None for an old number or nobody."""
+    results = _follow(row, frames)
+    before, after = results[:BEFORE], results[BEFORE:]
     old = {ident for result in before for ident in _shown(result)}
     shown = [_shown(result) for result in after]
-    if not shown[-1] or any(old & now for now in shown):
+    if not shown or not shown[-1] or any(old & now for now in shown):
         return None
     return next(index for index, now in enumerate(shown) if now)
 

@@ -11,8 +11,8 @@ The rule for `track_id`:
   detection goes first; the one nearest to a face that is being followed is nobody else's. Where a
   session follows one face only, T_B grows by a fifth with every frame that it is lost: it may have
   gone on moving, or what was followed last may not have been it.
-- The id is **given up** when the face has been lost for more than `patience` frames in a row, and
-  never used again.
+- The id is **given up** where another person's face takes its place (see `likeness`), and when the
+  face has been lost for more than `patience` frames in a row; it is never used again.
 - Where two followed faces overlap by more than half, they are one, and one of them is lost in this
   frame: the one that was lost before; else the one that has jumped here, by more than a quarter
   of its diagonal; else the one with fewer validated frames, of equals the newer. If it was only

@@ -12,6 +12,7 @@ from handlers.predictors.detection.detector import Detection
 from handlers.predictors.tracking.attempt import Attempt
 from handlers.predictors.tracking.cuts import follow
 from handlers.predictors.tracking.identity import NEW, plan
+from handlers.predictors.tracking.likeness import CLEAR, Looks, compare, look
 from handlers.predictors.tracking.networks import TrackingNetworks
 from handlers.predictors.tracking.options import BoxSource, TrackingOptions, TrackingSettings
 from handlers.predictors.tracking.results import FrameResult, conclude
@@ -86,7 +87,7 @@ class TrackingPredictor:
     """CRCT, DCRT and the trackers they are compared with, for many sessions at once.
 
     Nothing of a session stays here: the same frames, states and options give the same answers.
-    How a face keeps its number is written in `tracking_identity`.
+    How a face keeps its number is written in `identity`.
     """
 
     def __init__(
@@ -196,11 +197,13 @@ class TrackingPredictor:
         for attempt in attempts:
             if attempt.is_dropped:
                 continue
+            looks = recognise(attempt, session.time_s)
             track_id = next_id if attempt.target.is_new else attempt.target.face.track_id
             if attempt.is_unsure:
                 track_id = NEW
             next_id = max(next_id, track_id + 1)
             face, state = conclude(attempt, track_id, session.time_s)
+            state = replace(state, looks=looks)
             shown += [] if attempt.is_unsure else [face]
             kept.append(state)
         patience = self.settings.patience
@@ -219,6 +222,22 @@ class TrackingPredictor:
             0 if faces else before.searches + detected,
         )
         return result, after
+
+
+def recognise(attempt: Attempt, time_s: float | None) -> Looks | None:
+    """The last clear look at a face; where another person is in its place, that is a new face."""
+    face, seen = attempt.target.face, attempt.alignment
+    looks = None if face.looks is None else replace(face.looks, age=face.looks.age + 1)
+    if attempt.lost or attempt.landmarks is None or not attempt.options.variant.validates:
+        return looks
+    if seen is None or seen.confidence < CLEAR:
+        return looks
+    now = Looks(look(attempt.frame, attempt.landmarks), math.nan if time_s is None else time_s)
+    looks, is_other = compare(looks, now)
+    if is_other:
+        box = attempt.final_box
+        attempt.target = replace(attempt.target, face=FaceState(NEW, box, box))
+    return looks
 
 
 def turn_for(session: Session, result: FrameResult, after: SessionState) -> Session | None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.predictors.tracking.cuts import Scene
+from handlers.predictors.tracking.likeness import Looks
 from handlers.predictors.tracking.smoothing import SmoothingState
 
 Floats = NDArray[np.float32]
@@ -15,7 +16,7 @@ Array = NDArray[Any]
 Memory = dict[str, Array]
 
 # Counts changes in the meaning of the tensors below.
-SCHEMA = 3
+SCHEMA = 4
 
 MEMORY = ("h1", "c1", "h2", "c2", "features")
 
@@ -30,7 +31,8 @@ class FaceState:
     of them; `lost` the frames without an estimate since the last of them, so redetect of
     Algorithm 2 is `lost > 0`. `lost_probability` is the validator's answer that lost the face,
     NaN where there is none. `view` `(2, 4)` are the windows of `tracking_view.lay`,
-    `landmarks` `(68, 2)` are what was made of it, in pixels.
+    `landmarks` `(68, 2)` are what was made of it, in pixels. By `looks` it is seen where another
+    person takes the face's place.
     """
 
     track_id: int
@@ -44,6 +46,7 @@ class FaceState:
     smoothing: SmoothingState | None = None
     view: Floats | None = None
     landmarks: Floats | None = None
+    looks: Looks | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,11 @@ def _face_to_tensors(face: FaceState) -> dict[str, Array]:
     if face.view is not None and face.landmarks is not None:
         tensors["view"] = face.view
         tensors["landmarks"] = face.landmarks
+    if face.looks is not None:
+        tensors["looks"] = face.looks.picture
+        tensors["looks.counts"] = np.array(
+            [face.looks.time_s, face.looks.unrest, face.looks.age], np.float64
+        )
     if face.smoothing is not None:
         tensors["smoothing.values"] = face.smoothing.values
         tensors["smoothing.time_s"] = np.array([face.smoothing.time_s])
@@ -132,6 +140,10 @@ def _face_from_tensors(tensors: Mapping[str, Array]) -> FaceState:
     if "smoothing.values" in tensors:
         values, time_s = tensors["smoothing.values"], tensors["smoothing.time_s"].item()
         smoothing = SmoothingState(values, time_s)
+    looks = None
+    if "looks" in tensors:
+        time_s, unrest, age = tensors["looks.counts"].tolist()
+        looks = Looks(tensors["looks"], time_s, unrest, int(age))
     return FaceState(
         track_id,
         box,
@@ -144,4 +156,5 @@ def _face_from_tensors(tensors: Mapping[str, Array]) -> FaceState:
         smoothing,
         tensors.get("view"),
         tensors.get("landmarks"),
+        looks,
     )
