@@ -26,6 +26,14 @@ AFFECT_RECIPES ?= expressions voice vi-de au-de vi-des au-des avi-cas avi-gas di
 	anclaf-s anclaf-sa aeg-cd-sz
 ARGS ?=
 
+# Every figure of docs/accuracy.md's section on speed, in some ten minutes; FIRST is version 0.1.
+FIRST := 7c42361
+BENCH_SHORT = $(BIN)/python -m tests.bench.align --requests 600 --pairs 60 \
+	&& $(BIN)/python -m tests.bench.against $(FIRST) --rounds 5 --same-environment \
+		--out tests/bench/results/against.json \
+	&& $(BIN)/python -m tests.bench.scaling \
+	&& $(BIN)/python -m tests.bench.live --sessions 1,4,16 --seconds 3
+
 # Threads that wait sleep: spinning ones slow everything down beside other busy processes.
 export OMP_WAIT_POLICY ?= PASSIVE
 
@@ -92,8 +100,9 @@ evaluate: $(VENV)/.all ## Measure the served predictor on labelled faces: DATA=f
 	@test -n "$(DATA)" || { echo "Which faces? make evaluate DATA=FOLDER"; exit 2; }
 	$(BIN)/countenance evaluate align --data "$(DATA)" $(ARGS)
 
-bench: $(VENV)/.all ## Measure requests and live sessions, embedded and behind TorchServe (an hour), or ARGS='--against COMMIT'
+bench: $(VENV)/.all ## Measure requests and live sessions, embedded and behind TorchServe (an hour), or ARGS='--against COMMIT', or ARGS=--short: all of it in ten minutes
 	@case "$(ARGS)" in \
+		--short) $(BENCH_SHORT) ;; \
 		--against*) $(BIN)/python -m tests.bench.against $(patsubst --against%,%,$(ARGS)) ;; \
 		*) $(BIN)/python -m tests.bench.align && $(BIN)/python -m tests.bench.live $(ARGS) ;; \
 	esac

@@ -1,6 +1,6 @@
 """This tree against another commit of it, measured in turn in one run: medians, and their ratios.
 
-    python -m tests.bench.against COMMIT [--rounds 5] [--seconds 3] [--same-environment]
+    python -m tests.bench.against COMMIT [--rounds 5] [--seconds 3] [--same-environment] [--out F]
 
 The other commit is laid beside this tree (`git worktree`) with an environment of its own, as `make
 run` installs it; `--same-environment` runs it in this one, where it needs nothing else. Both serve
@@ -33,7 +33,7 @@ from tests.made_clips import make_clip
 from tests.serving.deployment import ROOT, free_port
 from tests.spoken import speech
 
-CLIP_S, CLIP_HZ, ALIGNED = 10.0, 25, 5
+CLIP_S, CLIP_HZ, ALIGNED, SESSIONS = 10.0, 25, 10, 16
 JPEG = {"Content-Type": "image/jpeg"}
 LINES = {"Content-Type": "video/mp4", "Accept": "application/x-ndjson"}
 Figures = dict[str, list[float]]
@@ -121,7 +121,7 @@ def _wait_until_ready(arm: Arm) -> None:
 
 
 def measure(arm: Arm, image: bytes, clip: bytes, seconds: float) -> None:
-    """One round: some photographs, a session of so many seconds, a clip."""
+    """One round: some photographs, a session of so many seconds, many sessions, a clip."""
     with arm.processor_time("align_cpu_ms", ALIGNED):
         for _ in range(ALIGNED):
             started = time.perf_counter()
@@ -134,8 +134,17 @@ def measure(arm: Arm, image: bytes, clip: bytes, seconds: float) -> None:
     found = tally.summary(passed, used)
     arm.note(track_ms=found["p50_ms"], track_p95_ms=found["p95_ms"])
     arm.note(track_frame_ms=1000 / found["per_second"], track_cpu_ms=found["cpu_ms_each"])
+    tally, started = Tally(), time.perf_counter()
+    asyncio.run(_many(arm, image, started + seconds, tally))
+    rate = tally.summary(time.perf_counter() - started, 0.0)["per_second"]
+    arm.note(track_frame_ms_of_16_sessions=1000 / rate)
     with arm.processor_time("clip_cpu_ms"):
         _ask_affect(arm, clip)
+
+
+async def _many(arm: Arm, image: bytes, until_s: float, tally: Tally) -> None:
+    addresses = [f"{arm.live}-{number}" for number in range(SESSIONS)]
+    await asyncio.gather(*(closed_track(one, image, until_s, tally) for one in addresses))
 
 
 def _ask_affect(arm: Arm, clip: bytes) -> None:
@@ -200,9 +209,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--same-environment", action="store_true")
+    parser.add_argument("--out", type=Path, help="a file for what is printed")
     options = parser.parse_args()
     result = run(options.commit, options.rounds, options.seconds, options.same_environment)
-    print(json.dumps(result, indent=2))
+    text = json.dumps(result, indent=2) + "\n"
+    if options.out:
+        options.out.write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":
