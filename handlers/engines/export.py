@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from handlers.checkpoint import WEIGHTS_FILE, annotate, load_checkpoint
 from handlers.engines.base import Input
+from handlers.engines.card import write_section
 from handlers.engines.load import GRAPHS
 from handlers.engines.onnx_engine import SUFFIX
 from handlers.engines.parts import Part
@@ -39,7 +40,7 @@ class Place(NamedTuple):
 
 
 def export_model(folder: Path) -> list[str]:
-    """Write the graphs of the model in `folder` and note them in its configuration.
+    """Write the graphs of the model in `folder`, note them in its configuration and in its card.
 
     Raises CheckpointError for a folder that holds no model of ours.
     """
@@ -52,6 +53,7 @@ def export_model(folder: Path) -> list[str]:
     for name, part in parts.items():
         graph = make_graph(network, part, places)
         (folder / f"{name}{SUFFIX}").write_bytes(graph.SerializeToString(deterministic=True))
+    write_section(folder)
     annotate(folder, **{GRAPHS: {"weights": checkpoint.sha256, "parts": sorted(parts)}})
     return sorted(parts)
 

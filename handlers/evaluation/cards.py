@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from handlers.checkpoint import Checkpoint, load_checkpoint
+from handlers.engines.card import write_section
 
 SETS = {
     "helen/train": "HELEN, iBUG 300-W annotations by hand (research, no commercial use)",
@@ -96,6 +97,7 @@ def main() -> None:
         checkpoint = load_checkpoint(path.parent)
         if checkpoint.config.get("landmarks") is not None:
             (path.parent / "README.md").write_text(card(checkpoint), encoding="utf-8")
+            write_section(path.parent)
             print(path.parent / "README.md")
 
 

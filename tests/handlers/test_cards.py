@@ -1,9 +1,16 @@
-"""A card says what its model's configuration says."""
+"""A card says what its model's configuration says, and what its graphs take and give."""
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from handlers.checkpoint import Checkpoint
+from handlers.engines.card import section, write_section
 from handlers.evaluation.cards import card
+
+STORE = Path(__file__).parents[2] / "model_store"
+WITH_GRAPHS = sorted({path.parent.name for path in STORE.glob("*/*.onnx")})
 
 RECIPE: dict[str, Any] = {
     "sources": [{"folder": "helen/train", "share": 0.6}, {"folder": "own", "share": 0.4}],
@@ -48,3 +55,30 @@ def test_a_card_tells_how_these_very_weights_came_to_be() -> None:
 
 def test_a_card_without_figures_says_so() -> None:
     assert "Not measured yet" in written()
+
+
+@pytest.mark.parametrize("name", WITH_GRAPHS)
+def test_the_example_of_a_card_runs_the_graphs_that_the_card_describes(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = (STORE / name / "README.md").read_text(encoding="utf-8")
+    assert told.endswith(section(STORE / name)), "`countenance export` writes it anew"
+    monkeypatch.chdir(STORE.parent)
+    code = told.rpartition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert set(names["answers"]) == set(names["names"])
+    for part in STORE.joinpath(name).glob("*.onnx"):
+        assert f"| `{part.stem}` | `" in told
+
+
+def test_the_section_of_a_card_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    (folder / "README.md").write_text("# odd\n\nAbout.\n\n## As ONNX\n\nOld.\n")
+    write_section(folder)
+    write_section(folder)
+    text = (folder / "README.md").read_text()
+    assert text.startswith("# odd\n\nAbout.\n\n## As ONNX\n\nA graph")
+    assert text.count("## As ONNX") == 1
+    assert "Old." not in text
