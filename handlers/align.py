@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from handlers.attributes import FaceAttributes, SeenFace, load_attributes
 from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, describe_model, load_arrays, name_model
-from handlers.predictors.alignment import LOOKS_AT_DETECTED, Alignment
-from handlers.predictors.detection.detector import Detection
+from handlers.predictors.alignment import LOOKS_AT_DETECTED, Alignment, AlignmentPredictor
+from handlers.predictors.detection.detector import FaceDetector
 from handlers.predictors.detection.turned import TURNS_DEG, search_turned
-from handlers.processing.box_checks import beyond_picture
+from handlers.processing.boxes import beyond_picture, suppress
 from handlers.processing.drawing import DrawnFace, draw_faces
 from handlers.processing.image import DecodedImage, encode_png
 from handlers.processing.landmarks import OUTER_EYE_CORNERS, bounding_box
-from handlers.processing.nms import suppress
 from handlers.processing.pose import HeadPose
 from handlers.processing.similarity import DegenerateShape, Similarity
 from handlers.row_checks import MOST_FACES, AlignOptions, check_boxes, read_picture
@@ -48,35 +47,12 @@ STEEP_DEG, NEAR_TURN_DEG = 30, 30
 SAME_PLACE = 0.3  # the overlap from which two faces cannot both be there
 
 
-class Detector(Protocol):
-    """Finds faces: handlers.predictors.detection.detector.FaceDetector."""
-
-    def detect(
-        self, images: Sequence[Image], min_face_px: int, max_faces: int
-    ) -> list[list[Detection]]: ...
-
-
-class Aligner(Protocol):
-    """Finds landmarks in boxes: handlers.predictors.alignment.AlignmentPredictor."""
-
-    def align(
-        self,
-        images: Sequence[Image],
-        boxes: Sequence[Floats],
-        denoise: bool,
-        looks: int,
-        rolls: Sequence[Sequence[float]] | None = None,
-    ) -> list[list[Alignment]]: ...
-
-    def clean(self, face: Alignment) -> Image: ...
-
-
 @dataclass(frozen=True)
 class AlignParts:
     """What an answer is made with: the predictors, the mean shape in the plane, the attributes."""
 
-    detector: Detector
-    aligner: Aligner
+    detector: FaceDetector
+    aligner: AlignmentPredictor
     checkpoint: Checkpoint
     mean_shape: Floats
     attributes: FaceAttributes
@@ -296,7 +272,7 @@ def load_parts(model_store: Path, device: str) -> AlignParts:
     )
 
 
-def _warm_up(detector: Detector, aligner: Aligner) -> None:
+def _warm_up(detector: FaceDetector, aligner: AlignmentPredictor) -> None:
     """Answer once for nobody, so that the first caller does not wait for the kernels' choice."""
     picture = np.zeros((480, 640, 3), np.uint8)
     detector.detect([picture], 40, MOST_FACES)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
+from handlers.engines.base import is_device_fault, is_out_of_memory, release_memory
 from handlers.engines.choice import threads
-from handlers.engines.faults import is_device_fault, is_out_of_memory, release_memory
 from handlers.wire import Request, WireError, read_request, write_error, write_reply
 
 Item = TypeVar("Item")

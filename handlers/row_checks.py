@@ -13,7 +13,7 @@ from handlers.base import INVALID_REQUEST, InputError
 from handlers.predictors.affect.run import SMOOTHING_S, Heard
 from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.detection.proposals import CELL_PX
-from handlers.processing.box_checks import box_fault
+from handlers.processing.boxes import box_fault
 from handlers.processing.image import (
     INVALID_IMAGE,
     TOO_MANY_PIXELS,

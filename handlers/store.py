@@ -15,11 +15,10 @@ from handlers.networks.variants import FACE, AffectConfig
 from handlers.predictors.affect.conditional import ConditionalEstimator
 from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.expressions import Calibration, ExpressionEstimator
-from handlers.predictors.affect.face_voice import FaceVoiceEstimator
 from handlers.predictors.affect.inputs import DescriptorScale
 from handlers.predictors.affect.latent import LatentEstimator
 from handlers.predictors.affect.speech import SpeechDetector
-from handlers.predictors.affect.voice import VoiceEstimator
+from handlers.predictors.affect.voice import FaceVoiceEstimator, VoiceEstimator
 from handlers.predictors.alignment import AlignmentOptions, AlignmentPredictor, Trust
 from handlers.predictors.detection.detector import FaceDetector
 from handlers.predictors.tracking.networks import TrackingNetworks

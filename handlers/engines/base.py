@@ -1,5 +1,6 @@
 """What predictors ask of whatever computes their networks: named arrays in, named arrays out."""
 
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -7,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 Array = NDArray[Any]
-
 # An output with this prefix is what the input of the name becomes: memory after a step.
 NEXT = "next_"
 # One with this prefix is what the output of the name is for the mirror image of a row.
@@ -16,6 +17,33 @@ MIRRORED = "mirrored_"
 # Batches are padded to a power of two, and beyond this to its multiples: a GPU plans for each size
 # that it meets, which takes it longer than the rows too many.
 LARGEST_POWER = 64
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the device's memory was too small; a smaller batch may go through."""
+    torch = _torch()
+    if torch is None:
+        return False
+    if isinstance(error, torch.AcceleratorError):
+        return getattr(error, "error_code", None) == CUDA_OUT_OF_MEMORY
+    return isinstance(error, torch.OutOfMemoryError)
+
+
+def is_device_fault(error: Exception) -> bool:
+    """Whether the device is broken for this process: no later call can succeed."""
+    torch = _torch()
+    broken = torch is not None and isinstance(error, torch.AcceleratorError)
+    return broken and not is_out_of_memory(error)
+
+
+def release_memory() -> None:
+    """Give back what the device's memory holds for later."""
+    if (torch := _torch()) is not None:
+        torch.cuda.empty_cache()
+
+
+def _torch() -> Any:
+    return sys.modules.get("torch")
 
 
 @dataclass(frozen=True)

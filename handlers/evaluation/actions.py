@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from handlers.evaluation.align.conditions import read_view
-from handlers.evaluation.console import new_table, number
+from handlers.evaluation.output import new_table, number
 from handlers.networks.actions import ACTIONS
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, AlignmentPredictor
 from handlers.processing.landmarks import N_POINTS, bounding_box

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from handlers.evaluation.align.conditions import CLEAN, Condition, FaceView, apply, read_view
 from handlers.predictors.detection.detector import MIN_FACE_PX, FaceDetector
+from handlers.processing.boxes import overlap
 from handlers.processing.landmarks import bounding_box
-from handlers.processing.nms import overlap
 from handlers.store import load_detector
 from handlers.training.datasets.layouts import read_layout
 

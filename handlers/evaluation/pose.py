@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from handlers.evaluation.console import new_table
+from handlers.evaluation.output import new_table
 from handlers.processing.landmarks import OUTER_EYE_CORNERS
 from handlers.processing.pose import HeadPose, PoseEstimator
 from handlers.store import load_pose

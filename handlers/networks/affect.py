@@ -7,8 +7,12 @@ from torch import Tensor, nn
 
 from handlers.networks import combiner, discriminator, latent
 from handlers.networks.combiner import Combiner, Memory, Step
-from handlers.networks.conditional import Condition, ConditionalDiscriminator, Verdict
-from handlers.networks.discriminator import Discriminator
+from handlers.networks.discriminator import (
+    ConditionalDiscriminator,
+    Discriminator,
+    DiscriminatorInputs,
+    Verdict,
+)
 from handlers.networks.expressions import ExpressionNetwork
 from handlers.networks.gate import Concatenation, Fused, GatedUnit
 from handlers.networks.latent import LATENT_PX, Generator
@@ -118,10 +122,10 @@ class ConditionalNetworks(nn.Module):
         self.config = config
         generator = replace(latent.SIZES[config.size], norm=config.norm)
         self.generator = Generator(generator) if config.generator else None
-        condition = Condition()
+        condition = DiscriminatorInputs()
         if config.conditioned:
             side = latent.INPUT_PX if config.size == "thesis" else LATENT_PX
-            condition = Condition(generator.latent, DESCRIPTORS, side)
+            condition = DiscriminatorInputs(generator.latent, DESCRIPTORS, side)
         self.discriminator = ConditionalDiscriminator(discriminator.SIZES[config.size], condition)
 
     def forward(self, image: Tensor, descriptors: Tensor | None = None) -> Verdict:

@@ -14,7 +14,7 @@ INPUT_PX = 96
 
 
 @dataclass(frozen=True)
-class Stage:
+class BlockStage:
     """So many blocks of one width; the first of them has the stride."""
 
     blocks: int
@@ -29,7 +29,7 @@ class ExpressionSize:
     """Channels of the stem and of the features, and the stages between them."""
 
     stem: int
-    stages: tuple[Stage, ...]
+    stages: tuple[BlockStage, ...]
     features: int
 
 
@@ -38,17 +38,17 @@ SIZES = {
     "compact": ExpressionSize(
         32,
         (
-            Stage(1, 3, 1, 1, 16),
-            Stage(2, 3, 2, 6, 24),
-            Stage(2, 5, 2, 6, 40),
-            Stage(3, 3, 2, 6, 80),
-            Stage(3, 5, 1, 6, 112),
-            Stage(4, 5, 2, 6, 192),
-            Stage(1, 3, 1, 6, 320),
+            BlockStage(1, 3, 1, 1, 16),
+            BlockStage(2, 3, 2, 6, 24),
+            BlockStage(2, 5, 2, 6, 40),
+            BlockStage(3, 3, 2, 6, 80),
+            BlockStage(3, 5, 1, 6, 112),
+            BlockStage(4, 5, 2, 6, 192),
+            BlockStage(1, 3, 1, 6, 320),
         ),
         1280,
     ),
-    "tiny": ExpressionSize(4, (Stage(1, 3, 2, 1, 4), Stage(2, 3, 2, 2, 4)), 8),
+    "tiny": ExpressionSize(4, (BlockStage(1, 3, 2, 1, 4), BlockStage(2, 3, 2, 2, 4)), 8),
 }
 
 
@@ -78,7 +78,7 @@ class SameConv(nn.Conv2d):
 class Block(nn.Module):
     """An inverted residual: widen, look around in each channel, narrow; with the way past it."""
 
-    def __init__(self, inputs: int, stage: Stage, stride: int, drop: float) -> None:
+    def __init__(self, inputs: int, stage: BlockStage, stride: int, drop: float) -> None:
         super().__init__()
         wide, kernel = inputs * stage.expansion, stage.kernel
         layers = _active(inputs, wide, 1) if stage.expansion > 1 else []

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from handlers.engines.base import MIRRORED, Engine
 from handlers.engines.beside import run_all
 from handlers.networks.actions import ACTION_MIRROR, ACTIONS
-from handlers.processing.boxes import Crop
-from handlers.processing.crops import to_image, to_input
+from handlers.processing.boxes import Crop, to_image, to_input
 from handlers.processing.landmarks import MIRROR, bounding_box
 from handlers.processing.quality import landmark_quality
 

@@ -1,14 +1,115 @@
-"""Square crops around a box: cut out of a picture, and points carried into them and back."""
+"""Boxes: crops around them, their overlap, and the suppression of those that show a face twice."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+NAMED = 5
+# Times the picture's longer side: a face may reach out of the picture, but not so far.
+LARGEST_BOX = 10
+Boxes = NDArray[np.float32]
+Measure = Literal["union", "smaller"]
+CROP_PX = 128
+HALF_RANGE = np.float32(127.5)
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+
+
+def box_fault(box: object, width: int, height: int) -> str | None:
+    """What is wrong with `[x1, y1, x2, y2]` in a picture of this size in pixels; None if nothing.
+
+    A right box has an area, is at least a pixel long, lies on the picture at least in part, and is
+    not out of all proportion to it.
+    """
+    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_finite, box)):
+        return "is not four finite numbers x1, y1, x2, y2"
+    x1, y1, x2, y2 = box
+    if x2 <= x1 or y2 <= y1:
+        return "has no area; x2 > x1 and y2 > y1 are needed"
+    if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
+        return f"lies outside of the upright picture of {width} x {height} pixels"
+    side = max(x2 - x1, y2 - y1)
+    if side < 1:
+        return "is smaller than a pixel"
+    if side > LARGEST_BOX * max(width, height):
+        return f"is over {LARGEST_BOX} times as long as the picture of {width} x {height} pixels"
+    return None
+
+
+def beyond_picture(boxes: Sequence[Floats], width: int, height: int) -> list[str]:
+    """Say which boxes `(4,)` reach beyond a picture, where nothing of a face is seen."""
+    edge = np.array((width, height, width, height), np.float32)
+    beyond = [number for number, box in enumerate(boxes) if (box < 0).any() or (box > edge).any()]
+    if not beyond:
+        return []
+    named = ", ".join(f"boxes[{number}]" for number in beyond[:NAMED])
+    more = f" and {len(beyond) - NAMED} more" if len(beyond) > NAMED else ""
+    return [f"reaches beyond the picture of {width} x {height} pixels: {named}{more}"]
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
+def box_areas(boxes: Boxes) -> NDArray[np.float32]:
+    """Areas `(N,)` of boxes `(N, 4)`; 0 where a box is turned inside out."""
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    return np.asarray(sides[:, 0] * sides[:, 1], np.float32)
+
+
+def overlaps(first: Boxes, second: Boxes, measure: Measure = "union") -> NDArray[np.float32]:
+    """Pairwise overlap `(N, M)` in [0, 1] of boxes `(N, 4)` and `(M, 4)`.
+
+    The intersection over the area of the union, or over that of the smaller box; 0 where both
+    boxes have no area.
+    """
+    corner = np.maximum(first[:, None, :2], second[None, :, :2])
+    sides = np.maximum(np.minimum(first[:, None, 2:], second[None, :, 2:]) - corner, 0)
+    shared = sides[..., 0] * sides[..., 1]
+    left, right = box_areas(first)[:, None], box_areas(second)[None]
+    whole = left + right - shared if measure == "union" else np.minimum(left, right)
+    return np.asarray(shared / np.maximum(whole, np.finfo(np.float32).tiny), np.float32)
+
+
+def overlap(first: Boxes, second: Boxes) -> float:
+    """Intersection over union of two boxes `(4,)`."""
+    return float(overlaps(first[None], second[None])[0, 0])
+
+
+def suppress(
+    boxes: Boxes, scores: NDArray[np.float32], limit: float, measure: Measure = "union"
+) -> NDArray[np.intp]:
+    """Indices of the boxes `(N, 4)` to keep, best score first.
+
+    A box goes when any box with a better score overlaps it by more than `limit`, also one that
+    goes itself: one pass over the matrix of overlaps, as the `mtcnn` package does it, and not the
+    greedy loop. Memory grows with N squared: bound N.
+    """
+    order = np.argsort(-scores, kind="stable")
+    rivals = np.triu(overlaps(boxes[order], boxes[order], measure) > limit, k=1)
+    return order[~rivals.any(axis=0)]
+
+
+def to_input(crops: Sequence[Image]) -> Floats:
+    """Crops `(S, S, 3)` uint8 RGB -> `(B, 3, S, S)` float32 in [-1, 1]."""
+    stacked = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32, order="C")
+    stacked /= HALF_RANGE
+    stacked -= 1
+    return stacked
+
+
+def to_image(crop: Floats) -> Image:
+    """A crop `(3, S, S)` in [-1, 1] as uint8 RGB `(S, S, 3)`."""
+    scaled = np.rint(crop.transpose(1, 2, 0) * HALF_RANGE + HALF_RANGE)
+    return np.asarray(np.clip(scaled, 0, 255), np.uint8)
 
 
 @dataclass(frozen=True)

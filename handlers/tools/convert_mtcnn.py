@@ -32,7 +32,7 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightFile:
     """A weight file of the package and the modules whose parameters it lists, in its order.
 
     Of a layer it has weight, bias and a slope a channel; of a head, weight and bias.
@@ -45,19 +45,19 @@ class Source:
 
 
 SOURCES = {
-    "proposal": Source(
+    "proposal": WeightFile(
         "pnet.lz4",
         "ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5",
         ("features.0", "features.2", "features.3"),
         ("box", "face"),
     ),
-    "refine": Source(
+    "refine": WeightFile(
         "rnet.lz4",
         "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee",
         ("features.0", "features.2", "features.4", "embedding"),
         ("box", "face"),
     ),
-    "output": Source(
+    "output": WeightFile(
         "onet.lz4",
         "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
         ("features.0", "features.2", "features.4", "features.6", "embedding"),
@@ -66,7 +66,7 @@ SOURCES = {
 }
 
 
-def read_source(package: Path, source: Source) -> list[Array]:
+def read_source(package: Path, source: WeightFile) -> list[Array]:
     """The arrays of one weight file of the package: its wheel, or its installed folder `mtcnn`.
 
     Raises ValueError when the file is not the known one.
@@ -83,7 +83,7 @@ def read_source(package: Path, source: Source) -> list[Array]:
     return arrays
 
 
-def name_parameters(source: Source, arrays: list[Array]) -> dict[str, Tensor]:
+def name_parameters(source: WeightFile, arrays: list[Array]) -> dict[str, Tensor]:
     """The arrays as parameters of a network of `networks.mtcnn`."""
     names = [
         f"{layer}.{part}" for layer in source.layers for part in ("0.weight", "0.bias", "1.weight")

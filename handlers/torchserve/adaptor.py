@@ -6,18 +6,18 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import torch
 
-from handlers.base import DeviceFault
+from handlers.base import DeviceFault, Handler
 from handlers.engines.choice import choose
 from handlers.torchserve.asking import DESCRIBE
-from handlers.torchserve.messages import read_call, write_replies
 from handlers.torchserve.models import MODELS
 from handlers.torchserve.warming import sizes_of, warm_up
-from handlers.wire import WireError, pack, write_error, write_reply
+from handlers.wire import WireError, pack, unpack, write_error, write_reply
 
 CPU = "cpu"
 UNAVAILABLE, INVALID_REQUEST = "unavailable", "invalid-request"
@@ -25,16 +25,31 @@ ERROR_START = pack({"error": {}})[:-1]
 NOISE = ("Backend received inference", "[METRICS]")
 REMEMBERED_IDS = 1024
 EXIT_DEVICE_FAULT = 70
-
 logger = logging.getLogger(__name__)
 
 
-class Handler(Protocol):
-    """What is asked of a handler object: handlers.base.Handler."""
+@dataclass(frozen=True)
+class Call:
+    """Packed rows, and of each the id of the request that it came with, if it has one."""
 
-    def handle(self, rows: Sequence[bytes | bytearray]) -> list[bytes]: ...
+    rows: Sequence[bytes]
+    request_ids: Sequence[str | None]
 
-    def describe(self) -> dict[str, Any]: ...
+
+def read_call(body: bytes | bytearray) -> Call:
+    """Read `{"rows": [bytes], "request_ids": [str?]}`; raises WireError."""
+    message = unpack(body)
+    rows, request_ids = message.get("rows"), message.get("request_ids")
+    if not isinstance(rows, list) or not all(isinstance(row, bytes) for row in rows):
+        raise WireError("rows are a list of packed rows")
+    if not isinstance(request_ids, list) or len(request_ids) != len(rows):
+        raise WireError("request_ids are a list of as many ids as there are rows")
+    return Call(rows, request_ids)
+
+
+def write_replies(replies: Sequence[bytes], milliseconds: float) -> bytes:
+    """Write the packed replies to the rows of one call, and how long their batch was at work."""
+    return pack({"replies": replies, "milliseconds": milliseconds})
 
 
 class Context(Protocol):
@@ -57,7 +72,7 @@ class Adaptor:
     load_again_s = 30.0
 
     def __init__(self) -> None:
-        self._handler: Handler | None = None
+        self._handler: Handler[Any] | None = None
         self._failure = "the model is not loaded"
         self._tried_at = 0.0
         self._logged: deque[str] = deque(maxlen=REMEMBERED_IDS)
@@ -83,7 +98,7 @@ class Adaptor:
         except (DeviceFault, torch.AcceleratorError) as error:
             self._end(error)
 
-    def make(self, store: Path, device: str) -> Handler:
+    def make(self, store: Path, device: str) -> Handler[Any]:
         """Make the handler of this worker's model; raises what that raises."""
         served = MODELS[self._model]
         handler = getattr(importlib.import_module(served.module), served.handler)(store, device)
@@ -110,7 +125,7 @@ class Adaptor:
             logger.exception("%s cannot be loaded", self._model)
             self._failure = f"the model cannot be loaded ({type(error).__name__}: {error})"
 
-    def _answer(self, body: bytes | bytearray, handler: Handler | None) -> bytes:
+    def _answer(self, body: bytes | bytearray, handler: Handler[Any] | None) -> bytes:
         if handler is None:
             return write_error(UNAVAILABLE, self._failure)
         if body == DESCRIBE:

@@ -3,13 +3,14 @@
 import logging
 import time
 import wave
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.base import Handler
 from handlers.engines.base import padded
 from handlers.wire import pack, unpack
 
@@ -23,13 +24,7 @@ logger = logging.getLogger(__name__)
 RATE_HZ = 25.0
 
 
-class Handler(Protocol):
-    """What is asked of a handler object."""
-
-    def handle(self, rows: Sequence[bytes]) -> list[bytes]: ...
-
-
-def warm_up(handler: Handler, model: str, sizes: Iterable[int]) -> None:
+def warm_up(handler: Handler[Any], model: str, sizes: Iterable[int]) -> None:
     """Answer a face in a batch of each size; raises RuntimeError for a refusal."""
     started = time.monotonic()
     row = face_row(model)

@@ -16,8 +16,8 @@ from handlers.networks.variants import variant
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import Plot
 from handlers.training.affect.recorded.cache import write_recording
-from handlers.training.affect.recorded.pieces import Cutting, Piece, cut_pieces
-from handlers.training.affect.recorded.reels import Reel, open_reel
+from handlers.training.affect.recorded.pieces import Piece, PieceCutting, cut_pieces
+from handlers.training.affect.recorded.stored import StoredRecording, open_stored
 from handlers.training.datasets.affect.recordings import read_afew_va
 from handlers.training.datasets.affect.records import Recording
 from handlers.training.datasets.affect.watching import labels_at
@@ -62,7 +62,7 @@ def write_afew(root: Path, paint: Paint | None = None) -> None:
         (folder / f"{clip:03}.json").write_text(told)
 
 
-def with_sound(data: Path, folder: Path) -> list[Reel]:
+def with_sound(data: Path, folder: Path) -> list[StoredRecording]:
     """The people of AFEW-VA, who have no sound, with a second of it each."""
     found = []
     for index, one in enumerate(read_afew_va(data / "afew")[:3]):
@@ -73,9 +73,9 @@ def with_sound(data: Path, folder: Path) -> list[Reel]:
     return found
 
 
-def kept(recording: Recording, path: Path) -> Reel:
+def kept(recording: Recording, path: Path) -> StoredRecording:
     write_recording(recording, 1.25, 25.0, None, path)
-    return open_reel(path, recording.person, lambda times: labels_at(times, recording))
+    return open_stored(path, recording.person, lambda times: labels_at(times, recording))
 
 
 def tiny(name: str) -> AffectNetworks:
@@ -83,8 +83,10 @@ def tiny(name: str) -> AffectNetworks:
     return AffectNetworks(variant(name, "tiny", norm="batch")).eval()
 
 
-def pieces_of(reels: list[Reel], *used: str, plot: Plot = HEALTHY, most: int = 99) -> list[Piece]:
-    return cut_pieces(reels, used, plot, Cutting(most, 4, 1))
+def pieces_of(
+    stored: list[StoredRecording], *used: str, plot: Plot = HEALTHY, most: int = 99
+) -> list[Piece]:
+    return cut_pieces(stored, used, plot, PieceCutting(most, 4, 1))
 
 
 def write_sewa(root: Path, name: str, seed: int) -> None:

@@ -3,8 +3,7 @@
 import torch
 from torch.testing import assert_close
 
-from handlers.networks.attention import StateAttention
-from handlers.networks.combiner import SIZES, Combiner
+from handlers.networks.combiner import SIZES, Combiner, StateAttention
 from tests.handlers.affect_random import networks, noise
 
 

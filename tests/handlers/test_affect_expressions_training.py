@@ -10,9 +10,9 @@ import torch
 from handlers.networks.affect import build
 from handlers.networks.expressions import INPUT_PX, ExpressionNetwork
 from handlers.networks.variants import EXPRESSIONS, FACE_PLACES, variant
-from handlers.training.affect import framed
-from handlers.training.affect.expressions.learner import ExpressionBatches, ExpressionLearner
 from handlers.training.affect.expressions.looks import Cutting, cut, vary
+from handlers.training.affect.expressions.recipe import ExpressionBatches, ExpressionLearner
+from handlers.training.affect.made import faces as made_faces
 from handlers.training.affect.single_recipe import load_affect
 from handlers.training.datasets.affect.pictures import crop_framed, whole_box
 from handlers.training.datasets.affect.records import AffectFaces
@@ -111,8 +111,8 @@ def test_a_recipe_ends_in_a_model_of_the_store(
 ) -> None:
     write_faces(tmp_path / "expressions", "FER2013Test", 8)
     boxes = np.tile(whole_box(48), (8, 1))
-    monkeypatch.setattr(framed, "frame_faces", lambda *_: boxes)
-    monkeypatch.setattr(framed, "load_aligner", lambda *_: type("A", (), {"predictor": 0}))
+    monkeypatch.setattr(made_faces, "frame_faces", lambda *_: boxes)
+    monkeypatch.setattr(made_faces, "load_aligner", lambda *_: type("A", (), {"predictor": 0}))
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE)
     store = tmp_path / "store"

@@ -7,14 +7,14 @@ from torch.testing import assert_close
 from handlers.processing.mel import RATE_HZ as SAMPLES_A_SECOND
 from handlers.processing.mel import WINDOW, Floats, level_db, mel_power
 from handlers.training.affect.made.bank import show
-from handlers.training.affect.made.clips import RATE_HZ, Cast, Health, Plot, make_clip
+from handlers.training.affect.made.clips import RATE_HZ, Cast, ModalityHealth, Plot, make_clip
 from handlers.training.affect.made.spectrograms import (
     DEGRADATIONS,
     degrade_power,
     noise_alone,
     white,
 )
-from handlers.training.affect.made.speech import Recording, SpeechBatches, Voices, window_at
+from handlers.training.affect.made.speech import Microphone, SpeechBatches, Voices, window_at
 from handlers.training.affect.sequences import FeatureClip, SequenceBatches
 from handlers.training.datasets.affect.records import WORDS
 
@@ -75,7 +75,7 @@ def test_a_window_beyond_the_utterance_is_not_heard() -> None:
 def test_half_heard_windows_end_at_the_floor_in_both_copies(rng: np.random.Generator) -> None:
     powers: tuple[Floats, ...] = (np.full((128, 300), 10.0, np.float32),)
     voices = Voices(powers, np.zeros((1, 2), np.float32), ("neutral",), ("01",))
-    batch = SpeechBatches(voices, Recording(half_heard=1.0, degraded=0.0), 0.0)(rng, 8)
+    batch = SpeechBatches(voices, Microphone(half_heard=1.0, degraded=0.0), 0.0)(rng, 8)
     assert (batch["clean"][..., -1] == -1).any()
     assert_close(batch["clean"], batch["seen"])
 
@@ -101,17 +101,17 @@ def test_stretches_never_take_both_modalities_and_leave_the_truth_alone() -> Non
     plot = Plot(healthy_clips=0.0, stretches=6)
     clips = [make_clip(cast(), plot, np.random.default_rng(i)) for i in range(20)]
     assert not any(((c.face_health > 0) & (c.voice_health > 0)).any() for c in clips)
-    assert any((c.face_health == Health.MISSING).any() for c in clips)
-    assert any((c.voice_health == Health.DEGRADED).any() for c in clips)
+    assert any((c.face_health == ModalityHealth.MISSING).any() for c in clips)
+    assert any((c.voice_health == ModalityHealth.DEGRADED).any() for c in clips)
 
 
 def test_a_degraded_stretch_is_shown_in_one_degraded_form(rng: np.random.Generator) -> None:
     clip = make_clip(cast(), Plot(healthy_clips=0.0, stretches=6), rng)
     shown = show(clip, rng)
-    bad = clip.face_health == Health.DEGRADED
+    bad = clip.face_health == ModalityHealth.DEGRADED
     assert (shown.face[~bad, 1] < 2).all()
     assert len(set(shown.face[bad, 1].tolist())) <= 1
-    assert (shown.has_face == (clip.face_health != Health.MISSING)).all()
+    assert (shown.has_face == (clip.face_health != ModalityHealth.MISSING)).all()
 
 
 def test_runs_of_clips_have_the_length_asked_for_at_any_rate(rng: np.random.Generator) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from handlers.networks.variants import EXPRESSIONS
-from handlers.training.datasets.affect.layouts import subject_folds
 from handlers.training.datasets.affect.pictures import (
     read_affectnet,
     read_citizen_faces,
@@ -23,6 +22,7 @@ from handlers.training.datasets.affect.recordings import (
     read_recola,
     read_semaine,
     read_sewa,
+    subject_folds,
 )
 from handlers.training.datasets.affect.records import soft_quadrants
 from handlers.training.datasets.affect.speech import RAVDESS

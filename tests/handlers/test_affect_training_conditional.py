@@ -27,7 +27,7 @@ from handlers.training.affect.descriptions import (
     windows_of,
 )
 from handlers.training.affect.losses import affect_loss, agreement
-from handlers.training.affect.made.faces import FaceBatches, FaceSet, Moving
+from handlers.training.affect.made.faces import FaceBatches, Moving, WeightedFaces
 from handlers.training.datasets.affect.records import WORDS, AffectFaces, Utterance
 from handlers.training.loop import Batch
 from tests.needs import OPENSMILE
@@ -88,7 +88,7 @@ def faces_of(words: tuple[str, ...]) -> FaceBatches:
     faces = AffectFaces(
         images, np.full((len(words), 8), 1 / 8, np.float32), labels, words, (None,) * len(words)
     )
-    return FaceBatches([FaceSet(faces, 1.0)], Moving(), None, 0.0)
+    return FaceBatches([WeightedFaces(faces, 1.0)], Moving(), None, 0.0)
 
 
 def spoken(*words: str) -> Descriptions:

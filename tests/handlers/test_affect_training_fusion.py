@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from handlers.networks.variants import FACE, VARIANTS, VOICE
-from handlers.training.affect import fusion
-from handlers.training.affect.fusion import FusionLearner
-from handlers.training.affect.stages import start
+from handlers.training.affect import stages as fusion
+from handlers.training.affect.stages import FusionLearner, start
 from handlers.training.loop import Batch
 from tests.handlers.affect_recordings import tiny
 

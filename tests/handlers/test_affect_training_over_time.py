@@ -11,8 +11,8 @@ from handlers.evaluation.affect.evaluate import AffectOptions, evaluate_affect
 from handlers.networks.variants import FACE, VOICE, variant
 from handlers.training.affect.made.clips import Plot
 from handlers.training.affect.recorded.features import feature_clips, fusion_studio
-from handlers.training.affect.recorded.pieces import Cutting, cut_pieces
-from handlers.training.affect.recorded.reels import RecordingSource, Reel, read_reels
+from handlers.training.affect.recorded.pieces import PieceCutting, cut_pieces
+from handlers.training.affect.recorded.stored import RecordingSource, StoredRecording, read_stored
 from handlers.training.affect.single_recipe import load_affect
 from handlers.training.affect.stages import start
 from handlers.training.datasets.affect.recordings import read_sewa
@@ -51,12 +51,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def reels(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Reel]:
-    return read_reels(data, RecordingSource("afew", "afew-va"), 1.25, tmp_path_factory.mktemp("c"))
+def stored(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StoredRecording]:
+    return read_stored(data, RecordingSource("afew", "afew-va"), 1.25, tmp_path_factory.mktemp("c"))
 
 
 @pytest.fixture(scope="module")
-def spoken(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Reel]:
+def spoken(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StoredRecording]:
     return with_sound(data, tmp_path_factory.mktemp("spoken"))
 
 
@@ -66,21 +66,21 @@ def write_recipe(path: Path, text: str) -> Path:
     return path
 
 
-def test_pieces_are_runs_of_labels_and_long_enough(reels: list[Reel]) -> None:
-    gap = reels[0].labels.copy()
+def test_pieces_are_runs_of_labels_and_long_enough(stored: list[StoredRecording]) -> None:
+    gap = stored[0].labels.copy()
     gap[4:6] = np.nan
-    pieces = pieces_of([replace(reels[0], labels=gap), reels[1]], FACE)
+    pieces = pieces_of([replace(stored[0], labels=gap), stored[1]], FACE)
     assert [(one.first, len(one)) for one in pieces] == [(0, 4), (6, 4), (0, 10)]
     assert all(np.isfinite(one.labels).all() for one in pieces)
-    assert len(pieces_of(reels, FACE, most=2)) == 2
+    assert len(pieces_of(stored, FACE, most=2)) == 2
     with pytest.raises(RecipeError, match="more than 40"):
-        cut_pieces(reels, (FACE,), HEALTHY, Cutting(9, 40, 1))
+        cut_pieces(stored, (FACE,), HEALTHY, PieceCutting(9, 40, 1))
 
 
-def test_stretches_of_pieces_go_bad_as_the_plot_says(spoken: list[Reel]) -> None:
+def test_stretches_of_pieces_go_bad_as_the_plot_says(spoken: list[StoredRecording]) -> None:
     always = Plot(healthy_clips=0.0, stretches=8, stretch_s=(2.0, 8.0))
     half_a_hz = [replace(one, times_s=50 * one.times_s) for one in spoken]
-    cuttings = [Cutting(9, 4, seed) for seed in range(30)]
+    cuttings = [PieceCutting(9, 4, seed) for seed in range(30)]
     harmed = [
         one for cutting in cuttings for one in cut_pieces(half_a_hz, (FACE,), always, cutting)
     ]
@@ -95,7 +95,7 @@ def test_stretches_of_pieces_go_bad_as_the_plot_says(spoken: list[Reel]) -> None
 
 
 def test_features_are_those_of_the_networks_and_are_computed_once(
-    spoken: list[Reel], tmp_path: Path
+    spoken: list[StoredRecording], tmp_path: Path
 ) -> None:
     parts = {FACE: tiny("vi-de"), VOICE: tiny("au-de")}
     joined = start(variant("avi-gas", "tiny"), parts)
@@ -111,7 +111,9 @@ def test_features_are_those_of_the_networks_and_are_computed_once(
     assert_close(np.asarray(again[1].features), np.asarray(clips[1].features))
 
 
-def test_a_fusion_learns_from_frames_of_both_modalities(spoken: list[Reel], tmp_path: Path) -> None:
+def test_a_fusion_learns_from_frames_of_both_modalities(
+    spoken: list[StoredRecording], tmp_path: Path
+) -> None:
     parts = {FACE: tiny("vi-de"), VOICE: tiny("au-de")}
     pieces = pieces_of(spoken, FACE, VOICE)
     studio = fusion_studio(parts, pieces, 10, 1, tmp_path, resume=True)

@@ -18,13 +18,18 @@ from handlers.processing.mel import WINDOW
 from handlers.processing.mel_stream import MelStream
 from handlers.training.affect.latent import LatentLearner, Weighing
 from handlers.training.affect.made.faces import Moving
-from handlers.training.affect.made.speech import Recording as Microphone
+from handlers.training.affect.made.speech import Microphone
 from handlers.training.affect.recorded.cache import CROP_PX, STORED_PX
 from handlers.training.affect.recorded.frames import (
     RecordedFaceBatches,
     RecordedVoiceBatches,
 )
-from handlers.training.affect.recorded.reels import RecordingSource, Reel, learnt_from, read_reels
+from handlers.training.affect.recorded.stored import (
+    RecordingSource,
+    StoredRecording,
+    learnt_from,
+    read_stored,
+)
 from handlers.training.datasets.affect.recordings import read_afew_va
 from handlers.training.datasets.affect.speech import to_pcm
 from handlers.training.recipe import RecipeError
@@ -39,12 +44,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def reels(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Reel]:
-    return read_reels(data, RecordingSource("afew", "afew-va"), 1.25, tmp_path_factory.mktemp("c"))
+def stored(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StoredRecording]:
+    return read_stored(data, RecordingSource("afew", "afew-va"), 1.25, tmp_path_factory.mktemp("c"))
 
 
 @pytest.fixture(scope="module")
-def spoken(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Reel]:
+def spoken(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StoredRecording]:
     return with_sound(data, tmp_path_factory.mktemp("spoken"))
 
 
@@ -64,7 +69,7 @@ def test_whom_evaluation_measures_a_fold_on_is_whom_its_training_never_meets(
 def test_nobody_of_the_held_out_fold_is_in_a_batch(data: Path, tmp_path: Path) -> None:
     measured = read_material(data / "afew", "afew-va", following=Following()).folds[1]
     held_out = {round(float(clip.labels[0, 0]), 1) for clip in measured}
-    learnt = read_reels(data, RecordingSource("afew", "afew-va", fold=2), 1.25, tmp_path)
+    learnt = read_stored(data, RecordingSource("afew", "afew-va", fold=2), 1.25, tmp_path)
     batch = RecordedFaceBatches(learnt, Moving(), None, 0.0)(np.random.default_rng(1), 60)
     drawn = {round(value, 1) for value in batch["label"][:, 0].tolist()}
     assert drawn == {person / 10 for person in range(PEOPLE)} - held_out
@@ -95,31 +100,33 @@ def test_a_source_that_makes_no_sense_is_refused(
     data: Path, tmp_path: Path, source: RecordingSource, complaint: str
 ) -> None:
     with pytest.raises(RecipeError, match=complaint):
-        read_reels(data, source, 1.25, tmp_path)
+        read_stored(data, source, 1.25, tmp_path)
 
 
 def test_recordings_are_looked_at_once(data: Path, tmp_path: Path) -> None:
     source = RecordingSource("afew", "afew-va")
-    first = read_reels(data, source, 1.25, tmp_path)
+    first = read_stored(data, source, 1.25, tmp_path)
     before = {one.path: one.path.stat().st_mtime_ns for one in first}
-    again = read_reels(data, source, 1.25, tmp_path)
+    again = read_stored(data, source, 1.25, tmp_path)
     assert {one.path: one.path.stat().st_mtime_ns for one in again} == before
-    wider = read_reels(data, source, 1.5, tmp_path)
+    wider = read_stored(data, source, 1.5, tmp_path)
     assert {one.path for one in wider}.isdisjoint(before)
 
 
-def test_the_face_learnt_from_is_the_face_measured_on(data: Path, reels: list[Reel]) -> None:
+def test_the_face_learnt_from_is_the_face_measured_on(
+    data: Path, stored: list[StoredRecording]
+) -> None:
     clip = clip_of(read_afew_va(data / "afew")[2], 1.25, None)
-    piece = pieces_of(reels, FACE)[2]
+    piece = pieces_of(stored, FACE)[2]
     for index in (0, 7, FRAMES - 1):
         served = clip.faces[index]
         assert served is not None
         assert np.abs(piece.face(index).astype(int) - served).mean() < 3
-    assert reels[2].face(0).shape == (STORED_PX, STORED_PX, 3)
-    assert_close(reels[2].labels, clip.labels)
+    assert stored[2].face(0).shape == (STORED_PX, STORED_PX, 3)
+    assert_close(stored[2].labels, clip.labels)
 
 
-def test_the_window_learnt_from_is_the_window_served(spoken: list[Reel]) -> None:
+def test_the_window_learnt_from_is_the_window_served(spoken: list[StoredRecording]) -> None:
     samples, _ = soundfile.read(spoken[1].path.with_suffix(".wav"), dtype="float32")
     sound = MelStream().push(to_pcm(samples), 0)
     served, heard = sound.window(float(spoken[1].times_s[9]))
@@ -131,10 +138,10 @@ def test_the_window_learnt_from_is_the_window_served(spoken: list[Reel]) -> None
 
 
 def test_silence_and_what_has_no_face_are_not_learnt_from(
-    reels: list[Reel], spoken: list[Reel]
+    stored: list[StoredRecording], spoken: list[StoredRecording]
 ) -> None:
     with pytest.raises(RecipeError, match="voice"):
-        RecordedVoiceBatches(reels, Microphone(), 0.0)
+        RecordedVoiceBatches(stored, Microphone(), 0.0)
     blind = [replace(one, seen=np.zeros_like(one.seen)) for one in spoken]
     with pytest.raises(RecipeError, match="face"):
         RecordedFaceBatches(blind, Moving(), None, 0.0)
@@ -143,9 +150,11 @@ def test_silence_and_what_has_no_face_are_not_learnt_from(
     assert float(batch["clean"].max()) > -1
 
 
-def test_labels_without_words_are_learnt_from_without_the_words(reels: list[Reel]) -> None:
+def test_labels_without_words_are_learnt_from_without_the_words(
+    stored: list[StoredRecording],
+) -> None:
     learner = LatentLearner(tiny("vi-de"), Weighing())
-    batch = RecordedFaceBatches(reels, Moving(), None, 0.0)(np.random.default_rng(0), 4)
+    batch = RecordedFaceBatches(stored, Moving(), None, 0.0)(np.random.default_rng(0), 4)
     losses = learner(batch, 0.0)
     losses["loss"].backward()
     assert "words" not in losses
@@ -162,7 +171,7 @@ def test_pictures_with_one_label_each_are_learnt_from(
         rows.append(f"{index}.jpg,20,20,60,60,{index / 4},-0.5")
     (tmp_path / "training.csv").write_text("\n".join([*rows, "0.jpg,0,0,9,9,-2,-2"]))
     source = RecordingSource("", "affectnet", part="training.csv")
-    (pictures,) = read_reels(tmp_path, source, 1.25, tmp_path / "cache")
+    (pictures,) = read_stored(tmp_path, source, 1.25, tmp_path / "cache")
     assert [round(float(pictures.face(i).mean()), -1) for i in range(3)] == [0, 80, 160]
     batch = RecordedFaceBatches([pictures], Moving(), None, 0.0)(np.random.default_rng(0), 30)
     assert set(batch["label"][:, 0].tolist()) == {0.0, 0.25, 0.5}
@@ -172,8 +181,8 @@ def test_pictures_with_one_label_each_are_learnt_from(
 def test_what_is_learnt_from_some_people_holds_for_others(tmp_path: Path) -> None:
     write_afew(tmp_path, painted)
     source = RecordingSource("afew", "afew-va", fold=1)
-    learnt = read_reels(tmp_path, source, 1.25, tmp_path / "cache")
-    everybody = read_reels(tmp_path, replace(source, fold=None), 1.25, tmp_path / "cache")
+    learnt = read_stored(tmp_path, source, 1.25, tmp_path / "cache")
+    everybody = read_stored(tmp_path, replace(source, fold=None), 1.25, tmp_path / "cache")
     others = [one for one in everybody if one.person not in {it.person for it in learnt}]
     batches = RecordedFaceBatches(learnt, Moving(), None, 0.0)
     learner = LatentLearner(tiny("vi-de"), Weighing(adversarial=0.0, contest=0.0)).train()

@@ -17,8 +17,7 @@ from handlers.predictors.affect.voice import VoiceEstimator
 from handlers.processing.mel import BANDS, WINDOW, mel_power, pcm_to_samples, without_level
 from handlers.processing.mel_stream import MelStream
 from handlers.store import load_estimator
-from handlers.training.affect.voices.channels import NAMES, by_chance, code, loudness
-from handlers.training.affect.voices.sounds import music, pink
+from handlers.training.affect.voices.channels import NAMES, by_chance, code, loudness, music, pink
 from handlers.training.datasets.affect.speech import EMODB
 from handlers.training.train import read_recipe
 from tests.handlers.affect_fakes import save_affect

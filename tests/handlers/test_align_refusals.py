@@ -7,7 +7,7 @@ import pytest
 
 from handlers.align import AlignHandler
 from handlers.checkpoint import CheckpointError
-from handlers.processing.box_checks import box_fault
+from handlers.processing.boxes import box_fault
 from tests.handlers.align_fakes import HEIGHT, WIDTH, error, fake_handler, picture
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from handlers.base import Answer, DeviceFault, Handler, InputError
+from handlers.engines.base import CUDA_OUT_OF_MEMORY
 from handlers.engines.choice import chosen
-from handlers.engines.faults import CUDA_OUT_OF_MEMORY
 from handlers.wire import Request, pack, unpack
 
 

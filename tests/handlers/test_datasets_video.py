@@ -17,7 +17,7 @@ from handlers.training.datasets.video import (
     read_clip,
     read_frames,
 )
-from handlers.training.track.recordings import Recordings
+from handlers.training.track.videos import RecordedVideos
 
 FRAMES = 6
 POINTS = np.random.default_rng(0).uniform(10, 80, (68, 2)).astype(np.float32)
@@ -109,7 +109,7 @@ def test_missing_parts_are_named(tmp_path: Path) -> None:
 
 def test_recordings_give_stretches_with_their_landmarks(tmp_path: Path) -> None:
     make_video(tmp_path / "001", first=1)
-    recordings = Recordings(tmp_path)
+    recordings = RecordedVideos(tmp_path)
     for seed in range(5):
         recording = recordings.draw(np.random.default_rng(seed), 4)
         truths = [recording.truth(index) for index in range(recording.frames)]

@@ -9,8 +9,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from handlers.predictors.detection import proposals
-from handlers.predictors.detection.input import brighten, prepare
-from handlers.predictors.detection.landmark_box import LandmarkBoxMap
+from handlers.predictors.detection.detector import LandmarkBoxMap, brighten, prepare
 from handlers.predictors.detection.proposals import (
     cell_boxes,
     pyramid,
@@ -20,7 +19,7 @@ from handlers.predictors.detection.proposals import (
     to_square,
     working_scale,
 )
-from handlers.processing.nms import overlaps, suppress
+from handlers.processing.boxes import overlaps, suppress
 
 Floats = NDArray[np.float32]
 

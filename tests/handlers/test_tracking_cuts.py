@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from handlers.predictors.tracking.cuts import Scene, change, follow, glance
+from handlers.predictors.tracking.cuts import SceneGlance, change, follow, glance
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.state import SessionState
 from tests.handlers.tracking_fakes import Faces, numbered
@@ -47,7 +47,10 @@ def test_before_the_same_wall_another_person_is_a_cut_where_all_was_calm() -> No
     assert 0.1 < change(*(glance(one.astype(np.uint8)) for one in (first, second))) < 0.45
     assert seen(*[first] * 20, second)[20]
     busy = [room(1, shift) for shift in (0, 3, 6, 10, 14, 19, 24, 29)]
-    assert follow(Scene(glance(first.astype(np.uint8)), 0.2), second.astype(np.uint8))[1] is False
+    assert (
+        follow(SceneGlance(glance(first.astype(np.uint8)), 0.2), second.astype(np.uint8))[1]
+        is False
+    )
     assert not any(seen(*busy))
 
 

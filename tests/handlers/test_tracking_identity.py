@@ -17,7 +17,7 @@ from handlers.predictors.tracking.identity import (
 from handlers.predictors.tracking.options import TrackingOptions, TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.predictors.tracking.state import FaceState, SessionState
-from handlers.processing.nms import overlap
+from handlers.processing.boxes import overlap
 from tests.handlers.tracking_fakes import (
     Faces,
     ScriptedAligner,

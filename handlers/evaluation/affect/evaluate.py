@@ -17,9 +17,9 @@ from handlers.evaluation.affect.report import (
 from handlers.evaluation.affect.rows import PRINTED, ModelStore, is_row
 from handlers.evaluation.affect.sets import AUTO, Following, Material, read_material
 from handlers.evaluation.affect.writing import publish, record_figures
-from handlers.evaluation.console import progress_bar
+from handlers.evaluation.output import progress_bar
 from handlers.evaluation.published import affect_portions, affect_tables
-from handlers.evaluation.track.rows import Follower, TrackingParts
+from handlers.evaluation.track.rows import TrackerRow, TrackingParts
 from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.speech import SpeechDetector
 from handlers.store import load_aligner, load_speech_detector
@@ -123,7 +123,7 @@ def one_context(contexts: set[float]) -> float:
     return next(iter(contexts), 1.25)
 
 
-def tracker(options: AffectOptions) -> Follower:
+def tracker(options: AffectOptions) -> TrackerRow:
     """DCRT of the tracker's store. Raises ValueError where it has none."""
     trackers = TrackingParts(options.tracker_store, options.device)
     served = [name for name in trackers.rows() if name.startswith("DCRT-")]

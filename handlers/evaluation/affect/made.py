@@ -17,7 +17,7 @@ from handlers.evaluation.affect.clips import (
 )
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import RATE_HZ as FRAMES_A_SECOND
-from handlers.training.affect.made.clips import Cast, Clip, Health, Plot, make_clip
+from handlers.training.affect.made.clips import Cast, Clip, ModalityHealth, Plot, make_clip
 from handlers.training.datasets.affect.pictures import (
     read_citizen_faces,
     read_ferplus,
@@ -124,17 +124,19 @@ def with_stretches(made: LabelledClip, clip: Clip, rng: np.random.Generator) -> 
     worse = SOUND_HARMS[str(rng.choice(list(SOUND_HARMS)))]
     faces: list[Image | None] = []
     for face, health in zip(made.faces, clip.face_health, strict=True):
-        if face is None or health == Health.MISSING:
+        if face is None or health == ModalityHealth.MISSING:
             faces.append(None)
         else:
-            faces.append(harm(face, rng) if health == Health.DEGRADED else face)
+            faces.append(harm(face, rng) if health == ModalityHealth.DEGRADED else face)
     if made.pcm is None:
         return replace(made, faces=faces)
     frame = (np.arange(len(made.pcm)) / RATE_HZ * FRAMES_A_SECOND).astype(np.intp)
     heard = clip.voice_health[np.minimum(frame, len(clip.voice_health) - 1)]
     samples = to_samples(made.pcm)
-    samples[heard == Health.DEGRADED] = worse(samples[heard == Health.DEGRADED], rng)
-    samples[heard == Health.MISSING] = 0
+    samples[heard == ModalityHealth.DEGRADED] = worse(
+        samples[heard == ModalityHealth.DEGRADED], rng
+    )
+    samples[heard == ModalityHealth.MISSING] = 0
     return replace(made, faces=faces, pcm=to_pcm(samples))
 
 

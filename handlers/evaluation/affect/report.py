@@ -13,7 +13,7 @@ from handlers.evaluation.published import PublishedAffect, PublishedPortions
 
 
 @dataclass(frozen=True, slots=True)
-class AffectRow:
+class AffectFigures:
     """One model: its agreement in every unit, and the mean over the units."""
 
     name: str
@@ -40,7 +40,7 @@ class AffectReport:
     moments: int
     units: tuple[str, ...]
     weights: Mapping[str, Mapping[str, str]]
-    rows: tuple[AffectRow, ...]
+    rows: tuple[AffectFigures, ...]
     left_out: Mapping[str, str]
     differences: tuple[Difference, ...]
     portions: tuple[Portion, ...]
@@ -50,7 +50,7 @@ class AffectReport:
     published: tuple[PublishedAffect, ...]
     published_portions: tuple[PublishedPortions, ...]
 
-    def row(self, name: str) -> AffectRow:
+    def row(self, name: str) -> AffectFigures:
         """The figures of one model. Raises KeyError if it was not run."""
         for row in self.rows:
             if row.name == name:
@@ -58,10 +58,10 @@ class AffectReport:
         raise KeyError(name)
 
 
-def row_of(name: str, units: Units) -> AffectRow:
+def row_of(name: str, units: Units) -> AffectFigures:
     """The figures of one model's traces: over all moments of a unit, then the mean (6.4.2)."""
     found = {unit: agreement(*joined(part)) for unit, part in units.items()}
-    return AffectRow(name, found, mean_agreement(found.values()))
+    return AffectFigures(name, found, mean_agreement(found.values()))
 
 
 def compare(models: Mapping[str, Units], seed: int = 0) -> list[Difference]:

@@ -17,11 +17,10 @@ from handlers.evaluation.affect.made import (
     ClipMaker,
     utterances_of_test_actors,
 )
-from handlers.evaluation.track.rows import Follower
+from handlers.evaluation.track.rows import TrackerRow
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import Plot
-from handlers.training.datasets.affect.layouts import AFFECTNET, FOLDS, MEASURED, folds_of
 from handlers.training.datasets.affect.pictures import (
     crop_framed,
     frame_faces,
@@ -30,6 +29,7 @@ from handlers.training.datasets.affect.pictures import (
     read_ferplus,
     whole_box,
 )
+from handlers.training.datasets.affect.recordings import AFFECTNET, FOLDS, MEASURED, folds_of
 from handlers.training.datasets.affect.records import AffectFaces, Floats, Utterance
 from handlers.training.datasets.affect.speech import SPOKEN, read_mono, to_pcm
 
@@ -124,7 +124,7 @@ class Following:
     """
 
     context: Callable[[], float] = lambda: 1.25
-    tracker: Callable[[], Follower] | None = None
+    tracker: Callable[[], TrackerRow] | None = None
     aligner: Callable[[], AlignmentPredictor] | None = None
 
 

@@ -11,9 +11,9 @@ from handlers.evaluation.affect.agreement import MEASURES, Agreement, Score
 from handlers.evaluation.affect.bootstrap import NEITHER, Difference
 from handlers.evaluation.affect.harmed import MOVE, STRETCH_S
 from handlers.evaluation.affect.portions import ATTENTION, DECIDER, Portion
-from handlers.evaluation.affect.report import AffectReport, AffectRow
+from handlers.evaluation.affect.report import AffectFigures, AffectReport
 from handlers.evaluation.affect.rows import printed
-from handlers.evaluation.console import (
+from handlers.evaluation.output import (
     PUBLISHED_STYLE,
     layout_title,
     marked,
@@ -199,7 +199,7 @@ def _summary(report: AffectReport) -> Table:
     return table
 
 
-def _belongs(row: AffectRow, published: PublishedAffect) -> bool:
+def _belongs(row: AffectFigures, published: PublishedAffect) -> bool:
     name = printed(row.name)
     methods = [line.method for line in published.rows]
     return any(name == method or name.startswith(f"{method}-") for method in methods) or any(
@@ -212,7 +212,7 @@ def _columns(published: PublishedAffect) -> list[tuple[str, str]]:
     return [(m, side) for m in published.measures for side in published.dimensions]
 
 
-def _beside(rows: Sequence[AffectRow], published: PublishedAffect, data: str) -> RenderableType:
+def _beside(rows: Sequence[AffectFigures], published: PublishedAffect, data: str) -> RenderableType:
     """Our rows, then the published ones."""
     title = layout_title(data, published)
     heads = [f"{measure}\n{side}" for measure, side in _columns(published)]
@@ -228,7 +228,9 @@ def _beside(rows: Sequence[AffectRow], published: PublishedAffect, data: str) ->
     return with_notes(table, published.rows, published.note, OTHER)
 
 
-def _by_fold(rows: Sequence[AffectRow], published: PublishedAffect, data: str) -> RenderableType:
+def _by_fold(
+    rows: Sequence[AffectFigures], published: PublishedAffect, data: str
+) -> RenderableType:
     """Measures below each other, folds beside each other, as Tables B.6 and B.7."""
     title = layout_title(data, published)
     parts = [f"Fold-{index}" for index, _ in enumerate(published.rows[0].folds, start=1)]

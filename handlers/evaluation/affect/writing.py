@@ -14,7 +14,7 @@ from handlers.evaluation.affect.report import AffectReport
 from handlers.evaluation.affect.sets import Material
 from handlers.evaluation.affect.tables import show
 from handlers.evaluation.affect.traces import Units
-from handlers.evaluation.export import record, rounded, write_csv, write_json
+from handlers.evaluation.output import record, rounded, write_csv, write_json
 
 
 def publish(

@@ -19,8 +19,7 @@ from handlers.evaluation.align.report import (
 )
 from handlers.evaluation.align.running import Case, Errors, run
 from handlers.evaluation.align.tables import show
-from handlers.evaluation.console import progress_bar
-from handlers.evaluation.export import record, rounded
+from handlers.evaluation.output import progress_bar, record, rounded
 from handlers.evaluation.published import alignment_tables
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.detection.detector import MIN_FACE_PX, FaceDetector

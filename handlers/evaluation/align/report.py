@@ -10,7 +10,6 @@ import numpy as np
 
 from handlers.evaluation.align.conditions import Condition
 from handlers.evaluation.align.running import Boxes, Case, Errors
-from handlers.evaluation.export import write_csv, write_json
 from handlers.evaluation.metrics import (
     THRESHOLD,
     Doubles,
@@ -19,6 +18,7 @@ from handlers.evaluation.metrics import (
     failure_rate,
     paired_bootstrap,
 )
+from handlers.evaluation.output import write_csv, write_json
 from handlers.evaluation.published import PublishedTable
 from handlers.training.datasets.folders import FaceSample
 
@@ -43,7 +43,7 @@ class AlignScore:
 
 
 @dataclass(frozen=True, slots=True)
-class AlignRow:
+class AlignFigures:
     """One case: normalised by the truth's box and by its outer eye distance."""
 
     case: Case
@@ -80,11 +80,11 @@ class AlignReport:
     faces: int
     skipped: Mapping[str, int]
     weights: Mapping[str, str]
-    rows: tuple[AlignRow, ...]
+    rows: tuple[AlignFigures, ...]
     comparisons: tuple[Comparison, ...]
     published: tuple[PublishedTable, ...]
 
-    def row(self, model: str, condition: Condition, boxes: Boxes = Boxes.TRUTH) -> AlignRow:
+    def row(self, model: str, condition: Condition, boxes: Boxes = Boxes.TRUTH) -> AlignFigures:
         """The row of one case. Raises KeyError if it was not run."""
         wanted = Case(model, condition, boxes)
         for row in self.rows:
@@ -106,10 +106,10 @@ class AlignReport:
         return list(dict.fromkeys(row.case.condition for row in self.rows))
 
 
-def score(errors: Mapping[Case, Errors]) -> tuple[AlignRow, ...]:
+def score(errors: Mapping[Case, Errors]) -> tuple[AlignFigures, ...]:
     """One row a case, in the order they were run."""
     return tuple(
-        AlignRow(
+        AlignFigures(
             case,
             len(found.box),
             int(np.isinf(found.box).sum()),
@@ -188,7 +188,7 @@ def write_faces_csv(
     write_csv(path, lines)
 
 
-def _flat(row: AlignRow) -> dict[str, Any]:
+def _flat(row: AlignFigures) -> dict[str, Any]:
     counts = {"faces": row.faces, "missed": row.missed}
     scores = {
         f"{measure}_{name}": value

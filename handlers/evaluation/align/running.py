@@ -12,8 +12,8 @@ from handlers.evaluation.align.conditions import CLEAN, Condition, FaceView, app
 from handlers.evaluation.metrics import nme_box, nme_eyes
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, AlignmentPredictor
 from handlers.predictors.detection.detector import MIN_FACE_PX, FaceDetector
+from handlers.processing.boxes import overlap
 from handlers.processing.landmarks import bounding_box
-from handlers.processing.nms import overlap
 from handlers.training.datasets.folders import FaceSample
 
 Image = NDArray[np.uint8]

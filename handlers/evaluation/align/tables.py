@@ -7,9 +7,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from handlers.evaluation.align.conditions import CLEAN, RESIZED, Condition
-from handlers.evaluation.align.report import AlignReport, AlignRow
+from handlers.evaluation.align.report import AlignFigures, AlignReport
 from handlers.evaluation.align.running import Boxes
-from handlers.evaluation.console import (
+from handlers.evaluation.output import (
     PUBLISHED_STYLE,
     layout_title,
     marked,
@@ -104,7 +104,7 @@ def _beside(
     return with_notes(table, published.rows, published.note, OTHER)
 
 
-def _cells(rows: Sequence[AlignRow], measures: Sequence[str]) -> Iterator[str]:
+def _cells(rows: Sequence[AlignFigures], measures: Sequence[str]) -> Iterator[str]:
     return (number(getattr(row.box, measure)) for row in rows for measure in measures)
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.evaluation.track.figures import draw_faces, open_writer
-from handlers.evaluation.track.rows import Follower
+from handlers.evaluation.track.rows import TrackerRow
 from handlers.predictors.detection.detector import FaceDetector
 from handlers.predictors.tracking.results import TrackedFace
-from handlers.processing.nms import overlap
+from handlers.processing.boxes import overlap
 from handlers.training.datasets.video import read_clip
 
 Floats = NDArray[np.float32]
@@ -55,7 +55,7 @@ class ClipResult:
 
 def run_clip(
     path: Path,
-    row: Follower,
+    row: TrackerRow,
     faces: int = 1,
     detector: FaceDetector | None = None,
     video: Path | None = None,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from handlers.evaluation.console import progress_bar
+from handlers.evaluation.output import progress_bar
 from handlers.evaluation.published import tracking_tables
 from handlers.evaluation.track.clips import FULL_FACES, ClipResult, run_clip
 from handlers.evaluation.track.figures import plot_errors, plot_success, write_sheet, write_video
@@ -18,7 +18,7 @@ from handlers.evaluation.track.report import (
     write_frames_csv,
     write_report,
 )
-from handlers.evaluation.track.rows import Follower, TrackingParts
+from handlers.evaluation.track.rows import TrackerRow, TrackingParts
 from handlers.evaluation.track.running import run
 from handlers.evaluation.track.sequences import (
     TrackedVideo,
@@ -82,7 +82,7 @@ def evaluate_track(options: TrackOptions) -> TrackReport:
 
 def evaluate(
     options: TrackOptions,
-    rows: Sequence[Follower],
+    rows: Sequence[TrackerRow],
     detector: FaceDetector | None,
     weights: Mapping[str, str],
     console: Console | None = None,
@@ -113,7 +113,7 @@ def find_videos(options: TrackOptions) -> Sequence[TrackedVideo]:
     return recorded_videos(options.data, options.limit)
 
 
-def measure(videos: Sequence[TrackedVideo], rows: Sequence[Follower]) -> Traces:
+def measure(videos: Sequence[TrackedVideo], rows: Sequence[TrackerRow]) -> Traces:
     """Run the trackers, with a progress bar on standard error."""
     with progress_bar("Tracking", sum(video.frames for video in videos)) as done:
         return run(videos, rows, done)
@@ -154,7 +154,7 @@ def data_name(options: TrackOptions) -> str:
 
 
 def _clips(
-    options: TrackOptions, rows: Sequence[Follower], detector: FaceDetector | None
+    options: TrackOptions, rows: Sequence[TrackerRow], detector: FaceDetector | None
 ) -> list[ClipResult]:
     """Every clip with every tracker; with an output folder each is rendered there."""
     if options.out is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from handlers.evaluation.track.rows import Follower, TrackingParts
+from handlers.evaluation.track.rows import TrackerRow, TrackingParts
 from handlers.predictors.tracking.results import FrameResult
 from handlers.training.datasets.video import read_clip
 
@@ -71,7 +71,7 @@ def evaluate_cuts(
     return found
 
 
-def measure(row: Follower, clips: Sequence[list[Image]], pairs: int, seed: int) -> CutFigures:
+def measure(row: TrackerRow, clips: Sequence[list[Image]], pairs: int, seed: int) -> CutFigures:
     """Join clips in some orders; take the face out of every clip in every way."""
     rng = np.random.default_rng(seed)
     orders = list(permutations(range(len(clips)), 2))
@@ -149,7 +149,7 @@ def _delay(row: Follower, frames: list[Image]) -> int | None:
 
 
 def _without_face(
-    row: Follower, clip: list[Image], other: Image, rng: np.random.Generator
+    row: TrackerRow, clip: list[Image], other: Image, rng: np.random.Generator
 ) -> Iterator[list[FrameResult]]:
     """What is reported after the face was replaced, alone and with the whole picture."""
     here = clip[:BEFORE]
@@ -184,7 +184,7 @@ def _widened(box: NDArray[np.float32], width: int, height: int) -> tuple[int, in
     return x1, y1, x2, y2
 
 
-def _follow(row: Follower, frames: Sequence[Image]) -> list[FrameResult]:
+def _follow(row: TrackerRow, frames: Sequence[Image]) -> list[FrameResult]:
     state, results = None, []
     for number, frame in enumerate(frames):
         ((result, state),) = row.predictor.step([frame], [state], [row.options], [number / FPS])

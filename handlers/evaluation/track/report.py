@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from handlers.evaluation.export import write_csv, write_json
 from handlers.evaluation.metrics import THRESHOLD, Interval, paired_bootstrap
+from handlers.evaluation.output import write_csv, write_json
 from handlers.evaluation.published import PublishedTracking
 from handlers.evaluation.track.clips import ClipResult
 from handlers.evaluation.track.metrics import Accuracy, Behaviour, accuracy, behaviour, success_auc

@@ -21,6 +21,7 @@ from handlers.predictors.tracking.options import VARIANTS, TrackingOptions, Trac
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.predictors.tracking.smoothing import OneEuro
 from handlers.store import load_aligner, load_detector
+from handlers.training.datasets.affect.watching import Follower
 
 WINDOWS = (2, 4, 8, 16, 32)
 WINDOWED = {"DCRT": "dcrt", "CRT": "crt", "CRCT": "crct", "BT": "bt"}
@@ -41,13 +42,11 @@ RAW, SMOOTHED, IID_OFF = " (raw)", " (smoothed)", " (IID off)"
 ALONE = {"crt": "fle", "fle-det": "fle", "fle-prev": "fle"}
 
 
-@dataclass(frozen=True, eq=False)
-class Follower:
-    """One row of the tables: what steps, and with which options."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrackerRow(Follower):
+    """One row of the tables: a tracker, its options and its name."""
 
     name: str
-    predictor: TrackingPredictor
-    options: TrackingOptions
 
 
 def split_row(name: str) -> tuple[str, int | None]:
@@ -93,7 +92,7 @@ class TrackingParts:
         more = [f"DCRT-{served.config['seq_bt']}{suffix}" for suffix in ours if served]
         return tuple(name for name in (*ROWS, *more) if there(name))
 
-    def follower(self, name: str) -> Follower:
+    def follower(self, name: str) -> TrackerRow:
         """One row, ready to step. Raises ValueError where the store lacks one of its parts."""
         variant, window = split_row(name)
         needed, options = VARIANTS[variant]
@@ -117,7 +116,8 @@ class TrackingParts:
         predictor = TrackingPredictor(networks, self._find_detector(), aligner, settings)
         calm = OneEuro() if name.endswith(SMOOTHED) else None
         steady = not name.endswith(RAW)
-        return Follower(name, predictor, TrackingOptions(options, steady=steady, smoothing=calm))
+        found = TrackingOptions(options, steady=steady, smoothing=calm)
+        return TrackerRow(name=name, predictor=predictor, options=found)
 
     def weights(self) -> dict[str, str]:
         """SHA-256 of the weights of every part read so far."""

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.evaluation.metrics import box_size, nme_box
-from handlers.evaluation.track.rows import Follower
+from handlers.evaluation.track.rows import TrackerRow
 from handlers.evaluation.track.sequences import TrackedFrame, TrackedVideo, first_box
 from handlers.predictors.tracking.results import FrameResult
 from handlers.predictors.tracking.state import SessionState
+from handlers.processing.boxes import overlap
 from handlers.processing.landmarks import bounding_box
-from handlers.processing.nms import overlap
 
 FRAMES_A_SECOND = 25  # of the made videos and of 300-VW's
 
@@ -57,7 +57,7 @@ class TrackTrace:
 
 def run(
     videos: Sequence[TrackedVideo],
-    rows: Sequence[Follower],
+    rows: Sequence[TrackerRow],
     done: Callable[[int], None] = lambda _: None,
 ) -> dict[str, list[TrackTrace]]:
     """Traces of every row over every video; each starts from the true box of the first frame.
@@ -72,7 +72,7 @@ def run(
 
 
 def follow(
-    video: TrackedVideo, rows: Sequence[Follower], done: Callable[[int], None]
+    video: TrackedVideo, rows: Sequence[TrackerRow], done: Callable[[int], None]
 ) -> list[TrackTrace]:
     """Traces of one video."""
     states: list[Any] = [SessionState.at([first_box(video)]) for _ in rows]

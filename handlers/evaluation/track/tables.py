@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from handlers.evaluation.console import (
+from handlers.evaluation.output import (
     PUBLISHED_STYLE,
     layout_title,
     marked,

@@ -16,7 +16,7 @@ from handlers.predictors.affect.inputs import (
 )
 from handlers.predictors.tracking.state import Memory
 from handlers.processing.audio_descriptors import PcmStream
-from handlers.processing.crops import to_input
+from handlers.processing.boxes import to_input
 
 Floats = NDArray[np.float32]
 

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from handlers.predictors.alignment import upright_crop
 from handlers.processing.audio_descriptors import PcmStream, descriptors, is_silent
-from handlers.processing.boxes import Crop
-from handlers.processing.crops import CROP_PX
+from handlers.processing.boxes import CROP_PX, Crop
 from handlers.processing.mel import REFERENCE, share_with_sound, to_network
 from handlers.processing.mel_stream import MelStream
 

@@ -11,7 +11,7 @@ from handlers.predictors.affect.estimator import MAX_BATCH, Answer, Estimator, R
 from handlers.predictors.affect.inputs import Moment, Sound, hear_window, windows_to_input
 from handlers.predictors.affect.state import halve
 from handlers.predictors.tracking.state import Memory
-from handlers.processing.crops import to_input
+from handlers.processing.boxes import to_input
 from handlers.processing.mel_stream import MelStream
 
 Floats = NDArray[np.float32]

@@ -11,7 +11,7 @@ from handlers.predictors.affect.run import (
     Floats,
     FrameAffect,
     Image,
-    Run,
+    RowRun,
     trust,
 )
 from handlers.predictors.affect.speech import SpeechDetector
@@ -46,7 +46,7 @@ class AffectPredictor:
         KeyError for an unknown variant.
         """
         clock = Stopwatch()
-        runs = [Run(row, self.estimators[row.variant], self.speech) for row in rows]
+        runs = [RowRun(row, self.estimators[row.variant], self.speech) for row in rows]
         clock.lap("hear")
         encoding: list[Future[None]] = []
         try:
@@ -101,7 +101,7 @@ class AffectPredictor:
             for box, reading, answer in zip(boxes, readings, answers, strict=True)
         ]
 
-    def _follow(self, runs: Sequence[Run], moment: int) -> None:
+    def _follow(self, runs: Sequence[RowRun], moment: int) -> None:
         """The tracker's step of one frame of every run."""
         if not runs:
             return
@@ -116,13 +116,13 @@ class AffectPredictor:
             run.faces[moment] = result.faces
 
 
-def _groups(runs: Sequence[Run]) -> Iterator[range]:
+def _groups(runs: Sequence[RowRun]) -> Iterator[range]:
     """The moments of the longest run, in their order."""
     longest = max((len(run.row.frames) for run in runs), default=0)
     return (range(begin, min(begin + GROUP, longest)) for begin in range(0, longest, GROUP))
 
 
-def _encode(runs: Sequence[Run], group: range) -> None:
+def _encode(runs: Sequence[RowRun], group: range) -> None:
     """Read some moments of every run, those of a model in shared batches."""
     for estimator, members in _by_estimator(runs):
         places = [
@@ -137,14 +137,14 @@ def _encode(runs: Sequence[Run], group: range) -> None:
             run.readings[moment][lane] = reading
 
 
-def _by_estimator(runs: Sequence[Run]) -> list[tuple[Estimator, list[Run]]]:
-    groups: dict[int, tuple[Estimator, list[Run]]] = {}
+def _by_estimator(runs: Sequence[RowRun]) -> list[tuple[Estimator, list[RowRun]]]:
+    groups: dict[int, tuple[Estimator, list[RowRun]]] = {}
     for run in runs:
         groups.setdefault(id(run.estimator), (run.estimator, []))[1].append(run)
     return list(groups.values())
 
 
-def _remember(estimator: Estimator, runs: Sequence[Run]) -> None:
+def _remember(estimator: Estimator, runs: Sequence[RowRun]) -> None:
     """Step the memories of all lanes in lockstep, moment by moment; a lane whose moment gives
     nothing to use stays as it is."""
     for moment in range(max(len(run.readings) for run in runs)):

@@ -132,7 +132,7 @@ class AffectResult:
     timings_ms: dict[str, float] = field(default_factory=dict, compare=False)
 
 
-class Run:
+class RowRun:
     """A row on its way through a step."""
 
     def __init__(self, row: AffectRow, estimator: Estimator, detector: SpeechDetector) -> None:

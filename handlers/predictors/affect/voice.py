@@ -6,14 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.engines.base import Engine
-from handlers.networks.variants import VOICE
+from handlers.networks.variants import FACE, VOICE
 from handlers.predictors.affect.estimator import MAX_BATCH, Answer, Estimator, Reading
+from handlers.predictors.affect.expressions import ExpressionEstimator, smooth
 from handlers.predictors.affect.inputs import Moment, Sound
+from handlers.predictors.affect.state import halve
 from handlers.predictors.tracking.state import Memory
 from handlers.processing.mel import share_with_sound, without_level
 from handlers.processing.mel_stream import MelStream
 
 Floats = NDArray[np.float32]
+# What a face counts for arousal beside a voice: neither is known to be nearer to what raters say.
+FACE_SHARE = 0.5
 
 
 class VoiceEstimator(Estimator):
@@ -57,3 +61,62 @@ class VoiceEstimator(Estimator):
         """Windows, none of them None, -> arousal `(B,)`."""
         stacked = np.stack([window for window in windows if window is not None])
         return self.engine.run("arousal", windows=stacked)["arousal"]
+
+
+class FaceVoiceEstimator(Estimator):
+    """Valence of the face; arousal of the face and, while somebody speaks, of the voice too.
+
+    `share` is what the face counts for arousal where there are both. It is the gate of the answer.
+    """
+
+    sees, hears = True, True
+
+    def __init__(
+        self, face: ExpressionEstimator, voice: VoiceEstimator, share: float = FACE_SHARE
+    ) -> None:
+        self.face, self.voice, self.share = face, voice, share
+        self.context = face.context
+
+    def silence(self) -> Sound:
+        return self.voice.silence()
+
+    def hear(self, sound: Sound, time_s: float) -> Floats | None:
+        return self.voice.hear(sound, time_s)
+
+    def read(self, moments: Sequence[Moment]) -> list[Reading | None]:
+        seen, heard = self.face.read(moments), self.voice.read(moments)
+        return [self._join(*both) for both in zip(seen, heard, strict=True)]
+
+    def step(
+        self,
+        readings: Sequence[Reading],
+        memories: Sequence[Memory | None],
+        news: Sequence[float],
+    ) -> list[Answer]:
+        answers = []
+        for reading, memory, new in zip(readings, memories, news, strict=True):
+            values = smooth(reading.features, memory, new)
+            answers.append(self._answer(values, reading))
+        return answers
+
+    def _join(self, seen: Reading | None, heard: Reading | None) -> Reading | None:
+        """Features `(12,)`: those of the face and the voice's arousal, not a number where one is
+        missing."""
+        if seen is None and heard is None:
+            return None
+        face = np.full(11, np.nan, np.float32) if seen is None else seen.features
+        voice = np.full(1, np.nan, np.float32) if heard is None else heard.features
+        used = (FACE,) * (seen is not None) + (VOICE,) * (heard is not None)
+        gate = self.share if len(used) == 2 else float(used == (FACE,))
+        return Reading(np.concatenate([face, voice]), gate, None, used)
+
+    def _answer(self, values: Floats, reading: Reading) -> Answer:
+        """What is not there now is not spoken of, but remembered."""
+        valence, arousal, *shares, agreement, voice = values.tolist()
+        memory = halve({"values": values})
+        if VOICE not in reading.used:
+            return Answer(valence, arousal, (), memory, tuple(shares), agreement)
+        if FACE not in reading.used:
+            return Answer(None, voice, (), memory)
+        both = self.share * arousal + (1 - self.share) * voice
+        return Answer(valence, both, (), memory, tuple(shares), agreement)

@@ -19,7 +19,7 @@ from handlers.predictors.detection.proposals import (
     sample_crops,
     to_square,
 )
-from handlers.processing.nms import Measure, suppress
+from handlers.processing.boxes import Measure, suppress
 
 Floats = NDArray[np.float32]
 

@@ -3,15 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.predictors.detection.detector import Detection
+from handlers.predictors.detection.detector import Detection, FaceDetector
 from handlers.predictors.detection.proposals import CELL_PX
-from handlers.processing.boxes import Crop
-from handlers.processing.nms import suppress
+from handlers.processing.boxes import Crop, suppress
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -24,16 +22,8 @@ MOST_FACES = 64
 SAME_FACE = 0.4  # the overlap from which detections at two turns are of one face
 
 
-class Detector(Protocol):
-    """What `FaceDetector` does."""
-
-    def detect(
-        self, images: Sequence[Image], min_face_px: int, max_faces: int
-    ) -> list[list[Detection]]: ...
-
-
 def search_turned(
-    detector: Detector, image: Image, min_face_px: int, turns_deg: Sequence[int]
+    detector: FaceDetector, image: Image, min_face_px: int, turns_deg: Sequence[int]
 ) -> list[Detection]:
     """Faces of a picture `(H, W, 3)` uint8 RGB that are turned by some of `turns_deg`, best first.
 

@@ -27,7 +27,7 @@ UNKNOWN = 0.05  # how much changes in a scene of which nothing is known yet
 
 
 @dataclass(frozen=True)
-class Scene:
+class SceneGlance:
     """The last frame as a small picture, `(24, 24, 3)` uint8, and how much changed of late."""
 
     picture: Image
@@ -41,15 +41,15 @@ def glance(frame: Image) -> Image:
     return np.asarray(small, np.uint8)
 
 
-def follow(scene: Scene | None, frame: Image) -> tuple[Scene, bool]:
+def follow(scene: SceneGlance | None, frame: Image) -> tuple[SceneGlance, bool]:
     """The scene with this frame as its last one, and whether there was a cut before it."""
     now = glance(frame)
     if scene is None:
-        return Scene(now), False
+        return SceneGlance(now), False
     changed = change(scene.picture, now)
     sudden = changed > SUDDEN * max(scene.unrest, CALM_FLOOR)
     is_cut = changed > WHOLE or (changed > PART and sudden)
-    return Scene(now, max(changed, scene.unrest * CALMING)), is_cut
+    return SceneGlance(now, max(changed, scene.unrest * CALMING)), is_cut
 
 
 def change(before: Image, now: Image) -> float:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from handlers.predictors.tracking.options import BoxSource, TrackingOptions
 from handlers.predictors.tracking.state import FaceState
-from handlers.processing.nms import overlap
+from handlers.processing.boxes import overlap
 
 Floats = NDArray[np.float32]
 

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from handlers.engines.base import Engine, carried, zeros
 from handlers.predictors.tracking.state import Memory
-from handlers.processing.boxes import Crop
-from handlers.processing.crops import CROP_PX, to_input
+from handlers.processing.boxes import CROP_PX, Crop, to_input
 from handlers.processing.landmarks import bounding_box
 
 Image = NDArray[np.uint8]

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.predictors.detection.detector import Detection
+from handlers.predictors.alignment import AlignmentPredictor
+from handlers.predictors.detection.detector import FaceDetector
 from handlers.predictors.tracking.attempt import Attempt
 from handlers.predictors.tracking.cuts import follow
 from handlers.predictors.tracking.identity import NEW, plan
@@ -16,7 +16,7 @@ from handlers.predictors.tracking.likeness import CLEAR, Looks, compare, look
 from handlers.predictors.tracking.networks import TrackingNetworks
 from handlers.predictors.tracking.options import BoxSource, TrackingOptions, TrackingSettings
 from handlers.predictors.tracking.results import FrameResult, conclude
-from handlers.predictors.tracking.stages import Aligner, Stages, Stopwatch
+from handlers.predictors.tracking.stages import Stages, Stopwatch
 from handlers.predictors.tracking.state import FaceState, SessionState
 from handlers.predictors.tracking.turns import (
     LEAST_QUALITY_TURNED,
@@ -29,14 +29,6 @@ from handlers.predictors.tracking.turns import (
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Answer = tuple[FrameResult, SessionState]
-
-
-class Detector(Protocol):
-    """What `FaceDetector` does."""
-
-    def detect(
-        self, images: Sequence[Image], min_face_px: int = ..., max_faces: int = ...
-    ) -> list[list[Detection]]: ...
 
 
 # While nobody is there, the detector runs at most so often; a face just lost is looked for at once.
@@ -93,8 +85,8 @@ class TrackingPredictor:
     def __init__(
         self,
         networks: TrackingNetworks,
-        detector: Detector,
-        aligner: Aligner,
+        detector: FaceDetector,
+        aligner: AlignmentPredictor,
         settings: TrackingSettings,
     ) -> None:
         self.networks, self.settings, self._detector = networks, settings, detector

@@ -7,44 +7,23 @@ rough on heads that turn or jerk, and the landmark network finds the face from a
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.predictors.alignment import Alignment
+from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.tracking.attempt import SURE_UPRIGHT, Attempt
 from handlers.predictors.tracking.identity import duplicates
 from handlers.predictors.tracking.networks import Estimate, Recall, TrackingNetworks, View
 from handlers.predictors.tracking.options import BoxSource
 from handlers.predictors.tracking.state import Memory
 from handlers.predictors.tracking.view import LOOK_AGAIN, anchor, from_view, lay, settle, to_view
-from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 QUARTERS_RAD = (0.5 * np.pi, np.pi, 1.5 * np.pi)
-
-
-class Aligner(Protocol):
-    """What `AlignmentPredictor` does."""
-
-    def align(
-        self,
-        images: Sequence[Image],
-        boxes: Sequence[Floats],
-        denoise: bool,
-        looks: int,
-        rolls: Sequence[Sequence[float]] | None = None,
-    ) -> list[list[Alignment]]: ...
-
-    def look(
-        self, images: Sequence[Image], crops: Sequence[Crop], denoise: bool
-    ) -> list[Alignment]: ...
-
-    def upright(self, landmarks: Floats) -> Crop: ...
 
 
 class Stopwatch:
@@ -63,7 +42,7 @@ class Stopwatch:
 class Stages:
     """The networks of a tracker in the order of the algorithm; works on the attempts of a step."""
 
-    def __init__(self, networks: TrackingNetworks, aligner: Aligner, t_c: float) -> None:
+    def __init__(self, networks: TrackingNetworks, aligner: AlignmentPredictor, t_c: float) -> None:
         self._networks, self._aligner, self._t_c = networks, aligner, t_c
 
     def run(self, attempts: Sequence[Attempt], clock: Stopwatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.predictors.tracking.cuts import Scene
+from handlers.predictors.tracking.cuts import SceneGlance
 from handlers.predictors.tracking.likeness import Looks
 from handlers.predictors.tracking.smoothing import SmoothingState
 
@@ -64,7 +64,7 @@ class SessionState:
     since_detection: int = 0
     faces: tuple[FaceState, ...] = ()
     detected_s: float = float("-inf")
-    scene: Scene | None = None
+    scene: SceneGlance | None = None
     quarters: int = 0
     searches: int = 0
 
@@ -107,7 +107,7 @@ class SessionState:
             faces.append(_face_from_tensors(named))
         scene = None
         if "scene" in tensors:
-            scene = Scene(tensors["scene"], tensors["unrest"].item())
+            scene = SceneGlance(tensors["scene"], tensors["unrest"].item())
         detected_s = tensors["detected_s"].item()
         turning = {"quarters": quarters % 4, "searches": searches}
         return cls(step, next_id, since_detection, tuple(faces), detected_s, scene, **turning)

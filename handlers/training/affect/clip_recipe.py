@@ -10,18 +10,18 @@ import torch
 from handlers.checkpoint import Checkpoint
 from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import FACE, VARIANTS, VOICE
-from handlers.training.affect.framed import BOXES, Framing
 from handlers.training.affect.made.clips import Plot
+from handlers.training.affect.made.faces import BOXES, Framing
 from handlers.training.affect.made.sources import HEARD, FaceSource, SpeechSource, read_voices
 from handlers.training.affect.made.studio import Studio, make_studio, pool
 from handlers.training.affect.recorded.features import feature_clips as recorded_clips
 from handlers.training.affect.recorded.features import fusion_studio
-from handlers.training.affect.recorded.pieces import Cutting, cut_pieces
-from handlers.training.affect.recorded.reels import CACHE, RecordingSource, folder_of, read_reels
+from handlers.training.affect.recorded.pieces import PieceCutting, cut_pieces
+from handlers.training.affect.recorded.stored import CACHE, RecordingSource, folder_of, read_stored
 from handlers.training.affect.sequences import FeatureClip, feature_clips
 from handlers.training.affect.single_recipe import load_affect
 from handlers.training.affect.stages import Stage, learn_fusion, learn_over_time, start
-from handlers.training.datasets.affect.layouts import AFFECTNET
+from handlers.training.datasets.affect.recordings import AFFECTNET
 from handlers.training.loop import Schedule
 from handlers.training.recipe import Recipe, RecipeError
 
@@ -142,10 +142,10 @@ def recorded(
     data, cache, folder = places
     if recipe.faces or recipe.speech or source.layout == AFFECTNET:
         raise RecipeError("give recordings over time, and nothing beside")
-    reels = read_reels(data, source, context, cache)
+    stored = read_stored(data, source, context, cache)
     longest = max(stage.frames for stage in recipe.stages)
-    cutting = Cutting(recipe.clips, longest, recipe.clip_seed)
-    pieces = cut_pieces(reels, tuple(parts), recipe.plot, cutting)
+    cutting = PieceCutting(recipe.clips, longest, recipe.clip_seed)
+    pieces = cut_pieces(stored, tuple(parts), recipe.plot, cutting)
     most, seed = recipe.most_faces, recipe.clip_seed
     return LearningMaterial(
         lambda: fusion_studio(parts, pieces, most, seed, folder / "maps", resume),

@@ -8,7 +8,7 @@ from torch.func import functional_call
 from torch.nn.functional import l1_loss, softplus
 
 from handlers.networks.affect import ConditionalNetworks
-from handlers.networks.conditional import Verdict
+from handlers.networks.discriminator import Verdict
 from handlers.networks.latent import Generator
 from handlers.training.affect.losses import agreement
 from handlers.training.loop import Batch, Losses

@@ -12,7 +12,7 @@ HEAVIEST = 4.0  # times the mean weight: a class of two faces should not rule a 
 EPSILON = 1e-4
 
 
-class Agreement(NamedTuple):
+class BatchAgreement(NamedTuple):
     """Of every dimension, `(2,)`: root mean square error, correlation, concordance, intra-class."""
 
     rmse: Tensor
@@ -21,7 +21,7 @@ class Agreement(NamedTuple):
     icc: Tensor
 
 
-def agreement(estimates: Tensor, labels: Tensor, weights: Tensor) -> Agreement:
+def agreement(estimates: Tensor, labels: Tensor, weights: Tensor) -> BatchAgreement:
     """How far estimates agree with labels, all `(N, 2)`, every sample by its weight.
 
     The minus signs of eq. 6.12 are products of deviations; ICC is as eq. 6.14 writes it.
@@ -34,7 +34,7 @@ def agreement(estimates: Tensor, labels: Tensor, weights: Tensor) -> Agreement:
     var_estimate = (shares * off_estimate**2).sum(dim=0)
     var_label = (shares * off_label**2).sum(dim=0)
     both = var_estimate + var_label + EPSILON
-    return Agreement(
+    return BatchAgreement(
         ((shares * (estimates - labels) ** 2).sum(dim=0) + EPSILON**2).sqrt(),
         covariance / (var_estimate * var_label + EPSILON**2).sqrt(),
         2 * covariance / (both + (mean_estimate - mean_label) ** 2),

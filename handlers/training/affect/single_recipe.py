@@ -15,9 +15,8 @@ from handlers.predictors.affect.inputs import DescriptorScale
 from handlers.processing.audio_descriptors import MissingExtra, need_extractor
 from handlers.training.affect.conditional import ConditionalLearner, Contest, PlainLearner
 from handlers.training.affect.descriptions import Hearing, HearingBatches, read_descriptions
-from handlers.training.affect.framed import BOXES, Framing
 from handlers.training.affect.latent import LatentLearner, Weighing
-from handlers.training.affect.made.faces import FaceBatches, Moving
+from handlers.training.affect.made.faces import BOXES, FaceBatches, Framing, Moving
 from handlers.training.affect.made.sources import (
     HEARD,
     FaceSource,
@@ -25,14 +24,14 @@ from handlers.training.affect.made.sources import (
     read_face_sets,
     read_voices,
 )
-from handlers.training.affect.made.speech import Recording, SpeechBatches
+from handlers.training.affect.made.speech import Microphone, SpeechBatches
 from handlers.training.affect.recorded.frames import RecordedFaceBatches, RecordedVoiceBatches
-from handlers.training.affect.recorded.reels import (
+from handlers.training.affect.recorded.stored import (
     CACHE,
     RecordingSource,
-    Reel,
+    StoredRecording,
     folder_of,
-    read_reels,
+    read_stored,
 )
 from handlers.training.faces import Degrading
 from handlers.training.loop import Task
@@ -79,9 +78,9 @@ class SingleRecipe(LearnedRecipe):
         sets = read_face_sets(data, self.faces, framing)
         return FaceBatches(sets, self.moving, self.degrading, self.class_power, self.drawing)
 
-    def recorded_faces(self, reels: Sequence[Reel]) -> RecordedFaceBatches:
+    def recorded_faces(self, stored: Sequence[StoredRecording]) -> RecordedFaceBatches:
         """Draw from the faces of recordings."""
-        return RecordedFaceBatches(reels, self.moving, self.degrading, self.class_power)
+        return RecordedFaceBatches(stored, self.moving, self.degrading, self.class_power)
 
     def task(
         self, learner: Learner, batches: Batches, runs: Path, store: Path, more: Mapping[str, Any]
@@ -109,7 +108,7 @@ class LatentRecipe(SingleRecipe):
 
     kind: Literal["single-frame"] = "single-frame"
     weighing: Weighing = Weighing()
-    recording: Recording = Recording()
+    recording: Microphone = Microphone()
 
     def prepare(self, data: Path, runs: Path, store: Path) -> Task:
         torch.manual_seed(self.schedule.seed)
@@ -133,10 +132,10 @@ class LatentRecipe(SingleRecipe):
             return SpeechBatches(voices, self.recording, self.class_power)
         if self.recordings is None:
             return self.face_batches(data, runs)
-        reels = read_reels(data, self.recordings, self.context, runs / CACHE)
+        stored = read_stored(data, self.recordings, self.context, runs / CACHE)
         if self.config().modalities == (FACE,):
-            return self.recorded_faces(reels)
-        return RecordedVoiceBatches(reels, self.recording, self.class_power)
+            return self.recorded_faces(stored)
+        return RecordedVoiceBatches(stored, self.recording, self.class_power)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,8 +181,8 @@ class ConditionalRecipe(SingleRecipe):
         Raises RecipeError where opensmile is needed and not installed.
         """
         if self.recordings is not None:
-            reels = read_reels(data, self.recordings, self.context, runs / CACHE)
-            return self.recorded_faces(reels), None
+            stored = read_stored(data, self.recordings, self.context, runs / CACHE)
+            return self.recorded_faces(stored), None
         if not self.speech:
             return self.face_batches(data, runs), None
         try:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from handlers.checkpoint import load_checkpoint, save_checkpoint
 from handlers.engines.load import load_engine
 from handlers.predictors.detection.cascade import Cascade, CascadeSettings
-from handlers.predictors.detection.landmark_box import LandmarkBoxMap
+from handlers.predictors.detection.detector import LandmarkBoxMap
+from handlers.processing.boxes import overlaps
 from handlers.processing.landmarks import bounding_box
-from handlers.processing.nms import overlaps
 from handlers.training.datasets.folders import FaceSample, read_folder
 
 Floats = NDArray[np.float32]

@@ -15,6 +15,7 @@ from handlers.processing.boxes import Crop
 from handlers.processing.degradations import degrade
 from handlers.training.synthetic.expressions import Expression, Fields
 from handlers.training.synthetic.layers import (
+    Light,
     blend,
     covered_area,
     fitting,
@@ -22,7 +23,6 @@ from handlers.training.synthetic.layers import (
     paint,
     plane_coordinates,
 )
-from handlers.training.synthetic.light import Light
 from handlers.training.synthetic.motion import camera_matrix, head_matrix, project
 from handlers.training.synthetic.occluders import SPRITE_PX, Occluder
 from handlers.training.synthetic.stills import Still

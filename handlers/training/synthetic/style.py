@@ -8,7 +8,7 @@ from pydantic import ConfigDict
 
 from handlers.processing.degradations import LEVELS
 from handlers.training.synthetic.expressions import draw_expression
-from handlers.training.synthetic.light import draw_light
+from handlers.training.synthetic.layers import draw_light
 from handlers.training.synthetic.motion import draw_camera, draw_pose, similarity
 from handlers.training.synthetic.occluders import Occluder, draw_occluder
 from handlers.training.synthetic.scene import Degradation, Image, Matrix, Scene

@@ -19,8 +19,7 @@ from handlers.training.loop import Losses
 from handlers.training.synthetic.scene import Truth
 from handlers.training.synthetic.stills import Stills
 from handlers.training.synthetic.style import Style, draw_scene
-from handlers.training.track.recordings import Recordings
-from handlers.training.track.videos import Videos, View
+from handlers.training.track.videos import RecordedVideos, Videos, VideoView
 
 Floats = NDArray[np.float32]
 
@@ -56,7 +55,7 @@ class TrackerBatches:
     stills: Stills
     style: Style
     frames: int
-    recordings: Recordings | None = None
+    recordings: RecordedVideos | None = None
     recorded: float = 0.0
 
     def __call__(self, rng: np.random.Generator, size: int) -> dict[str, Any]:
@@ -66,7 +65,7 @@ class TrackerBatches:
             "slack": rng.standard_normal((self.frames, size, 4)),
         }
 
-    def _draw(self, rng: np.random.Generator) -> View:
+    def _draw(self, rng: np.random.Generator) -> VideoView:
         if self.recordings is not None and rng.random() < self.recorded:
             return self.recordings.draw(rng, self.frames)
         return draw_scene(rng, self.stills, self.style, self.frames)

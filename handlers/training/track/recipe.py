@@ -24,8 +24,7 @@ from handlers.training.track.face_validator import (
     ValidatorModel,
     measure_validator,
 )
-from handlers.training.track.recordings import Recordings
-from handlers.training.track.videos import read_stills
+from handlers.training.track.videos import RecordedVideos, read_stills
 
 FACE_PX = 76  # of a face kept in memory: crops show it no larger than this
 
@@ -70,7 +69,7 @@ class BoxTrackerRecipe(LearnedRecipe):
         stills = read_stills(data, self.sources, FACE_PX)
         if self.recordings is None:
             return TrackerBatches(stills, self.style, self.tracker.frames)
-        recorded = Recordings(data / self.recordings.folder)
+        recorded = RecordedVideos(data / self.recordings.folder)
         share = self.recordings.share
         return TrackerBatches(stills, self.style, self.tracker.frames, recorded, share)
 

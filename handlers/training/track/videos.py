@@ -10,6 +10,7 @@ from torch import Tensor
 
 from handlers.processing.boxes import Crop
 from handlers.training.datasets.folders import read_folder
+from handlers.training.datasets.video import VideoFrame, read_300vw_training
 from handlers.training.faces import Source, to_tensor
 from handlers.training.synthetic.scene import Truth
 from handlers.training.synthetic.stills import Stills
@@ -17,7 +18,44 @@ from handlers.training.synthetic.stills import Stills
 Image = NDArray[np.uint8]
 
 
-class View(Protocol):
+class RecordedStretch:
+    """A stretch of a recorded video whose every frame has landmarks."""
+
+    def __init__(self, stretch: Sequence[VideoFrame]) -> None:
+        self.stretch = stretch
+        self.frames = len(stretch)
+
+    def truth(self, frame: int) -> Truth:
+        """The annotation of a frame; how much of it is covered is not known."""
+        landmarks = self.stretch[frame].landmarks
+        assert landmarks is not None
+        height, width = self.stretch[frame].image.shape[:2]
+        inside = ((landmarks >= 0) & (landmarks <= (width - 1, height - 1))).all(axis=1)
+        return Truth(landmarks, float(inside.mean()), 0.0)
+
+    def look(self, index: int, crop: Crop) -> Image:
+        """What a crop of a frame shows, uint8 RGB `(S, S, 3)`."""
+        return crop.extract(self.stretch[index].image)
+
+
+class RecordedVideos:
+    """The training videos of 300-VW under a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.videos = read_300vw_training(root)
+
+    def draw(self, rng: np.random.Generator, frames: int) -> RecordedStretch:
+        """A random stretch of a random video; raises ValueError where none is long enough."""
+        for _ in range(100):
+            video = self.videos[int(rng.integers(len(self.videos)))]
+            starts = sorted(video.annotations)
+            first = int(rng.choice(starts))
+            if all(first + step in video.annotations for step in range(frames)):
+                return RecordedStretch(list(video.stretch(first, frames)))
+        raise ValueError(f"no video with {frames} annotated frames in a row")
+
+
+class VideoView(Protocol):
     """A video with its truth: a made scene or a recorded stretch."""
 
     @property
@@ -31,7 +69,7 @@ class View(Protocol):
 class Videos:
     """Videos of the same length side by side; no data class, so that it travels as it is."""
 
-    def __init__(self, views: Sequence[View]) -> None:
+    def __init__(self, views: Sequence[VideoView]) -> None:
         self.views = views
         self.frames = min(view.frames for view in views)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import FACE, VOICE
 from handlers.processing.mel import HOP, RATE_HZ, WINDOW, Floats
-from handlers.training.affect.made.clips import Clip, Health, Ints
+from handlers.training.affect.made.clips import Clip, Ints, ModalityHealth
 from handlers.training.affect.made.faces import CROP_PX, MARGIN, Image, Moving, moved, tinted
 from handlers.training.affect.made.spectrograms import degrade_power, noise_alone
 from handlers.training.affect.made.speech import Voices, to_tensor, window_at
@@ -61,15 +61,15 @@ def show(clip: Clip, rng: np.random.Generator) -> Shown:
     count = len(clip.face)
     flicker = np.repeat(rng.integers(GOOD_FORMS, size=count // 3 + 1), 3)[:count]
     face_bad, voice_bad = rng.integers(GOOD_FORMS, FORMS, 2)
-    face_form = np.where(clip.face_health == Health.DEGRADED, face_bad, flicker)
+    face_form = np.where(clip.face_health == ModalityHealth.DEGRADED, face_bad, flicker)
     live = int(rng.random() < 0.3)
-    voice_form = np.where(clip.voice_health == Health.DEGRADED, voice_bad, live)
+    voice_form = np.where(clip.voice_health == ModalityHealth.DEGRADED, voice_bad, live)
     column = np.rint(clip.heard_s * RATE_HZ / HOP / COLUMN_STEP).astype(np.int64) * COLUMN_STEP
     return Shown(
         np.stack([clip.face, face_form], axis=1),
         np.stack([clip.voice, column, voice_form], axis=1),
-        clip.face_health != Health.MISSING,
-        clip.voice_health != Health.MISSING,
+        clip.face_health != ModalityHealth.MISSING,
+        clip.voice_health != ModalityHealth.MISSING,
     )
 
 

@@ -25,7 +25,7 @@ TRANSITION_S = 0.8
 FACE_WORDS = {"calm": "neutral", "boredom": "neutral"}
 
 
-class Health(IntEnum):
+class ModalityHealth(IntEnum):
     """What a modality is worth at a time."""
 
     GOOD = 0
@@ -64,7 +64,7 @@ class Clip:
     """A made clip, frame by frame at 25 a second; every array has T rows.
 
     `face` and `voice` are places in the cast, `heard_s` the time within the utterance, `labels`
-    `(T, 2)` the truth, `face_health` and `voice_health` values of Health.
+    `(T, 2)` the truth, `face_health` and `voice_health` values of ModalityHealth.
     """
 
     actor: str
@@ -150,6 +150,6 @@ def healths(
         if face[part].any() or voice[part].any():
             continue
         (face if rng.random() < 0.5 else voice)[part] = rng.choice(
-            [Health.DEGRADED, Health.MISSING]
+            [ModalityHealth.DEGRADED, ModalityHealth.MISSING]
         )
     return face, voice

@@ -1,7 +1,9 @@
 """Grey framed faces with labels to batches of moved, tinted and degraded crops in colour."""
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,14 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from handlers.networks.variants import EXPRESSIONS
+from handlers.store import load_aligner
 from handlers.training.affect.expressions.looks import relight, spoil
 from handlers.training.affect.losses import class_weights
+from handlers.training.datasets.affect.pictures import crop_framed, frame_faces
 from handlers.training.datasets.affect.records import WORDS, AffectFaces, soft_quadrants
 from handlers.training.faces import Degrading, to_tensor
 from handlers.training.loop import Batch
 
 Image = NDArray[np.uint8]
-
 CROP_PX = 128
 # Pictures of framed faces are so many times as wide as served crops.
 MARGIN = 1.25
@@ -26,6 +29,8 @@ BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT, cv2.BORDER_REFLECT)
 # Where each of WORDS stands among those of faces, and whether it does.
 PLACES_OF_WORDS = [EXPRESSIONS.index(word) if word in EXPRESSIONS else 0 for word in WORDS]
 KNOWN_WORDS = np.array([word in EXPRESSIONS for word in WORDS], np.float32)
+BOXES = "boxes"
+FRAMED_PX = 96
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Moving:
 
 
 @dataclass(frozen=True)
-class FaceSet:
+class WeightedFaces:
     """Faces and the share of a batch drawn from them."""
 
     faces: AffectFaces
@@ -58,7 +63,7 @@ class FaceBatches:
 
     def __init__(
         self,
-        sets: Sequence[FaceSet],
+        sets: Sequence[WeightedFaces],
         moving: Moving,
         degrading: Degrading | None,
         power: float,
@@ -156,3 +161,35 @@ def _light(moving: Moving, rng: np.random.Generator) -> Image:
     gains = np.exp(rng.normal(0, moving.tint, 3)) if rng.random() < 0.5 else np.ones(3)
     shades = np.arange(256)[:, None] * gain * gains + shift
     return np.asarray(np.clip(shades, 0, 255), np.uint8)
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Frames the faces of sets, with a margin to be moved about in.
+
+    `aligner` is the model store whose `dfa` finds the faces' landmarks, `kept` the folder in which
+    their boxes are kept, `context` the served crop's side over that of such a box.
+    """
+
+    aligner: Path
+    kept: Path
+    context: float
+
+    def __call__(self, faces: AffectFaces) -> AffectFaces:
+        """The same faces in pictures that are `MARGIN` times as wide as served crops."""
+        boxes = find_boxes(faces, self.aligner, self.kept)
+        crops = [
+            crop_framed(image, box, self.context * MARGIN, FRAMED_PX)[:, :, 0]
+            for image, box in zip(faces.images, boxes, strict=True)
+        ]
+        return replace(faces, images=np.stack(crops))
+
+
+def find_boxes(faces: AffectFaces, aligner: Path, kept: Path) -> Sequence[np.ndarray]:
+    """The boxes of the landmarks `(N, 4)` of a set's faces, found once and kept in a folder."""
+    file = kept / f"{hashlib.sha256(faces.images.tobytes()).hexdigest()[:16]}.npy"
+    if not file.is_file():
+        predictor = load_aligner(aligner, "dfa").predictor
+        kept.mkdir(parents=True, exist_ok=True)
+        np.save(file, frame_faces(list(faces.images), predictor))
+    return list(np.load(file, allow_pickle=False))

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from handlers.training.affect.framed import Framing
-from handlers.training.affect.made.faces import FaceSet
+from handlers.training.affect.made.faces import Framing, WeightedFaces
 from handlers.training.affect.made.speech import Voices
 from handlers.training.affect.voices.heard import VERSIONS, hear_all
 from handlers.training.datasets.affect.pictures import (
@@ -57,9 +56,11 @@ def read_faces(data: Path, source: FaceSource) -> AffectFaces:
     return read_ferplus(data / source.folder, source.part)
 
 
-def read_face_sets(data: Path, sources: Sequence[FaceSource], framing: Framing) -> list[FaceSet]:
+def read_face_sets(
+    data: Path, sources: Sequence[FaceSource], framing: Framing
+) -> list[WeightedFaces]:
     """The framed faces of several sources with their shares."""
-    return [FaceSet(framing(read_faces(data, source)), source.share) for source in sources]
+    return [WeightedFaces(framing(read_faces(data, source)), source.share) for source in sources]
 
 
 def read_utterances(

@@ -44,7 +44,7 @@ class Voices:
 
 
 @dataclass(frozen=True)
-class Recording:
+class Microphone:
     """How an utterance is heard in training: by which microphone, how loud, how far.
 
     `gain_db` and `colour_db` are standard deviations, `stretch` and `bands` the most that time is
@@ -65,7 +65,7 @@ class Recording:
 class SpeechBatches:
     """Draws batches for `LatentLearner` from utterances; every actor and emotion as they come."""
 
-    def __init__(self, voices: Voices, recording: Recording, power: float) -> None:
+    def __init__(self, voices: Voices, recording: Microphone, power: float) -> None:
         self.voices, self.recording = voices, recording
         self.weights = class_weights(voices.labels, power)
 
@@ -114,7 +114,7 @@ def window_at(power: Floats, column: int) -> Floats:
 
 
 def recorded(
-    power: Floats, recording: Recording, rng: np.random.Generator, centre: float | None = None
+    power: Floats, recording: Microphone, rng: np.random.Generator, centre: float | None = None
 ) -> Floats:
     """A window through a random microphone, at a column or at a random time of an utterance."""
     stretch = 1 + rng.uniform(-recording.stretch, recording.stretch)
@@ -132,7 +132,7 @@ def recorded(
 
 
 def both_forms(
-    window: Floats, recording: Recording, rng: np.random.Generator
+    window: Floats, recording: Microphone, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """A window as it is and, by chance, degraded; by chance the end of both is not heard."""
     heard = WINDOW

@@ -5,29 +5,63 @@ maps of all would take tens of times the room of the faces.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import FACE, VOICE
 from handlers.training.affect.gating import gate_bank
-from handlers.training.affect.made.clips import Clip, Health
+from handlers.training.affect.made.clips import Clip, ModalityHealth
 from handlers.training.affect.made.speech import to_tensor as sound_to_tensor
 from handlers.training.affect.made.studio import GATE_COUNT, Staged, Studio
 from handlers.training.affect.recorded.pieces import Piece
-from handlers.training.affect.recorded.table import Rows, keep
 from handlers.training.affect.sequences import FeatureClip
 from handlers.training.faces import to_tensor as faces_to_tensor
 from handlers.training.loop import make_fabric
 from handlers.training.recipe import RecipeError
 
+BATCH = 64
+SAVED_EVERY = 100  # batches
+Halves = NDArray[np.float16]
+Rows = NDArray[np.int32]  # of frames: the place of the piece, and the moment in it
 Frame = tuple[Piece, int]
+
+
+def keep(
+    path: Path,
+    rows: Rows,
+    shape: tuple[int, ...],
+    look: Callable[[Rows], Tensor],
+    resume: bool,
+) -> Halves:
+    """What `look` finds of every frame, of a shape each, in half precision as a memory map; what
+    is there is not done again. Under torchrun every process has its own."""
+    if torch.distributed.is_torchelastic_launched():
+        path = path.with_stem(f"{path.stem}-{TorchElasticEnvironment().global_rank()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done_path = path.with_suffix(".done")
+    done = int(done_path.read_text()) if resume and done_path.is_file() else 0
+    mode: Literal["r+", "w+"] = "r+" if done else "w+"
+    table = np.lib.format.open_memmap(path, mode, np.float16, (len(rows), *shape))
+    bar = tqdm(total=len(rows), initial=done, desc=path.stem, mininterval=5)
+    for begin in range(done, len(rows), BATCH):
+        part = rows[begin : begin + BATCH]
+        table[begin : begin + len(part)] = look(part).to("cpu", torch.float16).numpy()
+        if begin // BATCH % SAVED_EVERY == SAVED_EVERY - 1 or begin + BATCH >= len(rows):
+            table.flush()
+            done_path.write_text(str(begin + len(part)))
+        bar.update(len(part))
+    bar.close()
+    return table
 
 
 def feature_clips(
@@ -143,7 +177,7 @@ def _good(
     for row in rng.permutation(len(rows)):
         ((piece, index),) = _frames(pieces, rows[row : row + 1])
         health = piece.face_health if modality == FACE else piece.voice_health
-        if piece.there(modality)[index] and health[index] == Health.GOOD:
+        if piece.there(modality)[index] and health[index] == ModalityHealth.GOOD:
             found.append((piece, index))
         if len(found) == GATE_COUNT:
             break

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from handlers.networks.variants import FACE
 from handlers.processing.mel import WINDOW, Floats
 from handlers.training.affect.made.bank import BAD, FORMS, GOOD_FORMS
-from handlers.training.affect.made.clips import Health, Ints, Plot, healths
+from handlers.training.affect.made.clips import Ints, ModalityHealth, Plot, healths
 from handlers.training.affect.made.faces import CROP_PX, Image
 from handlers.training.affect.made.spectrograms import degrade_power, noise_alone
 from handlers.training.affect.recorded.cache import STORED_PX
-from handlers.training.affect.recorded.reels import Reel
+from handlers.training.affect.recorded.stored import StoredRecording
 from handlers.training.recipe import RecipeError
 
 PIECE_S = 20.0
@@ -28,11 +28,11 @@ Bools = NDArray[np.bool_]
 class Piece:
     """A run of labelled moments of a recording, from `first` on.
 
-    `face_health` and `voice_health` `(T,)` are values of Health; `form` says in what way a bad face
-    and a bad voice are bad, `live` whether sound is heard up to the moment only.
+    `face_health` and `voice_health` `(T,)` are values of ModalityHealth; `form` says in what way a
+    bad face and a bad voice are bad, `live` whether sound is heard up to the moment only.
     """
 
-    reel: Reel
+    recording: StoredRecording
     first: int
     face_health: Ints
     voice_health: Ints
@@ -50,21 +50,21 @@ class Piece:
     @property
     def labels(self) -> Floats:
         """Valence and arousal `(T, 2)`."""
-        return self.reel.labels[self.run]
+        return self.recording.labels[self.run]
 
     def there(self, modality: str) -> Bools:
         """Where a modality can be used `(T,)`."""
-        found, health = self.reel.heard, self.voice_health
+        found, health = self.recording.heard, self.voice_health
         if modality == FACE:
-            found, health = self.reel.seen, self.face_health
-        return np.asarray(found[self.run] & (health != Health.MISSING))
+            found, health = self.recording.seen, self.face_health
+        return np.asarray(found[self.run] & (health != ModalityHealth.MISSING))
 
     def face(self, index: int) -> Image:
         """The crop of a moment, as it is served or gone bad: uint8 RGB `(128, 128, 3)`."""
         edge = (STORED_PX - CROP_PX) // 2
-        wide = self.reel.face(self.first + index)
+        wide = self.recording.face(self.first + index)
         crop = np.ascontiguousarray(wide[edge : edge + CROP_PX, edge : edge + CROP_PX])
-        if self.face_health[index] != Health.DEGRADED:
+        if self.face_health[index] != ModalityHealth.DEGRADED:
             return crop
         rng = np.random.default_rng([self.first, self.form[0]])
         if self.form[0] == FORMS - 1:
@@ -73,10 +73,10 @@ class Piece:
 
     def window(self, index: int) -> Floats:
         """Mel power `(128, 128)` around a moment, as it is heard or gone bad."""
-        window = self.reel.power(self.first + index, WINDOW)
+        window = self.recording.power(self.first + index, WINDOW)
         if self.live:
             window[:, WINDOW // 2 :] = 0
-        if self.voice_health[index] != Health.DEGRADED:
+        if self.voice_health[index] != ModalityHealth.DEGRADED:
             return window
         rng = np.random.default_rng([self.first, self.form[1]])
         if self.form[1] == FORMS - 1:
@@ -85,13 +85,13 @@ class Piece:
 
     def key(self) -> bytes:
         """Tells it from every other one."""
-        told = (self.reel.path.name, self.first, self.form, self.live)
+        told = (self.recording.path.name, self.first, self.form, self.live)
         parts = (repr(told).encode(), self.face_health.tobytes(), self.voice_health.tobytes())
         return hashlib.sha256(b"".join(parts)).digest()
 
 
 @dataclass(frozen=True)
-class Cutting:
+class PieceCutting:
     """How many pieces there are at most, and the moments of the longest run learnt from."""
 
     most: int
@@ -100,17 +100,17 @@ class Cutting:
 
 
 def cut_pieces(
-    reels: Sequence[Reel], modalities: Sequence[str], plot: Plot, cutting: Cutting
+    stored: Sequence[StoredRecording], modalities: Sequence[str], plot: Plot, cutting: PieceCutting
 ) -> list[Piece]:
     """Random pieces of 20 s or less (or twice the longest run), in the order of the recordings.
 
     Stretches go bad as the plot says. Raises RecipeError where there is nothing to learn from, or
     no piece that holds the longest run.
     """
-    cuts = [(one, run) for one in reels for run in _runs(one, cutting.longest)]
+    cuts = [(one, run) for one in stored for run in _runs(one, cutting.longest)]
     kept = np.sort(np.random.default_rng(cutting.seed).permutation(len(cuts))[: cutting.most])
     drawn = [(*cuts[place], place) for place in kept.tolist()]
-    pieces = [_piece(reel, run, plot, cutting, place) for reel, run, place in drawn]
+    pieces = [_piece(recording, run, plot, cutting, place) for recording, run, place in drawn]
     found = [one for one in pieces if any(one.there(name).any() for name in modalities)]
     if not found:
         raise RecipeError(f"the recordings have no labelled stretch with {' or '.join(modalities)}")
@@ -119,21 +119,21 @@ def cut_pieces(
     return found
 
 
-def _length(reel: Reel, longest: int) -> int:
+def _length(recording: StoredRecording, longest: int) -> int:
     """The most moments of a piece."""
-    return max(round(PIECE_S * _rate_hz(reel)), 2 * longest)
+    return max(round(PIECE_S * _rate_hz(recording)), 2 * longest)
 
 
-def _rate_hz(reel: Reel) -> float:
-    if len(reel.times_s) < 2:
+def _rate_hz(recording: StoredRecording) -> float:
+    if len(recording.times_s) < 2:
         return 1.0
-    return float(1 / np.median(np.diff(reel.times_s)))
+    return float(1 / np.median(np.diff(recording.times_s)))
 
 
-def _runs(reel: Reel, longest: int) -> list[tuple[int, int]]:
+def _runs(recording: StoredRecording, longest: int) -> list[tuple[int, int]]:
     """The first moment of every piece of a recording, and the one after its last."""
-    length = _length(reel, longest)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], reel.labelled, [False]])))
+    length = _length(recording, longest)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], recording.labelled, [False]])))
     return [
         (begin, min(begin + length, int(end)))
         for first, end in edges.reshape(-1, 2)
@@ -142,12 +142,14 @@ def _runs(reel: Reel, longest: int) -> list[tuple[int, int]]:
     ]
 
 
-def _piece(reel: Reel, run: tuple[int, int], plot: Plot, cutting: Cutting, place: int) -> Piece:
+def _piece(
+    recording: StoredRecording, run: tuple[int, int], plot: Plot, cutting: PieceCutting, place: int
+) -> Piece:
     """The shorter a piece, the rarer something goes bad in it: stretches are not shorter."""
     rng = np.random.default_rng([cutting.seed, place])
     count = run[1] - run[0]
-    face, voice = healths(count, plot, rng, _rate_hz(reel))
-    if rng.random() * _length(reel, cutting.longest) > count:
+    face, voice = healths(count, plot, rng, _rate_hz(recording))
+    if rng.random() * _length(recording, cutting.longest) > count:
         face, voice = np.zeros_like(face), np.zeros_like(voice)
     forms = rng.integers(GOOD_FORMS, FORMS, 2).tolist()
-    return Piece(reel, run[0], face, voice, (forms[0], forms[1]), bool(rng.random() < LIVE))
+    return Piece(recording, run[0], face, voice, (forms[0], forms[1]), bool(rng.random() < LIVE))

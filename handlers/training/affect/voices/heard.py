@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from handlers.processing.mel import BANDS, WINDOW, Floats, mel_power
-from handlers.training.affect.voices.channels import by_chance
-from handlers.training.affect.voices.sounds import music
+from handlers.training.affect.voices.channels import by_chance, music
 from handlers.training.datasets.affect.records import Utterance
 from handlers.training.datasets.affect.speech import read_mono
 

@@ -3,7 +3,8 @@
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,16 @@ from handlers.training.datasets.video import frame_rate_hz
 
 Doubles = NDArray[np.float64]
 RaterTrace = tuple[Doubles, Doubles]  # times in seconds, values
-
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg")
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".m4a")
 SEMAINE_NAME = re.compile(r"R(?P<rater>\d+)S(?P<session>\d+)TU\w*D(?P<dimension>[VA])")
 SEMAINE_RATE_HZ = 50.0
 AFEW_RATE_HZ, AFEW_SCALE = 25.0, 10.0
 AFF_WILD2_UNLABELLED = -5.0
+Indices = NDArray[np.int64]
+AFFECTNET, AFF_WILD2 = "affectnet", "aff-wild2"
+FOLDS = 5
+Reader = Callable[[Path], list[Recording]]
 
 
 def read_sewa(root: Path) -> list[Recording]:
@@ -223,3 +227,46 @@ def _afew_clip(path: Path) -> Recording:
         pair(*labels.T / AFEW_SCALE),
         np.array([frame["landmarks"] for frame in frames], np.float32),
     )
+
+
+# Aff-Wild2 comes in parts: what is learnt from is not what is measured on.
+RECORDED: Mapping[str, Reader] = {
+    "sewa": read_sewa,
+    "semaine": read_semaine,
+    "afew-va": read_afew_va,
+    AFF_WILD2: read_aff_wild2,
+    "recola": read_recola,
+}
+
+MEASURED: Mapping[str, Reader] = {
+    **RECORDED,
+    AFF_WILD2: partial(read_aff_wild2, part="Validation_Set"),
+}
+
+
+def subject_folds(people: Sequence[str], count: int = 5, seed: int = 0) -> list[Indices]:
+    """Places of the samples of each fold, every sample in one, nobody in two.
+
+    People are dealt out from those with most samples on, each to the fold with fewest so far;
+    `seed` decides among equals. Raises ValueError for fewer people than folds.
+    """
+    names, owner = np.unique(np.asarray(people, dtype=str), return_inverse=True)
+    if len(names) < count:
+        raise ValueError(f"{len(names)} people cannot be dealt out to {count} folds")
+    sizes = np.bincount(owner)
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    order = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
+    fold_of, filled = np.zeros(len(names), np.int64), np.zeros(count, np.int64)
+    for person in order:
+        fold = int(np.argmin(filled))
+        fold_of[person] = fold
+        filled[fold] += sizes[person]
+    return [np.flatnonzero(fold_of[owner] == fold) for fold in range(count)]
+
+
+def folds_of(recordings: Sequence[Recording], count: int = FOLDS) -> list[Indices]:
+    """Places of the recordings of each fold, the same for training and evaluation.
+
+    Raises ValueError for fewer people than folds.
+    """
+    return subject_folds([one.person for one in recordings], count)

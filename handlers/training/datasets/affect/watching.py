@@ -2,20 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, overload
+from typing import overload
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.predictors.tracking.options import TrackingOptions
+from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.affect.records import AffectPicture, Recording
 from handlers.training.datasets.video import Video, VideoFrame, frame_rate_hz
-
-if TYPE_CHECKING:
-    from handlers.predictors.tracking.options import TrackingOptions
-    from handlers.predictors.tracking.predictor import TrackingPredictor
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -26,16 +24,12 @@ WORKING_RATE_HZ = 25.0
 SEEN = ("tracking", "redetected")
 
 
-class Follower(Protocol):
-    """A tracker and how it is to follow the first face of a video."""
+@dataclass(frozen=True, eq=False)
+class Follower:
+    """A tracker, and how it follows the first face of a video."""
 
-    @property
-    def predictor(self) -> "TrackingPredictor":
-        """What steps from frame to frame."""
-
-    @property
-    def options(self) -> "TrackingOptions":
-        """How it does."""
+    predictor: TrackingPredictor
+    options: TrackingOptions = TrackingOptions()
 
 
 class VideoFaces(Sequence[Image | None]):

@@ -1,8 +1,8 @@
 """Recordings with valence and arousal over time, as recipes name them, to what is learnt from."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import cv2
@@ -12,30 +12,52 @@ from safetensors import safe_open
 from tqdm import tqdm
 
 from handlers.checkpoint import CheckpointError
+from handlers.predictors.alignment import AlignmentPredictor
+from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.processing.mel import BANDS, Floats
 from handlers.processing.mel_stream import column_at
+from handlers.store import load_aligner, load_detector, load_tracking, read_settings
 from handlers.training.affect.recorded.cache import (
     pictures_key,
     recording_key,
     write_pictures,
     write_recording,
 )
-from handlers.training.affect.recorded.tracker import Tracker, load_tracker
-from handlers.training.datasets.affect.layouts import (
+from handlers.training.datasets.affect.pictures import read_affectnet
+from handlers.training.datasets.affect.recordings import (
     AFF_WILD2,
     AFFECTNET,
     FOLDS,
     RECORDED,
     folds_of,
+    read_aff_wild2,
 )
-from handlers.training.datasets.affect.pictures import read_affectnet
-from handlers.training.datasets.affect.recordings import read_aff_wild2
 from handlers.training.datasets.affect.records import AffectPicture, Recording
-from handlers.training.datasets.affect.watching import WORKING_RATE_HZ, Image, labels_at
+from handlers.training.datasets.affect.watching import WORKING_RATE_HZ, Follower, Image, labels_at
+from handlers.training.loop import make_fabric
 from handlers.training.recipe import RecipeError
 
+TRACKER = "dcrt"
 PICTURES_A_FILE = 1000
 CACHE = "recordings"
+
+
+@cache
+def load_tracker(store: Path) -> Follower:
+    """DCRT of a model store, on the best device at hand, which never gives up (as the thesis's).
+
+    Raises CheckpointError naming what the store lacks.
+    """
+    device = str(make_fabric("32-true").device)
+    networks, checkpoint = load_tracking(store / TRACKER, device)
+    aligner = load_aligner(store, checkpoint.config["alignment"], device).predictor
+    predictor = TrackingPredictor(
+        networks,
+        load_detector(store, device),
+        AlignmentPredictor(aligner.engine, replace(aligner.options, flip=False)),
+        replace(read_settings(checkpoint.config), patience=None),
+    )
+    return Follower(predictor)
 
 
 @dataclass(frozen=True)
@@ -65,7 +87,7 @@ class RecordingSource:
 
 
 @dataclass(frozen=True, eq=False)
-class Reel:
+class StoredRecording:
     """One recording as it is learnt from; faces and sound stay on disk.
 
     Attributes:
@@ -111,7 +133,9 @@ class Reel:
         return found
 
 
-def read_reels(data: Path, source: RecordingSource, context: float, folder: Path) -> list[Reel]:
+def read_stored(
+    data: Path, source: RecordingSource, context: float, folder: Path
+) -> list[StoredRecording]:
     """What a source lets learn from, with its files in `folder`; those that are there are kept.
 
     `context` is the served crop's side over that of the landmarks' box. Raises RecipeError where
@@ -122,20 +146,21 @@ def read_reels(data: Path, source: RecordingSource, context: float, folder: Path
             pictures = read_affectnet(data / source.folder, source.part)
             cuts = range(0, len(pictures), PICTURES_A_FILE)
             parts = [pictures[cut : cut + PICTURES_A_FILE] for cut in cuts]
-            return [_picture_reel(part, folder) for part in tqdm(parts, "pictures", mininterval=5)]
+            return [
+                _stored_pictures(part, folder) for part in tqdm(parts, "pictures", mininterval=5)
+            ]
         recordings = learnt_from(data, source)
-        tracker = _once(lambda: load_tracker(Path(source.tracker)))
-        reels = []
+        stored = []
         for one in tqdm(recordings, desc="recordings", mininterval=5):
             key = recording_key(one, context, source.rate_hz)
             path = folder / f"{one.media.stem}-{key}.safetensors"
             if not path.is_file():
-                follower = tracker() if one.landmarks is None else None
+                follower = load_tracker(Path(source.tracker)) if one.landmarks is None else None
                 write_recording(one, context, source.rate_hz, follower, path)
-            reels.append(open_reel(path, one.person, partial(labels_at, recording=one)))
+            stored.append(open_stored(path, one.person, partial(labels_at, recording=one)))
     except (ValueError, CheckpointError) as error:
         raise RecipeError(str(error)) from error
-    return reels
+    return stored
 
 
 def folder_of(name: str, source: RecordingSource | None, runs: Path) -> Path:
@@ -164,30 +189,18 @@ def learnt_from(data: Path, source: RecordingSource) -> list[Recording]:
     return [one for place, one in enumerate(recordings) if place not in held_out]
 
 
-def open_reel(
+def open_stored(
     path: Path, person: str | None, labels: Callable[[NDArray[np.float64]], Floats]
-) -> Reel:
+) -> StoredRecording:
     """A file that `recorded_cache` wrote, with the labels at its times."""
     with safe_open(path, "np") as file:
         times_s, ends, heard = (file.get_tensor(name) for name in ("times_s", "ends", "heard"))
-    return Reel(path, person, times_s, labels(times_s), np.diff(ends) > 0, heard, ends)
+    return StoredRecording(path, person, times_s, labels(times_s), np.diff(ends) > 0, heard, ends)
 
 
-def _picture_reel(pictures: Sequence[AffectPicture], folder: Path) -> Reel:
+def _stored_pictures(pictures: Sequence[AffectPicture], folder: Path) -> StoredRecording:
     path = folder / f"pictures-{pictures_key(pictures)}.safetensors"
     if not path.is_file():
         write_pictures(pictures, path)
     labels = np.array([[one.valence, one.arousal] for one in pictures], np.float32)
-    return open_reel(path, None, lambda _: labels)
-
-
-def _once(load: Callable[[], Tracker]) -> Callable[[], Tracker]:
-    """Load when first asked for, and keep."""
-    kept: list[Tracker] = []
-
-    def get() -> Tracker:
-        if not kept:
-            kept.append(load())
-        return kept[0]
-
-    return get
+    return open_stored(path, None, lambda _: labels)
