@@ -1,1 +1,1 @@
-"""What runs on the device: networks, processing, predictors and the handlers that serve them."""
+"""The device's side: networks, processing, predictors and the handlers that serve them."""

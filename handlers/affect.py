@@ -64,7 +64,7 @@ ONLY_AROUSAL = "a voice alone tells arousal; valence is estimated of faces"
 
 @dataclass(frozen=True)
 class AffectParts:
-    """What an answer is made with.
+    """The predictor, checkpoints and tracker that answers are made with.
 
     `checkpoints` holds the variants served, `tracker` the checkpoint of the face tracker, whose
     state is part of a session's. `missing` names variants in the store that cannot be served, each
@@ -84,7 +84,7 @@ class AffectParts:
         return next(there, next(iter(self.checkpoints)))
 
     def written_by(self, variant: str) -> tuple[str, str]:
-        """Who writes a state of this variant: a name, and the hash that `describe` tells.
+        """Name the writer of a variant's states by a name and the hash that `describe` tells.
 
         By the hash a state finds its way to the version of the model that wrote it; the name tells
         variants apart, and all weights that a state depends on.
@@ -274,7 +274,7 @@ def load_parts(model_store: Path, device: str) -> AffectParts:
 
 
 def _notes(frames: Sequence[FrameAffect]) -> list[str]:
-    """What was not estimated, and why."""
+    """Name what was not estimated, and why."""
     unspoken = any(frame.unspoken for frame in frames)
     only_arousal = any(frame.valence is None and frame.arousal is not None for frame in frames)
     return [UNSPOKEN] * unspoken + [ONLY_AROUSAL] * only_arousal

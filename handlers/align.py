@@ -49,7 +49,7 @@ SAME_PLACE = 0.3  # the overlap from which two faces cannot both be there
 
 @dataclass(frozen=True)
 class AlignParts:
-    """What an answer is made with: the predictors, the mean shape in the plane, the attributes."""
+    """The predictors, the mean shape in the plane and the attributes that answers are made with."""
 
     detector: FaceDetector
     aligner: AlignmentPredictor
@@ -70,7 +70,7 @@ class AlignRow:
 
 @dataclass(frozen=True)
 class FoundBox:
-    """Where a face is looked for: the box around its landmarks, the detector's score if any, and
+    """A place to look for a face: the box around its landmarks, the detector's score if any, and
     the angle by which the face is turned, clockwise as seen."""
 
     box: Floats

@@ -1,4 +1,4 @@
-"""What every handler checks of a row: options, and the bytes of a picture; a mistake is named."""
+"""Checks of every handler's rows: options, and the bytes of a picture; a mistake is named."""
 
 import math
 import time
@@ -110,7 +110,7 @@ def check_boxes(boxes: object, pixels: Image) -> list[Floats] | None:
 
 @dataclass(frozen=True)
 class AlignOptions:
-    """How one row is to be treated.
+    """Options of one row of `align`.
 
     `boxes` are tight around the landmarks, `(x1, y1, x2, y2)` in pixels of the upright picture;
     they take the detector's place. `max_faces` and `min_face_px` tell the detector how many faces
@@ -146,7 +146,7 @@ class AlignOptions:
 
 @dataclass(frozen=True)
 class AffectRowOptions:
-    """How one row is to be treated.
+    """Options of one row of `affect`.
 
     `variant` is one of the store's; `min_face_px` is the side of the smallest face searched for,
     `min_quality` the quality from which on it is one, `max_faces` says how many are followed,

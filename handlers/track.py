@@ -56,7 +56,7 @@ RESET = "reset"
 
 @dataclass(frozen=True)
 class TrackParts:
-    """What an answer is made with; `variants` are those that the store's networks allow."""
+    """The parts that answers are made with; `variants` are those that the networks allow."""
 
     predictor: TrackingPredictor
     checkpoint: Checkpoint
@@ -66,7 +66,7 @@ class TrackParts:
 
 @dataclass(frozen=True)
 class TrackRowOptions:
-    """How one row is to be treated.
+    """Options of one row of `track`.
 
     `variant` is one of the checkpoint's; `steady` calms the landmarks of a face at rest,
     `smoothing` all and needs `time_s`. `min_face_px` is the side of the smallest face searched

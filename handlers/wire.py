@@ -26,7 +26,7 @@ class WireError(ValueError):
 
 @dataclass(frozen=True)
 class Request:
-    """What a handler is asked: the data, how to treat it, and the state of a stream, if any."""
+    """A question to a handler: the data, how to treat it, and the state of a stream, if any."""
 
     inputs: dict[str, Any]
     options: dict[str, Any]

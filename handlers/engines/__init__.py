@@ -1,1 +1,1 @@
-"""What computes the networks: torch on GPUs and in training, ONNX Runtime on processors."""
+"""Engines that compute the networks: torch on GPUs and in training, ONNX Runtime on processors."""

@@ -1,4 +1,4 @@
-"""What predictors ask of whatever computes their networks: named arrays in, named arrays out."""
+"""The engine that predictors ask to compute their networks: named arrays in, named arrays out."""
 
 import sys
 from collections.abc import Collection, Mapping

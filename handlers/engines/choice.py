@@ -1,4 +1,4 @@
-"""What computes in this process, and with how many threads; loads nothing that is not needed."""
+"""The choice of engine and threads in this process; loads nothing that is not needed."""
 
 import ctypes
 import os
@@ -37,7 +37,7 @@ def choose(threads: int, engine: str | None = None) -> None:
 
 
 def threads() -> int:
-    """How many threads a computation has: as chosen, else one for each core."""
+    """Return the number of threads of a computation: as chosen, else one for each core."""
     return chosen.threads or len(os.sched_getaffinity(0))
 
 

@@ -32,7 +32,7 @@ ONNX_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "I64": Tenso
 
 
 class Place(NamedTuple):
-    """Where a tensor lies in a file of safetensors, in bytes, and its ONNX type."""
+    """The place of a tensor in a file of safetensors, in bytes, and its ONNX type."""
 
     type: int
     offset: int

@@ -127,7 +127,7 @@ def tracking_parts(network: TrackingModules) -> Parts:
 
 
 def speech_parts(_: SpeechNetwork) -> Parts:
-    """What a chunk sounds like, and the step of the memory that hears words in it."""
+    """Name the parts: a chunk's features, and the step of the memory that hears words in them."""
     width = Input((WIDTH,))
     return {
         "encode": Part(

@@ -17,7 +17,7 @@ from handlers.engines.base import Array
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one array lies in a buffer: its first byte, its type and its shape."""
+    """The place of one array in a buffer: its first byte, its type and its shape."""
 
     begin: int
     dtype: torch.dtype

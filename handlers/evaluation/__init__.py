@@ -1,1 +1,1 @@
-"""What is served is what is measured: the predictors over annotated data, and the reports."""
+"""Evaluation of the very predictors that are served, over annotated data, and its reports."""

@@ -57,7 +57,7 @@ def data(recipe: dict[str, Any]) -> str:
 
 
 def recipe(name: str, recipe: dict[str, Any]) -> str:
-    """What was run, for how long, from what."""
+    """Describe the run: its steps, data and start."""
     schedule = recipe["schedule"]
     start = ", then ".join(recipe["start"]) or "random weights"
     return (

@@ -62,7 +62,7 @@ def auc(errors: Doubles, threshold: float = THRESHOLD) -> float:
 
 
 def gains(errors: Doubles, threshold: float = THRESHOLD) -> Doubles:
-    """What each face adds to the area under the curve: 1 without error, 0 from `threshold` on."""
+    """Compute what each face adds to the area: 1 without error, 0 from `threshold` on."""
     return np.maximum(1 - errors / threshold, 0)
 
 
@@ -123,7 +123,7 @@ def paired_bootstrap(
 
 
 def draw_groups(groups: int, draws: int, seed: int) -> Doubles:
-    """How often each of the groups is drawn by every draw of a bootstrap, `(draws, groups)`."""
+    """Draw how often each of the groups is in every draw of a bootstrap, `(draws, groups)`."""
     share = np.full(groups, 1 / groups)
     return np.random.default_rng(seed).multinomial(groups, share, draws).astype(np.float64)
 

@@ -1,4 +1,4 @@
-"""What all reports share: tables and notes on a terminal, a bar, files, and recorded figures."""
+"""Shared parts of all reports: tables and notes on a terminal, a bar, files, recorded figures."""
 
 import csv
 import math

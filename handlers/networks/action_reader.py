@@ -1,4 +1,4 @@
-"""What a face does, from where its points lie and what is to be seen under them."""
+"""Facial actions, from the places of a face's points and the features under them."""
 
 import torch
 from torch import Tensor, nn

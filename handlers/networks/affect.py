@@ -102,7 +102,7 @@ class AffectNetworks(nn.Module):
         return self.combiner.features(planes)
 
     def initial_memory(self, rows: int) -> Memory:
-        """What `rows` sequences remember at their start."""
+        """Return the memory of `rows` sequences at their start."""
         return self.combiner.initial_memory(rows)
 
     def step(self, features: Tensor, memory: Memory) -> Step:

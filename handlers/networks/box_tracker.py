@@ -93,7 +93,7 @@ class BoxTracker(nn.Module):
         )
 
     def features(self, crops: Tensor) -> Tensor:
-        """What BT keeps of a frame: `(B, 3, 128, 128)` in [-1, 1] -> `(B, feature_width)`."""
+        """Compute BT's features: `(B, 3, 128, 128)` in [-1, 1] -> `(B, feature_width)`."""
         return self.pool(self.backbone(crops))  # type: ignore[no-any-return]
 
     def initial_state(self, rows: int) -> State:

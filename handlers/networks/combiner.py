@@ -135,7 +135,7 @@ class Combiner(nn.Module):
         return self.encoder(planes).flatten(1)  # type: ignore[no-any-return]
 
     def initial_memory(self, rows: int) -> Memory:
-        """What `rows` sequences remember at their start; empty for the single-frame form."""
+        """Return the memory of `rows` sequences at their start; empty for the single-frame form."""
         return {} if self.recurrence is None else self.recurrence.initial_memory(rows)
 
     def step(self, features: Tensor, memory: Memory) -> Step:

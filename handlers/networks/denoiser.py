@@ -133,7 +133,7 @@ class NoiseClassifier(nn.Module):
 
 
 class Cleaned(NamedTuple):
-    """What a denoiser made of a batch: crops, class probabilities `(B, K)`, chosen class `(B,)`."""
+    """A denoiser's result for a batch: crops, class probabilities `(B, K)`, chosen class `(B,)`."""
 
     crops: Tensor
     probabilities: Tensor

@@ -70,7 +70,7 @@ def head(inputs: int, width: int, outputs: int) -> nn.Sequential:
 
 @dataclass(frozen=True)
 class DiscriminatorInputs:
-    """What the discriminator is given beside the picture.
+    """Inputs of the discriminator beside the picture.
 
     `latent` counts the channels of Z (0: none), `descriptors` the sound's numbers (0: none), and
     `sound_px` is the side of the square plane that these are turned into.

@@ -53,7 +53,7 @@ SIZES = {
 
 
 class Impression(NamedTuple):
-    """What a face looks like: logits of EXPRESSIONS `(B, 8)`, valence and arousal `(B, 2)`."""
+    """A face's look: logits of EXPRESSIONS `(B, 8)`, valence and arousal `(B, 2)`."""
 
     logits: Tensor
     place: Tensor

@@ -19,7 +19,7 @@ WINDOW, HOP, BINS = 256, 128, 129
 
 @dataclass(frozen=True)
 class SpeechMemory:
-    """What a stream remembers: the LSTM's `h` and `c` `(128,)`, its last samples `(64,)`."""
+    """A stream's memory: the LSTM's `h` and `c` `(128,)`, its last samples `(64,)`."""
 
     h: Tensor
     c: Tensor

@@ -29,7 +29,7 @@ DESCRIPTORS = 50
 
 @dataclass(frozen=True)
 class AffectConfig:
-    """What an affect model is made of; `asdict` of it is what a checkpoint keeps.
+    """The parts of an affect model; `asdict` of it is what a checkpoint keeps.
 
     `modalities` are "face", "voice" or both; two are joined by `fusion`, "concatenate" or "gate",
     the gate's planes being `wider` times those of one modality.

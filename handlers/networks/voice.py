@@ -17,7 +17,7 @@ EPSILON = 1e-5
 
 @dataclass(frozen=True)
 class VoiceSize:
-    """How many bands of a window are read, and how wide the layers are."""
+    """The number of bands of a window that are read, and the widths of the layers."""
 
     bands: int = 88
     width: int = 64

@@ -49,14 +49,14 @@ class Alignment:
     actions: dict[str, float] | None = None
 
     def quality(self, score: float | None) -> float:
-        """How far the landmarks can be trusted, in [0, 1]; `score` is the detector's, if any."""
+        """Rate the landmarks in [0, 1]; `score` is the detector's, if any."""
         clean = self.probabilities.get(CLEAN, 1.0)
         return landmark_quality(self.confidence, score, self.landmarks, clean)
 
 
 @dataclass(frozen=True)
 class Trust:
-    """How the spread of landmark maps tells faces from what is none: it belongs to the weights.
+    """The limits by which spread landmark maps are no face: they belong to the weights.
 
     On DFA's maps, in shares of the crop, faces spread over 0.09 to 0.15 (blurred ones the most)
     and crops half a face off over more than 0.24; `middle` lies in between.
@@ -72,7 +72,7 @@ class Trust:
 
 @dataclass(frozen=True)
 class AlignmentOptions:
-    """How a face is looked at.
+    """Options of looking at a face.
 
     `context` widens its box; `classes` are the degradations that have a denoiser each, in the
     classifier's order behind "clean"; `flip` averages the last look with its mirror image. `trust`
@@ -87,7 +87,7 @@ class AlignmentOptions:
 
 
 class _Look(NamedTuple):
-    """What one pass saw and found, in crop pixels."""
+    """One pass over a face and its results, in crop pixels."""
 
     windows: list[Image]
     points: Floats
@@ -163,7 +163,7 @@ class AlignmentPredictor:
         return upright_crop(landmarks, self.options.context, self.options.crop_px)
 
     def clean(self, face: Alignment) -> Image:
-        """What was looked at last, as its denoiser makes it; the window itself without one."""
+        """Denoise the window that was looked at last; without a denoiser it stays as it is."""
         if not face.denoised:
             return face.crop
         part = f"{DENOISE}_{face.degradation}" if CLASSIFY in self.engine.parts else DENOISE
@@ -215,7 +215,7 @@ class AlignmentPredictor:
         return self._joined(found | {MIRRORED + name: one for name, one in mirrored.items()})
 
     def _both(self, first: Floats, second: Floats) -> list[dict[str, Floats]]:
-        """What the landmark network finds in two batches of one size."""
+        """Run the landmark network on two batches of one size."""
         if self.engine.is_parallel:
             calls = [partial(self.engine.run, LANDMARKS, crops=one) for one in (first, second)]
             return run_all(calls, in_parallel=True)

@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 
 
 def box_fault(box: object, width: int, height: int) -> str | None:
-    """What is wrong with `[x1, y1, x2, y2]` in a picture of this size in pixels; None if nothing.
+    """Name the fault of `[x1, y1, x2, y2]` in a picture of this size in pixels, or None.
 
     A right box has an area, is at least a pixel long, lies on the picture at least in part, and is
     not out of all proportion to it.

@@ -42,7 +42,7 @@ FAR = 2**14  # pixels off the picture from where on nothing is drawn: OpenCV cou
 
 @dataclass(frozen=True)
 class DrawnFace:
-    """What is drawn of a face: `box` (4,) and `landmarks` (68, 2) in pixels of the picture.
+    """A face to draw: `box` (4,) and `landmarks` (68, 2) in pixels of the picture.
 
     Without a `pose` no axes are drawn.
     """

@@ -38,7 +38,7 @@ LEFT_JAW, RIGHT_JAW = slice(0, 8), slice(9, 17)
 
 @dataclass(frozen=True)
 class HeadView:
-    """How a head is seen: `rotation` `(3, 3)`; `scale` in pixels a millimetre at the head's
+    """A view of a head: `rotation` `(3, 3)`; `scale` in pixels a millimetre at the head's
     centre; `centre` `(2,)`, where that is in the picture, in pixels."""
 
     rotation: Floats

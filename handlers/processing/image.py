@@ -241,7 +241,7 @@ def _strips(picture: Pillow.Image) -> Iterator[tuple[int, Pillow.Image]]:
 
 
 def _conversion(picture: Pillow.Image) -> tuple[Callable[[Pillow.Image], Image], tuple[str, ...]]:
-    """How a picture, or a part of it, is made RGB, and what is to be said of it."""
+    """Choose how a picture, or a part of it, is made RGB, with notes on it."""
     if picture.mode.startswith("I"):
         return _from_16_bits, ()
     if picture.has_transparency_data:

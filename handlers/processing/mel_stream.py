@@ -36,7 +36,7 @@ def column_at(time_s: float) -> int:
 
 @dataclass(frozen=True)
 class MelStream:
-    """What has been heard of a stream; every method returns the stream that follows from it.
+    """The sound of a stream so far; every method returns the stream that follows from it.
 
     `power` `(C, 128)` and `heard` `(C,)` are the columns from `first` on, complete ones only: a
     column is heard when all of its 2048 samples were, those before time zero counting as zeros.

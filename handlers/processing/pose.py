@@ -1,4 +1,4 @@
-"""Where a head is and where it looks: 68 landmarks to three angles and a place in millimetres.
+"""Head pose: 68 landmarks to three angles and a place in millimetres.
 
 The axes are those of the camera: x to the image's right, y down, z away from the camera; the
 rotation is `Rx(pitch) @ Ry(yaw) @ Rz(roll)`, as OpenFace has it (Baltrusaitis et al. 2018). So

@@ -21,14 +21,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curve:
-    """How the codes of a picture stand for light: transfer and primaries by ITU-T H.273."""
+    """A picture's code values as light: transfer and primaries by ITU-T H.273."""
 
     transfer: int
     primaries: int
 
     @property
     def note(self) -> str:
-        """What people should know."""
+        """Return what people should know of the curve."""
         name = {PQ: "PQ", HLG: "HLG"}[self.transfer]
         return f"high dynamic range ({name}) brought to that of ordinary pictures"
 

@@ -53,7 +53,7 @@ def write_replies(replies: Sequence[bytes], milliseconds: float) -> bytes:
 
 
 class Context(Protocol):
-    """What is used of TorchServe's context."""
+    """The used part of TorchServe's context."""
 
     model_name: str
     model_yaml_config: dict[str, Any]
@@ -61,7 +61,7 @@ class Context(Protocol):
 
 
 class Adaptor:
-    """What a worker makes: one model, on the device that TorchServe gives to the worker.
+    """A worker's object: one model, on the device that TorchServe gives to the worker.
 
     A model that cannot be loaded answers every request with `unavailable` and the reason, so that
     the service can tell it; a worker that died of it would be started again and again. Loading is

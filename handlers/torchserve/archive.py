@@ -22,7 +22,7 @@ QUEUE_REQUESTS = 1024
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the models of a store run: workers of each model, threads of a worker, on which device.
+    """The places of a store's models: workers of each, threads of a worker, on which device.
 
     A model that `workers` does not name has one. Workers on GPUs are dealt out to them in turn.
     """

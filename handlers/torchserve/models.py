@@ -1,4 +1,4 @@
-"""What is served: each model's handler, the weights it needs, and how much comes at once."""
+"""The served models: each one's handler, the weights it needs, and how much comes at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What TorchServe loads: it wants a file of its own for every model, with one class in it."""
+"""The file that TorchServe loads: it wants one for every model, with one class in it."""
 
 from handlers.torchserve.adaptor import Adaptor
 

@@ -105,7 +105,7 @@ def start(server: Server) -> "subprocess.Popen[bytes]":
 
 
 def environment(threads: int) -> dict[str, str]:
-    """What TorchServe is started with: what it may know of ours, and its workers' own."""
+    """Return TorchServe's environment: what it may know of ours, and its workers' own."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     bounds = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
     return {**kept, **bounds, "PYTHONPATH": str(HERE.parent.parent)}
@@ -120,7 +120,7 @@ def clear(server: Server) -> None:
 
 
 def mute_command() -> list[str]:
-    """What makes the command behind it listen for no gRPC, where the machine lets it."""
+    """Return the command before Java's that closes gRPC, where the machine lets it."""
     return [sys.executable, "-m", "handlers.torchserve.mute"]
 
 
@@ -183,7 +183,7 @@ def refuse_unreadable_ids(visible: str) -> None:
 
 
 def _seen_gpus() -> tuple[int, str]:
-    """How many GPUs torch can use here, and why there are none."""
+    """Count the GPUs that torch can use here, and say why there are none."""
     if (tool := shutil.which("nvidia-smi")) is None:
         return 0, "there is no nvidia-smi: the driver or the container's GPU runtime is missing"
     listed = subprocess.run([tool, "--list-gpus"], capture_output=True, text=True)
@@ -196,7 +196,7 @@ def _seen_gpus() -> tuple[int, str]:
 
 
 def told(name: str) -> str | None:
-    """What the environment says of `WORKERS`, `THREADS` or `DEVICE`; None where it says nothing."""
+    """Read `WORKERS`, `THREADS` or `DEVICE` from the environment; None where it says nothing."""
     return os.environ.get(name) or None
 
 

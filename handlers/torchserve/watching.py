@@ -17,7 +17,7 @@ Process = subprocess.Popen[bytes]
 
 @dataclass(frozen=True)
 class Pace:
-    """How often to look and how long to wait, in seconds.
+    """Intervals and limits of watching, in seconds.
 
     A server is ill after `most_missed` pings in a row; while it starts, for `starting_s`, none is
     counted. Pauses between two starts double up to the longest, until one has lasted `steady_s`.

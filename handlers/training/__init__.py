@@ -1,1 +1,1 @@
-"""How the networks learn: data, losses, recipes."""
+"""Training of the networks: data, losses, recipes."""

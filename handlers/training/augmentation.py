@@ -26,7 +26,7 @@ class Cut(NamedTuple):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much a training crop may differ from the face's own box.
+    """Limits of how a training crop differs from the face's own box.
 
     A `loose` crop has a detector's errors and the thesis's rotations; the others are what a second
     look at an aligned face gets: upright and centred. Of the `occluded` crops the share `things`

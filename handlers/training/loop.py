@@ -28,7 +28,7 @@ Losses = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to learn.
+    """Length and rate of learning.
 
     The rate warms up linearly, stays for `hold` steps and falls as a cosine to zero.
     """

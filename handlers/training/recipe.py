@@ -1,4 +1,4 @@
-"""What all recipes share: the fields, weights taken over from other models, and what is stored."""
+"""Shared parts of all recipes: fields, weights taken over from other models, and what is stored."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -44,7 +44,7 @@ class Difference:
 
 
 def kinds_of(traces: Sequence[Trace]) -> tuple[str, ...]:
-    """Who can be drawn: the kinds of people that the traces name, or else whole clips."""
+    """List who can be drawn: the kinds of people that the traces name, or else whole clips."""
     return tuple(dict.fromkeys(kind for trace in traces for kind in trace.people)) or ("clip",)
 
 

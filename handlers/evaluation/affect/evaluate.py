@@ -33,7 +33,7 @@ ABSENT = "not in every model store"
 
 @dataclass(frozen=True, slots=True)
 class AffectOptions:
-    """What to measure on what.
+    """Options of an evaluation of affect: models, data and outputs.
 
     Attributes:
         data: a folder in one of the layouts that `sets` reads.
@@ -165,7 +165,7 @@ def evaluate(
 
 
 def channels_of(options: AffectOptions, material: Material) -> Mapping[str, Channel] | None:
-    """What speech goes through: nothing where it is not to be harmed, None for other material."""
+    """Choose speech's channels: none where it is not to be harmed, None for other material."""
     if not material.whole:
         return None
     return CHANNELS if options.harm else {}

@@ -1,4 +1,4 @@
-"""What becomes of models when one modality goes bad, and when voices come by other channels."""
+"""Models under harm: one modality gone bad, and voices brought by other channels."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -118,7 +118,7 @@ class Survival:
 
 @dataclass(frozen=True, slots=True)
 class GateMove:
-    """How a gate answers a harm that leaves the modality to be used.
+    """The gate's answer to a harm that leaves the modality to be used.
 
     Clips are harmed as a whole and judged by stretches of about `STRETCH_S`. Over `stretches`
     where both modalities were used before and after: the mean move of the gate towards the healthy

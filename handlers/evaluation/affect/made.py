@@ -106,12 +106,12 @@ class ClipMaker:
 
 
 def named(people: Sequence[str | None]) -> Names:
-    """Who each face shows; one without a name shows someone of its own."""
+    """Name the person that each face shows; one without a name shows someone of its own."""
     return np.array([name or f"face {place}" for place, name in enumerate(people)])
 
 
 def utterances_of_test_actors(root: Path) -> list[Utterance]:
-    """What RAVDESS's test actors say. Raises ValueError where they are not there."""
+    """Read the utterances of RAVDESS's test actors; raises ValueError where they are not there."""
     spoken = [one for one in RAVDESS.read(root) if one.actor in TEST_ACTORS]
     if not spoken:
         raise ValueError(f"{root}: none of the actors {', '.join(TEST_ACTORS)}")

@@ -19,7 +19,7 @@ DECIDER = "avi-gas"
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How far a model is ahead of another: by which fraction of the other's RMSE its own is
+    """The lead of a model over another: by which fraction of the other's RMSE its own is
     lower, and of the other's COR higher; valence, then arousal."""
 
     rmse: tuple[float, float]
@@ -123,7 +123,7 @@ def _within(
 
 
 def gain_over(ahead: Agreement, behind: Agreement) -> Gain:
-    """What `ahead` gains over `behind`, as the thesis's columns GAIN."""
+    """Compute the gain of `ahead` over `behind`, as the thesis's columns GAIN."""
 
     def each(of: Callable[[Score, Score], float]) -> tuple[float, float]:
         return of(ahead.valence, behind.valence), of(ahead.arousal, behind.arousal)

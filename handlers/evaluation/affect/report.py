@@ -23,7 +23,7 @@ class AffectFigures:
 
 @dataclass(frozen=True, slots=True)
 class AffectReport:
-    """What one run measured.
+    """Figures of one run.
 
     Attributes:
         data, note: what the models were measured on, and what is to be known of its labels.
@@ -76,5 +76,5 @@ def compare(models: Mapping[str, Units], seed: int = 0) -> list[Difference]:
 
 
 def portions(models: Mapping[str, Units]) -> list[Portion]:
-    """Where attention and where the gate is decided."""
+    """List the portions where attention and where the gate is decided."""
     return [*attention_portions(models), *gate_portions(models)]

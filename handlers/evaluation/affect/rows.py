@@ -102,7 +102,7 @@ class ModelStore:
         return estimator
 
     def contexts(self, names: Sequence[str]) -> set[float]:
-        """How wide crops are over the landmarks' box, of the rows that look at a face."""
+        """Read the widths of crops over the landmarks' box, of the rows that look at a face."""
         folders = {part for name in names for part in JOINED.get(name, (name,))}
         found = (load_checkpoint(self.store / name).config for name in folders)
         return {float(config["context"]) for config in found if "context" in config}

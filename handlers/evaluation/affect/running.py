@@ -12,6 +12,7 @@ from handlers.evaluation.affect.traces import Trace
 from handlers.predictors.affect.estimator import Answer, Estimator, Reading
 from handlers.predictors.affect.inputs import Moment, Sound
 from handlers.predictors.affect.latent import LatentEstimator
+from handlers.predictors.affect.run import SMOOTHING_S, share_of_news
 from handlers.predictors.affect.speech import SpeechDetector, SpeechStream
 from handlers.predictors.tracking.state import Memory
 from handlers.processing.mel import RATE_HZ, REFERENCE, TINY, mel_power, pcm_to_samples
@@ -24,7 +25,7 @@ HELD = 1024
 
 
 def listeners_of(estimators: Mapping[str, Estimator]) -> dict[str, Estimator]:
-    """Who listens for each: those of chapters 6 and 7 all hear the same, if they hear."""
+    """Choose the listener of each: those of chapters 6 and 7 all hear the same, if they hear."""
     latent = [one for one in estimators.values() if isinstance(one, LatentEstimator)]
     listener = next((one for one in latent if one.hears), None)
     return {
@@ -39,7 +40,7 @@ def moments_of(
     sees: bool,
     detector: SpeechDetector | None = None,
 ) -> Iterator[dict[Estimator, Moment]]:
-    """What a clip shows and lets hear; sound comes a little ahead of the pictures.
+    """Yield the moments of a clip; sound comes a little ahead of the pictures.
 
     A face that stays is the same object. Without a detector all sound counts as speech.
     """
@@ -71,7 +72,7 @@ def gain_of(clip: LabelledClip) -> float:
 
 
 def _amplified(sound: Sound, gain: float) -> Sound:
-    """What is heard of Mel power with a gain; descriptors have a scale of their own."""
+    """Amplify Mel power by a gain; descriptors have a scale of their own."""
     if gain == 1 or not isinstance(sound, MelStream):
         return sound
     return replace(sound, power=sound.power * np.float32(gain))
@@ -150,7 +151,7 @@ def _parts(
 
 
 def _read(estimator: Estimator, moments: Sequence[Moment]) -> list[Reading | None]:
-    """What does not depend on time; moments that are equal to the estimator are read once."""
+    """Compute what does not depend on time; moments equal to the estimator are read once."""
     keys = [
         (id(one.face) if estimator.sees else 0, id(one.voice) if estimator.hears else 0)
         for one in moments
@@ -180,7 +181,10 @@ def _follow(
         found = estimator.step(
             [one for _, one in rows],
             [memories[row] for row, _ in rows],
-            [float(clips[row].times_s[moment]) - before_s[row] for row, _ in rows],
+            [
+                share_of_news(float(clips[row].times_s[moment]) - before_s[row], SMOOTHING_S)
+                for row, _ in rows
+            ],
         )
         for (row, _), answer in zip(rows, found, strict=True):
             answers[row][moment], memories[row] = answer, answer.memory

@@ -53,7 +53,7 @@ NAMELESS = "FER+ does not say who its faces show: each of them counts as a perso
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What models are measured on.
+    """Clips that models are measured on.
 
     Attributes:
         name: what the tables call it.
@@ -115,7 +115,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Following:
-    """How faces are found, each asked for only where there are such faces.
+    """Ways to find faces, each asked for only where there are such faces.
 
     Attributes:
         context: how many times wider than the landmarks' box a crop is.

@@ -13,7 +13,7 @@ ENCODERS = "encode_"
 
 
 class EncoderCache:
-    """What an encoder has answered, by the hash of a crop, until `forget`."""
+    """An encoder's answers by the hash of a crop, until `forget`."""
 
     def __init__(self) -> None:
         self.kept: dict[bytes, dict[str, Array]] = {}

@@ -1,4 +1,4 @@
-"""What one model said about one clip, moment by moment, and what of it is compared."""
+"""One model's answers for one clip, moment by moment, and what of them is compared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

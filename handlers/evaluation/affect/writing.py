@@ -1,4 +1,4 @@
-"""What was measured to the console and to files: tables, JSON, CSV, pictures."""
+"""Figures to the console and to files: tables, JSON, CSV, pictures."""
 
 import re
 from collections.abc import Mapping

@@ -49,7 +49,7 @@ def stored_models(model_store: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class AlignEvaluationOptions:
-    """What to measure on what.
+    """Options of an evaluation of alignment: models, data and outputs.
 
     Attributes:
         data: a folder in one of the layouts that `training.datasets.layouts` reads.

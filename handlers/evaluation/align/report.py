@@ -73,7 +73,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class AlignReport:
-    """What one run measured. `weights` are the SHA-256 of each model's weights."""
+    """Figures of one run. `weights` are the SHA-256 of each model's weights."""
 
     data: str
     layout: str

@@ -24,7 +24,7 @@ LEAST_OVERLAP = 0.3  # a detection that covers less of the face's box has found 
 
 
 class Boxes(StrEnum):
-    """Where the box that a predictor starts from comes from."""
+    """The source of the box that a predictor starts from."""
 
     TRUTH = "truth"
     DETECTOR = "detector"

@@ -33,7 +33,7 @@ from handlers.store import load_detector
 
 @dataclass(frozen=True, slots=True)
 class TrackOptions:
-    """What to measure on what.
+    """Options of an evaluation of tracking: trackers, data and outputs.
 
     Attributes:
         data: with `made`, the folder of faces that the fixed list of made videos names (it holds
@@ -147,7 +147,7 @@ def publish(
 
 
 def data_name(options: TrackOptions) -> str:
-    """What the tables call the data."""
+    """Name the data for the tables."""
     if options.data is None:
         return "clips"
     return "made videos" if options.made else options.data.resolve().name

@@ -151,7 +151,7 @@ def _delay(row: Follower, frames: list[Image]) -> int | None:
 def _without_face(
     row: TrackerRow, clip: list[Image], other: Image, rng: np.random.Generator
 ) -> Iterator[list[FrameResult]]:
-    """What is reported after the face was replaced, alone and with the whole picture."""
+    """Follow a clip whose face is replaced, alone and with the whole picture."""
     here = clip[:BEFORE]
     faces = _follow(row, here)[-1].faces
     if not faces:

@@ -31,7 +31,7 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What users notice.
+    """Figures of what users notice.
 
     Attributes:
         jitter: mean motion of a landmark a frame that is not the truth's, in thousandths of the

@@ -43,7 +43,7 @@ class TrackComparison:
 
 @dataclass(frozen=True, slots=True)
 class TrackReport:
-    """What one run measured. `weights` are the SHA-256 of every part's weights."""
+    """Figures of one run. `weights` are the SHA-256 of every part's weights."""
 
     data: str
     videos: int

@@ -25,7 +25,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class TrackTrace:
-    """What one tracker did on one video, frame by frame `(N,)`.
+    """One tracker's results on one video, frame by frame `(N,)`.
 
     `errors` are over the box size: infinite where a face that counts was not found, not a number
     where the frame does not count. `overlaps` compare the reported box with the true one, 0 with

@@ -1,4 +1,4 @@
-"""What trackers are measured on: made videos by a fixed list, or annotated ones from disk."""
+"""Videos that trackers are measured on: made ones by a fixed list, or annotated ones from disk."""
 
 import tomllib
 from collections.abc import Iterator, Sequence

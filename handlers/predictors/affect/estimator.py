@@ -1,4 +1,4 @@
-"""What an affect model does with moments, whatever it is made of."""
+"""The interface of all affect models: moments to readings, readings to answers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -53,11 +53,11 @@ class Estimator(ABC):
 
     @abstractmethod
     def silence(self) -> Sound:
-        """What a session has heard at its start."""
+        """Return what a session has heard at its start."""
 
     @abstractmethod
     def hear(self, sound: Sound, time_s: float) -> Floats | None:
-        """What the network hears around a time, None where nothing can be used."""
+        """Return the sound around a time for the network, None where nothing can be used."""
 
     @abstractmethod
     def read(self, moments: Sequence[Moment]) -> list[Reading | None]:

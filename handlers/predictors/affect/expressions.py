@@ -29,7 +29,7 @@ APART = 0.4
 
 @dataclass(frozen=True)
 class Calibration:
-    """How the network's answer becomes valence and arousal.
+    """The map from the network's answer to valence and arousal.
 
     The words' logits are divided by `temperature`, behind an `offset` each; the mean of their
     places counts `words`, the network's own valence and arousal the rest. What comes out is

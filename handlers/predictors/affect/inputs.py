@@ -1,4 +1,4 @@
-"""What a moment gives the affect networks: the crop of a face, and what is heard around it."""
+"""Inputs of the affect networks at a moment: the crop of a face, and the sound around it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ MOST_TURNED_RAD = float(np.radians(25.0))
 
 @dataclass(frozen=True)
 class Moment:
-    """What can be used of one moment; None is missing.
+    """Face and sound of one moment; None is missing.
 
     `face` is a crop uint8 RGB `(128, 128, 3)`; `voice` what the network hears: a Mel window
     `(128, 128)` in [-1, 1], or descriptors `(50,)`.

@@ -81,12 +81,12 @@ def quadrant_of(valence: float, arousal: float) -> str:
 
 
 def share_of_news(passed_s: float, smoothing_s: float) -> float:
-    """What a moment counts in an exponential average by time, so long after the one before."""
+    """Weigh a moment in an exponential average by time, so long after the one before."""
     return 1 - math.exp(-passed_s / smoothing_s) if smoothing_s > 0 else 1.0
 
 
 def trust(answer: Answer, box: Floats, face_probability: float | None = None) -> float | None:
-    """How far an answer can be trusted: how sure the networks are, that there is a face, and that
+    """Combine how sure the networks are, that there is a face, and that
     its landmarks' box `(4,)` is large enough."""
     if answer.sure is None:
         return None
@@ -160,7 +160,7 @@ class RowRun:
         return frame
 
     def tracking(self) -> TrackingOptions:
-        """How faces are followed."""
+        """Return the options by which faces are followed."""
         return TrackingOptions(
             max_faces=self.row.max_faces,
             min_face_px=self.row.min_face_px,
@@ -168,7 +168,7 @@ class RowRun:
         )
 
     def moments(self, moment: int) -> dict[int, Moment]:
-        """What one of the run's moments gives to use, by lanes: of what is heard, where somebody
+        """List the lanes of one of the run's moments: of what is heard, where somebody
         speaks. The voice is of the only face; of several, it is nobody's."""
         time_s = self.row.times_s[moment]
         heard = self.estimator.hear(self.sound, time_s)
@@ -186,7 +186,7 @@ class RowRun:
         return [face for face in self.faces[moment] if face.status in SEEN]
 
     def news(self, moment: int, lane: int) -> float:
-        """How much of a moment counts beside what was before: more, the longer ago that is."""
+        """Weigh a moment beside what was before: more, the longer ago that is."""
         if lane not in self.lanes:
             return 1.0
         passed_s = self.row.times_s[moment] - self.lanes[lane].time_s
@@ -227,7 +227,7 @@ class RowRun:
         return crop_face(frame, face.box, context, face.landmarks)
 
     def _result(self, moment: int) -> FrameAffect:
-        """What is said of a moment: its first face, then the others; without a face, its voice."""
+        """Describe a moment: its first face, then the others; without a face, its voice."""
         answers, faces = self.answers[moment], self.faces[moment]
         unspoken = self.unspoken[moment]
         whole = answers.get(WHOLE, FrameAffect(self.row.times_s[moment]))

@@ -31,7 +31,7 @@ MOST_CHUNKS = round(60 / CHUNK_S)
 
 @dataclass(frozen=True)
 class SpeechStream:
-    """What is known of the speech of a stream.
+    """The speech known of a stream.
 
     `speech` `(N,)` are probabilities of chunks of 32 ms that begin at `times_s` `(N,)`. The next
     chunk begins at `next_s`: `waiting` are its samples at 16 kHz so far, `tail` those at 22 050 Hz
@@ -153,5 +153,5 @@ class SpeechDetector:
 
 
 def _at_start() -> Memory:
-    """What is remembered at a stream's start, silence."""
+    """Return the memory at a stream's start, silence."""
     return {name: np.zeros(size, np.float32) for name, size in REMEMBERED.items()}

@@ -1,4 +1,4 @@
-"""What an affect session remembers between two moments <-> a flat dict of named small tensors."""
+"""An affect session's memory between two moments <-> a flat dict of named small tensors."""
 
 import math
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ TRACKER, LANE = "tracker.", "lane"
 
 @dataclass(frozen=True)
 class Lane:
-    """What is remembered of one face, or of a moment as a whole.
+    """The memory of one face, or of a moment as a whole.
 
     `memory` holds the estimator's tensors without their axis of rows, floats of half precision:
     what `halve` has made of them. `time_s` is that of the last moment that could be used, `times_s`

@@ -111,7 +111,7 @@ class FaceVoiceEstimator(Estimator):
         return Reading(np.concatenate([face, voice]), gate, None, used)
 
     def _answer(self, values: Floats, reading: Reading) -> Answer:
-        """What is not there now is not spoken of, but remembered."""
+        """Answer with what is there now; what is not is only remembered."""
         valence, arousal, *shares, agreement, voice = values.tolist()
         memory = halve({"values": values})
         if VOICE not in reading.used:

@@ -113,7 +113,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class DetectorBounds:
-    """What keeps a large picture affordable: pixels of the picture that is worked on, and of the
+    """Bounds that keep a large picture affordable: pixels of the picture worked on, and of the
     largest level of its pyramid."""
 
     max_picture_px: int

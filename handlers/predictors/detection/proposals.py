@@ -44,7 +44,7 @@ def searched_face_px(height: int, width: int, min_face_px: float, max_level_px: 
 
 
 def working_scale(height: int, width: int, max_picture_px: int) -> float:
-    """How far, at most 1, to shrink a picture so that it has no more pixels."""
+    """Compute the scale, at most 1, at which a picture has no more pixels."""
     return min(1.0, math.sqrt(max_picture_px / (height * width)), LONGEST_PX / max(height, width))
 
 

@@ -51,12 +51,12 @@ class Attempt:
 
     @property
     def box(self) -> Floats:
-        """Where the face is by the best estimate yet: b_t^BT after BT, P_b before."""
+        """Return the best estimate of the face's box yet: b_t^BT after BT, P_b before."""
         return self.target.box if self.landmarks is None else bounding_box(self.landmarks)
 
     @property
     def looks(self) -> int:
-        """How often the landmark network looks: a detector's box is rougher than BT's."""
+        """Count the looks of the landmark network: a detector's box is rougher than BT's."""
         rough = self.target.detected and self.source is not BoxSource.TRACKER
         return LOOKS_AT_DETECTED if rough else 1
 

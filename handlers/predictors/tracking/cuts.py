@@ -60,7 +60,7 @@ def change(before: Image, now: Image) -> float:
 
 
 def _part(picture: Image, y: int, x: int) -> NDArray[np.float32]:
-    """What of a picture is still there when it is shifted, about its channels' means, as `(N,)`."""
+    """Cut out what is still there of a shifted picture, about its channels' means, as `(N,)`."""
     part = picture[max(y, 0) : SIDE_PX + min(y, 0), max(x, 0) : SIDE_PX + min(x, 0)]
     pixels = part.reshape(-1, picture.shape[2]).astype(np.float32)
     return np.asarray(pixels - pixels.mean(axis=0), np.float32).ravel()

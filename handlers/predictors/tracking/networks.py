@@ -27,7 +27,7 @@ class View(NamedTuple):
 
 
 class Recall(NamedTuple):
-    """What BT starts a step from: its LSTM state, or None for h_0, and the features of X_{t-1},
+    """BT's start of a step: its LSTM state, or None for h_0, and the features of X_{t-1},
     or None where X_t's crop stands for both."""
 
     state: Memory | None

@@ -1,4 +1,4 @@
-"""How a session is tracked: the thesis's trackers as configurations of one."""
+"""Options of a session's tracking: the thesis's trackers as configurations of one."""
 
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -9,7 +9,7 @@ from handlers.processing.quality import LEAST_QUALITY
 
 
 class BoxSource(Enum):
-    """What says where in a frame the face is to be aligned."""
+    """The source of the box in which a face is aligned."""
 
     TRACKER = "tracker"  # BT from the last box, checked by FV
     DETECTOR = "detector"  # the detection nearest to the last box
@@ -61,7 +61,7 @@ VARIANTS: dict[str, tuple[str, Variant]] = {
 
 @dataclass(frozen=True)
 class TrackingSettings:
-    """What belongs to the weights, as the checkpoint's configuration keeps it.
+    """Settings that belong to the weights, as the checkpoint's configuration keeps them.
 
     The contexts widen a landmark box to BT's and FV's crops. `t_b` bounds the distance of an
     accepted detection from the last valid box, in diagonals of that box (eq. 2.8, 4.14), `t_c` is
@@ -79,7 +79,7 @@ class TrackingSettings:
 
 @dataclass(frozen=True)
 class TrackingOptions:
-    """What belongs to the session.
+    """Options that belong to the session.
 
     `min_face_px` is the side of the smallest face searched for, `min_quality` that of the landmarks
     from which on a face is one. While there are some faces but fewer than `max_faces`, the detector

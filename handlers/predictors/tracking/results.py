@@ -1,4 +1,4 @@
-"""What one step of tracking says about a face, and what is remembered of it."""
+"""One step's result for a face, and what is remembered of it."""
 
 import math
 from dataclasses import dataclass, field, replace

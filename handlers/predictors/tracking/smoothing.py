@@ -26,7 +26,7 @@ class OneEuro:
 
 @dataclass(frozen=True)
 class SmoothingState:
-    """What the filter remembers: `values` `(2, N, 2)`, the filtered points in pixels and their
+    """The filter's memory: `values` `(2, N, 2)`, the filtered points in pixels and their
     filtered speeds in pixels a second, and the time of the last frame in seconds."""
 
     values: Floats
@@ -54,7 +54,7 @@ def smooth(
 
 
 def _share(cutoff_hz: float | Floats, interval_s: float) -> float | Floats:
-    """How much of the new value enters: alpha of the paper's equations 3 and 4."""
+    """Compute the share of the new value: alpha of the paper's equations 3 and 4."""
     ratio = 2 * math.pi * cutoff_hz * interval_s
     return ratio / (ratio + 1)
 

@@ -138,7 +138,7 @@ class Stages:
             attempt.landmarks, attempt.alignment = face.landmarks, face
 
     def _remember(self, attempts: Sequence[Attempt]) -> None:
-        """What the next step takes for X_{t-1}: the features of X_t at its final box.
+        """Compute X_{t-1} of the next step: the features of X_t at its final box.
 
         A lost face that was looked for at its last valid box has been seen there already.
         """
@@ -152,7 +152,7 @@ class Stages:
 
 
 def _settled(attempt: Attempt, view: Floats) -> Floats | None:
-    """What is seen, brought together with the frame before where the face is at rest."""
+    """Bring what is seen together with the frame before where the face is at rest."""
     face, landmarks = attempt.target.face, attempt.landmarks
     if landmarks is None or face.landmarks is None or view is not face.view:
         return landmarks
@@ -160,7 +160,7 @@ def _settled(attempt: Attempt, view: Floats) -> Floats | None:
 
 
 def _recall(attempt: Attempt) -> Recall:
-    """Where BT goes on: h_0 on line 12; X_t's crop stands for both at a detection."""
+    """Choose BT's start: h_0 on line 12; X_t's crop stands for both at a detection."""
     memory = attempt.target.face.memory
     if memory is None:
         return Recall(None, None)

@@ -1,4 +1,4 @@
-"""What a tracking session remembers between two frames <-> a flat dict of named small tensors."""
+"""A tracking session's memory between two frames <-> a flat dict of named small tensors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -34,7 +34,7 @@ def turned(frame: Image, quarters: int) -> Image:
 
 
 def turned_back(result: FrameResult, quarters: int, frame: Image) -> FrameResult:
-    """What was found in a turned frame, in pixels of the frame as it came."""
+    """Carry the results of a turned frame into pixels of the frame as it came."""
     if quarters == UPRIGHT:
         return result
     height, width = frame.shape[:2]

@@ -1,4 +1,4 @@
-"""Where the landmark network looks for a face that is being followed, and when it looks again.
+"""The landmark network's window on a face that is followed, and when it looks again.
 
 A window with the face upright in its middle is what the landmark network reads best. BT's landmarks
 are rough, but what they are off by changes little from frame to frame: so BT says how the face has
@@ -28,7 +28,7 @@ OWN_MOTION, COMMON_MOTION = 0.02, 0.002  # shares of the face: from here on a lo
 
 @dataclass(frozen=True)
 class Bounds:
-    """How far a face may be off in a window: shares of its side, and radians."""
+    """Limits of how far off a face may be in a window: shares of its side, and radians."""
 
     shift: float
     scaling: float
@@ -98,5 +98,5 @@ def settle(points: Floats, before: Floats) -> Floats:
 
 
 def _share(motion: float | Doubles, whole: float) -> Doubles:
-    """How much of a motion, in shares of the face, is believed."""
+    """Compute the share of a motion that is believed, the motion in shares of the face."""
     return np.asarray(REST + (1 - REST) * np.minimum((motion / whole) ** 2, 1), np.float64)

@@ -30,7 +30,7 @@ Parts = dict[str, AffectNetworks]
 
 @dataclass(frozen=True, kw_only=True)
 class ClipRecipe(Recipe):
-    """How a model over time is learnt on the latent maps of single-frame models.
+    """Training of a model over time on the latent maps of single-frame models.
 
     `face` and `voice` name the single-frame models of the store whose G and D it takes over, with
     C's convolutions where they fit. `fusion` is the schedule of fusion and C's convolutions, which
@@ -82,7 +82,7 @@ class ClipRecipe(Recipe):
 
 @dataclass(frozen=True)
 class LearningMaterial:
-    """What is learnt from: maps of single frames, and the clips that networks make features of."""
+    """Maps of single frames, and the clips that networks make features of."""
 
     studio: Callable[[], Studio]
     clips: Callable[[AffectNetworks], Sequence[FeatureClip]]

@@ -16,7 +16,7 @@ from handlers.training.loop import Batch, Losses
 
 @dataclass(frozen=True)
 class Contest:
-    """What the parts of the losses count beside D's affect loss, which counts 1.
+    """Weights of the losses' parts beside D's affect loss, which counts 1.
 
     `judged` is D's loss on true and made images, `fooled` G's for being found out (eq. 5.1);
     `pleased` is lambda_afc of eq. 5.10, G's affect loss through D, and `cycle` its lambda_rec.

@@ -32,7 +32,7 @@ FULL_SCALE = 32767
 
 @dataclass(frozen=True)
 class Hearing:
-    """How utterances are heard: `windows` of 120 ms of each that are not silent, each louder or
+    """Windows of utterances: `windows` of 120 ms of each that are not silent, each louder or
     softer by `gain_db` (a standard deviation); `deaf` is the share of faces without sound."""
 
     windows: int = 8

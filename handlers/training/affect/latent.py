@@ -18,7 +18,7 @@ FAR = 0.04  # mean difference to the clean input at which its health is 1 / e: f
 
 @dataclass(frozen=True)
 class Weighing:
-    """What the parts of the loss count beside the affect loss, which counts 1.
+    """Weights of the loss's parts beside the affect loss, which counts 1.
 
     `words` is an auxiliary loss that the thesis does not have: the emotion words that the weak
     labels come from, told by a linear layer on C's features that is thrown away afterwards. They

@@ -1,4 +1,4 @@
-"""What valence and arousal are learnt by (eq. 5.5-5.8, 6.10-6.14, 7.14-7.18)."""
+"""Losses of valence and arousal (eq. 5.5-5.8, 6.10-6.14, 7.14-7.18)."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class BatchAgreement(NamedTuple):
 
 
 def agreement(estimates: Tensor, labels: Tensor, weights: Tensor) -> BatchAgreement:
-    """How far estimates agree with labels, all `(N, 2)`, every sample by its weight.
+    """Measure the agreement of estimates with labels, all `(N, 2)`, every sample by its weight.
 
     The minus signs of eq. 6.12 are products of deviations; ICC is as eq. 6.14 writes it.
     """

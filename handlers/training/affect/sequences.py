@@ -33,7 +33,7 @@ class FeatureClip:
 
 
 def feature_clips(networks: AffectNetworks, studio: Studio) -> list[FeatureClip]:
-    """What C's convolutions make of the frames of made clips; equal frames are looked at once."""
+    """Compute C's features of the frames of made clips; equal frames are looked at once."""
     used = networks.config.modalities
     keys = [_keys(one, FACE in used, VOICE in used) for one in studio.clips]
     frames, back = np.unique(np.concatenate(keys), axis=0, return_inverse=True)

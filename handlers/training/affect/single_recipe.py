@@ -44,7 +44,7 @@ Batches = FaceBatches | SpeechBatches | RecordedFaceBatches | RecordedVoiceBatch
 
 @dataclass(frozen=True, kw_only=True)
 class SingleRecipe(LearnedRecipe):
-    """How networks that know no time are learnt from faces, speech or recordings.
+    """Training of networks that know no time on faces, speech or recordings.
 
     `name` is a variant's. `start` is where the weights begin: "random", or the folder of a model
     of the same networks. Without `degrading` faces stay as they are. `class_power` is the power of
@@ -100,7 +100,7 @@ class SingleRecipe(LearnedRecipe):
 
 @dataclass(frozen=True, kw_only=True)
 class LatentRecipe(SingleRecipe):
-    """How G, D and C of one modality are learnt from faces, speech or recordings, one of them.
+    """Training of G, D and C of one modality on faces, speech or recordings, one of them.
 
     The variant says what of the recordings is looked at or listened to. With `recording.degraded` 0
     sound stays as it is, and with that, or without `degrading`, come Au and Vi.
@@ -140,7 +140,7 @@ class LatentRecipe(SingleRecipe):
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionalRecipe(SingleRecipe):
-    """How D, alone or against G, learns to estimate affect itself, from faces or recordings.
+    """Training of D, alone or against G, to estimate affect itself, on faces or recordings.
 
     The one that hears learns from `faces` with `speech`: sets of single faces whose sound is an
     utterance of the same word, heard as `hearing` says. `contest` weighs the losses where there is

@@ -71,7 +71,7 @@ def fit_plane(faces: Floats) -> Floats:
 
 
 def fit_space(heads: Heads, count: int = MODES) -> dict[str, Floats]:
-    """What `HeadModel` is made of: mean `(68, 3)`, the `count` strongest modes `(68, 3, count)` and
+    """Fit `HeadModel`: mean `(68, 3)`, the `count` strongest modes `(68, 3, count)` and
     the spread `(68,)` of what they miss, in mm, exact for the distribution that `draw` draws from.
     """
     share = SHOWN * STRONGEST / 2

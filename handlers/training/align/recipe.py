@@ -19,7 +19,7 @@ from handlers.training.recipe import LearnedRecipe, take_over
 
 @dataclass(frozen=True)
 class LandmarkModel:
-    """What `LandmarkNetwork` is built from."""
+    """Arguments of `LandmarkNetwork`."""
 
     backbone: str
     size: str
@@ -29,7 +29,7 @@ class LandmarkModel:
 
 @dataclass(frozen=True)
 class DenoiserModel:
-    """What a denoiser is built from: `kind` "direct", "stc" or "mtc", and the size.
+    """Arguments of a denoiser: `kind` "direct", "stc" or "mtc", and the size.
 
     `classes` are the keys of `Degrading.kinds`, none for a direct denoiser.
     """
@@ -41,7 +41,7 @@ class DenoiserModel:
 
 @dataclass(frozen=True, kw_only=True)
 class AlignmentRecipe(LearnedRecipe):
-    """How landmarks, denoising or both are learnt.
+    """Training of landmarks, of denoising or of both.
 
     With `landmarks` alone a landmark network is trained, with `denoiser` alone an internal image
     denoiser, with both the two together (section 4.3.5). `start` names the models of the store that

@@ -1,4 +1,4 @@
-"""What a face does with its muscles, as warps of its still picture that carry landmarks exactly.
+"""Facial muscles as warps of a face's still picture that carry landmarks exactly.
 
 Two maps of the picture's plane follow each other. The mouth opens or closes along the line
 between the lips; then smooth fields move brows, lids, corners of the mouth and the nose. Both are
@@ -32,7 +32,7 @@ class Fields(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where pixels `(H, W)` come from, and how deep each lies in the opened mouth (0 outside)."""
+    """Sources of pixels `(H, W)`, and how deep each lies in the opened mouth (0 outside)."""
 
     x: Floats
     y: Floats
@@ -60,7 +60,7 @@ class Expression:
         return Fields(field, self.mouth.at(float(np.clip(acts[-1], -1, 1))))
 
     def origin(self, x: Floats, y: Floats, fields: Fields) -> Origin:
-        """Where the pixels at `x`, `y` `(H, W)` of the moved face come from in the still one."""
+        """Find where pixels `x`, `y` `(H, W)` of the moved face come from in the still one."""
         moved = self._sample(fields.muscles, x, y)
         x, y = x + moved[..., 0], y + moved[..., 1]
         lower, upper, line = np.moveaxis(self._sample(fields.mouth, x, y), -1, 0)
@@ -71,7 +71,7 @@ class Expression:
         return Origin(x, line + inside, np.abs(inside - from_height))
 
     def move(self, points: Floats, time: float) -> Doubles:
-        """Where landmarks `(68, 2)` of the still picture are at a time, in its pixels."""
+        """Move landmarks `(68, 2)` of the still picture to their places at a time."""
         fields = self.fields(time)
         below = np.zeros(len(points), bool)
         below[BELOW_MOUTH] = True
@@ -145,7 +145,7 @@ def draw_expression(
 
 
 def _act(rng: np.random.Generator, times: Doubles, name: str) -> Doubles:
-    """How strongly one action acts over time `(N,)`."""
+    """Draw the strength of one action over time `(N,)`."""
     span = float(np.ptp(times))
     if name.endswith("lid"):
         return pulses(rng, times, int(rng.poisson(span / 45 + 0.25)), (3, 8))

@@ -38,14 +38,14 @@ MOST_SUBFRAMES = 12
 
 @dataclass(frozen=True)
 class Degradation:
-    """What the whole video suffers from, as `processing.degradations` names it; clean is none."""
+    """A degradation of the whole video, as `processing.degradations` names it; clean is none."""
 
     name: str
     level: float
 
 
 class Window(NamedTuple):
-    """What is looked at: the 3 x 3 map from frame pixels to the window's, and its size."""
+    """A part of a frame: the 3 x 3 map from frame pixels to the window's, and its size."""
 
     matrix: Matrix
     width: int
@@ -115,13 +115,13 @@ class Scene:
         return self.render(index, Window(np.eye(3), self.width, self.height))
 
     def look(self, index: int, crop: Crop) -> Image:
-        """What a crop of a frame shows, uint8 RGB `(S, S, 3)`."""
+        """Render a crop of a frame, uint8 RGB `(S, S, 3)`."""
         return self.render(
             index, Window(np.vstack([crop.matrix(), [0, 0, 1]]), crop.size, crop.size)
         )
 
     def render(self, frame: int, window: Window) -> Image:
-        """What a window on a frame shows, uint8 RGB."""
+        """Render a window on a frame, uint8 RGB."""
         times = self._subframes(frame, window)
         face = self._face_layer(frame, still=len(times) <= 2)
         if len(times) == 1:

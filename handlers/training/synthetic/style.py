@@ -1,4 +1,4 @@
-"""What may happen in made videos, and the drawing of one of them from a generator alone."""
+"""Ranges of what happens in made videos, and the drawing of one of them from a generator alone."""
 
 from dataclasses import dataclass
 

@@ -29,7 +29,7 @@ FARTHEST, MOST_SCALING = 0.6, 2.0  # where a tracker has lost the face: box side
 
 @dataclass(frozen=True)
 class TrackerModel:
-    """What BT is built from and how it is led.
+    """Arguments of BT, and how it is led.
 
     `frames` is the window n. `own` is the share of boxes that are BT's own, from the first step
     to the last; true ones are off by `slack` (a share of their side, and of its logarithm), the
@@ -126,7 +126,7 @@ class TrackerLearner(nn.Module):
         own: NDArray[np.bool_],
         slack: NDArray[np.float64],
     ) -> list[Floats]:
-        """Where the next crop is taken: BT's box where it is its turn and it still has the face."""
+        """Choose the next crop's box: BT's where it is its turn and it still has the face."""
         found = to_pixels(points.detach().float()).cpu().numpy()
         boxes = true_boxes(truths, slack)
         for row, crop in enumerate(crops):
@@ -164,5 +164,5 @@ def has_the_face(box: Floats, truth: Floats) -> bool:
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """Where a module's parameters lie."""
+    """Return the device of a module's parameters."""
     return next(module.parameters()).device

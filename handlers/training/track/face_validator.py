@@ -35,7 +35,7 @@ THRESHOLD = 0.5  # T_C
 
 @dataclass(frozen=True)
 class ValidatorModel:
-    """What FV is built from, and how much its crop is wider than the landmarks' box."""
+    """Arguments of FV, and how much its crop is wider than the landmarks' box."""
 
     context: float
     patch_px: int = 12

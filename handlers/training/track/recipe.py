@@ -31,7 +31,7 @@ FACE_PX = 76  # of a face kept in memory: crops show it no larger than this
 
 @dataclass(frozen=True, kw_only=True)
 class BoxTrackerRecipe(LearnedRecipe):
-    """How BT is learnt from made videos of the faces of `sources`.
+    """Training of BT on made videos of the faces of `sources`.
 
     `start` names a model of the store whose weights are taken over: an alignment model gives its
     backbone. `recordings` is a folder in 300-VW's layout and the share of the videos drawn from it.
@@ -76,7 +76,7 @@ class BoxTrackerRecipe(LearnedRecipe):
 
 @dataclass(frozen=True, kw_only=True)
 class FaceValidatorRecipe(LearnedRecipe):
-    """How FV is learnt from made scenes; its figures come from the faces that are `held_out`."""
+    """Training of FV on made scenes; its figures come from the faces that are `held_out`."""
 
     kind: Literal["face-validator"] = "face-validator"
     about: str = ""
@@ -118,7 +118,7 @@ class FaceValidatorRecipe(LearnedRecipe):
 
 @dataclass(frozen=True, kw_only=True)
 class AssemblyRecipe(Recipe):
-    """How a tracking model is put together from trained parts of the store.
+    """A tracking model put together from trained parts of the store.
 
     `alignment` names the landmark network that it is served with; the rest is as in
     `TrackingSettings`, whose window n comes with the tracker.

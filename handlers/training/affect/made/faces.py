@@ -35,7 +35,7 @@ FRAMED_PX = 96
 
 @dataclass(frozen=True)
 class Moving:
-    """How far a face is moved in its crop, lengths as shares of the crop's side; `scale` is over
+    """Limits of moving a face in its crop, lengths as shares of the crop's side; `scale` is over
     that of a served crop."""
 
     angle_deg: float = 16.0
@@ -112,7 +112,7 @@ class FaceBatches:
 
 
 def drawn_by_word(words: Sequence[str], power: float) -> NDArray[np.float64]:
-    """Where each face ends on a line of length 1, to be hit by chance."""
+    """Place each face's end on a line of length 1, to be hit by chance."""
     _, places, counts = np.unique(words, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts[places].astype(np.float64) ** power)
     return np.asarray(ends / ends[-1])
@@ -155,7 +155,7 @@ def relit(crop: Image, moving: Moving, rng: np.random.Generator) -> Image:
 
 
 def _light(moving: Moving, rng: np.random.Generator) -> Image:
-    """What becomes of every shade in every channel, `(256, 3)`."""
+    """Map every shade in every channel, `(256, 3)`."""
     gain = np.exp(rng.normal(0, moving.gain / 2))
     shift = rng.normal(0, 12)
     gains = np.exp(rng.normal(0, moving.tint, 3)) if rng.random() < 0.5 else np.ones(3)

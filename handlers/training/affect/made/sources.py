@@ -89,7 +89,7 @@ def read_utterances(
 def read_voices(
     data: Path, sources: Sequence[SpeechSource], kept: Path, channels: bool = False
 ) -> Voices:
-    """What is learned from, as Mel power, with `channels` also as several channels bring it.
+    """Read the voices to learn from as Mel power, with `channels` also by several channels.
 
     Everybody is heard once, which takes many minutes, and kept in a folder.
     """

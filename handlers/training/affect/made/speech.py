@@ -45,7 +45,7 @@ class Voices:
 
 @dataclass(frozen=True)
 class Microphone:
-    """How an utterance is heard in training: by which microphone, how loud, how far.
+    """An utterance's way into training: by which microphone, how loud, how far.
 
     `gain_db` and `colour_db` are standard deviations, `stretch` and `bands` the most that time is
     stretched and the spectrum shifted. `half_heard` is the share of windows whose right part is

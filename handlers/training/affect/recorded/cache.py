@@ -45,7 +45,7 @@ Bools = NDArray[np.bool_]
 
 
 def recording_key(recording: Recording, context: float, rate_hz: float) -> str:
-    """What a recording's file is called by: all that it is made of, but for the tracker."""
+    """Name a recording's file by all that it is made of, but for the tracker."""
     last = float(recording.times_s[-1])
     parts: list[object] = [FORMAT, STORED_PX, context, rate_hz, last]
     for path in (recording.media, recording.sound):
@@ -59,7 +59,7 @@ def recording_key(recording: Recording, context: float, rate_hz: float) -> str:
 
 
 def pictures_key(pictures: Sequence[AffectPicture]) -> str:
-    """What a file of pictures is called by: their paths and boxes."""
+    """Name a file of pictures by their paths and boxes."""
     parts = [FORMAT, STORED_PX, *((str(one.path.resolve()), one.box) for one in pictures)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

@@ -43,7 +43,7 @@ def keep(
     look: Callable[[Rows], Tensor],
     resume: bool,
 ) -> Halves:
-    """What `look` finds of every frame, of a shape each, in half precision as a memory map; what
+    """Store `look`'s result for every frame, in half precision as a memory map; what
     is there is not done again. Under torchrun every process has its own."""
     if torch.distributed.is_torchelastic_launched():
         path = path.with_stem(f"{path.stem}-{TorchElasticEnvironment().global_rank()}")
@@ -67,7 +67,7 @@ def keep(
 def feature_clips(
     networks: AffectNetworks, pieces: Sequence[Piece], folder: Path, resume: bool
 ) -> list[FeatureClip]:
-    """What C's convolutions make of all frames; the mean gate is the last column on disk."""
+    """Compute C's features of all frames; the mean gate is the last column on disk."""
     fabric = make_fabric("bf16-mixed")
     fabric.to_device(networks.eval())
     rows = _rows([np.arange(len(piece)) for piece in pieces])

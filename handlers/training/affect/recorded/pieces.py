@@ -53,7 +53,7 @@ class Piece:
         return self.recording.labels[self.run]
 
     def there(self, modality: str) -> Bools:
-        """Where a modality can be used `(T,)`."""
+        """Tell where a modality can be used `(T,)`."""
         found, health = self.recording.heard, self.voice_health
         if modality == FACE:
             found, health = self.recording.seen, self.face_health
@@ -92,7 +92,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class PieceCutting:
-    """How many pieces there are at most, and the moments of the longest run learnt from."""
+    """The number of pieces at most, and the moments of the longest run learnt from."""
 
     most: int
     longest: int

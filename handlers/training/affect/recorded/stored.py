@@ -80,7 +80,7 @@ class RecordingSource:
 
     @property
     def label(self) -> str:
-        """What runs are told apart by."""
+        """Return what runs are told apart by."""
         part = "" if self.part is None else f"-{Path(self.part).stem}"
         fold = "" if self.fold is None else f"-without-{self.fold}-of-{self.folds}"
         return f"{self.layout}{part}{fold}"
@@ -108,7 +108,7 @@ class StoredRecording:
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
-        """Where there are labels, `(T,)`."""
+        """Tell where there are labels, `(T,)`."""
         return np.asarray(np.isfinite(self.labels).all(axis=1))
 
     def face(self, moment: int) -> Image:
@@ -136,7 +136,7 @@ class StoredRecording:
 def read_stored(
     data: Path, source: RecordingSource, context: float, folder: Path
 ) -> list[StoredRecording]:
-    """What a source lets learn from, with its files in `folder`; those that are there are kept.
+    """Read the recordings of a source, with their files in `folder`; those that are there are kept.
 
     `context` is the served crop's side over that of the landmarks' box. Raises RecipeError where
     the source makes no sense, and for a recording that cannot be read.
@@ -164,7 +164,7 @@ def read_stored(
 
 
 def folder_of(name: str, source: RecordingSource | None, runs: Path) -> Path:
-    """Where a run lies: those of a name from other recordings or without other people apart."""
+    """Name a run's folder: those from other recordings or without other people are apart."""
     return runs / name if source is None else runs / source.label / name
 
 

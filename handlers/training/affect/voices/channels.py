@@ -1,4 +1,4 @@
-"""How a voice may come into the machine: rooms, noise, music, other voices, codecs, any level."""
+"""Channels of a voice: rooms, noise, music, other voices, codecs, any level."""
 
 import io
 from collections.abc import Sequence

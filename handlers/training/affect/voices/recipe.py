@@ -100,7 +100,7 @@ def concordance(estimate: Tensor, label: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceRecipe(LearnedRecipe):
-    """How a voice's arousal is learned. What is not `learned` may talk in the background only."""
+    """Training of a voice's arousal. What is not `learned` may talk in the background only."""
 
     kind: Literal["voice"] = "voice"
     voices: tuple[SpeechSource, ...]

@@ -69,7 +69,7 @@ def crop_framed(image: Grey, box: Floats, context: float, size: int = 128) -> Gr
 
 
 def whole_box(side: int) -> Floats:
-    """Where the landmarks of a face lie that fills a picture of so many pixels, about."""
+    """Guess the box of the landmarks of a face that fills a picture of so many pixels."""
     half = SIDE * side / 2
     middle = np.array([side / 2, DOWN * side])
     return np.concatenate([middle - half, middle + half]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What the readers of affect yield, and emotion words as weak labels on the circumplex."""
+"""Records that the readers of affect yield, and emotion words as weak labels on the circumplex."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

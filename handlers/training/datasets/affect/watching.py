@@ -81,7 +81,7 @@ class VideoFaces(Sequence[Image | None]):
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """Where the face of a recording is: times `(T,)` in seconds, numbers of frames `(T,)`, and
+    """The face of a recording: times `(T,)` in seconds, numbers of frames `(T,)`, and
     landmark boxes `(T, 4)` in their pixels, not a number where no face is seen."""
 
     video: Video
