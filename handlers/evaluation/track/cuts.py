@@ -137,7 +137,7 @@ def _place(result: FrameResult, picture: Image) -> tuple[int, int, int, int] | N
     return _widened(result.faces[0].box, picture.shape[1], picture.shape[0])
 
 
-def _delay(row: Follower, frames: list[Image]) -> int | None:
+def _delay(row: TrackerRow, frames: list[Image]) -> int | None:
     """After how many of the last frames their face is found; None for an old number or nobody."""
     results = _follow(row, frames)
     before, after = results[:BEFORE], results[BEFORE:]
