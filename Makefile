@@ -124,8 +124,8 @@ audit: $(VENV)/.audit ## Look every locked version up among known weaknesses (ne
 	@$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement $(LOCK) $(ARGS) \
 		|| { echo "Not in order: a version is weak, or could not be looked up; see above."; exit 1; }
 
-pins: $(VENV)/.all ## Say which images named by version are old (needs the internet)
-	@$(BIN)/python -m tests.serving.pins
+pins: $(VENV)/.all ## Say which images named by version are old: ARGS='--days 30 --registry MIRROR'
+	@$(BIN)/python -m tests.serving.pins $(ARGS)
 
 attack: $(VENV)/.all ## Try what one client can do to another, on loopback (minutes): ARGS=NAME for one
 	$(BIN)/python -m tests.serving.attacks $(ARGS)
