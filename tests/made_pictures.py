@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image as Pillow
+from pillow_heif import from_pillow
 
 # Smooth, and different in every corner and colour: a turned or swapped picture shows.
 SCENE = np.stack(
@@ -18,11 +19,14 @@ SCENE = np.stack(
 
 
 def encoded(picture: Pillow.Image | np.ndarray, format: str, **options: Any) -> bytes:
-    """Return a picture's bytes as Pillow writes them."""
+    """Return a picture's bytes as Pillow writes them, HEIF as its plug-in does."""
     if isinstance(picture, np.ndarray):
         picture = Pillow.fromarray(picture)
     buffer = io.BytesIO()
-    picture.save(buffer, format, **options)
+    if format == "HEIF":
+        from_pillow(picture).save(buffer, **options)
+    else:
+        picture.save(buffer, format, **options)
     return buffer.getvalue()
 
 

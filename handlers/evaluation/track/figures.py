@@ -68,12 +68,14 @@ def _panels(
 def write_sheet(video: TrackedVideo, trace: TrackTrace, path: Path) -> None:
     """Frames at even distances with truth (red) and landmarks (green) as one PNG."""
     wanted = set(np.linspace(0, len(trace.errors) - 1, SHEET_FRAMES).astype(int).tolist())
-    tiles = []
+    tiles: list[Image] = []
     for index, frame in enumerate(video):
         if index in wanted:
             image = draw_truth(frame.image, trace, index)
-            height = round(SHEET_PX * image.shape[0] / image.shape[1])
-            tiles.append(cv2.resize(image, (SHEET_PX, height), interpolation=cv2.INTER_AREA))
+            # Pictures of a folder may differ in shape: the first one's is that of all tiles.
+            height = len(tiles[0]) if tiles else round(SHEET_PX * len(image) / image.shape[1])
+            resized = cv2.resize(image, (SHEET_PX, height), interpolation=cv2.INTER_AREA)
+            tiles.append(np.asarray(resized, np.uint8))
     rows = [np.hstack(tiles[i : i + 4]) for i in range(0, len(tiles) - len(tiles) % 4, 4)]
     cv2.imwrite(str(path), np.vstack(rows or [np.hstack(tiles)])[..., ::-1])
 
