@@ -3,9 +3,9 @@
 # first installation takes some minutes.
 #
 #   PYTHON=python3.12     another interpreter, 3.11 or newer
-#   TORCH_INDEX=ADDRESS   another package index for torch alone, such as PyTorch's own one of CPU
-#                         builds; without it pip takes its default build, on Linux the one for
-#                         NVIDIA GPUs, several GB large
+#   TORCH_INDEX=ADDRESS   another package index for torch alone; without it, where there is no NVIDIA
+#                         GPU, PyTorch's own one of builds for processors, else pip's default build,
+#                         on Linux the one for NVIDIA GPUs, several GB large
 #   PORT=9000             where `make run` listens
 #   WORKERS=ADDRESS       where `make serve-models` listens: http://127.0.0.1:8080 or unix:/path
 #   DATA=FOLDER           labelled faces, for training and evaluation
@@ -42,6 +42,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCK := requirements.lock
 TORCH := $(shell grep '^torch==' $(LOCK))
+INSTALL_TORCH = $(PIP) install --no-deps $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+# uv knows where PyTorch keeps its builds; that for processors is a tenth as large.
+INSTALL_CPU_TORCH = $(PIP) install --constraint $(LOCK) uv \
+	&& $(BIN)/uv pip install --python $(BIN)/python --torch-backend cpu --no-deps $(TORCH)
 SOURCES := service handlers tests
 
 .DEFAULT_GOAL := help
@@ -149,7 +153,7 @@ $(VENV)/.models: $(LOCK) pyproject.toml
 # torch goes alone: asked for by another package it could come in another build.
 $(VENV)/.torch: $(VENV)/.models
 	@echo "Installing torch: seconds to many minutes, by your network."
-	$(PIP) install --no-deps $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(if $(TORCH_INDEX)$(GPU),$(INSTALL_TORCH),$(INSTALL_CPU_TORCH) || $(INSTALL_TORCH))
 	$(PIP) install --constraint $(LOCK) --editable ".[gpu]"
 	@touch $@
 
