@@ -27,6 +27,7 @@ from service.schemas import AlignReply
 from service.security import new_key
 from service.server import make_server
 from service.settings import Settings
+from tests.waiting import wait_until
 
 
 class FakeModels:
@@ -64,8 +65,7 @@ class Serving:
 
     def __enter__(self) -> str:
         self.thread.start()
-        while not self.server.started and self.thread.is_alive():
-            time.sleep(0.01)
+        wait_until(lambda: self.server.started or not self.thread.is_alive())
         return f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
 
     def __exit__(self, *_: object) -> None:

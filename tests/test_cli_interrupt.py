@@ -6,7 +6,6 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -18,6 +17,7 @@ from tests.client.conftest import RunningService
 from tests.made_clips import make_clip
 from tests.service.counting import CountingTracker
 from tests.service.feeling import CountingAffect
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 SOON_S = 2.0  # of the processor
@@ -35,8 +35,7 @@ def test_one_interrupt_ends_the_command_and_the_next_run_goes_on(
     arguments = [command, str(clip), "--csv", "--out", str(out), "--url", service.url]
     try:
         with Terminal(arguments) as terminal:
-            while models.steps < 2:
-                time.sleep(0.02)
+            wait_until(lambda: models.steps >= 2)
             terminal.interrupt()
         assert not [path for path in out.rglob("*") if path.is_file()]
         models.delay_s = 0.0
@@ -61,9 +60,7 @@ def test_the_models_of_this_process_are_interrupted_at_once_and_leave_nothing(
     out = tmp_path / "out"
     arguments = [command, str(clips), "--csv", "--out", str(out), "--jobs", str(jobs)]
     with Terminal(arguments) as terminal:
-        while len(list(terminal.temporary.glob("countenance-*/socket"))) < jobs:
-            assert terminal.process.poll() is None, terminal.read()
-            time.sleep(0.02)
+        wait_until(lambda: len(list(terminal.temporary.glob("countenance-*/socket"))) == jobs)
         terminal.interrupt()
         assert not [path for path in out.rglob("*") if path.is_file()]
         assert not list(terminal.temporary.iterdir())

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from service.server import Server, make_server
 from service.settings import Settings
 from tests.service.counting import CountingTracker
 from tests.service.fake_inference import FakeInference
+from tests.waiting import wait_until
 
 
 class RunningService:
@@ -32,8 +32,7 @@ class RunningService:
         self.server: Server = make_server(settings, self.models)
         self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve()))
         self.thread.start()
-        while not self.server.started and self.thread.is_alive():
-            time.sleep(0.01)
+        wait_until(lambda: self.server.started or not self.thread.is_alive())
         self.port = self.server.servers[0].sockets[0].getsockname()[1]
 
     def stop(self) -> None:

@@ -19,6 +19,7 @@ from tests.service.counting import CountingTracker
 from tests.service.fake_inference import FakeInference
 from tests.service.feeling import CountingAffect
 from tests.service.redis_server import RedisServer
+from tests.waiting import until
 
 ClientMaker = Callable[..., httpx.AsyncClient]
 ServerMaker = Callable[..., Any]
@@ -72,8 +73,7 @@ def run_server(inference: FakeInference) -> ServerMaker:
     async def run(**options: Any) -> AsyncIterator[tuple[uvicorn.Server, int]]:
         server = make_server(Settings(port=0, **options), inference)
         serving = asyncio.create_task(server.serve())
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.01)
+        await until(lambda: server.started or serving.done())
         try:
             yield server, server.servers[0].sockets[0].getsockname()[1]
         finally:

@@ -21,6 +21,7 @@ from service.schemas import POINTS
 from service.server import make_server
 from service.settings import Settings
 from tests.service.fake_inference import FakeInference
+from tests.waiting import until
 
 STATE = struct.Struct("<4sIIQ")
 MAGIC = b"cnt1"
@@ -144,8 +145,7 @@ async def serving(tracker: FakeInference, **options: Any) -> AsyncIterator["Serv
     """Run a real server on a free port until the end of the block."""
     server = make_server(Settings(port=0, **options), tracker)
     running = asyncio.create_task(server.serve())
-    while not server.started and not running.done():
-        await asyncio.sleep(0.005)
+    await until(lambda: server.started or running.done())
     port = server.servers[0].sockets[0].getsockname()[1]
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         try:
@@ -163,6 +163,35 @@ class Service:
         self.port = port
         self.http = http
         self.model = TRACK
+
+    @property
+    def models(self) -> Any:
+        """The models behind the service."""
+        return self.server._services.inference
+
+    @property
+    def streams(self) -> list[Any]:
+        """The live sessions that run."""
+        return [stop.__self__ for stop in self.server._services.sockets._stops]
+
+    async def read(self, frames: int = 0, until_s: float = 0.0) -> None:
+        """Return once a session has read so many frames, and sound up to a time.
+
+        A client cannot see that: messages get no reply before it is their turn.
+        """
+
+        def is_read() -> bool:
+            return any(
+                stream._received >= frames
+                and (not until_s or stream._subject._clock.come_s >= until_s - 0.001)
+                for stream in self.streams
+            )
+
+        await until(is_read)
+
+    async def has_closed_all(self) -> bool:
+        """Whether no socket is open."""
+        return not await self.metric(f'countenance_sockets{{model="{self.model}"}}')
 
     def open(self, session: str = "s", query: str = "", **options: Any) -> connect:
         """Return a socket to a session, to be awaited or entered."""

@@ -3,13 +3,12 @@
 import shutil
 import subprocess
 import tempfile
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import redis
 
-START_S = 10.0
+from tests.waiting import wait_until
 
 
 def find_executable() -> str:
@@ -39,11 +38,7 @@ class RedisServer:
             [find_executable(), *arguments, "--dir", self._folder, *self._options],
             stdout=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + START_S
-        while not self._answers():
-            if time.monotonic() > deadline:
-                raise RuntimeError("redis-server does not answer")
-            time.sleep(0.01)
+        wait_until(self._answers)
 
     @property
     def pid(self) -> int:

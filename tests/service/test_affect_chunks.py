@@ -14,6 +14,7 @@ from service.security import new_key
 from service.settings import Settings
 from tests.service.counting import closed, frames, headed, serving, step
 from tests.service.feeling import AFFECT, CountingAffect
+from tests.waiting import until
 
 CLIP = frames(6)
 PCM = struct.pack("<h", 5) * (RATE_HZ // 10)
@@ -93,8 +94,7 @@ async def test_a_repeat_of_the_last_step_returns_its_reply_and_steps_nothing(htt
 async def test_of_two_chunks_at_once_one_steps_and_the_other_is_told(http, model):
     model.release = asyncio.Event()
     posts = [asyncio.create_task(post(http, parts(CLIP[0][0]), time_s=0.1)) for _ in range(2)]
-    while model.steps < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: model.steps >= 2)
     model.release.set()
     replies = await asyncio.gather(*posts)
     assert sorted(reply.status_code for reply in replies) == [200, 409]

@@ -10,6 +10,7 @@ from service.errors import URN
 from tests.service.affect_messages import sound
 from tests.service.counting import frames, headed, receive, serving, step
 from tests.service.feeling import AFFECT
+from tests.waiting import until
 
 CLIP = frames(8)
 
@@ -37,7 +38,7 @@ async def test_sound_that_comes_while_a_step_runs_goes_with_the_next_one(service
         await asyncio.wait_for(model.asked.wait(), 5)
         for number in range(5):
             await socket.send(sound(number / 10))
-        await asyncio.sleep(0.1)
+        await service.read(frames=1, until_s=0.5)
         model.release.set()
         assert (await receive(socket))["used"] == ["face"]
         assert (await step(socket, headed(CLIP[1][0], 0.5)))["used"] == ["face", "voice"]
@@ -121,7 +122,7 @@ async def test_the_newest_frame_wins_and_sound_is_never_dropped(service, model):
         for number in range(1, 6):
             await socket.send(sound(number / 10 - 0.1))
             await socket.send(headed(CLIP[number][0], number / 10))
-        await asyncio.sleep(0.2)
+        await service.read(frames=6)
         model.release.set()
         replies = [await receive(socket) for _ in range(6)]
     assert [reply["status"] for reply in replies] == ["ok", *["dropped"] * 4, "ok"]
@@ -134,9 +135,7 @@ async def test_sound_without_frames_is_heard_from_time_to_time(service, model):
     async with service.open() as socket:
         for number in range(70):
             await socket.send(sound(number / 10))
-        async with asyncio.timeout(5):
-            while model.heard_samples < to_samples(2):
-                await asyncio.sleep(0.01)
+        await until(lambda: model.heard_samples >= to_samples(2))
         assert model.last.inputs["frames"] == []
         reply = await step(socket, headed(CLIP[0][0], 7.0))
     assert reply["sequence"] == 0
@@ -148,10 +147,12 @@ async def test_sound_that_waits_too_long_makes_room_and_the_reply_says_so(servic
     """Nothing is looked at for a while: what comes before the first frame is not early."""
     model.release = asyncio.Event()
     async with service.open() as socket:
-        for number in range(180):
+        for number in range(45):
             await socket.send(sound(number / 10))
-        await asyncio.wait_for(model.asked.wait(), 5)
-        await asyncio.sleep(1.0)
+        await model.asked.wait()
+        for number in range(45, 180):
+            await socket.send(sound(number / 10))
+        await service.read(until_s=18.0)
         model.release.set()
         reply = await step(socket, headed(CLIP[1][0], 18.0))
     (note,) = reply["notes"]

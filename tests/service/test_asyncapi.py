@@ -93,7 +93,8 @@ async def exchange(
         replies = [await receive(socket)]
         for number, image in enumerate(IMAGES):
             await socket.send(headed(image, float(number)))
-            await asyncio.sleep(0.1)  # the first one begins, the others wait
+            await service.read(frames=number + 1)
+            await service.models.asked.wait()  # the first one begins, the others wait
         release.set()
         replies += [await receive(socket) for _ in IMAGES]
         await socket.send(headed(b"no picture", 9.0))

@@ -10,6 +10,7 @@ from service.errors import URN
 from service.http.connections import LEAST_BYTES
 from tests.service.counting import CountingTracker, frames, headed, serving, step
 from tests.service.test_http_limits import Connection, connect
+from tests.waiting import until
 
 PATIENCE_S = 30.0
 UPGRADE = (
@@ -54,8 +55,7 @@ async def test_an_upgrade_that_cannot_be_read_is_refused_and_closed(run_server, 
 
 async def no_connections(server) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while server.server_state.connections:
-            await asyncio.sleep(0.01)
+        await until(lambda: not server.server_state.connections)
 
 
 async def test_a_connection_that_says_nothing_is_closed(run_server):
@@ -139,8 +139,7 @@ async def test_a_reply_that_is_not_read_keeps_its_place_and_little_memory(
             connection.writer.transport.pause_reading()
             await connection.send(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
         async with asyncio.timeout(PATIENCE_S):
-            while len(inference.questions) < 2:
-                await asyncio.sleep(0.01)
+            await until(lambda: len(inference.questions) >= 2)
         refused = await stack.enter_async_context(connect(port))
         await refused.send(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
         assert await answer(refused) == (503, URN + "overloaded")

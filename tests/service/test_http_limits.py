@@ -13,6 +13,7 @@ from service.errors import URN
 from service.security import new_key
 from tests.service.counting import serving
 from tests.service.test_openapi import Everything
+from tests.waiting import until
 
 LIMIT = 100_000
 HEAD = "POST /align HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
@@ -132,8 +133,7 @@ async def test_more_requests_than_fit_are_turned_away_and_told_when_to_return(
     client = make_client(max_in_flight=2)
     inference.release = asyncio.Event()
     posts = [asyncio.create_task(client.post("/align", content=picture())) for _ in range(2)]
-    while len(inference.questions) < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(inference.questions) >= 2)
     refused = await client.post("/align", content=picture())
     assert (refused.status_code, refused.json()["type"]) == (503, URN + "overloaded")
     assert refused.headers["retry-after"] == "1"
@@ -179,14 +179,12 @@ async def test_one_principal_s_requests_take_no_more_than_its_share(
         asyncio.create_task(client.post("/align", content=picture(), headers=alice))
         for _ in range(2)
     ]
-    while len(inference.questions) < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(inference.questions) >= 2)
     refused = await client.post("/align", content=picture(), headers=alice)
     assert (refused.status_code, refused.json()["type"]) == (503, URN + "overloaded")
     assert "your share of 4" in refused.json()["detail"]
     posts.append(asyncio.create_task(client.post("/align", content=picture(), headers=bob)))
-    while len(inference.questions) < 3:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(inference.questions) >= 3)
     inference.release.set()
     assert [reply.status_code for reply in await asyncio.gather(*posts)] == [200] * 3
     owners = {question.load.owner for question in inference.questions}
@@ -240,11 +238,7 @@ async def test_the_work_of_a_client_that_leaves_is_cancelled(run_server, inferen
         async with connect(port) as connection:
             await connection.send(f"{HEAD}Content-Length: {len(data)}\r\n\r\n".encode() + data)
             await asyncio.wait_for(inference.asked.wait(), 5)
-        for _ in range(100):
-            if inference.cancelled:
-                break
-            await asyncio.sleep(0.02)
-    assert inference.cancelled
+        await until(lambda: inference.cancelled)
 
 
 async def test_a_stop_finishes_what_runs_and_then_closes_the_models(run_server, inference, picture):
@@ -254,7 +248,7 @@ async def test_a_stop_finishes_what_runs_and_then_closes_the_models(run_server, 
         posted = asyncio.create_task(client.post(url, content=picture()))
         await asyncio.wait_for(inference.asked.wait(), 5)
         server.should_exit = True
-        await asyncio.sleep(0.15)
+        await until(lambda: not server.servers[0].is_serving())
         assert not inference.closed
         inference.release.set()
         assert (await posted).status_code == 200

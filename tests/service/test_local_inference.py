@@ -14,6 +14,7 @@ from service.inference.local import Loaded, LocalInference, resolve_device
 from service.inference.wire import pack_question, unpack_answer
 from service.settings import Settings
 from service.telemetry import REQUEST_ID
+from tests.waiting import settle, until
 
 
 class Echo:
@@ -22,12 +23,14 @@ class Echo:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
+        self.begun = threading.Event()
         self.seen: list[object] = []
         self.threads: set[str] = set()
         self.request_ids: list[str | None] = []
 
     def handle(self, rows):
-        self.gate.wait(10)
+        self.begun.set()
+        self.gate.wait(60)
         self.threads.add(threading.current_thread().name)
         self.request_ids.append(REQUEST_ID.get())
         return [self._answer(msgpack.unpackb(row)) for row in rows]
@@ -74,7 +77,7 @@ async def test_what_a_handler_refuses_is_a_problem_and_spoils_nothing_else(local
 async def test_the_event_loop_stays_free_while_a_model_works(local, echo):
     echo.gate.clear()
     asked = asyncio.create_task(local.ask("align", question()))
-    await asyncio.sleep(0.05)
+    await until(echo.begun.is_set)
     assert not asked.done()
     echo.gate.set()
     await asked
@@ -90,9 +93,9 @@ async def test_questions_are_answered_one_at_a_time_in_order_on_one_thread(local
 async def test_questions_that_wait_are_answered_in_one_batch_and_told_of_it(local, echo):
     echo.gate.clear()
     first = asyncio.create_task(local.ask("align", question(bytes([0]))))
-    await asyncio.sleep(0.05)
+    await until(echo.begun.is_set)
     others = [asyncio.create_task(local.ask("align", question(bytes([n])))) for n in range(1, 6)]
-    await asyncio.sleep(0.05)
+    await settle()
     echo.gate.set()
     answers = await asyncio.gather(first, *others)
     assert [answer.outputs["image"] for answer in answers] == [bytes([n]) for n in range(6)]
@@ -111,11 +114,11 @@ async def test_a_refused_question_spoils_no_other_one_of_its_batch(local):
 async def test_a_question_that_is_cancelled_while_it_waits_is_never_worked_on(local, echo):
     echo.gate.clear()
     first = asyncio.create_task(local.ask("align", question(b"1")))
-    await asyncio.sleep(0.05)
+    await until(echo.begun.is_set)
     second, third = (
         asyncio.create_task(local.ask("align", question(image))) for image in (b"2", b"3")
     )
-    await asyncio.sleep(0.05)
+    await settle()
     second.cancel()
     await asyncio.gather(second, return_exceptions=True)
     echo.gate.set()
@@ -126,7 +129,7 @@ async def test_a_question_that_is_cancelled_while_it_waits_is_never_worked_on(lo
 async def test_a_question_that_is_cancelled_at_work_leaves_the_next_one_right(local, echo):
     echo.gate.clear()
     first = asyncio.create_task(local.ask("align", question(b"1")))
-    await asyncio.sleep(0.05)
+    await until(echo.begun.is_set)
     first.cancel()
     second = asyncio.create_task(local.ask("align", question(b"2")))
     echo.gate.set()
@@ -157,9 +160,9 @@ async def test_readiness_follows_opening_and_closing(echo):
 async def test_closing_waits_for_the_model_at_work(local, echo):
     echo.gate.clear()
     asked = asyncio.create_task(local.ask("align", question()))
-    await asyncio.sleep(0.05)
+    await until(echo.begun.is_set)
     closing = asyncio.create_task(local.close())
-    await asyncio.sleep(0.05)
+    await settle()
     assert not closing.done()
     echo.gate.set()
     await closing

@@ -17,6 +17,7 @@ from service.live.messages import HEADER, MAX_TEXT, Options, Reset, read_text, s
 from service.live.model import parse_into
 from service.telemetry import Metrics
 from service.track.session import SocketOptions
+from tests.waiting import settle
 
 NOW = 1700000000.25
 
@@ -165,7 +166,7 @@ async def test_a_full_mailbox_makes_the_reader_wait(drop, most):
     for number in range(most):
         await mailbox.put(frame(number))
     putting = asyncio.create_task(mailbox.put(frame(most)))
-    await asyncio.sleep(0.01)
+    await settle()
     assert not putting.done()
     await mailbox.take()
     await putting

@@ -20,6 +20,7 @@ from tests.service.counting import (
     serving,
     step,
 )
+from tests.waiting import until
 
 PICTURE = frames(1)[0][0]
 
@@ -41,9 +42,10 @@ async def test_a_socket_is_one_request_in_the_measurements(tracker):
     async with serving(tracker) as service:
         async with service.open() as socket:
             await step(socket, PICTURE)
-        await asyncio.sleep(0.1)
         labels = 'method="WEBSOCKET",route="/track/{session}",status="101"'
-        assert await service.metric("countenance_requests_total{" + labels + "}") == 1
+        line = "countenance_requests_total{" + labels + "}"
+        await until(lambda: service.metric(line))
+        assert await service.metric(line) == 1
 
 
 async def test_a_socket_needs_a_known_key_and_says_so_by_its_close_code(tracker, two_principals):
@@ -181,9 +183,8 @@ async def test_a_client_that_never_reads_is_closed_and_its_place_is_free_again(t
     async with serving(tracker, socket_send_s=0.2, max_sockets=1) as service:
         socket = await service.open(query="?drop=false", max_queue=1)
         sending = asyncio.create_task(_send_all(socket, [PICTURE] * 100))
-        async with asyncio.timeout(20):
-            while not tracker.steps or await service.metric('countenance_sockets{model="track"}'):
-                await asyncio.sleep(0.1)
+        await until(lambda: tracker.steps)
+        await until(lambda: service.has_closed_all())
         tracker.notes = []
         async with service.open("next") as other:
             assert (await step(other, PICTURE))["step"] == 1

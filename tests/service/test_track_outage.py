@@ -4,10 +4,12 @@ import asyncio
 import os
 import signal
 import time
+from functools import partial
 
 import pytest
 
 from service.errors import URN
+from service.live.hold import Hold
 from tests.service.counting import (
     CountingTracker,
     box,
@@ -19,6 +21,7 @@ from tests.service.counting import (
     step,
 )
 from tests.service.redis_server import RedisServer
+from tests.waiting import LOOK_S, MOST_S
 
 CLIP = frames(12)
 KEY = "countenance:track:anonymous:s"
@@ -38,9 +41,9 @@ async def send(socket, numbers) -> list[dict]:
 
 async def until_stored(socket, number: int) -> dict:
     """Send one and the same frame until its state is stored again."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(MOST_S):
         while not (reply := await step(socket, headed(*CLIP[number])))["stored"]:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(LOOK_S)
     return reply
 
 
@@ -130,24 +133,28 @@ async def test_after_an_outage_a_newer_connection_keeps_the_session(tracker, own
         await send(older, range(2))
         own_redis.ask("CLIENT", "PAUSE", 400)
         assert not (await send(older, [2]))[0]["stored"]
-        await asyncio.sleep(1.5)
+        own_redis.ask("PING")  # answered when the pause is over
         async with elsewhere.open() as newer:
             (reply,) = await send(newer, [3])
-            told = await step(older, CLIP[4][0])
+            # Steps go on in this connection's memory until Redis is asked again.
+            while (told := await step(older, CLIP[4][0]))["status"] != "error":
+                await asyncio.sleep(LOOK_S)
             assert told["error"]["type"] == URN + "session-taken"
             assert await closed(older) == (4409, "session-taken")
             assert (await send(newer, [5]))[0]["step"] == reply["step"] + 1
 
 
 async def test_an_outage_that_lasts_is_answered_once_more_and_then_closes_with_1013(
-    tracker, own_redis
+    tracker, own_redis, monkeypatch
 ):
+    now = [0.0]
+    monkeypatch.setattr("service.live.serving.Hold", partial(Hold, clock=lambda: now[0]))
     options = {"redis_url": own_redis.url, "store_outage_s": 0.3}
     async with serving(tracker, **options) as service, service.open() as socket:
         await send(socket, range(2))
         own_redis.kill()
         assert not (await send(socket, [2]))[0]["stored"]
-        await asyncio.sleep(0.4)
+        now[0] += 0.4
         (last,) = await send(socket, [3])
         assert (last["step"], last["stored"]) == (4, False)
         assert await closed(socket) == (1013, "store-unavailable")

@@ -22,7 +22,7 @@ async def test_the_newest_frame_wins_and_the_others_are_answered_dropped(service
         for frame in clip[1:]:
             await socket.send(headed(*frame))
         await socket.send("nonsense")
-        await asyncio.sleep(0.2)
+        await service.read(frames=6)
         tracker.gate.set()
         replies = [await receive(socket) for _ in range(7)]
     statuses = [reply["status"] for reply in replies]

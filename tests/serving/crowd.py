@@ -16,6 +16,8 @@ from PIL import Image
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage
 
+from tests.waiting import until
+
 REPLY_S = 60.0
 RESULTS = frozenset({"tracking", "redetected", "lost", "searching", "reset"})
 
@@ -148,8 +150,7 @@ class Crowd:
         """Wait until every client has got a result for a frame that it sends from now on."""
         since_s = time.monotonic()
         async with asyncio.timeout(REPLY_S * 2):
-            while not all(self._answered(client, since_s) for client in self.clients):
-                await asyncio.sleep(0.05)
+            await until(lambda: all(self._answered(client, since_s) for client in self.clients))
 
     def damage(self, since_s: float) -> Damage:
         """What happened to the frames that were sent since then; the newest may still wait."""

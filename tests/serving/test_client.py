@@ -8,6 +8,7 @@ import pytest
 from service.errors import Problem, ServiceError
 from service.inference import Question
 from tests.serving.workers import answered, refused, reset, status
+from tests.waiting import until
 
 
 def question(echo: object = 1, state: bytes | None = None) -> Question:
@@ -154,8 +155,7 @@ async def test_the_idler_host_gets_the_next_question(workers, connect):
         worker.next = [worker.hang]
     client = await connect(first.address, second.address)
     asking = [asyncio.create_task(client.ask("track", question())) for _ in range(2)]
-    while first.questions + second.questions < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: first.questions + second.questions >= 2)
     assert (first.questions, second.questions) == (1, 1)
     for task in asking:
         task.cancel()
@@ -167,8 +167,7 @@ async def test_more_questions_than_allowed_are_turned_away_and_places_come_back(
     worker.next = [worker.hang] * 2
     client = await connect(worker.address, max_questions=2)
     asking = [asyncio.create_task(client.ask("track", question())) for _ in range(2)]
-    while worker.questions < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: worker.questions >= 2)
     error = await problem_of(client.ask("track", question()))
     assert (error.problem, error.headers) == (Problem.OVERLOADED, {"Retry-After": "1"})
     for task in asking:
@@ -182,8 +181,7 @@ async def test_who_goes_away_takes_the_connection_along(workers, connect):
     worker.next = [worker.hang]
     client = await connect(worker.address)
     asking = asyncio.create_task(client.ask("track", question()))
-    while not worker.questions:
-        await asyncio.sleep(0.01)
+    await until(lambda: worker.questions)
     asking.cancel()
     await asyncio.wait_for(worker.left.wait(), 5)
     assert worker.questions == 1

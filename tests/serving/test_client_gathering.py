@@ -10,6 +10,7 @@ from service.errors import Problem
 from service.telemetry import REQUEST_ID
 from tests.serving.test_client import problem_of, question
 from tests.serving.workers import answered, reset, status
+from tests.waiting import until
 
 
 async def while_one_is_at_work(client, worker, *asked):
@@ -22,8 +23,7 @@ async def while_one_is_at_work(client, worker, *asked):
 
     worker.next.insert(0, busy)
     first = asyncio.create_task(client.ask("track", question()))
-    while not worker.calls:
-        await asyncio.sleep(0.01)
+    await until(lambda: worker.calls)
     asking = [asyncio.create_task(client.ask("track", each)) for each in asked]
     await asyncio.sleep(0.05)
     silence.set()
@@ -130,8 +130,7 @@ async def test_closing_turns_away_who_is_at_work_and_who_waits(workers, connect)
     workers[0].next = [workers[0].hang]
     client = await connect(workers[0].address)
     asking = [asyncio.create_task(client.ask("track", question(n))) for n in range(2)]
-    while not workers[0].calls:
-        await asyncio.sleep(0.01)
+    await until(lambda: workers[0].calls)
     asking.append(asyncio.create_task(client.ask("track", question(2))))
     await asyncio.sleep(0.05)
     async with asyncio.timeout(5):

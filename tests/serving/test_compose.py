@@ -22,6 +22,7 @@ from service.sessions.redis import RedisStore
 from service.settings import Settings
 from tests.service.redis_server import RedisServer, find_executable
 from tests.serving.composing import lay_over, load, script_of, variables_of
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 BASE, CPU = ROOT / "docker-compose.yml", ROOT / "docker-compose.cpu.yml"
@@ -184,8 +185,7 @@ async def test_redis_lets_the_service_in_and_only_to_its_own_keys(compose, made)
     process = subprocess.Popen(["sh", "-euc", script], env=environment, stdout=subprocess.DEVNULL)
     try:
         async with asyncio.timeout(20):
-            while not socket.exists():
-                await asyncio.sleep(0.02)
+            await until(lambda: socket.exists())
         given = urlsplit((folder / "redis" / "url").read_text().strip())
         url = f"unix://{given.username}:{given.password}@{socket}?db=0"
         await use_sessions(url)

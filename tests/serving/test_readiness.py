@@ -8,6 +8,7 @@ from service.errors import Problem, ServiceError
 from service.inference.remote.pool import HostPool
 from service.inference.remote.probes import Probes
 from tests.serving.workers import DESCRIPTION, answered, refused, status
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -81,8 +82,7 @@ async def test_a_model_that_still_loads_is_waited_for(probes, workers):
         worker.models = {"align", "track"}
         worker.describes = loading
     asking = asyncio.create_task(probes.round())
-    while not probes.descriptions():
-        await asyncio.sleep(0.01)
+    await until(lambda: probes.descriptions())
     state = probes.readiness()
     assert (state.ready, state.reason) == (False, "align: no worker has answered yet")
     asking.cancel()

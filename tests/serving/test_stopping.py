@@ -19,6 +19,7 @@ from tests.service.feeling import CountingAffect
 from tests.serving.crowd import PICTURE
 from tests.serving.deployment import ROOT, ServiceProcess
 from tests.serving.slowness import slowness
+from tests.waiting import until
 
 CLIP_S = 2
 STORE = ROOT / "model_store"
@@ -64,8 +65,7 @@ async def stop_with_clips(
             posting = [
                 asyncio.create_task(http.post(url, content=clip, headers=headers)) for _ in range(4)
             ]
-            while handler.begun < 2:
-                await asyncio.sleep(0.01)
+            await until(lambda: handler.begun >= 2)
             started = time.monotonic()
         seconds = time.monotonic() - started
         return await asyncio.gather(*posting), seconds
