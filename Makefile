@@ -20,7 +20,8 @@ PORT ?= 8000
 WORKERS ?= http://127.0.0.1:8080
 DATA ?=
 RECIPES ?= fle-base fle fll iid-m dfa-base dfa-joint fadenn-m iid-d fadenn-d fadenn-s \
-	fle-augmented fll-augmented dfa-taught dfa
+	fle-augmented fll-augmented dfa-taught dfa-mixed \
+	dfa-long dfa
 TRACK_RECIPES ?= bt-base bt-2 bt-4 bt-8 bt-16 bt-32 fv dcrt
 AFFECT_RECIPES ?= expressions voice vi-de au-de vi-des au-des avi-cas avi-gas disc aeg-cd anclaf \
 	anclaf-s anclaf-sa aeg-cd-sz
@@ -87,10 +88,7 @@ serve-models: $(VENV)/.workers ## Start TorchServe with the models on WORKERS=ad
 
 train-align: $(VENV)/.all ## Train the alignment models on DATA=folder (many hours; resumes)
 	@test -n "$(DATA)" || { echo "Which faces? make train-align DATA=FOLDER"; exit 2; }
-	@for recipe in $(RECIPES); do \
-		echo "Training $$recipe; stop and start again as you like."; \
-		$(BIN)/countenance train $$recipe --data "$(DATA)" $(ARGS) || exit; \
-	done
+	$(BIN)/countenance train $(RECIPES) --data "$(DATA)" $(ARGS)
 
 train-track: ## Train the tracker, after the alignment models, on DATA=folder (hours; resumes)
 	@$(MAKE) --no-print-directory train-align RECIPES="$(TRACK_RECIPES)"
@@ -188,7 +186,8 @@ $(VENV)/.peers:
 	mkdir -p $(VENV)
 	$(PYTHON) -m venv $(VENV)/peers
 	$(VENV)/peers/bin/python -m pip --disable-pip-version-check install absl-py attrs flatbuffers \
-		matplotlib "numpy<2" opencv-contrib-python-headless==4.11.0.86 "protobuf<5" dlib-bin==20.0.1.post1
+		matplotlib "numpy<2" opencv-contrib-python-headless==4.11.0.86 "protobuf<5" dlib-bin==20.0.1.post1 \
+		ai-edge-litert==2.3.0
 	$(VENV)/peers/bin/python -m pip --disable-pip-version-check install --no-deps mediapipe==0.10.21 \
 		face_recognition_models==0.3.0
 	@touch $@

@@ -16,10 +16,15 @@ class FaceValidator(nn.Module):
     and contrast first: a face in the dark is a face.
     """
 
-    def __init__(self, patch_px: int = 12, channels: tuple[int, int] | list[int] = (8, 2)) -> None:
+    def __init__(
+        self,
+        patch_px: int = 12,
+        channels: tuple[int, int] | list[int] = (8, 2),
+        spacing: float = 1.0,
+    ) -> None:
         super().__init__()
         first, second = channels
-        self.patch_px = patch_px
+        self.patch_px, self.spacing = patch_px, spacing
         self.convolutions = nn.Sequential(
             nn.Conv2d(3, first, 3), nn.ReLU(), nn.Conv2d(first, second, 3), nn.ReLU()
         )
@@ -28,10 +33,11 @@ class FaceValidator(nn.Module):
     def patches(self, crops: Tensor, points: Tensor) -> Tensor:
         """`(B, 68, 3, P, P)` around `points` `(B, 68, 2)` in pixels of `crops` `(B, 3, S, S)`.
 
-        Sampled bilinearly, centred on the point; grey (0) beyond the crop.
+        Sampled bilinearly every `spacing` pixels, centred on the point; grey (0) beyond the crop.
         """
         rows, size, side = len(crops), crops.shape[-1], self.patch_px
-        offsets = torch.arange(side, device=points.device, dtype=points.dtype) - (side - 1) / 2
+        offsets = torch.arange(side, device=points.device, dtype=points.dtype)
+        offsets = (offsets - (side - 1) / 2) * self.spacing
         x = points[..., 0, None, None] + offsets
         y = points[..., 1, None, None] + offsets[:, None]
         shape = (rows, N_POINTS, side, side)

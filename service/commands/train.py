@@ -11,8 +11,9 @@ from service.commands.options import LabelledFaces, ModelStore, settings_with
 
 
 def train(
-    recipe: Annotated[
-        str, typer.Argument(help="A recipe's file, or the name of one that comes along.")
+    recipes: Annotated[
+        list[str],
+        typer.Argument(help="Recipes' files or the names of some that come along, in order."),
     ],
     data: LabelledFaces,
     runs: Annotated[
@@ -21,9 +22,13 @@ def train(
     model_store: ModelStore = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint, if any.")] = True,
 ) -> None:
-    """Train the model of a recipe and put its weights into the store (hours)."""
+    """Train the models of recipes and put their weights into the store (hours).
+
+    First each recipe makes a few steps on drawn faces: that tells what cannot work, and how long
+    it will all take here.
+    """
     with mistakes_explained():
-        file = find_recipe(recipe)
+        paths = [find_recipe(recipe) for recipe in recipes]
         store = settings_with(model_store=model_store).model_store
 
         from handlers.checkpoint import CheckpointError
@@ -31,8 +36,22 @@ def train(
         from handlers.training.train import train as carry_out
 
         with as_mistakes(CheckpointError, RecipeError):
-            folder = carry_out(file, data, runs, store, resume)
-    err.print(f"The weights are in {folder}.", markup=False)
+            announce(paths, store)
+            for path in paths:
+                folder = carry_out(path, data, runs, store, resume)
+                err.print(f"The weights are in {folder}.", markup=False)
+
+
+def announce(paths: list[Path], store: Path) -> None:
+    """Rehearse the recipes and say how long each will take."""
+    from handlers.training.rehearsal import in_words, rehearse
+
+    total = 0.0
+    for one in rehearse(paths, store):
+        took = "not rehearsed" if one.seconds is None else f"about {in_words(one.seconds)}"
+        err.print(f"{one.name}: {one.steps or 'no'} steps, {took}", markup=False)
+        total += one.seconds or 0.0
+    err.print(f"In all about {in_words(total)} on this machine, begun now.", markup=False)
 
 
 def find_recipe(name: str) -> Path:

@@ -1,11 +1,14 @@
 """MediaPipe and dlib on the faces that our models are measured on, with the same degraded pixels.
 
-    python -m tests.bench.peers --python PYTHON --data helen/test --fit helen/train [--clip CLIP]
+    python -m tests.bench.peers --python PYTHON --data helen/test --fit helen/train \\
+        [--mesh face_landmarks_detector.tflite] [--clip CLIP]
 
-PYTHON has them installed (`make bench-peers`). The faces of `--fit` teach where the 68 points lie
-on MediaPipe's mesh, and where the boxes of dlib's detector lie around them. MediaPipe finds faces
-by itself; dlib is given the true box. dlib's model has learned from 300-W, the test faces almost
-surely among them, so its figures flatter it. With a clip, MediaPipe follows its face and is timed.
+PYTHON has them installed (`make bench-peers`). "mediapipe-2021" is the mesh with attention that the
+package brings, "facemesh-v2" Google's present one, where you have its file: it lies in
+`face_landmarker.task`, a zip file. The faces of `--fit` teach where the 68 points lie on a mesh,
+and where the boxes of dlib's detector lie around them. MediaPipe finds faces by itself; FaceMesh V2
+and dlib are given the true box. dlib's model has learned from 300-W, the test faces almost surely
+among them, so its figures flatter it. With a clip, MediaPipe follows its face and is timed.
 """
 
 import argparse
@@ -31,16 +34,18 @@ from tests.bench.peer_worker import receive, send
 
 WORKER = Path(__file__).with_name("peer_worker.py")
 RIDGE = 0.05  # of 1e-5 to 1, what serves MediaPipe best on HELEN test
+EYES = (33, 263)  # the outer corners on the mesh
 OURS = "dfa"
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
 
 class Worker:
     """A tool in an environment of its own; `times_s` are those of its answers."""
 
-    def __init__(self, python: Path, kind: str) -> None:
-        command = [python, WORKER, kind]
+    def __init__(self, python: Path, kind: str, *files: Path) -> None:
+        command = [python, WORKER, kind, *files]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
@@ -89,25 +94,50 @@ class Peer:
         ]
 
 
-class MediaPipe(Peer):
-    """Its mesh, and by ridge regression within the mesh's own box the 68 points on it."""
+class Mesh(Peer):
+    """A mesh, and by ridge regression in the mesh's own frame the 68 points on it."""
 
     def __init__(self, worker: Worker, views: Sequence[FaceView]) -> None:
         self._worker = worker
         found = [(worker.find(v.image, bounding_box(v.landmarks)), v.landmarks) for v in views]
         found = [(mesh, truth) for mesh, truth in found if np.isfinite(mesh).all()]
-        given = np.stack([_features(mesh) for mesh, _ in found])
-        asked = np.stack([((truth - _low(mesh)) / _size(mesh)).ravel() for mesh, truth in found])
-        self._mean = given.mean(axis=0)
+        given = np.stack([Frame.of(mesh).enter(mesh).ravel() for mesh, _ in found])
+        asked = np.stack([Frame.of(mesh).enter(truth).ravel() for mesh, truth in found])
+        self._mean, self._offset = given.mean(axis=0), asked.mean(axis=0)
         given = given - self._mean
-        self._offset = asked.mean(axis=0)
         inner = given.T @ given + RIDGE * len(found) * np.eye(given.shape[1]) / given.shape[1]
         self._map = np.linalg.solve(inner, given.T @ (asked - self._offset))
 
     def landmarks(self, image: Image, box: Floats) -> Floats:
         mesh = self._worker.find(image, box)
-        places = (_features(mesh) - self._mean) @ self._map + self._offset
-        return np.asarray(places.reshape(68, 2) * _size(mesh) + _low(mesh), np.float32)
+        frame = Frame.of(mesh)
+        places = (frame.enter(mesh).ravel() - self._mean) @ self._map + self._offset
+        return np.asarray(frame.leave(places.reshape(68, 2)), np.float32)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a mesh lies: the corner and the size `(2,)` of its box once its eyes are level."""
+
+    turn: Doubles
+    low: Doubles
+    size: Doubles
+
+    @classmethod
+    def of(cls, mesh: Floats) -> "Frame":
+        """That of a mesh `(P, 2)`."""
+        x, y = (mesh[EYES[1]] - mesh[EYES[0]]).astype(np.float64)
+        turn = np.array([[x, -y], [y, x]]) / np.hypot(x, y)
+        upright = mesh @ turn
+        return cls(turn, upright.min(axis=0), np.ptp(upright, axis=0))
+
+    def enter(self, points: Floats) -> Doubles:
+        """Points of the picture in shares of the box."""
+        return np.asarray((points @ self.turn - self.low) / self.size)
+
+    def leave(self, points: Doubles) -> Doubles:
+        """Points in shares of the box in pixels of the picture."""
+        return np.asarray((points * self.size + self.low) @ self.turn.T)
 
 
 class Dlib(Peer):
@@ -129,18 +159,6 @@ class Dlib(Peer):
         return self._worker.find(image, moved.astype(np.float32))
 
 
-def _low(mesh: Floats) -> Floats:
-    return np.asarray(mesh.min(axis=0))
-
-
-def _size(mesh: Floats) -> Floats:
-    return np.asarray(np.ptp(mesh, axis=0))
-
-
-def _features(mesh: Floats) -> Floats:
-    return np.asarray(((mesh - _low(mesh)) / _size(mesh)).ravel(), np.float64)
-
-
 def time_tracking(worker: Worker, clip: Path) -> str:
     """How many frames of a clip a second it follows the face through."""
     video, found = cv2.VideoCapture(str(clip)), 0
@@ -157,6 +175,7 @@ def main() -> None:
     parser.add_argument("--python", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--fit", type=Path, required=True)
+    parser.add_argument("--mesh", type=Path)
     parser.add_argument("--clip", type=Path)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
@@ -169,13 +188,16 @@ def main() -> None:
         workers = {name: stack.enter_context(Worker(given.python, name)) for name in names}
         models = {
             OURS: ours,
-            "mediapipe": MediaPipe(workers["mediapipe"], views),
+            "mediapipe-2021": Mesh(workers["mediapipe"], views),
             "dlib": Dlib(workers["dlib"], workers["dlib-boxes"], views),
         }
+        if given.mesh is not None:
+            worker = stack.enter_context(Worker(given.python, "facemesh-v2", given.mesh))
+            models["facemesh-v2"] = Mesh(worker, views)
         options = AlignEvaluationOptions(
             given.data, models=tuple(models), sweep=True, out=given.out
         )
-        evaluate(options, models, None, {OURS: weights, "mediapipe": "", "dlib": ""})
+        evaluate(options, models, None, {name: weights if name == OURS else "" for name in models})
         if given.clip is not None:
             print(f"MediaPipe on {time_tracking(workers['mediapipe-video'], given.clip)}")
 

@@ -29,7 +29,8 @@ from handlers.training.track.box_tracker import (
     has_the_face,
     true_boxes,
 )
-from handlers.training.track.face_validator import KINDS, ValidatorBatches, place, roc
+from handlers.training.track.face_validator import ValidatorBatches, roc
+from handlers.training.track.places import KINDS, place
 from handlers.training.track.recipe import (
     AssemblyRecipe,
     BoxTrackerRecipe,
@@ -254,7 +255,7 @@ def test_what_is_called_a_face_lies_on_it_and_what_is_not_does_not(stills: Still
     rng = np.random.default_rng(4)
     for _ in range(30):
         scene = draw_scene(rng, stills, Style(covered=0.0), 1)
-        found, kind = place(rng, scene, stills)
+        found, kind = place(rng, scene, scene.truth(0), stills)
         truth = scene.truth(0).points
         error = np.linalg.norm(found - truth, axis=1).mean() / np.sqrt(
             np.prod(np.ptp(truth, axis=0))

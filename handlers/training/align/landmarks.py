@@ -100,6 +100,33 @@ class BehindDenoiser(nn.Module):
         return losses
 
 
+class ActionLearner(nn.Module):
+    """Learns to tell facial actions; every other layer of the landmark network stays as it is."""
+
+    def __init__(self, network: LandmarkNetwork) -> None:
+        super().__init__()
+        if not isinstance(network.head, RefinedHead):
+            raise ValueError("only a refined head tells facial actions")
+        self.network, self.head = network.requires_grad_(False), network.head
+        self.head.acting.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> "ActionLearner":
+        super().train(mode)
+        self.network.eval()
+        self.head.acting.train(mode)
+        return self
+
+    def forward(self, batch: Batch, progress: float) -> Losses:
+        crops = batch["crops"]
+        maps = self.network.backbone(crops)
+        features = self.head.pyramid(maps)
+        located = self.head.refine(
+            maps, features, self.head.log_map(features).exp(), crops.shape[-1]
+        )
+        assert located.actions is not None
+        return {"loss": action_loss(located.actions, batch["actions"])}
+
+
 def within(points: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Points with 0 for unknown ones, and `(B, N)` 1 for those that lie in the crop."""
     inside = ((points >= 0) & (points <= size - 1)).all(dim=-1)

@@ -10,7 +10,12 @@ from torch import Tensor, nn
 from handlers.checkpoint import load_checkpoint
 from handlers.networks.align import AlignmentNetwork
 from handlers.training.align.denoising import DenoiserLearner, DenoisingBatches, JointLearner
-from handlers.training.align.landmarks import BehindDenoiser, LandmarkBatches, LandmarkLearner
+from handlers.training.align.landmarks import (
+    ActionLearner,
+    BehindDenoiser,
+    LandmarkBatches,
+    LandmarkLearner,
+)
 from handlers.training.augmentation import Augmentation
 from handlers.training.faces import Degrading, FaceBank, Source
 from handlers.training.loop import Task
@@ -47,7 +52,8 @@ class AlignmentRecipe(LearnedRecipe):
     denoiser, with both the two together (section 4.3.5). `start` names the models of the store that
     the first weights come from; what begins with a prefix in `fresh` is not taken over. With
     `behind` the denoiser stays as it is and the landmark network learns from crops of which that
-    share has been through it. `notes` is what users of the weights must know of them.
+    share has been through it; with `only = "actions"` all but the layers that tell facial actions
+    stays as it is. `notes` is what users of the weights must know of them.
     """
 
     kind: Literal["alignment"] = "alignment"
@@ -59,6 +65,7 @@ class AlignmentRecipe(LearnedRecipe):
     start: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
     behind: float | None = None
+    only: Literal["actions"] | None = None
     notes: str = ""
 
     def __post_init__(self) -> None:
@@ -67,7 +74,9 @@ class AlignmentRecipe(LearnedRecipe):
             raise ValueError("give [landmarks], [denoiser] or both")
         if self.behind is not None and (self.landmarks is None or self.denoiser is None):
             raise ValueError("'behind' needs [landmarks] and [denoiser]")
-        if self.denoiser is not None and self.behind is None:
+        if self.only is not None and (self.landmarks is None or self.landmarks.head != "refined"):
+            raise ValueError("'only' needs [landmarks] with a refined head")
+        if self.denoiser is not None and self.behind is None and self.only is None:
             check_classes(self.denoiser, self.degrading)
 
     def prepare(self, data: Path, runs: Path, store: Path) -> Task:
@@ -82,7 +91,7 @@ class AlignmentRecipe(LearnedRecipe):
             "context": self.augmentation.context,
             "crop_px": self.augmentation.size,
         }
-        learner = make_learner(network, self.behind)
+        learner = make_learner(network, self.behind, self.only is not None)
 
         def export() -> None:
             self.save(store, config, network.state_dict())
@@ -103,8 +112,13 @@ def check_classes(denoiser: DenoiserModel, degrading: Degrading | None) -> None:
         )
 
 
-def make_learner(network: AlignmentNetwork, behind: float | None = None) -> nn.Module:
+def make_learner(
+    network: AlignmentNetwork, behind: float | None = None, only_actions: bool = False
+) -> nn.Module:
     """Build the learner of the parts that a network has."""
+    if only_actions:
+        assert network.landmarks is not None
+        return ActionLearner(network.landmarks)
     if network.landmarks is not None and network.denoiser is not None:
         if behind is not None:
             return BehindDenoiser(network.landmarks, network.denoiser, behind)
@@ -118,7 +132,7 @@ def make_learner(network: AlignmentNetwork, behind: float | None = None) -> nn.M
 def make_batches(recipe: AlignmentRecipe, data: Path) -> LandmarkBatches | DenoisingBatches:
     """Draw batches from the faces under `data`."""
     bank = FaceBank(data, recipe.sources)
-    if recipe.denoiser is not None and recipe.behind is None:
+    if recipe.denoiser is not None and recipe.behind is None and recipe.only is None:
         assert recipe.degrading is not None
         return DenoisingBatches(bank, recipe.augmentation, recipe.degrading)
     return LandmarkBatches(bank, recipe.augmentation, recipe.degrading)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import matplotlib
 import numpy as np
 import torch
@@ -14,20 +13,21 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from handlers.networks.box_tracker import CROP_PX
 from handlers.networks.face_validator import FaceValidator
 from handlers.processing.boxes import Crop
-from handlers.processing.landmarks import REGIONS, bounding_box
+from handlers.processing.landmarks import bounding_box
 from handlers.training.faces import Image, to_tensor
 from handlers.training.loop import Batch, Losses
-from handlers.training.synthetic.scene import Scene
+from handlers.training.synthetic.scene import Scene, Truth
 from handlers.training.synthetic.stills import Stills
 from handlers.training.synthetic.style import Style, draw_scene
+from handlers.training.track.lures import without_face
+from handlers.training.track.places import KINDS, place
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-RIGHT, WRONG = 0.085, 0.16  # errors in widths of the face: at most, at least
-COVERED = 0.75  # of the landmarks: what hides more is no face, half of it is no matter
-SAMPLES_A_SCENE = 6
-KINDS = ("face", "shifted", "scaled", "turned", "scrambled", "background", "covered")
+SAMPLES_A_SCENE = 12
+LURES = 0.12  # the share of scenes without a face
+REACH = 4.5  # of what is drawn of a scene, in sides of its landmark box
 SEED = 20_000  # apart from every training step's
 BATCH = 60
 THRESHOLD = 0.5  # T_C
@@ -40,6 +40,7 @@ class ValidatorModel:
     context: float
     patch_px: int = 12
     channels: tuple[int, int] = (8, 2)
+    spacing: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,46 @@ class ValidatorBatches:
         found: list[Candidate] = []
         while len(found) < count:
             scene = draw_scene(rng, self.stills, self.style, 1)
+            lure = rng.random() < LURES
+            if lure:
+                scene = without_face(rng, scene)
+            truth = scene.truth(0)
+            surroundings = Surroundings.of(scene, truth)
             for _ in range(SAMPLES_A_SCENE):
-                points, kind = place(rng, scene, self.stills)
+                points, kind = place(rng, scene, truth, self.stills)
+                if lure:
+                    kind = "lure"
                 if kind is not None:
-                    found.append(self._cut(scene, points, kind))
+                    found.append(self._cut(surroundings, points, kind))
         return found[:count]
 
-    def _cut(self, scene: Scene, points: Floats, kind: str) -> Candidate:
+    def _cut(self, surroundings: "Surroundings", points: Floats, kind: str) -> Candidate:
         crop = Crop.around(bounding_box(points), self.context, CROP_PX)
-        return Candidate(scene.look(0, crop), crop.to_crop(points), kind)
+        return Candidate(surroundings.look(crop), crop.to_crop(points), kind)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The first frame of a scene about its face, drawn once for all crops that are cut from it."""
+
+    scene: Scene
+    window: Crop
+    picture: Image
+
+    @classmethod
+    def of(cls, scene: Scene, truth: Truth) -> "Surroundings":
+        size = round(CROP_PX * REACH / 1.3)
+        window = Crop.around(bounding_box(truth.points), REACH, size)
+        return cls(scene, window, scene.look(0, window))
+
+    def look(self, crop: Crop) -> Image:
+        """What a crop of the frame shows, `(S, S, 3)`."""
+        middle = self.window.to_crop(np.array([crop.centre], np.float32))[0]
+        side = crop.side * self.window.scale
+        if np.abs(middle - self.window.size / 2).max() + side / 2 > self.window.size / 2:
+            return self.scene.look(0, crop)
+        x, y = (float(value) for value in middle)
+        return Crop((x, y), side, crop.size).extract(self.picture)
 
 
 class ValidatorLearner(nn.Module):
@@ -96,95 +128,6 @@ class ValidatorLearner(nn.Module):
         loss = binary_cross_entropy_with_logits(logits, batch["faces"])
         right = ((logits > 0) == (batch["faces"] > 0.5)).float().mean()
         return {"loss": loss, "accuracy": right}
-
-
-def place(rng: np.random.Generator, scene: Scene, stills: Stills) -> tuple[Floats, str | None]:
-    """Landmarks somewhere in the first frame and the kind of that place; None where it is unclear.
-
-    Half of them follow the face with a tracker's errors.
-    """
-    truth = scene.truth(0)
-    points = truth.points.astype(np.float64)
-    kind = "face" if rng.random() < 0.55 else str(rng.choice(KINDS[1:-1]))
-    shape = another_shape(rng, points, stills) if rng.random() < 0.7 else points
-    if kind == "face":
-        found = with_errors(rng, points, shape)
-    elif kind == "background":
-        found = beside(rng, shape, scene)
-    else:
-        found = misplace(rng, kind, with_errors(rng, points, shape))
-    error = float(np.linalg.norm(found - points, axis=1).mean() / scale_of(points))
-    if kind == "face" and truth.covered > COVERED:
-        kind = "covered"
-    unclear = (
-        error > RIGHT or truth.inside < 0.9 or 0.5 < truth.covered <= COVERED
-        if kind == "face"
-        else error < WRONG and kind != "covered"
-    )
-    return found.astype(np.float32), None if unclear else kind
-
-
-def with_errors(rng: np.random.Generator, points: Doubles, shape: Doubles) -> Doubles:
-    """Landmarks as BT finds them: a little off in place and size, and drawn to another shape."""
-    unit = scale_of(points)
-    found = points + rng.uniform(0, 0.5) * (shape - points)
-    found = transform(
-        found, rng.normal(0, 0.03, 2) * unit, np.exp(rng.normal(0, 0.04)), rng.normal(0, 0.05)
-    )
-    for region in REGIONS.values():
-        found[region] += rng.normal(0, 0.012, 2) * unit
-    return found + rng.normal(0, 0.006, found.shape) * unit
-
-
-def misplace(rng: np.random.Generator, kind: str, points: Doubles) -> Doubles:
-    """Landmarks shifted, scaled, turned or scrambled until they are wrong."""
-    unit, still = scale_of(points), np.zeros(2)
-    if kind == "shifted":
-        angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.18, 1.1) * unit
-        return transform(points, length * np.array([np.cos(angle), np.sin(angle)]), 1.0, 0.0)
-    if kind == "scaled":
-        factor = np.exp(rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 1.0))
-        return transform(points, rng.normal(0, 0.1, 2) * unit, factor, 0.0)
-    if kind == "turned":
-        return transform(points, still, 1.0, rng.choice([-1.0, 1.0]) * rng.uniform(0.6, np.pi))
-    found = points.copy()
-    for region in REGIONS.values():
-        found[region] += rng.normal(0, rng.uniform(0.1, 0.35), 2) * unit
-    return found + rng.normal(0, rng.uniform(0.02, 0.2), found.shape) * unit
-
-
-def beside(rng: np.random.Generator, shape: Doubles, scene: Scene) -> Doubles:
-    """A face's shape in another place of the frame, of another size."""
-    box = np.concatenate([shape.min(axis=0), shape.max(axis=0)])
-    middle, sides = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
-    angle = rng.uniform(0, 2 * np.pi)
-    ray = np.array([np.cos(angle), np.sin(angle)])
-    away = ray / np.abs(ray).max() * sides * rng.uniform(1.0, 2.2)
-    found = transform(shape, away, np.exp(rng.normal(0, 0.3)), rng.normal(0, 0.2))
-    limit = (scene.width, scene.height)
-    return np.asarray(found - (middle + away) + np.clip(middle + away, 0, limit))
-
-
-def another_shape(rng: np.random.Generator, points: Doubles, stills: Stills) -> Doubles:
-    """Another face's landmarks where these are: same place, size and direction."""
-    other = stills.draw(rng).points.astype(np.float32)
-    matrix, _ = cv2.estimateAffinePartial2D(other, points.astype(np.float32), method=cv2.LMEDS)
-    if matrix is None:
-        return points
-    return np.asarray(other @ matrix[:, :2].T + matrix[:, 2], np.float64)
-
-
-def transform(points: Doubles, shift: Doubles, scale: float, angle: float) -> Doubles:
-    """Points scaled and turned about their box's middle, then shifted."""
-    middle = (points.min(axis=0) + points.max(axis=0)) / 2
-    cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
-    turned = (points - middle) @ np.array([[cosine, sine], [-sine, cosine]])
-    return np.asarray(turned + middle + shift)
-
-
-def scale_of(points: Doubles) -> float:
-    """The width of a face: the root of the area of its landmark box."""
-    return float(np.sqrt(np.prod(np.ptp(points, axis=0))))
 
 
 @torch.no_grad()

@@ -91,11 +91,15 @@ class FaceValidatorRecipe(LearnedRecipe):
         torch.manual_seed(self.schedule.seed)
         model, folder = self.validator, runs / self.name
         stills = read_stills(data, self.sources, FACE_PX)
-        learner = ValidatorLearner(FaceValidator(model.patch_px, model.channels))
+        learner = ValidatorLearner(FaceValidator(model.patch_px, model.channels, model.spacing))
 
         def export() -> None:
             config: dict[str, Any] = {
-                "validator": {"patch_px": model.patch_px, "channels": list(model.channels)},
+                "validator": {
+                    "patch_px": model.patch_px,
+                    "channels": list(model.channels),
+                    "spacing": model.spacing,
+                },
                 "validator_context": model.context,
             }
             if self.held_out:

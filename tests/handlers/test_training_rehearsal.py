@@ -1,0 +1,66 @@
+"""A rehearsal: every recipe that comes along works in its order, and says how long it takes."""
+
+from pathlib import Path
+
+import pytest
+
+from handlers.training.recipe import RecipeError
+from handlers.training.rehearsal import drawn_face, in_words, rehearse
+from tests.handlers.test_training import HEAD, LANDMARKS
+
+ROOT = Path(__file__).parent.parent.parent
+RECIPES = ROOT / "handlers" / "training" / "recipes"
+
+
+def order_of(variable: str) -> list[str]:
+    """The recipes of a variable of the Makefile."""
+    lines = (ROOT / "Makefile").read_text().replace("\\\n", " ").splitlines()
+    (line,) = (line for line in lines if line.startswith(variable + " ?="))
+    return line.partition("=")[2].split()
+
+
+@pytest.mark.slow
+def test_all_recipes_of_alignment_and_tracking_work_in_the_order_of_make(
+    tmp_path: Path,
+) -> None:
+    names = order_of("RECIPES") + order_of("TRACK_RECIPES")
+    paths = [RECIPES / f"{name}.toml" for name in names]
+    done = list(rehearse(paths, tmp_path / "no store", steps=1, batch=2))
+    assert [one.name for one in done] == names
+    assert all(one.seconds is not None for one in done)
+
+
+def test_a_recipe_whose_start_is_nowhere_is_refused_before_anything_is_learned(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "later.toml"
+    text = HEAD.format(steps=3) + LANDMARKS.format(head="heatmap")
+    path.write_text(text.replace("[schedule]", 'start = ["earlier"]\n[schedule]', 1))
+    with pytest.raises(RecipeError, match="train 'earlier' first"):
+        list(rehearse([path], tmp_path / "store"))
+
+
+def test_the_time_is_that_of_all_steps(tmp_path: Path) -> None:
+    path = tmp_path / "one.toml"
+    path.write_text(HEAD.format(steps=1000) + LANDMARKS.format(head="heatmap"))
+    (one,) = rehearse([path], tmp_path / "store")
+    assert (one.name, one.steps) == ("small", 1000)
+    assert one.seconds is not None
+    assert one.seconds > 1
+    assert not (tmp_path / "store").exists()
+
+
+def test_times_are_told_as_people_say_them() -> None:
+    assert [in_words(seconds) for seconds in (5, 89, 600, 9000)] == [
+        "5 s",
+        "89 s",
+        "10 min",
+        "2.5 h",
+    ]
+
+
+def test_a_drawn_face_is_symmetric_and_has_its_eyes_above_its_mouth() -> None:
+    face = drawn_face()
+    assert face.shape == (68, 2)
+    assert face[36, 0] == -face[45, 0]
+    assert face[36:48, 1].max() < face[48:, 1].min()
