@@ -7,12 +7,16 @@ align --record`, so that a card holds what was measured last.
 """
 
 import argparse
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from handlers.checkpoint import Checkpoint, load_checkpoint
 from handlers.engines.card import write_section
 
+RECIPES = Path(str(files("handlers.training"))) / "recipes"
 SETS = {
     "helen/train": "HELEN, iBUG 300-W annotations by hand (research, no commercial use)",
     "afw": "AFW, iBUG 300-W annotations by hand (research, no commercial use)",
@@ -48,10 +52,20 @@ def card(checkpoint: Checkpoint) -> str:
 
 
 def data(recipe: dict[str, Any]) -> str:
+    """The sources; where a recipe learns facial actions alone, those of its start too."""
+    text = table_of_sources(recipe["sources"])
+    for name in recipe["start"] if recipe.get("only") else ():
+        before = tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
+        text += f"\nThese for facial actions alone; all else learnt in `{name}`, from\n\n"
+        text += table_of_sources(before["sources"])
+    return text
+
+
+def table_of_sources(sources: Sequence[Mapping[str, Any]]) -> str:
     """The sources with their share of a batch and their terms."""
     rows = [
         f"| {source['folder']} | {source['share']:.0%} | {SETS.get(source['folder'], '')} |\n"
-        for source in recipe["sources"]
+        for source in sources
     ]
     return "| set | share of a batch | terms |\n| --- | --- | --- |\n" + "".join(rows)
 

@@ -82,3 +82,11 @@ def test_the_section_of_a_card_takes_the_place_of_an_older_one(tmp_path: Path) -
     assert text.startswith("# odd\n\nAbout.\n\n## As ONNX\n\nA graph")
     assert text.count("## As ONNX") == 1
     assert "Old." not in text
+
+
+def test_a_card_names_what_the_landmarks_learned_from_where_the_last_stage_left_them() -> None:
+    last = {"sources": [{"folder": "own", "share": 1.0}], "start": ["dfa-long"], "only": "actions"}
+    text = written(recipe={**RECIPE, **last})
+    assert "| own | 100% |" in text
+    assert "all else learnt in `dfa-long`" in text
+    assert "| helen/train | 46% | HELEN" in text

@@ -20,7 +20,7 @@ from handlers.training.faces import Source
 from handlers.training.recipe import RecipeError
 from handlers.training.synthetic.scene import Truth
 from handlers.training.synthetic.stills import Stills
-from handlers.training.synthetic.style import Style
+from handlers.training.synthetic.style import Style, draw_scene
 from handlers.training.track.box_tracker import (
     TrackerBatches,
     TrackerLearner,
@@ -29,7 +29,8 @@ from handlers.training.track.box_tracker import (
     has_the_face,
     true_boxes,
 )
-from handlers.training.track.face_validator import ValidatorBatches, roc
+from handlers.training.track.face_validator import Surroundings, ValidatorBatches, roc
+from handlers.training.track.lures import PAINTINGS
 from handlers.training.track.places import KINDS, place
 from handlers.training.track.recipe import (
     AssemblyRecipe,
@@ -243,15 +244,13 @@ def test_fv_learns_to_tell_faces_and_the_parts_make_a_model_that_can_be_served(
 
 
 def test_candidates_are_right_and_wrong_in_equal_parts_and_of_every_kind(stills: Stills) -> None:
-    batch = ValidatorBatches(stills, Style(covered=0.6), 1.3)(np.random.default_rng(3), 120)
+    batch = ValidatorBatches(stills, Style(covered=0.6), 1.3)(np.random.default_rng(3), 480)
     assert 0.3 < float(batch["faces"].mean()) < 0.7
     assert set(batch["kinds"].tolist()) == set(range(len(KINDS)))
-    assert batch["crops"].shape == (120, 3, 128, 128)
+    assert batch["crops"].shape == (480, 3, 128, 128)
 
 
 def test_what_is_called_a_face_lies_on_it_and_what_is_not_does_not(stills: Stills) -> None:
-    from handlers.training.synthetic.style import draw_scene
-
     rng = np.random.default_rng(4)
     for _ in range(30):
         scene = draw_scene(rng, stills, Style(covered=0.0), 1)
@@ -261,6 +260,22 @@ def test_what_is_called_a_face_lies_on_it_and_what_is_not_does_not(stills: Still
             np.prod(np.ptp(truth, axis=0))
         )
         assert kind is None or (error < 0.09 if kind == "face" else error > 0.15)
+
+
+def test_pictures_without_a_face_fill_their_square_and_differ() -> None:
+    for painting in PAINTINGS:
+        first, second = (painting(np.random.default_rng(seed), 80) for seed in (0, 1))
+        assert first.shape == (80, 80, 3)
+        assert first.dtype == np.uint8
+        assert np.abs(first.astype(int) - second).mean() > 5
+
+
+def test_what_is_cut_from_the_surroundings_is_what_the_scene_shows(stills: Stills) -> None:
+    scene = draw_scene(np.random.default_rng(0), stills, replace(Style(), noise=(0, 0)), 1)
+    truth = scene.truth(0)
+    crop = Crop.around(bounding_box(truth.points), 1.3, 128)
+    seen = Surroundings.of(scene, truth).look(crop).astype(float)
+    assert np.abs(seen - scene.look(0, crop)).mean() < 8
 
 
 def test_the_curve_of_a_perfect_validator_goes_through_the_corner() -> None:

@@ -86,7 +86,8 @@ def cloth(rng: np.random.Generator, size: int) -> Image:
     pattern = (waves[0] > 0, waves[0] * waves[1] > 0, waves[0] + waves[1] > 1, x < 0)[kind]
     shade = 1 + 0.4 * np.sin(2 * np.pi * rng.uniform(1, 6) * (across + 2 * bent))[..., None]
     colours = np.where(pattern[..., None], colour(rng), colour(rng))
-    return np.clip(colours * shade, 0, 255).astype(np.uint8)
+    woven: Image = np.clip(colours * shade, 0, 255).astype(np.uint8)
+    return woven
 
 
 def hands(rng: np.random.Generator, size: int) -> Image:
@@ -104,11 +105,11 @@ def fur(rng: np.random.Generator, size: int) -> Image:
     """Fur, and often two dark eyes and a nose: an animal."""
     hair = rng.normal(0, 1, (size, size)).astype(np.float32)
     length = int(rng.integers(3, 15))
-    hair = cv2.filter2D(hair, -1, np.eye(length, dtype=np.float32) / np.sqrt(length))
+    strands = cv2.filter2D(hair, -1, np.eye(length, dtype=np.float32) / np.sqrt(length))
     patches = noise(rng, size, 4)[..., None] > rng.uniform(-1, 1)
     coat = np.array([150, 110, 70])
     colours = np.where(patches, coat * rng.uniform(0.2, 1.6), coat + rng.uniform(-60, 100, 3))
-    picture = np.clip(colours + 25 * hair[..., None], 0, 255).astype(np.uint8)
+    picture = np.clip(colours + 25 * strands[..., None], 0, 255).astype(np.uint8)
     if rng.random() < 0.7:
         x, y = rng.uniform(0.3, 0.7, 2) * size
         apart, radius = rng.uniform(0.08, 0.2) * size, int(rng.uniform(0.02, 0.05) * size) + 1
@@ -137,7 +138,7 @@ def noise(rng: np.random.Generator, size: int, octaves: int) -> NDArray[np.float
     for octave in range(octaves):
         small = rng.normal(0, 1, (2 ** (octave + 1) + 1,) * 2).astype(np.float32)
         total += cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC) / 2**octave
-    return total / 2
+    return np.asarray(total / 2, np.float32)
 
 
 def colour(rng: np.random.Generator) -> tuple[int, int, int]:
