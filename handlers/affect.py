@@ -11,7 +11,8 @@ the session starts anew and its status is `reset`. Errors: those of `track`, `in
 `invalid-time`; none gives a state, so that the caller goes on from the one it has.
 
 A photograph comes with `boxes` in place of `times_s` and `sound`: those of its faces' landmarks,
-`(x1, y1, x2, y2)` in pixels. Its answer has `faces`, each by itself, and no state.
+`(x1, y1, x2, y2)` in pixels, and with `landmarks` and `actions` where they are known. Its answer
+has `faces`, each by itself, and no state.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ from handlers.attributes import FaceAttributes
 from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, CheckpointError, describe_model, name_model
 from handlers.networks.variants import EXPRESSIONS, QUADRANTS, VARIANTS
+from handlers.predictors.affect.inputs import in_order
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectResult, AffectRow, Floats, FrameAffect
 from handlers.predictors.affect.state import SCHEMA, AffectState
@@ -111,6 +113,7 @@ class Photograph:
     boxes: Sequence[Floats]
     variant: str
     landmarks: Sequence[Floats] | None = None
+    actions: Sequence[Floats | None] | None = None
 
 
 class AffectHandler(Handler[ReadRow | Photograph]):
@@ -176,7 +179,9 @@ class AffectHandler(Handler[ReadRow | Photograph]):
         start = time.perf_counter()
         (image,) = item.frames.images
         assert image is not None
-        found = self.parts.predictor.look(image, item.boxes, item.variant, item.landmarks)
+        found = self.parts.predictor.look(
+            image, item.boxes, item.variant, item.landmarks, item.actions
+        )
         taken_ms = (time.perf_counter() - start) * 1000
         outputs = {
             "model": name_model(NAME, self.parts.checkpoints[item.variant]),
@@ -235,7 +240,8 @@ def _read_photograph(inputs: Mapping[str, Any], options: AffectRowOptions) -> Ph
         refuse("boxes need exactly one picture in frames")
     boxes = check_boxes(inputs["boxes"], frames.images[0]) or []
     landmarks = _read_landmarks(inputs.get("landmarks"), len(boxes))
-    return Photograph(frames, boxes, options.variant, landmarks)
+    actions = _read_actions(inputs.get("actions"), len(boxes))
+    return Photograph(frames, boxes, options.variant, landmarks, actions)
 
 
 def _read_landmarks(value: Any, faces: int) -> list[Floats] | None:
@@ -248,6 +254,18 @@ def _read_landmarks(value: Any, faces: int) -> list[Floats] | None:
     if not np.isfinite(points).all():
         refuse("landmarks are finite numbers")
     return list(points)
+
+
+def _read_actions(value: Any, faces: int) -> list[Floats | None] | None:
+    """What each face does, by names, None where that is not known."""
+    if value is None:
+        return None
+    try:
+        if len(value) != faces:
+            raise ValueError
+        return [in_order(one) for one in value]
+    except (KeyError, ValueError, TypeError):
+        refuse(f"actions are {faces} times numbers by the names of all actions, or nil")
 
 
 def load_parts(model_store: Path, device: str) -> AffectParts:

@@ -120,7 +120,7 @@ def serve(engine: Engine, config: Mapping[str, Any]) -> Estimator:
         return VoiceEstimator(engine)
     context = float(config["context"]) if FACE in network.modalities else 1.0
     if network.estimator == "expressions":
-        return ExpressionEstimator(engine, context, _calibration(config))
+        return ExpressionEstimator(engine, context, _calibration(config), config.get("line"))
     if network.estimator == "combiner":
         return LatentEstimator(engine, network.modalities, context)
     return ConditionalEstimator(engine, context, _scale(network, config))

@@ -122,9 +122,9 @@ async def _estimate(
     landmarks = [[list(point) for point in face.landmarks] for face in found.faces]
     asked = {**model.options(options), "max_pixels": services.settings.max_pixels}
     cost = Cost.of_pictures([pixels], options.min_face_px, len(boxes))
-    answer = await model.ask(
-        {"frames": [data], "boxes": boxes, "landmarks": landmarks}, asked, cost=cost
-    )
+    actions = [face.actions for face in found.faces]
+    inputs = {"frames": [data], "boxes": boxes, "landmarks": landmarks, "actions": actions}
+    answer = await model.ask(inputs, asked, cost=cost)
     return PhotographEstimates.model_validate(answer.outputs)
 
 

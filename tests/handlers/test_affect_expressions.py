@@ -22,6 +22,7 @@ from handlers.predictors.affect.expressions import (
     Calibration,
     ExpressionEstimator,
     _resized,
+    action_features,
     smooth,
 )
 from handlers.predictors.affect.inputs import Moment
@@ -126,3 +127,23 @@ def test_pictures_are_shrunk_as_the_network_learned_them() -> None:
     )
     found = _resized(faces[:, 0].numpy(), INPUT_PX)
     np.testing.assert_allclose(found, wanted[:, 0].numpy(), atol=1e-5)
+
+
+def test_what_a_face_does_counts_its_share_of_arousal_alone() -> None:
+    line = np.zeros(81)
+    line[-1] = 0.6
+    calibration = Calibration(actions=0.25)
+    reader = ExpressionEstimator(engine(), 1.15, calibration, line.tolist())
+    still = np.zeros(40, np.float32)
+    plain, told = reader.read([Moment(crop()), Moment(crop(), actions=still)])
+    assert plain is not None
+    assert told is not None
+    assert told.features[0] == pytest.approx(plain.features[0])
+    assert told.features[1] == pytest.approx(0.75 * plain.features[1] + 0.25 * 0.6, abs=1e-5)
+
+
+def test_a_line_through_actions_finds_what_they_say() -> None:
+    actions = np.random.default_rng(0).random((200, 40)).astype(np.float32)
+    features = action_features(actions)
+    assert features.shape == (200, 81)
+    np.testing.assert_allclose(features[:, 40:80] ** 2, features[:, :40], atol=1e-6)

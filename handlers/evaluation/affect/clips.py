@@ -44,6 +44,7 @@ class LabelledClip:
         pcm: int16 mono at 22 050 Hz from time zero on, None without sound.
         own_reference: whether 0 dB is the clip's own maximum, as in section 7.3.4, instead of the
             fixed power that is served.
+        actions: what the faces do, `(40,)` each, None where that is not known.
     """
 
     name: str
@@ -53,6 +54,7 @@ class LabelledClip:
     faces: Sequence[Image | None]
     pcm: Pcm | None = None
     own_reference: bool = False
+    actions: Sequence[Floats | None] | None = None
 
     def thinned(self, every: int) -> "LabelledClip":
         """Every so many moments; the sound stays whole."""
@@ -66,6 +68,7 @@ class LabelledClip:
             times_s=self.times_s[::every],
             labels=self.labels[::every],
             faces=self.faces[::every],
+            actions=None if self.actions is None else self.actions[::every],
         )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,9 +18,11 @@ from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import RATE_HZ as FRAMES_A_SECOND
 from handlers.training.affect.made.clips import Cast, Clip, ModalityHealth, Plot, make_clip
 from handlers.training.datasets.affect.pictures import (
+    crop_framed,
     read_citizen_faces,
     read_ferplus,
     split_people,
+    whole_box,
 )
 from handlers.training.datasets.affect.records import Utterance
 from handlers.training.datasets.affect.speech import RAVDESS, read_mono, to_pcm
@@ -32,7 +33,7 @@ Floats = NDArray[np.float32]
 FACES, SPEECH = "expressions", "speech/ravdess"
 TEST_PART = "PrivateTest"
 TEST_ACTORS = ("21", "22", "23", "24")
-CROP_PX = 128
+CONTEXT = 1.15
 # Of all made clips, so that another seed makes others.
 SEED = 7001
 HEALTHY = Plot(healthy_clips=1.0)
@@ -141,6 +142,5 @@ def with_stretches(made: LabelledClip, clip: Clip, rng: np.random.Generator) -> 
 
 
 def crop_of(image: Image) -> Image:
-    """A grey face `(S, S)`, framed as its set does, as a crop `(128, 128, 3)`."""
-    large = cv2.resize(image, (CROP_PX, CROP_PX), interpolation=cv2.INTER_LINEAR)
-    return np.repeat(np.asarray(large, np.uint8)[:, :, None], 3, axis=2)
+    """A grey face `(S, S)` as a crop `(128, 128, 3)`, cut about as a tracker cuts it."""
+    return crop_framed(image, whole_box(image.shape[0]), CONTEXT)

@@ -58,8 +58,11 @@ def moments_of(
             heard = upto
         face = _same(face, clip.faces[index]) if sees else None
         silent = detector is not None and not speech.speaks(time_s)
+        done = clip.actions[index] if clip.actions is not None and face is not None else None
         yield {
-            ear: Moment(face, None if silent else ear.hear(_amplified(sounds[ear], gain), time_s))
+            ear: Moment(
+                face, None if silent else ear.hear(_amplified(sounds[ear], gain), time_s), done
+            )
             for ear in listeners
         }
 

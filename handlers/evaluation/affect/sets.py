@@ -20,6 +20,7 @@ from handlers.evaluation.affect.made import (
 from handlers.evaluation.track.rows import TrackerRow
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.processing.mel import RATE_HZ
+from handlers.training.affect.expressions.actions import actions_of
 from handlers.training.affect.made.clips import Plot
 from handlers.training.datasets.affect.pictures import (
     crop_framed,
@@ -208,12 +209,17 @@ def _recorded(name: str, root: Path, limit: int | None, following: Following) ->
 def _faces(name: str, faces: AffectFaces, limit: int | None, following: Following) -> Material:
     """Photographs of single faces, cut out as a tracker cuts them out."""
     chosen = faces.take(np.array(spread(range(len(faces)), limit)))
+    actions: Sequence[Floats | None] = [None] * len(chosen)
     if following.aligner is None:
         boxes = np.stack([whole_box(image.shape[0]) for image in chosen.images])
     else:
-        boxes = frame_faces(list(chosen.images), following.aligner())
+        aligner = following.aligner()
+        boxes = frame_faces(list(chosen.images), aligner)
+        actions = actions_of(list(chosen.images), list(boxes), aligner)
     context = following.context()
-    return Material(name, [_face_clip(chosen, i, boxes[i], context) for i in range(len(chosen))])
+    clips = [_face_clip(chosen, i, boxes[i], context) for i in range(len(chosen))]
+    clips = [replace(clip, actions=[one]) for clip, one in zip(clips, actions, strict=True)]
+    return Material(name, clips)
 
 
 def _face_clip(faces: AffectFaces, index: int, box: Floats, context: float) -> LabelledClip:

@@ -33,7 +33,8 @@ class Calibration:
 
     The words' logits are divided by `temperature`, behind an `offset` each; the mean of their
     places counts `words`, the network's own valence and arousal the rest. What comes out is
-    stretched around zero by `scale` and moved by `shift`, both `(2,)`.
+    stretched around zero by `scale` and moved by `shift`, both `(2,)`. Of arousal, what a line
+    through facial actions says counts `actions`, where they are known.
     """
 
     temperature: float = 1.0
@@ -41,6 +42,7 @@ class Calibration:
     words: float = 1.0
     scale: tuple[float, float] = (1.0, 1.0)
     shift: tuple[float, float] = (0.0, 0.0)
+    actions: float = 0.0
 
 
 class ExpressionEstimator(Estimator):
@@ -52,9 +54,17 @@ class ExpressionEstimator(Estimator):
 
     sees, hears = True, False
 
-    def __init__(self, engine: Engine, context: float, calibration: Calibration) -> None:
-        """`engine` has the part of `networks.expressions.ExpressionNetwork`."""
+    def __init__(
+        self,
+        engine: Engine,
+        context: float,
+        calibration: Calibration,
+        line: Sequence[float] | None = None,
+    ) -> None:
+        """`engine` has the part of `networks.expressions.ExpressionNetwork`; `line` weighs what
+        `action_features` gives, for arousal."""
         self.engine, self.context, self.calibration = engine, context, calibration
+        self.line = None if line is None else np.array(line, np.float32)
         self._places = np.array(list(FACE_PLACES.values()), np.float32)
         self._side = engine.inputs(IMPRESSION)["faces"].shape[-1]
 
@@ -71,8 +81,16 @@ class ExpressionEstimator(Estimator):
             batch = rows[begin : begin + MAX_BATCH]
             seen = self.look([face for row in batch if (face := moments[row].face) is not None])
             for row, features in zip(batch, seen, strict=True):
+                features[1] = self._with_actions(features[1], moments[row].actions)
                 readings[row] = Reading(features, None, None, (FACE,))
         return readings
+
+    def _with_actions(self, arousal: np.float32, actions: Floats | None) -> np.float32:
+        share = self.calibration.actions
+        if self.line is None or actions is None or share == 0:
+            return arousal
+        told = np.clip(action_features(actions) @ self.line, -1, 1)
+        return np.float32((1 - share) * arousal + share * told)
 
     def look(self, crops: Sequence[Image]) -> Floats:
         """Crops uint8 RGB `(128, 128, 3)` -> `(B, 11)`: valence, arousal, shares of EXPRESSIONS,
@@ -112,6 +130,13 @@ class ExpressionEstimator(Estimator):
                 Answer(valence, arousal, (), halve({"values": values}), tuple(shares), agreement)
             )
         return answers
+
+
+def action_features(actions: Floats) -> Floats:
+    """What a line through facial actions `(..., 40)` weighs, `(..., 81)`: them, roots, and one."""
+    some = np.maximum(actions, 0)
+    one = np.ones((*actions.shape[:-1], 1))
+    return np.concatenate([some, np.sqrt(some), one], axis=-1).astype(np.float32)
 
 
 def smooth(values: Floats, memory: Memory | None, news: float) -> Floats:

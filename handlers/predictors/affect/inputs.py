@@ -1,11 +1,12 @@
 """Inputs of the affect networks at a moment: the crop of a face, and the sound around it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.networks.actions import ACTIONS
 from handlers.predictors.alignment import upright_crop
 from handlers.processing.audio_descriptors import PcmStream, descriptors, is_silent
 from handlers.processing.boxes import CROP_PX, Crop
@@ -26,11 +27,18 @@ class Moment:
     """Face and sound of one moment; None is missing.
 
     `face` is a crop uint8 RGB `(128, 128, 3)`; `voice` what the network hears: a Mel window
-    `(128, 128)` in [-1, 1], or descriptors `(50,)`.
+    `(128, 128)` in [-1, 1], or descriptors `(50,)`; `actions` `(40,)` are what the face does, in
+    the order of ACTIONS.
     """
 
     face: Image | None = None
     voice: Floats | None = None
+    actions: Floats | None = None
+
+
+def in_order(actions: Mapping[str, float] | None) -> Floats | None:
+    """What a face does, by names, as numbers `(40,)`."""
+    return None if actions is None else np.array([actions[name] for name in ACTIONS], np.float32)
 
 
 @dataclass(frozen=True)

@@ -71,9 +71,10 @@ class AffectPredictor:
         boxes: Sequence[Floats],
         variant: str,
         landmarks: Sequence[Floats] | None = None,
+        actions: Sequence[Floats | None] | None = None,
     ) -> list[FrameAffect]:
         """Faces of a photograph, each by itself; `boxes` `(4,)` are those of their landmarks, which
-        `(68, 2)` say how far a face is turned.
+        `(68, 2)` say how far a face is turned, and `actions` `(40,)` what it does.
 
         Raises KeyError for an unknown variant.
         """
@@ -82,9 +83,10 @@ class AffectPredictor:
             return [FrameAffect(0.0) for _ in boxes]
         context = estimator.context
         points: Sequence[Floats | None] = landmarks or [None] * len(boxes)
+        does: Sequence[Floats | None] = actions or [None] * len(boxes)
         moments = [
-            Moment(crop_face(image, box, context, one))
-            for box, one in zip(boxes, points, strict=True)
+            Moment(crop_face(image, box, context, one), actions=done)
+            for box, one, done in zip(boxes, points, does, strict=True)
         ]
         readings = [reading for reading in estimator.read(moments) if reading is not None]
         answers = estimator.step(readings, [None] * len(readings), [1.0] * len(readings))

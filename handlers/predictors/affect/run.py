@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from handlers.networks.variants import VOICE
 from handlers.predictors.affect.estimator import Answer, Estimator, Reading
-from handlers.predictors.affect.inputs import Moment, crop_face
+from handlers.predictors.affect.inputs import Moment, crop_face, in_order
 from handlers.predictors.affect.speech import SpeechDetector
 from handlers.predictors.affect.state import AffectState, Lane
 from handlers.predictors.detection.detector import MIN_FACE_PX
@@ -175,11 +175,10 @@ class RowRun:
         speaks = self.speech.speaks(time_s)
         self.unspoken[moment] = heard is not None and not speaks
         voice = heard if speaks else None
-        crops = {self._lane(face): self._crop(moment, face) for face in self.seen(moment)}
-        if len(crops) == 1:
-            return {lane: Moment(crop, voice) for lane, crop in crops.items()}
-        alone = {WHOLE: Moment(None, voice)}
-        return alone | {lane: Moment(crop, None) for lane, crop in crops.items()}
+        faces = self.seen(moment)
+        given = None if len(faces) > 1 else voice
+        moments = {self._lane(face): self._moment(moment, face, given) for face in faces}
+        return moments if len(faces) == 1 else {WHOLE: Moment(None, voice)} | moments
 
     def seen(self, moment: int) -> list[TrackedFace]:
         """The faces of a moment that an estimate can be made of."""
@@ -222,9 +221,10 @@ class RowRun:
         """One face is the moment as a whole: who it is may change."""
         return WHOLE if self.row.max_faces == 1 else face.track_id
 
-    def _crop(self, moment: int, face: TrackedFace) -> Image:
+    def _moment(self, moment: int, face: TrackedFace, voice: Floats | None) -> Moment:
         frame, context = self.frame(moment), self.estimator.context
-        return crop_face(frame, face.box, context, face.landmarks)
+        crop = crop_face(frame, face.box, context, face.landmarks)
+        return Moment(crop, voice, in_order(face.alignment.actions if face.alignment else None))
 
     def _result(self, moment: int) -> FrameAffect:
         """Describe a moment: its first face, then the others; without a face, its voice."""

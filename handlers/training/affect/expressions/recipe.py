@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from handlers.networks.affect import build
 from handlers.networks.expressions import ExpressionNetwork, standardise
 from handlers.networks.variants import EXPRESSIONS, FACE_PLACES, VARIANTS, variant
 from handlers.predictors.affect.expressions import Calibration
+from handlers.store import load_aligner
+from handlers.training.affect.expressions.actions import fit_line
 from handlers.training.affect.expressions.looks import Box, Cutting, cut, vary
 from handlers.training.affect.made.faces import BOXES, find_boxes
 from handlers.training.affect.made.sources import FaceSource, read_faces
@@ -125,13 +127,16 @@ class ExpressionRecipe(LearnedRecipe):
         batches = ExpressionBatches(sets, boxes, self.cutting, self.power)
         learner = make_learner(self)
         networks = learner.networks
-        config = {
+        config: dict[str, Any] = {
             "network": asdict(networks.config),
             "context": self.context,
             "calibration": asdict(self.calibration),
         }
 
         def export() -> None:
+            if self.calibration.actions > 0:
+                aligner = load_aligner(Path(self.aligner), "dfa").predictor
+                config["line"] = fit_line(sets, boxes, aligner)
             self.save(store, config, networks.state_dict())
 
         return Task(learner, self.schedule, batches, runs / self.name, export)
