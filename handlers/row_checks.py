@@ -1,9 +1,13 @@
-"""Checks of every handler's rows: options, and the bytes of a picture; a mistake is named."""
+"""Reading of every handler's rows: pictures, boxes, times and sound; a mistake is named.
+
+Options come as the service has checked them: their bounds are declared there and nowhere else. What
+depends on the picture, the store or the session is checked here.
+"""
 
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,7 +16,6 @@ from numpy.typing import NDArray
 from handlers.base import INVALID_REQUEST, InputError
 from handlers.predictors.affect.run import SMOOTHING_S, Heard
 from handlers.predictors.detection.detector import MIN_FACE_PX
-from handlers.predictors.detection.proposals import CELL_PX
 from handlers.processing.boxes import box_fault
 from handlers.processing.image import (
     INVALID_IMAGE,
@@ -24,11 +27,7 @@ from handlers.processing.image import (
 from handlers.processing.mel import RATE_HZ
 from handlers.processing.quality import LEAST_QUALITY
 
-INCLUDES = ("aligned", "denoised", "overlay")
-DENOISE = ("auto", "off")
 MOST_FACES = 64
-MOST_SMOOTHING_S = 5.0
-MOST_FOLLOWED = 4  # faces whose affect is estimated over time
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -43,30 +42,6 @@ MOST_START = 2**48
 def refuse(detail: str, type: str = INVALID_REQUEST) -> NoReturn:
     """Raise InputError."""
     raise InputError(type, detail)
-
-
-def check_names(options: Mapping[str, Any], known: type) -> None:
-    """Refuse options that the dataclass `known` has no field for."""
-    if unknown := sorted(options.keys() - {field.name for field in fields(known)}):
-        refuse(f"options {', '.join(unknown)} are unknown")
-
-
-def check_whole(name: str, value: object, least: int, most: int) -> None:
-    """Refuse what is no whole number in these bounds."""
-    if type(value) is not int or not least <= value <= most:
-        refuse(f"{name} is {value!r:.40}; a whole number from {least} to {most} is needed")
-
-
-def check_number(name: str, value: object, least: float = 0, most: float = 1) -> None:
-    """Refuse what is no number within bounds."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        refuse(f"{name} is {value!r:.40}; a number from {least:g} to {most:g} is needed")
-
-
-def check_pixels(min_face_px: object, max_pixels: object) -> None:
-    """Refuse a smallest face or a largest picture out of bounds."""
-    check_whole("min_face_px", min_face_px, CELL_PX, 2**31)
-    check_whole("max_pixels", max_pixels, 1, 2**40)
 
 
 def check_array(name: str, image: NDArray[Any], max_pixels: int) -> None:
@@ -128,20 +103,8 @@ class AlignOptions:
 
     @classmethod
     def parse(cls, options: dict[str, Any]) -> "AlignOptions":
-        """Check what came with a row; raises InputError."""
-        check_names(options, cls)
-        include = options.get("include") or []
-        if not isinstance(include, list):
-            refuse(f"include is a {type(include).__name__}; a list is needed")
-        given = cls(**{**options, "include": tuple(include)})
-        check_whole("max_faces", given.max_faces, 1, MOST_FACES)
-        check_pixels(given.min_face_px, given.max_pixels)
-        check_number("min_quality", given.min_quality)
-        if given.denoise not in DENOISE:
-            refuse(f"denoise is {given.denoise!r}; known are {', '.join(DENOISE)}")
-        if unknown := [name for name in given.include if name not in INCLUDES]:
-            refuse(f"include holds {unknown[0]!r}; known are {', '.join(INCLUDES)}")
-        return given
+        """Take what came with a row."""
+        return cls(**{**options, "include": tuple(options.get("include") or ())})
 
 
 @dataclass(frozen=True)
@@ -168,16 +131,11 @@ class AffectRowOptions:
         default: str,
         missing: Mapping[str, str],
     ) -> "AffectRowOptions":
-        """Check what came with a row; raises InputError.
+        """Take what came with a row; raises InputError for a variant that is not served.
 
         `missing` names variants that cannot be served, each with the reason.
         """
-        check_names(options, cls)
         given = cls(**{"variant": default, **options})
-        check_pixels(given.min_face_px, given.max_pixels)
-        check_number("min_quality", given.min_quality)
-        check_whole("max_faces", given.max_faces, 1, MOST_FOLLOWED)
-        check_number("smoothing_s", given.smoothing_s, 0, MOST_SMOOTHING_S)
         if given.variant not in variants:
             if isinstance(given.variant, str) and given.variant in missing:
                 refuse(f"variant {given.variant}: {missing[given.variant]}")

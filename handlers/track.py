@@ -30,10 +30,6 @@ from handlers.predictors.tracking.state import SCHEMA, SessionState
 from handlers.processing.image import DecodedImage
 from handlers.processing.quality import LEAST_QUALITY
 from handlers.row_checks import (
-    check_names,
-    check_number,
-    check_pixels,
-    check_whole,
     read_picture,
     refuse,
 )
@@ -50,7 +46,6 @@ from handlers.wire import Request
 Image = NDArray[np.uint8]
 
 NAME, TRACKER = "track", "dcrt"
-MOST_FACES = 8
 RESET = "reset"
 
 
@@ -83,15 +78,8 @@ class TrackRowOptions:
 
     @classmethod
     def parse(cls, options: dict[str, Any], variants: Sequence[str]) -> "TrackRowOptions":
-        """Check what came with a row; raises InputError."""
-        check_names(options, cls)
+        """Take what came with a row; raises InputError for a variant that is not served."""
         given = cls(**options)
-        check_whole("max_faces", given.max_faces, 1, MOST_FACES)
-        check_pixels(given.min_face_px, given.max_pixels)
-        check_number("min_quality", given.min_quality)
-        for name in ("steady", "smoothing"):
-            if type(value := getattr(given, name)) is not bool:
-                refuse(f"{name} is {value!r:.40}; true or false is needed")
         if given.variant not in variants:
             refuse(f"variant is {given.variant!r:.40}; known are {', '.join(variants)}")
         return given

@@ -203,12 +203,9 @@ def test_wrong_inputs_are_refused_by_name(
     [
         ({"variant": "avi-sum"}, "avi-gas, vi-des"),
         ({"variant": ["avi-gas"]}, "variant"),
-        ({"min_face_px": 3}, "min_face_px"),
-        ({"max_pixels": 0}, "max_pixels"),
-        ({"colour": 1}, "colour"),
     ],
 )
-def test_wrong_options_are_refused_by_name(
+def test_a_variant_that_is_not_served_is_refused_by_name(
     served: AffectHandler, options: dict[str, Any], told: str
 ) -> None:
     error = one(served, {**message(0), "options": options})["error"]

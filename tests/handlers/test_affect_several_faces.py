@@ -142,9 +142,3 @@ def test_a_photograph_without_faces_has_no_estimates(store: Path) -> None:
 def test_boxes_need_exactly_one_picture(store: Path, frames: list[object]) -> None:
     with pytest.raises(InputError, match="exactly one picture"):
         handler(store).decode(Request({"frames": frames, "boxes": []}, {}, None))
-
-
-def test_more_faces_than_can_be_followed_are_refused(store: Path) -> None:
-    asked = Request({"frames": [], "times_s": []}, {"max_faces": 9}, None)
-    with pytest.raises(InputError, match="from 1 to 4"):
-        handler(store).decode(asked)

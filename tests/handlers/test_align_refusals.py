@@ -56,31 +56,6 @@ def test_boxes_that_are_no_list_or_too_many_are_refused(handler: AlignHandler) -
 
 
 @pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"max_faces": 0}, "max_faces is 0"),
-        ({"max_faces": 65}, "1 to 64"),
-        ({"max_faces": True}, "max_faces"),
-        ({"min_face_px": 11}, "min_face_px is 11"),
-        ({"min_face_px": 40.5}, "40.5"),
-        ({"denoise": "on"}, "auto, off"),
-        ({"denoise": None}, "denoise"),
-        ({"include": ["all"]}, "'all'"),
-        ({"include": "aligned"}, "a list is needed"),
-        ({"include": [["aligned"]]}, "include"),
-        ({"max_pixels": 0}, "max_pixels"),
-        ({"colour": 1}, "colour"),
-    ],
-)
-def test_a_wrong_option_is_named(
-    handler: AlignHandler, options: dict[str, object], named: str
-) -> None:
-    kind, detail = error(handler, picture(1), **options)
-    assert kind == "invalid-request"
-    assert named in detail
-
-
-@pytest.mark.parametrize(
     ("image", "kind"),
     [
         *((value, "invalid-request") for value in (None, "text", [1, 2])),
