@@ -20,9 +20,9 @@ from handlers.evaluation.affect.made import (
 from handlers.evaluation.track.rows import TrackerRow
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.processing.mel import RATE_HZ
-from handlers.training.affect.expressions.actions import actions_of
 from handlers.training.affect.made.clips import Plot
 from handlers.training.datasets.affect.pictures import (
+    actions_of,
     crop_framed,
     frame_faces,
     read_affectnet,

@@ -6,14 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.predictors.affect.expressions import action_features
-from handlers.predictors.affect.inputs import in_order
 from handlers.predictors.alignment import AlignmentPredictor
-from handlers.processing.boxes import Crop
+from handlers.training.datasets.affect.pictures import actions_of
 from handlers.training.datasets.affect.records import AffectFaces
 
 Floats = NDArray[np.float32]
 
-AT_ONCE = 16
 # So many faces say as much as all of them, in a minute; and how strongly weights are held small.
 MOST_FACES, HELD = 4000, 5.0
 AROUSAL = 1
@@ -35,18 +33,3 @@ def fit_line(
     arousal = np.array([label for _, label in known])
     square = features.T @ features + HELD * np.eye(features.shape[1])
     return [float(weight) for weight in np.linalg.solve(square, features.T @ arousal)]
-
-
-def actions_of(
-    images: Sequence[NDArray[np.uint8]], boxes: Sequence[Floats], aligner: AlignmentPredictor
-) -> list[Floats | None]:
-    """What grey faces `(S, S)` do, by a look at the boxes of their landmarks; None where the
-    aligner does not tell."""
-    options, found = aligner.options, []
-    for begin in range(0, len(images), AT_ONCE):
-        part = slice(begin, begin + AT_ONCE)
-        pictures = [np.repeat(image[:, :, None], 3, axis=2) for image in images[part]]
-        crops = [Crop.around(box, options.context, options.crop_px) for box in boxes[part]]
-        looked = aligner.look(pictures, crops, denoise=False)
-        found += [in_order(face.actions) for face in looked]
-    return found

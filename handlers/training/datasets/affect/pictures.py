@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.networks.variants import EXPRESSIONS
+from handlers.predictors.affect.inputs import in_order
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
@@ -54,6 +55,21 @@ def frame_faces(images: Sequence[Grey], aligner: AlignmentPredictor) -> Floats:
     boxes_found, seen = np.stack(boxes).astype(np.float32), np.array(found)
     usual = np.median(boxes_found[seen] if seen.any() else boxes_found, axis=0)
     return np.where(seen[:, None], boxes_found, usual).astype(np.float32)
+
+
+def actions_of(
+    images: Sequence[NDArray[np.uint8]], boxes: Sequence[Floats], aligner: AlignmentPredictor
+) -> list[Floats | None]:
+    """What grey faces `(S, S)` do, by a look at the boxes of their landmarks; None where the
+    aligner does not tell."""
+    options, found = aligner.options, []
+    for begin in range(0, len(images), AT_ONCE):
+        part = slice(begin, begin + AT_ONCE)
+        pictures = [np.repeat(image[:, :, None], 3, axis=2) for image in images[part]]
+        crops = [Crop.around(box, options.context, options.crop_px) for box in boxes[part]]
+        looked = aligner.look(pictures, crops, denoise=False)
+        found += [in_order(face.actions) for face in looked]
+    return found
 
 
 def crop_framed(image: Grey, box: Floats, context: float, size: int = 128) -> Grey:
