@@ -9,7 +9,7 @@ from service.affect.replies import AffectFrame, AffectOutputs
 from service.affect.sounds import Sound
 from service.errors import Problem, ServiceError
 from service.live.model import Cost, Model, VariantName
-from service.live.subject import Step
+from service.live.stepper import Step
 from service.options import (
     AFFECT_MAX_FACES,
     AFFECT_SMOOTHING_S,

@@ -31,7 +31,7 @@ from service.affect.sounds import (
 from service.errors import Problem, ServiceError
 from service.live.mailbox import Arrival, Kind
 from service.live.messages import RESET
-from service.live.subject import Place, Step, Subject
+from service.live.stepper import Place, Step, Subject
 from service.media.clips.contents import AHEAD_S
 from service.telemetry import Metrics
 
@@ -161,6 +161,6 @@ class AffectSubject(Subject[AffectOutputs, AffectOptions]):
 
 
 def _as_moment(arrival: Arrival) -> MomentArrival:
-    """Every arrival that is stepped was made by `read`."""
+    """Return an arrival as what it is: every one that is stepped was made by `read`."""
     assert isinstance(arrival, MomentArrival)
     return arrival

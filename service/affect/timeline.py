@@ -117,7 +117,7 @@ def columns(
 
 
 def extent(timeline: Timeline) -> tuple[float, float]:
-    """Begin and end in seconds, a tenth apart at least; the last moment lasts as the one before."""
+    """Return begin and end in seconds, a tenth apart at least; the last moment lasts a frame."""
     times_s = timeline.times_s
     if not times_s:
         return 0.0, 1.0
@@ -155,7 +155,7 @@ class _Drawing:
         self._height, self._low, self._high = 0.0, 0.0, 1.0
 
     def faces(self, faces: Sequence[StripFace]) -> None:
-        """A row of faces at their times; those that would overlap are left out."""
+        """Draw a row of faces at their times; those that would overlap are left out."""
         free = float("-inf")
         for face in faces:
             x = min(max(self._x(face.time_s) - FACE_SIDE / 2, LEFT), WIDTH - RIGHT - FACE_SIDE)
@@ -183,7 +183,7 @@ class _Drawing:
             )
 
     def line(self, kind: str, times_s: Sequence[float], values: Sequence[float]) -> None:
-        """A line through values, broken where there are none."""
+        """Draw a line through values, broken where there are none."""
         path, broken = [], True
         for time_s, value in thin(times_s, values):
             if value is not None:
@@ -195,7 +195,7 @@ class _Drawing:
         self._parts.append(f'<path class="line {kind}" d="{"".join(path)}"/>')
 
     def legend(self, kinds: Sequence[str]) -> None:
-        """Names beside a piece of their lines, above the panel."""
+        """Write names beside a piece of their lines, above the panel."""
         y = self._bottom - self._height - 10
         for number, kind in enumerate(reversed(kinds)):
             x = WIDTH - RIGHT - 80 * (number + 1)
@@ -205,7 +205,7 @@ class _Drawing:
             )
 
     def cells(self, timeline: Timeline) -> None:
-        """A column a moment, a row a past state; the stronger, the more weight."""
+        """Draw a column a moment, a row a past state; the stronger, the more weight."""
         rows = max(len(weights) for weights in timeline.attention)
         high = self._height / rows
         levels: dict[int, list[str]] = {}

@@ -175,7 +175,7 @@ class WholePage:
         return b""
 
     def fail(self, error: ServiceError) -> bytes:
-        """Nothing has been sent."""
+        """Return nothing: nothing has been sent."""
         return b""
 
 
@@ -209,20 +209,20 @@ class LinesPage:
         self._frame_line, self._summary_line = frame_line, summary_line
 
     def begin(self, head: ClipHead, clip: ClipInfoBody) -> bytes:
-        """The first line."""
+        """Return the first line."""
         return _json(ClipLine.model_construct(**dict(head), **dict(clip))) + b"\n"
 
     def add(self, look: Look[Any]) -> bytes:
-        """A frame's line."""
+        """Return a frame's line."""
         return _json(self._frame_line.model_construct(**dict(look.frame))) + b"\n"
 
     def finish(self, clip: ClipInfoBody, summary: BaseModel, tail: ClipTail) -> bytes:
-        """The last line."""
+        """Return the last line."""
         last = self._summary_line.model_construct(**dict(summary), **dict(tail), clip=clip)
         return _json(last) + b"\n"
 
     def fail(self, error: ServiceError) -> bytes:
-        """The last line, of an error."""
+        """Return the last line, of an error."""
         return _json(ErrorLine(error=error_info(error))) + b"\n"
 
 

@@ -121,13 +121,13 @@ async def ahead(items: AsyncIterator[Item]) -> AsyncGenerator[Item, None]:
 
 
 def on_the_wire(picture: Picture) -> dict[str, Any]:
-    """A picture as models take it without decoding."""
+    """Return a picture as models take it without decoding."""
     shape = [picture.height, picture.width, 3]
     return {"dtype": "uint8", "shape": shape, "data": picture.rgb}
 
 
 def scaled_min_face_px(min_face_px: int, pictures: Sequence[Picture | None]) -> int:
-    """The smallest face in pictures that may be smaller than the clip's."""
+    """Return the smallest face in pictures that may be smaller than the clip's."""
     scale = next((picture.scale for picture in pictures if picture is not None), 1.0)
     return max(SEARCHED_PX, round(min_face_px * scale))
 
@@ -146,5 +146,5 @@ def in_the_clip(face: TrackedFace, scale: float) -> TrackedFace:
 
 
 def ms_since(started: float) -> float:
-    """Milliseconds since a time of `time.perf_counter`."""
+    """Return milliseconds since a time of `time.perf_counter`."""
     return (time.perf_counter() - started) * 1000

@@ -234,7 +234,7 @@ AFFECT_FORMS: Mapping[str, type[Form]] = {
 
 
 def photo_as_text(photo: str, reply: PhotographReply) -> str:
-    """Some lines for people: what each face looks like."""
+    """Return some lines for people: what each face looks like."""
     count = len(reply.faces)
     lines = [f"{photo}: {count} face{'' if count == 1 else 's'}"]
     lines += [f"  note: {note}" for note in reply.notes]
@@ -255,7 +255,7 @@ def _look(face: PhotographFace) -> str:
 
 
 def photo_as_csv(photo: str, reply: PhotographReply) -> str:
-    """A row a face, with the columns of clips."""
+    """Return a row a face, with the columns of clips."""
     return write_rows([(photo, *row) for row in photograph_rows(reply)])
 
 

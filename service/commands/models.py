@@ -75,7 +75,7 @@ class StoredModel:
 
 
 def read_store(folder: Path) -> list[StoredModel]:
-    """Every model under `folder`, by name; raises CommandError when one cannot be read."""
+    """Read every model under `folder`, by name; raises CommandError when one is unreadable."""
     if not folder.is_dir():
         raise CommandError(
             f"{folder.absolute()} is no folder: name the folder of the models by --model-store or "
@@ -85,7 +85,7 @@ def read_store(folder: Path) -> list[StoredModel]:
 
 
 def read_model(folder: Path) -> StoredModel:
-    """One model; raises CommandError when its configuration or its weights are missing or odd."""
+    """Read one model; raises CommandError where configuration or weights are missing or odd."""
     try:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         return StoredModel(
@@ -126,7 +126,7 @@ def models(
 
 
 def model_named(name: str, found: list[StoredModel]) -> StoredModel:
-    """The model of this name; raises CommandError with the names that there are."""
+    """Return the model of this name; raises CommandError with the names that there are."""
     for model in found:
         if model.name == name:
             return model
@@ -138,7 +138,7 @@ def describe(model: StoredModel) -> dict[str, object]:
 
 
 def as_table(found: list[StoredModel]) -> Table:
-    """One row a model: those served first, then those to ask for, in the order of ROLES."""
+    """Return one row a model: those served first, then those to ask for, in the order of ROLES."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", no_wrap=True)
     table.add_column("what it does")
@@ -152,7 +152,7 @@ def as_table(found: list[StoredModel]) -> Table:
 
 
 def first_words(about: str | None) -> str:
-    """The first sentence of what a configuration tells of its model."""
+    """Return the first sentence of what a configuration tells of its model."""
     return re.split(r"[;.](?:\s|$)", about or "")[0]
 
 
@@ -164,7 +164,7 @@ def terms_in_a_word(licence: str | None) -> str:
 
 
 def in_full(model: StoredModel) -> str:
-    """All that there is to tell of a model, a line each."""
+    """Return all that there is to tell of a model, a line each."""
     used, does = ROLES.get(model.name, ("", ""))
     facts = {
         "does": does,

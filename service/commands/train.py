@@ -55,7 +55,7 @@ def announce(paths: list[Path], store: Path) -> None:
 
 
 def find_recipe(name: str) -> Path:
-    """The recipe's file; raises CommandError naming those that come along."""
+    """Return the recipe's file; raises CommandError naming those that come along."""
     if Path(name).is_file():
         return Path(name)
     shipped = Path(str(files("handlers.training"))) / "recipes"

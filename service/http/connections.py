@@ -111,7 +111,7 @@ class HttpProtocol(H11Protocol):
         self._watch()
 
     def resume_writing(self) -> None:
-        """The client has read."""
+        """Note that the client has read."""
         super().resume_writing()
         self._unread = False
         if self._busy:
@@ -131,7 +131,7 @@ class HttpProtocol(H11Protocol):
             self._deadline = None
 
     def _look(self) -> None:
-        """The time is over: end the connection, unless its client is reading a reply."""
+        """End the connection, whose time is over, unless its client is reading a reply."""
         self._deadline = None
         left = self.transport.get_write_buffer_size()
         if self._left - left >= LEAST_BYTES or (self._busy and not self._unread):

@@ -225,7 +225,7 @@ class Gatherer:
         self._fill(self._calls.pop(task))
 
     def _dropped(self, task: "asyncio.Task[None]") -> None:
-        """The end of a call that was cancelled: nobody waits for it, or something stops."""
+        """End a call that was cancelled: nobody waits for it, or something stops."""
         if task in self._calls:
             for waiting in self._calls[task]:
                 waiting.reply.cancel()

@@ -77,7 +77,7 @@ class Loaded:
     previous: Mapping[str, Handler] = field(default_factory=dict)
 
     def choose(self, model: str, weights: str | None) -> Handler | None:
-        """The handler for a state that these `weights` wrote, None for none."""
+        """Return the handler for a state that these `weights` wrote, None for none."""
         older = self.previous.get(model)
         if weights is not None and older is not None and _weights(older) == weights:
             return older

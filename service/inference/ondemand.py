@@ -48,7 +48,7 @@ class OnDemandInference(LocalInference):
         return await super().describe()
 
     async def readiness(self) -> Readiness:
-        """Every model of the store counts as loaded."""
+        """Say which models there are; every model of the store counts as loaded."""
         names = tuple(await self._names())
         reason = None if names else "the model store holds no model"
         return Readiness(bool(names), self._loaded.device, names, reason, self._loaded.absent)

@@ -143,6 +143,6 @@ class Hold:
         )
 
     def _start_anew(self) -> None:
-        """A new epoch: whatever else still writes to the lost session must not meet this one."""
+        """Take a new epoch: who still writes to the lost session must not meet this one."""
         self._session, self._known_step = Session(new_epoch()), 0
         self._reset = True

@@ -16,8 +16,7 @@ from service.live.hold import Hold
 from service.live.loop import LiveStream, close_socket
 from service.live.mailbox import Arrival
 from service.live.model import Model
-from service.live.stepper import Stepper, step_once
-from service.live.subject import Subject
+from service.live.stepper import Stepper, Subject, step_once
 from service.services import Services, get_principal
 from service.sessions import Address
 

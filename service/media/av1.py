@@ -29,7 +29,7 @@ def coded_sizes(data: bytes, stretches: Stretches) -> Iterator[tuple[int, int]]:
 
 
 def _read(data: bytes, stretches: Stretches, at: int, count: int) -> bytes:
-    """Bytes of stretches that follow each other."""
+    """Return bytes of stretches that follow each other."""
     found = b""
     for begin, end in stretches:
         size = max(0, end - begin)
@@ -42,7 +42,7 @@ def _read(data: bytes, stretches: Stretches, at: int, count: int) -> bytes:
 
 
 def _leb128(data: bytes) -> tuple[int, int]:
-    """A number and its bytes, seven bits in each."""
+    """Return a number and its bytes, seven bits in each."""
     value = 0
     for place, byte in enumerate(data[:8]):
         value |= (byte & 127) << 7 * place

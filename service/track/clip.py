@@ -10,7 +10,7 @@ from service.clips.replies import ClipHead
 from service.clips.run import Asked, in_the_clip, on_the_wire, scaled_min_face_px
 from service.errors import Problem, ServiceError
 from service.live.messages import RESET
-from service.live.subject import Step
+from service.live.stepper import Step
 from service.media.clips.contents import ClipChunk, ClipFrame
 from service.openface import (
     ACTIONS,
@@ -130,7 +130,7 @@ class _Lids:
     closed_s: float | None = None
 
     def usual(self, time_s: float) -> float | None:
-        """The median of the last seconds, None at the beginning."""
+        """Return the median of the last seconds, None at the beginning."""
         while self.seen and self.seen[0][0] < time_s - USUAL_S:
             self.seen.popleft()
         return median(value for _, value in self.seen) if self.seen else None

@@ -9,7 +9,7 @@ from service.errors import ServiceError
 from service.live.mailbox import Arrival
 from service.live.messages import split_frame
 from service.live.model import Cost, Model, VariantName
-from service.live.subject import Place, Step, Subject
+from service.live.stepper import Place, Step, Subject
 from service.options import (
     DROP,
     MIN_FACE_PX,

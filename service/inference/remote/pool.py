@@ -73,7 +73,7 @@ class HostPool:
             self._replace(address, rank, [_base(ip, port) for ip in found])
 
     def candidates(self, model: str, weights: str | None) -> list[Host]:
-        """The hosts that may be asked: those that hold the version of a state, else all.
+        """Return the hosts that may be asked: those that hold the version of a state, else all.
 
         A version that is only away for a moment is waited for: another one would start the
         session anew.
@@ -104,7 +104,7 @@ class HostPool:
         failed: Collection[Host] = (),
         weights: str | None = None,
     ) -> Host | None:
-        """The host to ask for a state of these `weights`, None for none.
+        """Return the host to ask for a state of these `weights`, None for none.
 
         One that has not refused, not failed, has the newest version, is not resting, is least
         busy, in this order.

@@ -57,7 +57,7 @@ def build(kind: str, body: dict[str, Any], pictures: list[bytes]) -> Message:
 
 
 def _body(message: Message, pictures: list[bytes]) -> dict[str, Any]:
-    """A message as a map; pictures go into the list, their sizes stay."""
+    """Return a message as a map; pictures go into the list, their sizes stay."""
     if isinstance(message, ServiceError):
         notes = list(getattr(message, "__notes__", []))
         return {"problem": message.problem.slug, "detail": message.detail, "notes": notes}

@@ -62,7 +62,7 @@ class FileReader(RawIOBase):
         return self._at
 
     def tell(self) -> int:
-        """The place of the next byte."""
+        """Return the place of the next byte."""
         return self._at
 
     def _size(self) -> int:
@@ -132,7 +132,7 @@ def open_container(descriptor: int, limits: ClipLimits) -> InputContainer:
 
 
 def name_container(container: InputContainer, descriptor: int) -> str:
-    """mp4, mov, m4a, webm, mkv, avi, mpeg, wav, mp3, ogg, flac or aac."""
+    """Return mp4, mov, m4a, webm, mkv, avi, mpeg, wav, mp3, ogg, flac or aac."""
     name = container.format.name
     begin = os.pread(descriptor, MATROSKA_HEADER_BYTES, 0)
     if name.startswith("mov"):
@@ -144,7 +144,7 @@ def name_container(container: InputContainer, descriptor: int) -> str:
 
 
 def parts_of(container: InputContainer) -> Parts:
-    """The moves of a container's packets in time, where it is of several files joined."""
+    """Return the moves of a container's packets in time, where it is of several files joined."""
     begin_s = max(0.0, (container.start_time or 0) / av.time_base)
     return Parts(begin_s, leaps=bool(container.format.flags & TS_DISCONT))
 
@@ -183,14 +183,14 @@ def start_s(container: InputContainer, stream: Any) -> float:
 
 
 def own_duration_s(container: InputContainer, stream: Any) -> float | None:
-    """The length that a stream declares of itself, in seconds; MPEG's is FFmpeg's guess."""
+    """Return the length that a stream declares of itself, in seconds; MPEG's is FFmpeg's guess."""
     if stream.duration and not container.format.name.startswith("mpeg"):
         return float(stream.duration * stream.time_base)
     return None
 
 
 def duration_s(container: InputContainer, stream: Any) -> float | None:
-    """The declared length of a stream in seconds, or else of the container, if any."""
+    """Return the declared length of a stream in seconds, or else of the container, if any."""
     own_s = own_duration_s(container, stream)
     if own_s is not None:
         return own_s

@@ -74,7 +74,7 @@ def tells_its_end(read: Read, size: int) -> bool:
 
 
 def _first_frame(read: Read) -> bytes:
-    """The beginning of MP3 behind its tag."""
+    """Return the beginning of MP3 behind its tag."""
     tag, at = read(0, 10), 0
     if tag.startswith(b"ID3") and len(tag) == 10:
         at = 10 + sum(byte << 7 * (3 - place) for place, byte in enumerate(tag[6:10]))
@@ -126,7 +126,7 @@ def _end_of_riff(read: Read, size: int) -> int:
 
 
 def _last_page(read: Read, size: int) -> bytes:
-    """The last page of Ogg, whole or not."""
+    """Return the last page of Ogg, whole or not."""
     tail = read(max(0, size - OGG_PAGE_BYTES), OGG_PAGE_BYTES)
     return tail[max(0, tail.rfind(b"OggS")) :]
 

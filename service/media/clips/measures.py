@@ -62,7 +62,7 @@ class Measuring:
             self._spectrum[at] += abs(found[at]) ** 2
 
     def _band_hz(self) -> float | None:
-        """The highest frequency that is heard."""
+        """Return the highest frequency that is heard."""
         if not self._windows:
             return None
         smooth = [
@@ -80,7 +80,7 @@ def _dbfs(value: float) -> float | None:
 
 
 def _transform(values: "list[float] | list[complex]") -> list[complex]:
-    """The discrete Fourier transform of a power of two of values."""
+    """Return the discrete Fourier transform of a power of two of values."""
     count = len(values)
     if count == 1:
         return [complex(values[0])]

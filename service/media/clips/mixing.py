@@ -40,7 +40,7 @@ def layout_of(frame: Any) -> Layout:
 
 
 def even_mix(channels: int) -> Mix:
-    """The mix of channels that nothing is known of."""
+    """Return the mix of channels that nothing is known of."""
     return Mix((1 / channels,) * channels)
 
 
@@ -94,7 +94,7 @@ def choose_mix(
 
 
 def _alone(powers: Sequence[float], note: str | None = None) -> Mix:
-    """The loudest channel by itself."""
+    """Return the loudest channel by itself."""
     loudest = powers.index(max(powers))
     return Mix(tuple(float(number == loudest) for number in range(len(powers))), note)
 
@@ -108,7 +108,7 @@ def _likeness(powers: Sequence[float], of_sum: float) -> float:
 
 
 def mixing(frame: Any, mix: Mix) -> Graph:
-    """A graph that brings frames like this one to 16-bit mono at the working rate."""
+    """Return a graph that brings frames like this one to 16-bit mono at the working rate."""
     terms = "+".join(f"{weight:.6f}*c{number}" for number, weight in enumerate(mix.weights))
     return _graph(
         frame,
@@ -129,7 +129,7 @@ def pulled(graph: Graph) -> Iterator[Any]:
 
 
 def _listening(frame: Any, parts: Sequence[float]) -> Graph:
-    """A graph that measures each channel, and as one more the sum of them."""
+    """Return a graph that measures each channel, and as one more the sum of them."""
     each = "|".join(f"c{number}=c{number}" for number in range(len(parts)))
     terms = "+".join(f"{part:g}*c{number}" for number, part in enumerate(parts))
     return _graph(

@@ -163,7 +163,7 @@ class Pictures:
             yield Moment(number, time_s, frame)
 
     def _own_s(self, frame: Any) -> float | None:
-        """A frame's time in seconds of the clip, if any.
+        """Return a frame's time in seconds of the clip, if any.
 
         AVI has times of decoding alone; the first picture is shown where its stream begins.
         """
@@ -189,13 +189,13 @@ class Pictures:
 
 
 def video_stream(container: InputContainer) -> Any:
-    """The first stream of pictures that is no cover of an album; None without one."""
+    """Return the first stream of pictures that is no cover of an album; None without one."""
     streams = container.streams.video
     return next((s for s in streams if not s.disposition & Disposition.attached_pic), None)
 
 
 def too_long(limits: ClipLimits, declared_s: float | None = None) -> ServiceError:
-    """The error for a clip that is longer than the limit, or declares to be."""
+    """Return the error for a clip that is longer than the limit, or declares to be."""
     length = "goes on" if declared_s is None else f"declares {declared_s:.1f} s"
     return ServiceError(
         Problem.CLIP_TOO_LONG, f"it {length}; a clip may have at most {limits.duration_s:g} s"
@@ -203,7 +203,7 @@ def too_long(limits: ClipLimits, declared_s: float | None = None) -> ServiceErro
 
 
 def _aspect(stream: Any) -> Fraction:
-    """A pixel's width by its height; 1 where it is not declared or beyond belief."""
+    """Return a pixel's width by its height; 1 where it is not declared or beyond belief."""
     aspect = stream.sample_aspect_ratio
     return Fraction(aspect) if aspect and 1 / MOST_ASPECT <= aspect <= MOST_ASPECT else Fraction(1)
 

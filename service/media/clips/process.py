@@ -63,7 +63,7 @@ class ClipProcess:
         return self._process.pid
 
     async def receive(self) -> Message:
-        """The next message; raises ServiceError for the child's errors, its death and silence."""
+        """Read the next message; raises ServiceError for the child's errors, death, silence."""
         try:
             async with asyncio.timeout(self._limits.stall_s):
                 message = await self._read()

@@ -31,7 +31,7 @@ from service.media.clips.lengths import is_cut_off, is_joined, tells_its_end
 from service.media.clips.limits import ClipLimits
 from service.media.clips.mixing import Layout, Mix, listen
 from service.media.clips.pictures import Pictures, too_long, video_stream
-from service.media.clips.sound import Finite, Sound, why_not
+from service.media.clips.sound import Finite, SoundReader, why_not
 
 CHUNK_FRAMES = 8
 FIRST_FRAMES = 2  # of the first chunk: its answer is the first that anybody sees
@@ -220,8 +220,8 @@ def _open_pictures(
 
 def _open_sound(
     descriptor: int, limits: ClipLimits, pictures: Pictures | None, faults: list[str]
-) -> Sound | None:
-    """The main sound track that can be read, if any; without pictures there has to be one."""
+) -> SoundReader | None:
+    """Return the main readable sound track, if any; without pictures there has to be one."""
     container = open_container(descriptor, limits)
     found: list[Any] = [container.streams.best("audio"), *container.streams.audio]
     tracks = [track for track in found if track]
@@ -234,7 +234,7 @@ def _open_sound(
     if track is None:
         return None
     zero_s = pictures.zero_s if pictures and pictures.found else start_s(container, track)
-    return Sound(container, track, limits, zero_s, _listen(descriptor, limits, track.index))
+    return SoundReader(container, track, limits, zero_s, _listen(descriptor, limits, track.index))
 
 
 def _listen(descriptor: int, limits: ClipLimits, index: int) -> dict[Layout, Mix]:

@@ -36,7 +36,7 @@ INTERLEAVED, PLANAR = {"flt": "f", "dbl": "d"}, {"fltp": "f", "dblp": "d"}
 KINDS = INTERLEAVED | PLANAR
 
 
-class Sound:
+class SoundReader:
     """The sound of a clip, read as far as it is asked for; times in seconds of the clip."""
 
     def __init__(
@@ -117,7 +117,7 @@ class Sound:
         return self.end > round(time_s * RATE_HZ)
 
     def until(self, time_s: float) -> ClipSound | None:
-        """The sound from where the last call ended up to a time, or to its end."""
+        """Return the sound from where the last call ended up to a time, or to its end."""
         to = round(time_s * RATE_HZ)
         self._read_to(to)
         if self._start is None or to <= self._start or not self._waiting:

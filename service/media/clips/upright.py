@@ -42,7 +42,7 @@ class Turn:
 
     @classmethod
     def of(cls, frame: Any) -> "Turn":
-        """The turn that a frame or its container asks for, by quarters."""
+        """Return the turn that a frame or its container asks for, by quarters."""
         data = frame.side_data.get("DISPLAYMATRIX")
         if data is None:
             return cls(*NO_TURN)
@@ -82,7 +82,7 @@ class Upright:
             self.notes[f"its pixels are {aspect} as wide as high: pictures are made so wide"] = None
 
     def size(self, frame: Any) -> tuple[int, int]:
-        """Width and height of a frame with square pixels, before it is turned."""
+        """Return width and height of a frame with square pixels, before it is turned."""
         return max(1, round(frame.width * self._aspect)), frame.height
 
     def convert(self, frame: Any) -> Picture:
@@ -144,7 +144,7 @@ class Upright:
 
 
 def _clipped(expression: str) -> str:
-    """An expression of several steps, the last one's value in [0, 1] as a code."""
+    """Return an expression of several steps, the last one's value in [0, 1] as a code."""
     *steps, value = expression.split(";")
     return ";".join([*steps, f"maxval*clip({value},0,1)"])
 
@@ -154,7 +154,7 @@ def _each(expression: str) -> str:
 
 
 def _pixels(frame: Any) -> bytes:
-    """The rows of an rgb24 frame without the gaps between them."""
+    """Return the rows of an rgb24 frame without the gaps between them."""
     plane = frame.planes[0]
     stride, row = plane.line_size, frame.width * 3
     data = memoryview(plane)
