@@ -17,6 +17,7 @@ from handlers.training.align.landmarks import LandmarkLearner
 from handlers.training.augmentation import Augmentation
 from handlers.training.faces import FaceBank, Source
 from handlers.training.loop import Schedule
+from handlers.training.recipe import RecipeError
 from handlers.training.train import read_recipe
 
 Floats = NDArray[np.float32]
@@ -127,6 +128,28 @@ def test_behind_a_denoiser_that_stays_the_landmarks_and_actions_are_learnt(data:
     assert not torch.equal(after["landmarks.head.shift.weight"], torch.zeros(1))
     table = np.genfromtxt(data / "second/taught/losses.csv", delimiter=",", names=True)
     assert np.isfinite(table["actions"]).all()
+
+
+def test_facial_actions_alone_are_learnt_and_all_else_stays(data: Path) -> None:
+    store, path = data / "store", data / "recipe.toml"
+    path.write_text(RECIPE.format(more="", steps=1))
+    read_recipe(path).run(data, data / "first", store, resume=True)
+    before = load_checkpoint(store / "taught").tensors
+    path.write_text(RECIPE.format(more='start = ["taught"]\nonly = "actions"', steps=40))
+    read_recipe(path).run(data, data / "second", store, resume=True)
+    for name, tensor in load_checkpoint(store / "taught").tensors.items():
+        if not name.startswith("landmarks.head.acting."):
+            assert_close(tensor, before[name], msg=name)
+        elif name.endswith("weight"):
+            assert not torch.equal(tensor, before[name]), name
+
+
+def test_only_a_head_that_tells_actions_can_learn_them_alone(data: Path) -> None:
+    path = data / "recipe.toml"
+    text = RECIPE.format(more='only = "actions"', steps=1).replace("refined", "heatmap")
+    path.write_text(text)
+    with pytest.raises(RecipeError, match="refined head"):
+        read_recipe(path)
 
 
 def test_the_rate_stays_while_it_is_held_and_then_falls_to_nothing() -> None:

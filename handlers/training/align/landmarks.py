@@ -107,8 +107,14 @@ class ActionLearner(nn.Module):
         super().__init__()
         if not isinstance(network.head, RefinedHead):
             raise ValueError("only a refined head tells facial actions")
-        self.network, self.head = network.requires_grad_(False), network.head
+        self.network = network.requires_grad_(False)
         self.head.acting.requires_grad_(True)
+
+    @property
+    def head(self) -> RefinedHead:
+        """The head, which belongs to the network."""
+        assert isinstance(self.network.head, RefinedHead)
+        return self.network.head
 
     def train(self, mode: bool = True) -> "ActionLearner":
         super().train(mode)
