@@ -5,6 +5,7 @@ import contextvars
 import importlib
 import importlib.util
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,6 @@ from typing import Any, Protocol, Self, TypeVar
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.inference import Answer, Batch, Question, Readiness
 from service.inference.gathering import Gatherer, Reply, Row, most_rows
-from service.inference.turns import LANES
 from service.inference.wire import pack_question, unpack_answer, weights_in, weights_of
 from service.settings import Settings
 from service.telemetry import fields
@@ -36,6 +36,10 @@ OPTIONAL: Mapping[str, tuple[str, ...]] = {
     ),
 }
 ENGINE = "onnxruntime"  # of processors; torch computes on GPUs
+# By lane: larger work gets what processor time the usual work leaves.
+NICENESS = (0, 5, 10)
+# A thread that wants to run Python waits for others that do no longer than this.
+SWITCH_S = 0.001
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
@@ -118,9 +122,10 @@ class LocalInference:
 
     async def open(self) -> None:
         """Load every handler on the worker thread; raises what loading raises."""
+        sys.setswitchinterval(SWITCH_S)
         self._threads = [
-            ThreadPoolExecutor(1, thread_name_prefix=f"inference-{lane}")
-            for lane in range(len(LANES) + 1)
+            ThreadPoolExecutor(1, f"inference-{lane}", _step_back, (niceness,))
+            for lane, niceness in enumerate(NICENESS)
         ]
         try:
             self._loaded = await self._run(self._load)
@@ -251,6 +256,12 @@ def resolve_device(device: str) -> str:
     """Return the device's name, `auto` being CUDA where there is one."""
     resolved: str = importlib.import_module("handlers.engines.choice").resolve_device(device)
     return resolved
+
+
+def _step_back(by: int) -> None:
+    """Let this thread have what processor time those of the usual work leave."""
+    beside = importlib.import_module("handlers.engines.beside")
+    beside.step_back(beside.niceness() + by)
 
 
 def _handle(handler: Handler, rows: Sequence[Row], left: threading.Event) -> list[Reply]:

@@ -1,11 +1,14 @@
 """Calls side by side: their results in order, and nothing that waits for a thread to be free."""
 
+import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Barrier
 
 import pytest
 
-from handlers.engines.beside import run_all
+from handlers.engines.beside import HAS_PRIORITIES, niceness, run_all, step_back
 
 
 @pytest.mark.parametrize("in_parallel", [True, False])
@@ -38,3 +41,31 @@ def test_what_a_call_raises_is_raised() -> None:
     for calls in ([partial(int, "a"), int], [int, partial(int, "a")]):
         with pytest.raises(ValueError, match="invalid literal"):
             run_all(calls, in_parallel=True)
+
+
+needs_priorities = pytest.mark.skipif(not HAS_PRIORITIES, reason="threads have no priorities here")
+
+
+@needs_priorities
+def test_what_a_thread_that_has_stepped_back_computes_beside_itself_steps_back_too() -> None:
+    own = niceness()
+
+    def compute() -> list[int]:
+        both = Barrier(2, timeout=60)
+
+        def one() -> int:
+            both.wait()
+            return niceness()
+
+        return run_all([one, one], in_parallel=True)
+
+    def late() -> list[int]:
+        step_back(own + 7)
+        step_back(own + 3)  # nobody comes forward again
+        return compute()
+
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core has nothing beside it")
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        assert one.submit(late).result() == [own + 7] * 2
+        assert other.submit(compute).result() == [own] * 2

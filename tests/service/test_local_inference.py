@@ -2,6 +2,8 @@
 
 import asyncio
 import importlib
+import os
+import sys
 import threading
 from importlib.util import find_spec
 
@@ -221,3 +223,20 @@ def test_a_question_is_the_map_that_handlers_read():
         "options": {"boxes": None},
         "state": b"s",
     }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities of their own here")
+async def test_large_work_gets_what_processor_time_the_usual_work_leaves(local, echo):
+    seen = {}
+
+    def look():
+        seen[threading.current_thread().name] = os.getpriority(
+            os.PRIO_PROCESS, threading.get_native_id()
+        )
+
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    for lane in range(3):
+        await local._run(look, lane)
+    steps = [seen[f"inference-{lane}_0"] for lane in range(3)]
+    assert steps[0] == own
+    assert own < steps[1] < steps[2]
