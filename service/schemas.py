@@ -13,7 +13,7 @@ from pydantic import (
     PlainSerializer,
 )
 
-POINTS = 68
+POINTS = 68  # the iBUG scheme's
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 

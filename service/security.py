@@ -24,10 +24,10 @@ from service.settings import SECRET_BYTES, Settings
 from service.telemetry import fields
 from service.tokens import TOKEN_PREFIX, Grant, is_signed, read_grant, sign
 
-KEY_PREFIX = "cnt_"
+KEY_PREFIX = "cnt_"  # lets scanners of source code find a key that was left there
 
-KEY_SUBPROTOCOL = "bearer."
-LOOK_S = 1.0
+KEY_SUBPROTOCOL = "bearer."  # for browsers, whose sockets cannot set headers
+LOOK_S = 1.0  # between two looks at the keys file: a revoked key works no longer than this
 
 logger = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from service.services import Services
 from service.settings import Settings
 from service.telemetry import configure_logging
 
-STARTUP_FAILED = 3
-SPARE_FILES = 512
+STARTUP_FAILED = 3  # uvicorn's exit status where the start failed
+SPARE_FILES = 512  # beside connections: models, libraries, clips, Redis
 RUNNING_SHARE, REFUSING_SHARE = 0.7, 0.2
-LOOK_S = 0.05
+LOOK_S = 0.05  # between two looks whether requests have ended
 
 
 class Server(uvicorn.Server):

@@ -16,7 +16,7 @@ from service.errors import ConfigurationError
 CLIENT_KEY = f"{PREFIX}KEY"  # what the command line sends to a service elsewhere
 WORKER = re.compile(r"http://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?/?|unix:/[^,]+")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-SECRET_BYTES = 32
+SECRET_BYTES = 32  # as many as SHA-256 gives: fewer weaken the signature
 Names = Annotated[tuple[str, ...], NoDecode]
 
 

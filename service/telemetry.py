@@ -37,8 +37,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
 BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.06, 0.09, 0.13, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STORE_BUCKETS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 12, 16, 24, 32)
-LIVE = ("track", "affect")
-RARE = ("dropped", "error")
+LIVE = ("track", "affect")  # models that have sessions
+RARE = ("dropped", "error")  # statuses that may not come for days
 GATE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SERVICE = "countenance"
 

@@ -7,8 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-TOKEN_PREFIX = "cntt_"
-MOST_CHARACTERS = 1024
+TOKEN_PREFIX = "cntt_"  # tells a token from a key
+MOST_CHARACTERS = 1024  # more is no token of ours: nothing of it is decoded
 Door = Literal["align", "track", "affect"]
 
 

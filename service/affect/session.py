@@ -35,7 +35,7 @@ from service.live.stepper import Place, Step, Subject
 from service.media.clips.contents import AHEAD_S
 from service.telemetry import Metrics
 
-ROUNDING_S = 1e-3
+ROUNDING_S = 1e-3  # times are sent as decimal numbers
 FEED_S = 2 * TOLERANCE_S  # sound that waits for longer is heard without a frame
 
 

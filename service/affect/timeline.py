@@ -16,12 +16,12 @@ from PIL import Image
 from service.affect.replies import AffectMoment
 from service.clips.replies import Look
 
-MOST_POINTS = 800
+MOST_POINTS = 800  # of a line: more than its pixels show nothing
 COLUMNS = 220  # of the attention's picture, at most
 STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 WIDTH, LEFT, RIGHT = 960, 64, 24
 PLOT = WIDTH - LEFT - RIGHT
-LEVELS = 12
+LEVELS = 12  # of shading, so that cells of one level are one path
 MOST_WEIGHT = 2.5  # times an even share: drawn in full
 FACE_SIDE = 56
 STYLE = """

@@ -50,7 +50,7 @@ Checked = TypeVar("Checked", bound=BaseModel)
 Line = TypeVar("Line", TrackLine, AffectLine)
 
 JSON, NDJSON, PNG, SVG = "application/json", "application/x-ndjson", "image/png", "image/svg+xml"
-PIECE_BYTES = 2**18
+PIECE_BYTES = 2**18  # read and sent at once: memory holds no whole clip
 
 
 class AsyncCountenance:

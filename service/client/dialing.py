@@ -12,8 +12,8 @@ from websockets.exceptions import InvalidStatus
 from service.client.wire import CallError, ProblemError, UnreachableError, handshake_refusal
 from service.errors import Problem
 
-MOST_REPLY_BYTES = 2**24
-FIRST_PAUSE_S = 0.05
+MOST_REPLY_BYTES = 2**24  # far above any reply; unbounded ones could fill the memory
+FIRST_PAUSE_S = 0.05  # doubled with every failure
 LONGEST_PAUSE_S = 2.0
 
 # After these the same session goes on at another replica, or a little later at this one.

@@ -18,8 +18,8 @@ Reply = TypeVar("Reply")
 Part = bytes | str
 Frame = tuple[Picture, float | None]
 
-HANG_UP_S = 1.0
-MOST_ASIDE = 64
+HANG_UP_S = 1.0  # for the service to take the close
+MOST_ASIDE = 64  # messages without reply that a lost connection may owe
 
 
 class LiveSession(Generic[Reply]):

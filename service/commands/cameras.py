@@ -23,7 +23,7 @@ from service.media.clips.contents import Picture
 from service.track.clip import TrackTally
 from service.track.replies import TrackFrameLine, TrackReply, TrackSummaryLine
 
-JPEG_QUALITY = 92
+JPEG_QUALITY = 92  # of the pictures that are sent
 Shot = tuple[Picture, float]
 
 

@@ -32,7 +32,7 @@ LIMITS = ClipLimits(
 )
 EVERY_FRAME = Sampling(math.inf, 3840)
 CLOCK = Fraction(1, 90_000)  # a common multiple of what cameras count in
-DEFAULT_RATE = 25
+DEFAULT_RATE = 25  # declared only; frames have their own times
 SHARPNESS = "20"  # x264's constant rate factor
 SOUND_CODEC = "aac"
 

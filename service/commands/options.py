@@ -51,9 +51,9 @@ Jobs = Annotated[
 ]
 Answer = TypeVar("Answer")
 
-TRIES = 8
+TRIES = 8  # of one question, while the service asks to come back later
 LONGEST_WAIT_S = 60.0
-FINAL = {401, 403, 404}
+FINAL = {401, 403, 404}  # statuses that other sources would meet too
 LabelledFaces = Annotated[
     Path, typer.Option(exists=True, file_okay=False, help="Folder of the labelled faces.")
 ]

@@ -14,8 +14,8 @@ from service.settings import Settings
 
 FIELD = "image"
 MULTIPART = "multipart/form-data"
-MULTIPART_OVERHEAD_BYTES = 64 * 1024
-SPOOL_BYTES = 2**20
+MULTIPART_OVERHEAD_BYTES = 64 * 1024  # boundaries and heads around a form's files
+SPOOL_BYTES = 2**20  # larger files of a form go to disk
 UNDECLARED = frozenset({"", "application/octet-stream", "image/*"})
 
 

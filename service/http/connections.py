@@ -17,7 +17,7 @@ from service.errors import Problem
 from service.http.problems import MEDIA_TYPE
 from service.settings import Settings
 
-LINGER_S = 5.0
+LINGER_S = 5.0  # for a client to read why it is refused
 # What a client that reads takes of a reply in the time for a head.
 LEAST_BYTES = 16 * 1024
 # Refused connections that may still wait for their client to read why.

@@ -23,8 +23,8 @@ FORWARDING = re.compile(
     r"x-(envoy|azure|appengine|nginx|arr|amz-cf|amzn|proxy|forward)-.*|cf-(ray|visitor|ipcountry)|"
     r"x-(scheme|url-scheme|host|proxy)|front-end-https|incap-client-ip|akamai-origin-hop"
 )
-SUBPROTOCOL = "countenance"
-MOST_LOGGED = 100
+SUBPROTOCOL = "countenance"  # offered beside `bearer.<key>`, and the only one that is sent back
+MOST_LOGGED = 100  # reasons may hold what a client chose: the log is not its to fill
 DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 logger = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from prometheus_client import Gauge
 from service.errors import Problem, ServiceError
 from service.telemetry import Metrics
 
-RETRY_OVERLOADED_S = 1
-BURST_S = 10.0
+RETRY_OVERLOADED_S = 1  # most requests are done by then
+BURST_S = 10.0  # of a rate, at once: a page loads many pictures together
 
 
 class InFlight:

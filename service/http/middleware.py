@@ -17,7 +17,7 @@ from service.telemetry import REQUEST_ID, Metrics, Tracing, fields
 
 PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
-CLIENT_GONE = 499
+CLIENT_GONE = 499  # what nginx logs where nobody was left to answer
 START_FAILED = "lifespan.startup.failed"
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",

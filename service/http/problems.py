@@ -17,13 +17,13 @@ from service.errors import Problem, ServiceError
 from service.schemas import ProblemBody
 
 MEDIA_TYPE = "application/problem+json"
-LINGER_S = 2.0
+LINGER_S = 2.0  # for a client to read its reply before the connection is reset
 HTTP_PROBLEMS: Mapping[int, Problem] = {
     404: Problem.NOT_FOUND,
     405: Problem.METHOD_NOT_ALLOWED,
     500: Problem.INTERNAL,
 }
-MAX_INPUT_SHOWN = 80
+MAX_INPUT_SHOWN = 80  # of what was found, which may be a whole picture
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from service.errors import Problem, ServiceError
 from service.http.problems import as_service_error
 
 Result = TypeVar("Result")
-SLICE_BYTES = 2**18
+SLICE_BYTES = 2**18  # what lies in memory of a reply that its client does not take
 # Where the body has no place for notes: comments would break readers of tables.
 NOTES_HEADER, MOST_NOTES_CHARACTERS = "Countenance-Notes", 4000
 logger = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from service.inference.turns import CALL_S, LANES, QUANTUM, Askers, Turns
 from service.telemetry import REQUEST_ID
 
 MOST_ROWS = {"track": 16}
-USUAL_ROWS = 8
-MOST_BYTES = 8 * 2**20
+USUAL_ROWS = 8  # more rows gain little and make all of them wait
+MOST_BYTES = 8 * 2**20  # of a call, far below what a worker's message may have
 MOST_WORK = LANES[-1]
 NOBODY = Load()
 

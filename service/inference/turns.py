@@ -18,7 +18,7 @@ from typing import Any
 LANES = (3_000_000, 24_000_000)
 LANES_S = (0.3, 1.5)
 PICTURE_WORK, BOX_WORK = 300_000, 150_000
-SMALL_FACE_PX = 12
+SMALL_FACE_PX = 12  # the detector's smallest: searching for these costs most
 # What an asker may bring into one call while others ask too.
 QUANTUM = 3_000_000
 # As long as a call may take, as far as is known, unless it is that of one question.
@@ -26,9 +26,9 @@ CALL_S = 1.0
 UNKNOWN_S_PER_WORK = CALL_S / QUANTUM
 # Slow is what takes so many times longer than usual: a slow machine alone is nobody's fault.
 SLOWER, LATELY_S = 4, 10.0
-ABOUT_S = 1.0
-HALF_LIFE_S = 30.0
-REMEMBERED = 1000
+ABOUT_S = 1.0  # who asked within so long still asks
+HALF_LIFE_S = 30.0  # of what is remembered of an asker's speed
+REMEMBERED = 1000  # askers, of which there may be any number
 
 
 def picture_work(pixels: int, min_face_px: float, boxes: int = 0) -> int:

@@ -11,11 +11,11 @@ from service.errors import Problem, ServiceError, refusal
 from service.inference import Answer, Batch, Question
 from service.inference.gathering import Reply, Row
 
-MAX_REPLY_BYTES = 256 * 2**20
+MAX_REPLY_BYTES = 256 * 2**20  # a drawn picture of the largest size fits
 
 # The question to a model about itself; its outputs are `{"description": map, "device": str}`.
 DESCRIBE = bytes(msgpack.packb({"describe": True}))
-MOST_HEADER_BYTES = 2**16
+MOST_HEADER_BYTES = 2**16  # of a state's header; ours have a few kilobytes
 PARTS = re.compile(r"\d+|[^\d.]+")
 
 

@@ -19,8 +19,8 @@ from service.live.stepper import Stepper
 from service.schemas import Body
 from service.settings import Settings
 
-CLOSE_S = 1.0
-READ_ON_S = 0.01
+CLOSE_S = 1.0  # for a client to take the close
+READ_ON_S = 0.01  # for what has come already when the service stops
 BURST_S = 0.25  # what may come at once, in the time that it stands for
 READS_PER_FRAME = 10  # how many messages are read in the time of one frame that is looked at
 

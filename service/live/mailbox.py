@@ -8,10 +8,10 @@ from enum import Enum
 
 from service.errors import ServiceError
 
-MOST_WAITING = 1000
-MOST_FRAMES = 2
-MOST_HELD = 100
-MOST_BYTES = 32 * 2**20
+MOST_WAITING = 1000  # arrivals, dropped frames included: each has its reply
+MOST_FRAMES = 2  # that wait where none is dropped
+MOST_HELD = 100  # arrivals, of a client that delays its frames
+MOST_BYTES = 32 * 2**20  # of frames that are held back
 
 
 class Kind(Enum):

@@ -13,8 +13,8 @@ from service.schemas import Body, Seconds
 # Kind byte and time in Unix seconds or by any clock of the client; no picture begins with `F`.
 HEADER = struct.Struct("<cd")
 FRAME = b"F"
-MAX_TEXT = 4096
-LATEST_S = 1e10
+MAX_TEXT = 4096  # characters; options are far shorter
+LATEST_S = 1e10  # the year 2286: later times are mistakes of unit
 RESET: Final = "reset"
 DROPPED: Final = "dropped"
 ERROR: Final = "error"

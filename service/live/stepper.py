@@ -21,7 +21,7 @@ from service.sessions import Address, Outcome, Session, SessionStore, StoreUnava
 from service.telemetry import Metrics, fields
 
 logger = logging.getLogger(__name__)
-ATTEMPTS = 3
+ATTEMPTS = 3  # to store a step beside other connections before they win
 Given = TypeVar("Given", bound=BaseModel)
 
 

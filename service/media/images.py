@@ -59,8 +59,8 @@ MEDIA_TYPES: Mapping[str, str] = {
     "image/heif-sequence": "HEIC",
     "image/avif": "AVIF",
 }
-MAX_FRAMES = 10_000
-MAX_READS = 20_000
+MAX_FRAMES = 10_000  # of an animation: counting them costs time too
+MAX_READS = 20_000  # pieces of a header that a reader may ask for
 SEND_INSTEAD = f"send {', '.join(READ_HERE[:-1])} or {READ_HERE[-1]}"
 
 

@@ -9,7 +9,7 @@ from service.telemetry import Metrics
 
 ENDED = ""  # the epoch of a session that was ended: it refuses the writes of live connections
 
-SWEEP_S = 10.0
+SWEEP_S = 10.0  # between two looks for what has run out: looking costs time, too
 
 
 class MemoryStore(SessionStore):

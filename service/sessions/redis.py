@@ -29,8 +29,8 @@ from service.sessions.scripts import COMMIT, CONNECT, DELETE, LOAD
 from service.telemetry import Metrics
 
 KEY_PREFIX = "countenance"
-MAX_CONNECTIONS = 32
-PAUSE_S = 1.0
+MAX_CONNECTIONS = 32  # at once; further calls wait for one
+PAUSE_S = 1.0  # after a missed answer: frames must not each wait for the next one
 MOST_SHOWN, MOST_DIGITS = 200, 32
 MOST_STEPS, LATEST_S = 2**53, 1e11
 Result = TypeVar("Result")

@@ -30,7 +30,7 @@ from service.telemetry import Metrics
 from service.track.replies import Blink, TrackMoment, TrackOutputs, TrackSummary
 from service.track.session import LOST, MODEL, Tracker, TrackOptions
 
-LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
+LIDS = ("eyeBlinkLeft", "eyeBlinkRight")  # their mean closes with a blink; one alone may wink
 USUAL_S = 3.0  # what a face's lids are usually like is their median over so long
 CLOSING, OPENING = 0.22, 0.12  # how far lids rise above the usual where a blink begins, and ends
 LONGEST_S = 0.8  # eyes that stay shut for longer do not blink

@@ -24,7 +24,7 @@ from service.telemetry import Metrics
 from service.track.replies import TrackOutputs, TrackReply
 
 MODEL = "track"
-LOST = "lost"
+LOST = "lost"  # status of a face that is out of sight
 
 
 class TrackOptions(BaseModel):

@@ -27,7 +27,7 @@ from service.track.clip import TRACK_COLUMNS, track_rows
 from service.track.replies import TrackFrameLine, TrackMoment
 
 Rows = list[dict[str, Any]]
-BATCH_ROWS = 2048
+BATCH_ROWS = 2048  # of a Parquet batch: memory holds no table of a long clip
 WHOLE = {"frame", "face_id", "success"}
 TEXT = {"clip", "status", "degradation", "variant", "model_version"}
 

@@ -22,7 +22,7 @@ from service.commands.batch.files import Plan, Source
 from service.commands.batch.pool import Done, Job, Tick, carry_out
 from service.commands.console import EXIT_FAILED, err, out
 
-MOST_NAMED = 10
+MOST_NAMED = 10  # files in a line; further ones are counted
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from service.inference.gathering import Reply, Row
 from service.inference.remote.hosts import Host
 from service.inference.wire import pack_rows, unpack_replies
 
-CONNECT_S = 2.0
-RETRY_AFTER_S = 1
+CONNECT_S = 2.0  # a worker that is there accepts at once
+RETRY_AFTER_S = 1  # soon: another worker, or this one once restarted, may answer
 PIECE_BYTES = 2**18
-MAX_REASON = 200
+MAX_REASON = 200  # characters of a worker's error: it may hold a traceback
 
 
 class Failure(Enum):

@@ -12,8 +12,8 @@ from service.inference.wire import weights_in
 
 FIRST_REST_S = 0.25
 LONGEST_REST_S = 5.0
-TOLERATED_FAILURES = 1
-GIVEN_UP_S = 60.0
+TOLERATED_FAILURES = 1  # in a row, before the model counts as failing
+GIVEN_UP_S = 60.0  # without an answer, until its version counts as gone
 
 
 @dataclass

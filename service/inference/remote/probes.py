@@ -13,9 +13,9 @@ from service.inference.wire import DESCRIBE, unpack_answer
 from service.telemetry import fields
 
 MODELS = ("align", "track", "affect")
-TIMEOUT_S = 5.0
-WELL_S = 5.0
-ILL_S = 1.0
+TIMEOUT_S = 5.0  # for a model to describe itself
+WELL_S = 5.0  # between two looks at a host that does well
+ILL_S = 1.0  # and at one that does not, so that it is soon used again
 
 logger = logging.getLogger(__name__)
 

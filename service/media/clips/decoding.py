@@ -24,7 +24,7 @@ READ_HERE = "mp4, mov, webm, mkv, avi, mpg, wav, mp3, ogg, flac or m4a"
 # AVFMT_TS_DISCONT: times of the format may leap.
 TS_DISCONT = 0x200
 TIMED = ("video", "audio")
-BUFFER_BYTES = 256 * 1024
+BUFFER_BYTES = 256 * 1024  # FFmpeg asks for so much at once: fewer calls into Python
 SNIFFED_BYTES = 512
 # How often a demuxer may fail without a packet between before the rest is given up.
 MOST_FAILURES = 50

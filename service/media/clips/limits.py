@@ -9,8 +9,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-MOST_FILES = 64
-PADDING_S = 0.5
+MOST_FILES = 64  # open at once: the clip, pipes and libraries
+PADDING_S = 0.5  # coders pad the end of a clip with so much
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 # All that reading an open file, working in memory and writing to an open pipe takes.
 ALLOWED = (
