@@ -75,7 +75,8 @@ def other_tree(commit: str, same_environment: bool) -> Iterator[tuple[Path, str]
         subprocess.run([*git, "add", "--quiet", "--detach", str(tree), commit], check=True)
         try:
             if not same_environment:
-                subprocess.run(["make", "-C", str(tree), ".venv/.models"], check=True)
+                make = ["make", "-C", str(tree), ".venv/.models"]
+                subprocess.run(make, check=True, stdout=sys.stderr)
             python = sys.executable if same_environment else str(tree / ".venv/bin/python")
             yield tree, python
         finally:
