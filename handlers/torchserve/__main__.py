@@ -14,6 +14,7 @@ from handlers.torchserve.asking import AskError, Health, describe, ping
 from handlers.torchserve.models import MODELS, servable
 from handlers.torchserve.starting import (
     AUTO,
+    CUDA_GRAPHS,
     DEVICE,
     DEVICES,
     THREADS,
@@ -75,6 +76,13 @@ def make_parser() -> argparse.ArgumentParser:
             type=_count,
             default=told(THREADS),
             help=f"of each worker; default {THREADS}, else its share of the cores",
+        )
+        command.add_argument(
+            "--cuda-graphs",
+            type=_switch,
+            default=told(CUDA_GRAPHS) or "off",
+            metavar="{on,off}",
+            help=f"whether GPUs compute small networks as graphs; default {CUDA_GRAPHS}, else off",
         )
     checking = commands.add_parser("check", help="ask every model whether it works")
     for command in (serving, checking):
@@ -142,6 +150,12 @@ def _workers(text: str) -> dict[str, int]:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def _switch(text: str) -> bool:
+    if text not in ("on", "off"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither on nor off")
+    return text == "on"
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
@@ -159,7 +173,8 @@ def _gpus(given: argparse.Namespace) -> int:
 
 
 def _placement(given: argparse.Namespace, names: list[str], gpus: int) -> Placement:
-    return place(given.model_store, names, gpus, given.workers, given.threads)
+    asked = (given.workers, given.threads, given.cuda_graphs)
+    return place(given.model_store, names, gpus, *asked)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Protocol
 import torch
 
 from handlers.base import DeviceFault, Handler
-from handlers.engines.choice import choose
+from handlers.engines.choice import choose, chosen
 from handlers.torchserve.asking import DESCRIBE
 from handlers.torchserve.models import MODELS
 from handlers.torchserve.warming import sizes_of, warm_up
@@ -87,6 +87,7 @@ class Adaptor:
         self._workers, self._most_rows = int(options["workers"]), int(options["rows"])
         quieten()
         choose(int(options["threads"]))
+        chosen.cuda_graphs = bool(options["cuda_graphs"])
         self._load()
 
     def handle(self, data: Sequence[Mapping[str, bytes | bytearray]], _: Context) -> list[bytes]:

@@ -24,13 +24,15 @@ QUEUE_REQUESTS = 1024
 class Placement:
     """The places of a store's models: workers of each, threads of a worker, on which device.
 
-    A model that `workers` does not name has one. Workers on GPUs are dealt out to them in turn.
+    A model that `workers` does not name has one. Workers on GPUs are dealt out to them in turn;
+    with `cuda_graphs` they compute small networks as CUDA graphs.
     """
 
     store: Path
     workers: Mapping[str, int] = field(default_factory=dict)
     threads: int = 1
     on_gpu: bool = False
+    cuda_graphs: bool = False
 
 
 def build_models(
@@ -77,5 +79,6 @@ def model_config(name: str, served: Served, placement: Placement) -> dict[str, A
             "workers": workers,
             "rows": served.rows,
             "on_gpu": placement.on_gpu,
+            "cuda_graphs": placement.cuda_graphs,
         },
     }

@@ -39,6 +39,7 @@ KEPT = (
 WORKERS, THREADS = "COUNTENANCE_MODEL_WORKERS", "COUNTENANCE_MODEL_THREADS"
 ALL = "*"
 DEVICES = AUTO, CPU, GPU = "auto", "cpu", "gpu"
+CUDA_GRAPHS = "COUNTENANCE_MODEL_CUDA_GRAPHS"
 DEVICE, VISIBLE = "COUNTENANCE_MODEL_DEVICE", "CUDA_VISIBLE_DEVICES"
 # `init` says why where there is none: a CPU build, or a driver that is too old.
 COUNT_GPUS = "import torch; torch.cuda.init(); print(torch.cuda.device_count())"
@@ -196,7 +197,7 @@ def _seen_gpus() -> tuple[int, str]:
 
 
 def told(name: str) -> str | None:
-    """Read `WORKERS`, `THREADS` or `DEVICE` from the environment; None where it says nothing."""
+    """Read one of the settings above from the environment; None where it says nothing."""
     return os.environ.get(name) or None
 
 
@@ -206,6 +207,7 @@ def place(
     gpus: int,
     workers: Mapping[str, int] | None = None,
     threads: int | None = None,
+    cuda_graphs: bool = False,
 ) -> Placement:
     """Say how many workers each model has, and how many threads each of them.
 
@@ -220,7 +222,7 @@ def place(
         for name in models
     }
     share = max(1, cores // max(1, sum(counts.values())))
-    return Placement(store, counts, threads or share, on_gpu=gpus > 0)
+    return Placement(store, counts, threads or share, gpus > 0, gpus > 0 and cuda_graphs)
 
 
 def default_workers(name: str, gpus: int, cores: int) -> int:

@@ -3,7 +3,7 @@
 What needs a GPU is skipped without one: same faces, and the same points within half a pixel.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,10 @@ from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectRow, Heard
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.store import load_aligner, load_estimator
+from handlers.tools.gpu_check.answers import OF_ONE, PIXELS, apart, told
 from handlers.torchserve.warming import face_row, sizes_of
 from handlers.track import TrackHandler
-from handlers.wire import pack, unpack
+from handlers.wire import unpack
 from tests.handlers.affect_fakes import RATE, frame, loud_detector, parts, save, voice
 from tests.handlers.far_device import FarTensor, Traffic, counted, far_device
 
@@ -41,11 +42,6 @@ ALIGNERS = ("dfa", "fadenn-d", "fadenn-m", "fadenn-s", "fle", "fll")
 AFFECT = sorted(VARIANTS.keys() - {"aeg-cd-sz"})
 STEPS, SESSIONS = 3, 2
 SAME = 1e-2
-# What a GPU may differ by: pixels of points and boxes, and all else, which lies in [-1, 1] or is
-# a step, a time or an angle.
-PIXELS, OF_ONE = 0.5, 0.01
-IN_PIXELS = frozenset({"box", "landmarks", "boxes"})
-UNCOMPARED = frozenset({"timings_ms", "state"})
 
 
 class Here(Executor):
@@ -57,40 +53,16 @@ class Here(Executor):
         return future
 
 
-def told(handler: Handler[Any], model: str, **options: Any) -> list[dict[str, Any]]:
+def followed(handler: Handler[Any], model: str, **options: Any) -> list[dict[str, Any]]:
     """What a handler says of some steps of sessions that share batches."""
-    states: list[bytes | None] = [None] * SESSIONS
-    outputs = []
-    for step in range(STEPS):
-        rows = [unpack(face_row(model, step, state)) for state in states]
-        asked = [pack({**row, "options": options}) for row in rows]
-        replies = [unpack(reply) for reply in handler.handle(asked)]
-        assert [reply.get("error") for reply in replies] == [None] * SESSIONS
-        states = [reply.get("state") for reply in replies]
-        outputs += [reply["outputs"] for reply in replies]
-    return outputs
-
-
-def numbers(reply: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of a reply that is no text, with the key it stands under."""
-    if isinstance(reply, Mapping):
-        for name in sorted(reply.keys() - UNCOMPARED):
-            yield from numbers(reply[name], name)
-    elif isinstance(reply, list):
-        yield (f"{key} count", len(reply))
-        for one in reply:
-            yield from numbers(one, key)
-    elif not isinstance(reply, str | bytes):
-        yield (key, reply)
+    return told([handler] * STEPS, model, SESSIONS, **options)
 
 
 def assert_alike(one: Any, other: Any, pixels: float = SAME, of_one: float = SAME) -> None:
     """Assert that two replies have the same shape, and numbers that hardly differ."""
-    for (key, a), (name, b) in zip(numbers(one), numbers(other), strict=True):
-        assert key == name
-        if a is not None and b is not None:
-            b = pytest.approx(b, abs=pixels if key in IN_PIXELS else of_one, rel=0)
-        assert a == b, key
+    found = apart(one, other)
+    assert found["pixels"] <= pixels
+    assert found["of_one"] <= of_one
 
 
 def assert_stays_away(traffic: Traffic) -> None:
@@ -131,16 +103,16 @@ def test_a_handler_keeps_all_that_it_computes_with_on_its_device(model: str) -> 
         handler = HANDLERS[model](STORE, device)
         if model == "affect":
             handler.parts.predictor._encoder = Here()
-        far = told(handler, model)
-    assert_alike(far, told(HANDLERS[model](STORE), model))
+        far = followed(handler, model)
+    assert_alike(far, followed(HANDLERS[model](STORE), model))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["dcrt", "crt", "bt", "dfa-det", "dfa-prev"])
 def test_every_tracker_does(variant: str) -> None:
     with far_device() as device:
-        far = told(TrackHandler(STORE, device), "track", variant=variant, max_faces=2)
-    near = told(TrackHandler(STORE), "track", variant=variant, max_faces=2)
+        far = followed(TrackHandler(STORE, device), "track", variant=variant, max_faces=2)
+    near = followed(TrackHandler(STORE), "track", variant=variant, max_faces=2)
     assert_alike(far, near)
 
 
@@ -245,4 +217,4 @@ def test_batches_are_padded_to_what_a_gpu_was_warmed_up_for() -> None:
 @pytest.mark.parametrize("model", HANDLERS)
 def test_a_gpu_finds_the_same_faces_and_points_as_the_processor(model: str) -> None:
     gpu, processor = HANDLERS[model](STORE, "cuda"), HANDLERS[model](STORE)
-    assert_alike(told(gpu, model), told(processor, model), PIXELS, OF_ONE)
+    assert_alike(followed(gpu, model), followed(processor, model), PIXELS, OF_ONE)

@@ -20,7 +20,7 @@ class FakeContext:
 
     def __init__(self, store, gpu_id=None, on_gpu=False) -> None:
         options = {"model_store": str(store), "threads": 1, "workers": 3, "rows": 4}
-        options["on_gpu"] = on_gpu
+        options |= {"on_gpu": on_gpu, "cuda_graphs": False}
         self.model_yaml_config = {"countenance": options}
         self.system_properties = {"gpu_id": gpu_id}
 

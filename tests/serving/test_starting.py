@@ -54,7 +54,7 @@ def test_a_model_directory_is_what_torchserve_loads_and_is_made_anew(tmp_path):
     config = json.loads((folder / CONFIG).read_text())
     assert (config["minWorkers"], config["maxWorkers"]) == (3, 3)
     ours = {"model_store": str(tmp_path / "store"), "threads": 2, "workers": 3, "rows": 8}
-    ours["on_gpu"] = False
+    ours |= {"on_gpu": False, "cuda_graphs": False}
     assert config["countenance"] == ours
 
 
@@ -157,6 +157,25 @@ def test_workers_and_device_come_from_the_environment_where_the_command_names_no
     monkeypatch.setenv("COUNTENANCE_MODEL_DEVICE", "gpu")
     assert make_parser().parse_args(["serve"]).device == "gpu"
     monkeypatch.setenv("COUNTENANCE_MODEL_DEVICE", "tpu")
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["serve"])
+
+
+def test_cuda_graphs_are_for_gpus_and_for_those_who_ask(monkeypatch, tmp_path):
+    for told, given, on in [
+        ("", [], False),
+        ("on", [], True),
+        ("on", ["--cuda-graphs=off"], False),
+    ]:
+        monkeypatch.setenv("COUNTENANCE_MODEL_CUDA_GRAPHS", told)
+        asked = make_parser().parse_args(["serve", *given]).cuda_graphs
+        assert asked == on
+        for gpus in (0, 1):
+            placement = place(tmp_path, ["track"], gpus, cuda_graphs=asked)
+            assert placement.cuda_graphs == (on and gpus > 0)
+            config = model_config("track", MODELS["track"], placement)
+            assert config["countenance"]["cuda_graphs"] == placement.cuda_graphs
+    monkeypatch.setenv("COUNTENANCE_MODEL_CUDA_GRAPHS", "1")
     with pytest.raises(SystemExit):
         make_parser().parse_args(["serve"])
 
