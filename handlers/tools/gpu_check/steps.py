@@ -256,11 +256,12 @@ INNER: Mapping[str, Callable[[Settings], Found]] = {"one_process": one_process}
 
 def run_step(name: str, settings: Settings) -> Found:
     """Carry one out in this process, with the engine and precision of a worker."""
+    step = {**STEPS, **INNER}[name]
     chosen.engine = TORCH
     if settings.is_cuda:
         torch.cuda.set_device(settings.device)
         prepare_gpu()
-    return ({**STEPS, **INNER}[name])(settings)
+    return step(settings)
 
 
 def _judged(one: Any, other: Any) -> Found:
