@@ -79,7 +79,7 @@ HANDLER_ARROWS: dict[str, set[str]] = {
         "training.synthetic",
     }
     | LOWER_HANDLERS,
-    "tools": LOWER_HANDLERS,
+    "tools": {"base", "torchserve", "wire"} | LOWER_HANDLERS,
 }
 
 # Where the service may import handlers and torch, and only inside functions.

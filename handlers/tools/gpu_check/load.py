@@ -20,7 +20,8 @@ def frame() -> bytes:
     """A JPEG of 640 x 480 pixels with a face in its middle."""
     height, width = FRAME_PX
     picture = np.full((height, width, 3), 128, np.uint8)
-    face = cv2.resize(cv2.imread(str(FACE)), (FACE_PX, FACE_PX), interpolation=cv2.INTER_AREA)
+    read = np.asarray(cv2.imread(str(FACE)), np.uint8)
+    face = cv2.resize(read, (FACE_PX, FACE_PX), interpolation=cv2.INTER_LINEAR)
     top, left = (height - FACE_PX) // 2, (width - FACE_PX) // 2
     picture[top : top + FACE_PX, left : left + FACE_PX] = face
     return bytes(cv2.imencode(".jpg", picture)[1])

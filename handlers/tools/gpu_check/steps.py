@@ -81,7 +81,7 @@ def facts(settings: Settings) -> Found:
             "capability": f"{one.major}.{one.minor}",
             "memory_mb": one.total_memory // 2**20,
             "multiprocessors": one.multi_processor_count,
-            "cudnn": torch.backends.cudnn.version(),
+            "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         }
     if (tool := shutil.which("nvidia-smi")) is not None:
         command = [tool, f"--query-gpu={ASKED_OF_DRIVER}", "--format=csv"]
@@ -283,7 +283,7 @@ def _profiled(settings: Settings, model: str, rows: int) -> Found:
     busy_us = sum(one.self_device_time_total for one in events.values())
 
     def each(names: Iterator[str]) -> float:
-        return round(sum(events[name].count for name in names) / PROFILED_STEPS, 1)
+        return round(sum(int(events[name].count) for name in names) / PROFILED_STEPS, 1)
 
     return {
         "copies_there": each(name for name in events if name.startswith("Memcpy HtoD")),
