@@ -16,6 +16,7 @@ Reply = dict[str, Any]
 # step, a time or an angle.
 PIXELS, OF_ONE = 0.5, 0.01
 IN_PIXELS = frozenset({"box", "landmarks", "boxes"})
+COUNT = " count"
 UNCOMPARED = frozenset({"timings_ms", "state"})
 
 
@@ -55,7 +56,7 @@ def numbers(reply: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         for name in sorted(reply.keys() - UNCOMPARED):
             yield from numbers(reply[name], name)
     elif isinstance(reply, list):
-        yield (f"{key} count", len(reply))
+        yield (key + COUNT, len(reply))
         for one in reply:
             yield from numbers(one, key)
     elif not isinstance(reply, str | bytes):
@@ -69,7 +70,8 @@ def apart(one: Any, other: Any) -> dict[str, float]:
     """
     most = {"pixels": 0.0, "of_one": 0.0}
     for (key, a), (name, b) in zip(numbers(one), numbers(other), strict=True):
-        if key != name or (a is None) != (b is None):
+        is_another = key != name or (a is None) != (b is None)
+        if is_another or (key.endswith(COUNT) and a != b):
             raise ValueError(f"{key} is {a!r:.40} here and {name} {b!r:.40} there")
         if a is not None:
             kind = "pixels" if key in IN_PIXELS else "of_one"
