@@ -9,6 +9,16 @@ import soundfile
 
 from handlers.processing.mel import RATE_HZ
 
+SINGLE = """
+size = "tiny"
+[schedule]
+steps = 2
+batch = 4
+rate = 1e-3
+seed = 1
+warmup = 1
+precision = "32-true"
+"""
 HEAD = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 WORDS = HEAD.split(",")[2:10]
 

@@ -15,7 +15,7 @@ from handlers.evaluation.affect.agreement import (
 )
 from handlers.evaluation.affect.bootstrap import Difference, differences, where_both_answer
 from handlers.evaluation.affect.traces import Trace, Units, groups_of, over_clip
-from tests.handlers.affect_traces import NAN, Floats, pair, trace
+from tests.handlers.affect_clips import NAN, Floats, pair, trace
 
 
 def anova_icc(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

@@ -16,7 +16,7 @@ from handlers.evaluation.affect.portions import (
     undecided,
 )
 from handlers.evaluation.affect.traces import Units
-from tests.handlers.affect_traces import NAN, pair, trace
+from tests.handlers.affect_clips import NAN, pair, trace
 
 WEIGHTS = np.array([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0.4, 0.6], [0.1, 0.2, 0.3, 0.4]], np.float32)
 

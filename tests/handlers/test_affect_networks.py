@@ -8,13 +8,92 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from handlers.networks.affect import AffectNetworks, ConditionalNetworks, build
-from handlers.networks.combiner import Memory, Recurrence, Step
+from handlers.networks.combiner import SIZES, Combiner, Memory, Recurrence, StateAttention, Step
 from handlers.networks.discriminator import Discriminator
+from handlers.networks.gate import Concatenation, GatedUnit
 from handlers.networks.latent import Generator
 from handlers.networks.variants import VARIANTS, AffectConfig, variant
 from tests.handlers.affect_random import networks, noise
 
+HAS_FACE = torch.tensor([True, True, False, False])
+HAS_VOICE = torch.tensor([True, False, True, False])
 SEQUENTIAL = sorted(name for name, config in VARIANTS.items() if config.recurrent)
+
+
+def both(seed: int = 3) -> tuple[Tensor, Tensor]:
+    return noise(4, 6, 32, 32, seed=seed), noise(4, 6, 32, 32, seed=seed + 1)
+
+
+def test_a_missing_modality_closes_its_side_of_the_gate() -> None:
+    gate = GatedUnit(6)(*both(), HAS_FACE, HAS_VOICE).gate
+    assert 0 < gate[0] < 1
+    assert gate[1] == 1
+    assert gate[2] == 0
+
+
+@pytest.mark.parametrize("kind", [GatedUnit, Concatenation])
+def test_what_stands_in_the_place_of_a_missing_modality_does_not_matter(kind: type) -> None:
+    face, voice = both()
+    unit = kind(6)
+    first = unit(face, voice, HAS_FACE, HAS_VOICE).planes
+    face, voice = face.clone(), voice.clone()
+    face[2:], voice[[1, 3]] = torch.nan, torch.nan
+    assert_close(unit(face, voice, HAS_FACE, HAS_VOICE).planes, first)
+    assert_close(first[3], torch.zeros_like(first[3]))
+
+
+def test_the_gate_weighs_the_two_sides_as_the_equation_says() -> None:
+    face, voice = both()
+    unit, there = GatedUnit(6), torch.ones(4, dtype=torch.bool)
+    z = torch.sigmoid(unit.gate(torch.cat([face, voice], 1)))
+    expected = z * torch.tanh(unit.face(face)) + (1 - z) * torch.tanh(unit.voice(voice))
+    fused = unit(face, voice, there, there)
+    assert_close(fused.planes, expected)
+    assert_close(fused.gate, z.mean((1, 2, 3)))
+
+
+def test_joined_planes_stand_side_by_side() -> None:
+    face, voice = both()
+    there = torch.ones(4, dtype=torch.bool)
+    assert_close(Concatenation(6)(face, voice, there, there).planes, torch.cat([face, voice], 1))
+
+
+def test_weights_of_states_that_are_held_sum_to_one() -> None:
+    net = networks("vi-des")
+    weights = net.sequence(noise(2, 10, 6), net.initial_memory(2)).weights
+    assert weights.shape == (2, 10, 8)
+    assert_close(weights[:, 0], torch.zeros(2, 8))
+    assert_close(weights[:, 1:].sum(-1), torch.ones(2, 9))
+    assert (weights[:, 3, :5] == 0).all()
+    assert (weights[:, 3, 5:] > 0).all()
+
+
+def test_the_context_is_the_weighted_sum_over_the_number_of_states() -> None:
+    attention = StateAttention(4)
+    states, held = noise(1, 3, 4), torch.tensor([2])
+    context, weights = attention(states, held)
+    scores = (states[0, 1:] @ attention.score.weight.T).softmax(0)
+    assert_close(weights[0, 1:], scores[:, 0])
+    assert_close(context[0], (scores * states[0, 1:]).sum(0) / 2)
+
+
+def test_without_states_there_is_no_context() -> None:
+    context, weights = StateAttention(4)(noise(1, 3, 4), torch.tensor([0]))
+    assert_close(context, torch.zeros(1, 4))
+    assert_close(weights, torch.zeros(1, 3))
+
+
+def test_attention_added_to_a_trained_recurrence_answers_as_before() -> None:
+    torch.manual_seed(0)
+    plain = Combiner(SIZES["tiny"], 8, recurrent=True).eval()
+    attentive = Combiner(SIZES["tiny"], 8, recurrent=True, states=4).eval()
+    missing, unexpected = attentive.load_state_dict(plain.state_dict(), strict=False)
+    assert unexpected == []
+    assert all("attention" in name or "context" in name for name in missing)
+    features = noise(2, 6, plain.feature_width)
+    before = plain.sequence(features, plain.initial_memory(2))
+    after = attentive.sequence(features, attentive.initial_memory(2))
+    assert_close(before.estimate, after.estimate)
 
 
 def joined_steps(net: AffectNetworks, features: Tensor, memory: Memory) -> Step:

@@ -13,8 +13,7 @@ from handlers.store import load_estimator
 from handlers.training.affect.single_recipe import load_affect
 from handlers.training.recipe import RecipeError
 from handlers.training.train import read_recipe, train
-from tests.handlers.affect_folders import write_faces, write_speech
-from tests.handlers.affect_recipes import SINGLE
+from tests.handlers.affect_folders import SINGLE, write_faces, write_speech
 from tests.handlers.affect_recordings import write_afew
 from tests.needs import OPENSMILE
 

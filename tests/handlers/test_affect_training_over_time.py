@@ -18,7 +18,7 @@ from handlers.training.affect.stages import start
 from handlers.training.datasets.affect.recordings import read_sewa
 from handlers.training.recipe import RecipeError
 from handlers.training.train import read_recipe, train
-from tests.handlers.affect_recipes import SINGLE
+from tests.handlers.affect_folders import SINGLE
 from tests.handlers.affect_recordings import (
     HEALTHY,
     pieces_of,

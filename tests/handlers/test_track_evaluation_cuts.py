@@ -9,13 +9,13 @@ from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from tests.handlers.test_tracking_cuts import room
 from tests.handlers.tracking_fakes import (
+    THESIS,
     ScriptedAligner,
     ScriptedDetector,
     ScriptedNetworks,
     box,
     numbered,
 )
-from tests.handlers.tracking_run import THESIS
 
 FACE = box(100, 100)
 FACES = {number: [FACE] for number in range(200)}

@@ -6,8 +6,7 @@ import pytest
 from handlers.predictors.tracking.cuts import SceneGlance, change, follow, glance
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.state import SessionState
-from tests.handlers.tracking_fakes import Faces, numbered
-from tests.handlers.tracking_run import FACES, STILL, Run
+from tests.handlers.tracking_fakes import FACES, STILL, Faces, Run, numbered
 
 
 def room(seed: int, shift: int = 0, gain: float = 1.0) -> np.ndarray:

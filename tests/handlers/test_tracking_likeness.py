@@ -9,8 +9,7 @@ import pytest
 
 from handlers.predictors.tracking.likeness import MOST_AGE, MOST_AGE_S, Looks, compare, look
 from handlers.predictors.tracking.state import FaceState, SessionState
-from tests.handlers.tracking_fakes import numbered
-from tests.handlers.tracking_run import FACES, STILL, Run
+from tests.handlers.tracking_fakes import FACES, STILL, Run, numbered
 
 EYES, MOUTH = ((0.3, 0.33), (0.7, 0.33)), (0.5, 0.75)
 

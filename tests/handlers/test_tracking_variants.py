@@ -3,8 +3,7 @@
 import pytest
 
 from handlers.predictors.tracking.options import VARIANTS, BoxSource, TrackingOptions, Variant
-from tests.handlers.tracking_fakes import box
-from tests.handlers.tracking_run import STILL, Run
+from tests.handlers.tracking_fakes import STILL, Run, box
 
 
 def test_without_a_landmark_network_fv_is_asked_once() -> None:

@@ -13,6 +13,10 @@ from handlers.predictors.alignment import Alignment
 from handlers.predictors.detection.detector import Detection
 from handlers.predictors.tracking.identity import distance_ratio
 from handlers.predictors.tracking.networks import Estimate, Recall, TrackingNetworks, View
+from handlers.predictors.tracking.options import TrackingOptions, TrackingSettings
+from handlers.predictors.tracking.predictor import TrackingPredictor
+from handlers.predictors.tracking.results import FrameResult
+from handlers.predictors.tracking.state import SessionState
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
 from tests.handlers.engine_fakes import FunctionEngine
@@ -20,9 +24,9 @@ from tests.handlers.engine_fakes import FunctionEngine
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Faces = Mapping[int, Sequence[Floats]]
-
 UPRIGHT = 255  # marks the pixel that carries the number
 GRID = np.stack(np.meshgrid(np.arange(17), np.arange(4)), axis=-1).reshape(68, 2) / (16, 3)
+THESIS = TrackingSettings(2.0, 1.3, t_b=1.0, t_c=0.5, seq_bt=2, patience=None)
 
 
 def box(x: float, y: float, side: float = 40) -> Floats:
@@ -181,3 +185,39 @@ class ScriptedNetworks(TrackingNetworks):
 
 def seen_at(view: View) -> list[float]:
     return [float(number_of(view.frame)), *view.box.tolist()]
+
+
+STILL = box(100, 100)
+
+FACES: Faces = {number: [STILL] for number in range(40)}
+
+
+class Run:
+    """One session, frame by frame."""
+
+    def __init__(
+        self,
+        faces: Faces = FACES,
+        probabilities: dict[int, float] | None = None,
+        options: TrackingOptions | None = None,
+        start: NDArray[np.float32] | None = None,
+        detections: Faces | None = None,
+    ) -> None:
+        self.networks = ScriptedNetworks(faces, probabilities)
+        self.detector = ScriptedDetector(faces if detections is None else detections)
+        self.aligner = ScriptedAligner()
+        self.predictor = TrackingPredictor(self.networks, self.detector, self.aligner, THESIS)
+        self.options = options or TrackingOptions()
+        self.state = None if start is None else SessionState.at([start])
+
+    def frames(self, numbers: Sequence[int]) -> list[FrameResult]:
+        results = []
+        for number in numbers:
+            ((result, self.state),) = self.predictor.step(
+                [numbered(number)], [self.state], [self.options]
+            )
+            results.append(result)
+        return results
+
+    def statuses(self, numbers: Sequence[int]) -> list[str]:
+        return [result.status.value for result in self.frames(numbers)]
