@@ -14,7 +14,7 @@ from service.security import new_key
 from service.settings import Settings
 from tests.service.counting import closed, frames, headed, serving, step
 from tests.service.feeling import AFFECT, CountingAffect
-from tests.waiting import until
+from tests.waiting import MOST_S, until
 
 CLIP = frames(6)
 PCM = struct.pack("<h", 5) * (RATE_HZ // 10)
@@ -24,7 +24,7 @@ PCM = struct.pack("<h", 5) * (RATE_HZ // 10)
 async def http(model, request):
     """Return a client of an application on either store."""
     url = request.getfixturevalue("redis_server").url if request.param == "redis" else None
-    app = create_app(Settings(redis_url=url), model)
+    app = create_app(Settings(redis_url=url, store_timeout_s=MOST_S), model)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
@@ -143,8 +143,8 @@ async def test_sockets_and_chunks_may_take_turns_over_replicas(redis_server):
     models = [CountingAffect(), CountingAffect()]
     replies = []
     async with (
-        serving(models[0], redis_url=redis_server.url) as one,
-        serving(models[1], redis_url=redis_server.url) as two,
+        serving(models[0], redis_url=redis_server.url, store_timeout_s=MOST_S) as one,
+        serving(models[1], redis_url=redis_server.url, store_timeout_s=MOST_S) as two,
     ):
         one.model = two.model = AFFECT
         for number, (image, _) in enumerate(CLIP):
@@ -169,8 +169,8 @@ async def _alone() -> list[dict]:
 
 async def test_the_newer_socket_wins_and_a_chunk_takes_the_session(redis_server):
     async with (
-        serving(CountingAffect(), redis_url=redis_server.url) as one,
-        serving(CountingAffect(), redis_url=redis_server.url) as two,
+        serving(CountingAffect(), redis_url=redis_server.url, store_timeout_s=MOST_S) as one,
+        serving(CountingAffect(), redis_url=redis_server.url, store_timeout_s=MOST_S) as two,
     ):
         one.model = two.model = AFFECT
         async with one.open() as older:

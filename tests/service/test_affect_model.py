@@ -20,6 +20,7 @@ from service.media.clips.contents import ClipChunk, ClipFrame, ClipInfo, ClipSou
 from service.settings import Settings
 from service.telemetry import Metrics
 from tests.service.counting import Service, receive, serving, step
+from tests.waiting import MOST_S
 
 pytest.importorskip("handlers.affect")
 
@@ -121,8 +122,8 @@ async def test_a_session_goes_on_at_another_replica(make_inference, redis_server
     alone = await _live(make_inference(), range(6))
     url = redis_server.url
     async with (
-        running(make_inference(), redis_url=url) as one,
-        running(make_inference(), redis_url=url) as two,
+        running(make_inference(), redis_url=url, store_timeout_s=MOST_S) as one,
+        running(make_inference(), redis_url=url, store_timeout_s=MOST_S) as two,
     ):
         hops = []
         for number in range(6):

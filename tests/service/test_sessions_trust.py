@@ -8,6 +8,7 @@ import pytest
 
 from service.security import new_key
 from tests.service.counting import CountingTracker, closed, frames, headed, receive, serving, step
+from tests.waiting import MOST_S
 
 CLIP = frames(4)
 KEY = "countenance:track:anonymous:s"
@@ -40,7 +41,12 @@ def two_keys(tmp_path):
 @each_kind
 async def test_sockets_without_a_frame_leave_nothing_and_take_nobody_s_session(url, two_keys):
     path, alice, bob = two_keys
-    options = {"api_keys_file": path, "max_sessions": 10, "redis_url": url}
+    options = {
+        "api_keys_file": path,
+        "max_sessions": 10,
+        "redis_url": url,
+        "store_timeout_s": MOST_S,
+    }
     async with serving(CountingTracker(), **options) as service:
         async with service.open("hers", additional_headers=bob) as socket:
             await step(socket, headed(*CLIP[0]))
@@ -56,7 +62,12 @@ async def test_sockets_without_a_frame_leave_nothing_and_take_nobody_s_session(u
 @each_kind
 async def test_many_sessions_of_one_principal_push_out_its_own_oldest_alone(url, two_keys):
     path, alice, bob = two_keys
-    options = {"api_keys_file": path, "max_sessions": 10, "redis_url": url}
+    options = {
+        "api_keys_file": path,
+        "max_sessions": 10,
+        "redis_url": url,
+        "store_timeout_s": MOST_S,
+    }
     async with serving(CountingTracker(), **options) as service:
 
         async def post(name, key):
@@ -76,7 +87,10 @@ async def test_many_sessions_of_one_principal_push_out_its_own_oldest_alone(url,
 
 @each_kind
 async def test_two_sockets_opened_before_the_first_frame_are_ordered_by_their_opening(url):
-    async with serving(CountingTracker(), redis_url=url) as service, AsyncExitStack() as stack:
+    async with (
+        serving(CountingTracker(), redis_url=url, store_timeout_s=MOST_S) as service,
+        AsyncExitStack() as stack,
+    ):
         older = await stack.enter_async_context(service.open())
         newer = await stack.enter_async_context(service.open())
         assert (await step(older, headed(*CLIP[0])))["step"] == 1
@@ -90,7 +104,9 @@ async def test_two_sockets_opened_before_the_first_frame_are_ordered_by_their_op
 async def test_a_damaged_session_is_reset_with_the_reason_and_never_a_lasting_error(
     redis_server, commands
 ):
-    async with serving(CountingTracker(), redis_url=redis_server.url) as service:
+    async with serving(
+        CountingTracker(), redis_url=redis_server.url, store_timeout_s=MOST_S
+    ) as service:
 
         async def damage():
             for command in commands:

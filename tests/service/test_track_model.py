@@ -12,6 +12,7 @@ from service.app import create_app
 from service.inference import local
 from service.inference.local import Loaded, LocalInference, load_handlers
 from service.settings import Settings
+from tests.waiting import MOST_S
 
 pytest.importorskip("handlers.track")
 
@@ -57,7 +58,7 @@ async def tracking(redis_server):
         inference = LocalInference(lambda: Loaded("cpu", {"track": make_handler(sha256)}))
         await inference.open()
         inferences.append(inference)
-        app = create_app(Settings(redis_url=redis_server.url), inference)
+        app = create_app(Settings(redis_url=redis_server.url, store_timeout_s=MOST_S), inference)
         data = io.BytesIO()
         Image.fromarray(numbered(number)).save(data, "PNG")
         transport = httpx.ASGITransport(app)

@@ -10,6 +10,7 @@ from service.app import create_app
 from service.errors import URN
 from service.settings import Settings
 from tests.service.counting import box, expected_boxes, frames
+from tests.waiting import MOST_S
 
 CLIP = frames(6)
 PICTURE = CLIP[0][0]
@@ -19,7 +20,7 @@ PICTURE = CLIP[0][0]
 async def http(tracker, request):
     """Return a client of an application on either store."""
     url = request.getfixturevalue("redis_server").url if request.param == "redis" else None
-    app = create_app(Settings(redis_url=url), tracker)
+    app = create_app(Settings(redis_url=url, store_timeout_s=MOST_S), tracker)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
@@ -145,7 +146,7 @@ async def test_what_is_kept_of_a_session_can_be_asked(http):
 
 
 async def test_nothing_of_a_picture_reaches_redis(tracker, redis_server):
-    app = create_app(Settings(redis_url=redis_server.url), tracker)
+    app = create_app(Settings(redis_url=redis_server.url, store_timeout_s=MOST_S), tracker)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         await post(http, CLIP[0])

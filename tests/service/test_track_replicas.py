@@ -22,6 +22,7 @@ from tests.service.counting import (
     step,
 )
 from tests.sources import ROOT
+from tests.waiting import MOST_S
 
 CLIP = frames(12)
 
@@ -29,8 +30,8 @@ CLIP = frames(12)
 @pytest.fixture
 async def replicas(redis_server) -> AsyncIterator[tuple[Service, Service]]:
     async with (
-        serving(CountingTracker(), redis_url=redis_server.url) as one,
-        serving(CountingTracker(), redis_url=redis_server.url) as two,
+        serving(CountingTracker(), redis_url=redis_server.url, store_timeout_s=MOST_S) as one,
+        serving(CountingTracker(), redis_url=redis_server.url, store_timeout_s=MOST_S) as two,
     ):
         yield one, two
 
@@ -103,9 +104,11 @@ async def test_a_post_takes_the_session_from_a_socket_which_is_told(replicas):
 
 async def test_a_replica_that_stops_hands_its_sessions_to_the_next(redis_server):
     tracker = CountingTracker()
-    async with serving(CountingTracker(), redis_url=redis_server.url) as two:
+    async with serving(
+        CountingTracker(), redis_url=redis_server.url, store_timeout_s=MOST_S
+    ) as two:
         async with (
-            serving(tracker, redis_url=redis_server.url) as one,
+            serving(tracker, redis_url=redis_server.url, store_timeout_s=MOST_S) as one,
             one.open(query="?drop=false") as socket,
         ):
             tracker.delay_s = 0.2
