@@ -12,7 +12,7 @@ from service.errors import Problem, ServiceError
 from service.http.limits import CALLER
 from service.inference import Answer, Batch, Load, Question
 from service.inference.turns import picture_work
-from service.media.images import check_pixels, sniff
+from service.media.images import check_pixels, sniff, sniff_soon
 from service.services import Services
 
 VariantName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
@@ -68,7 +68,9 @@ class Model:
         none, or too large.
         """
         self.check_size(len(frame))
-        header = await asyncio.to_thread(sniff, frame)
+        header = sniff_soon(frame)
+        if header is None:
+            header = await asyncio.to_thread(sniff, frame)
         check_pixels(header, self.settings.max_frame_pixels)
         return header.pixels
 

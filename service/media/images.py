@@ -61,6 +61,7 @@ MEDIA_TYPES: Mapping[str, str] = {
 }
 MAX_FRAMES = 10_000  # of an animation: counting them costs time too
 MAX_READS = 20_000  # pieces of a header that a reader may ask for
+USUAL_READS = 200
 SEND_INSTEAD = f"send {', '.join(READ_HERE[:-1])} or {READ_HERE[-1]}"
 
 
@@ -144,18 +145,35 @@ class ImageHeader:
 class _Header(BytesIO):
     """A file that a reader may ask for only so many pieces of: no header needs more."""
 
-    reads = 0
+    def __init__(self, data: bytes, most: int) -> None:
+        super().__init__(data)
+        self.reads, self._most = 0, most
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read on; raises BlockFlood when asked too often."""
         self.reads += 1
-        if self.reads > MAX_READS:
-            raise BlockFlood(f"more than {MAX_READS} pieces in its header")
+        if self.reads > self._most:
+            raise BlockFlood(f"more than {self._most} pieces in its header")
         return super().read(size)
 
 
-def sniff(data: bytes) -> ImageHeader:
-    """Read the header of a picture, of any of READ_HERE.
+def sniff_soon(data: bytes) -> ImageHeader | None:
+    """Read the header of a usual JPEG as `sniff` does, which takes less than a thread's turn.
+
+    None for what may take longer. Raises what `sniff` raises.
+    """
+    if name_format(data) != "JPEG":
+        return None
+    try:
+        return sniff(data, USUAL_READS)
+    except ServiceError as error:
+        if isinstance(error.__cause__, BlockFlood):
+            return None
+        raise
+
+
+def sniff(data: bytes, most_reads: int = MAX_READS) -> ImageHeader:
+    """Read the header of a picture, of any of READ_HERE, from so many pieces at most.
 
     The size is as stored: EXIF orientation may swap it. Raises ServiceError: empty-body;
     not-an-image or unsupported-format, naming what was found; invalid-image when the header cannot
@@ -169,7 +187,7 @@ def sniff(data: bytes) -> ImageHeader:
             if name == "AVIF":
                 check_coded_sizes(data, declared)
             return ImageHeader(name, *declared, 1)
-        with READERS[name](_Header(data)) as picture:
+        with READERS[name](_Header(data, most_reads)) as picture:
             width, height = picture.size
             frames = _count_frames(name, picture, data)
     except (BlockFlood, BoxError) as error:

@@ -1,6 +1,6 @@
 """What a frame costs the service itself, before a worker that answers at once.
 
-    python -m tests.bench.service_cost [--sessions 8] [--frames 2000] [--profile FILE]
+    python -m tests.bench.service_cost [--sessions 8] [--frames 2000]
 
 The worker repeats one answer of the tracker; sessions are kept by a real Redis. What counts is the
 processor time of the service's process, which other work on the machine hardly changes.
@@ -100,7 +100,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=8)
     parser.add_argument("--frames", type=int, default=2000)
-    parser.add_argument("--profile", type=Path, help="where cProfile writes what it found")
     given = parser.parse_args()
     reply, frame = real_reply()
     redis = RedisServer()
@@ -112,8 +111,7 @@ def main() -> None:
             worker.start()
             settings = {"COUNTENANCE_INFERENCE": f"unix:{path}"}
             settings |= {"COUNTENANCE_REDIS_URL": redis.url, "COUNTENANCE_MAX_FRAMES_PER_S": "1000"}
-            before = [] if given.profile is None else ["/tmp/prof_service.py"]
-            service = ServiceProcess(settings, before)
+            service = ServiceProcess(settings)
             try:
                 print(json.dumps(drive(service, redis, given, frame)))
             finally:

@@ -12,7 +12,14 @@ from pillow_heif.as_plugin import register_heif_opener
 
 from service.errors import Problem, ServiceError
 from service.media.formats import name_format
-from service.media.images import ImageHeader, check_pixels, count_gif_frames, notes_on, sniff
+from service.media.images import (
+    ImageHeader,
+    check_pixels,
+    count_gif_frames,
+    notes_on,
+    sniff,
+    sniff_soon,
+)
 from tests.made_pictures import bmp_header, chunk, gif_header, png_header, webp_header
 
 IHDR = chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 2, 0, 0, 0))
@@ -205,3 +212,14 @@ def test_a_damaged_avif_is_read_or_refused(noise, at):
 
 
 AVIF = encode("AVIF")
+
+
+def test_a_usual_jpeg_is_read_at_once_and_the_rest_by_a_thread() -> None:
+    assert sniff_soon(encode("JPEG")) == sniff(encode("JPEG"))
+    assert sniff_soon(encode("PNG")) is None
+    comments = b"\xff\xfe\x00\x03c" * 500
+    flooded = encode("JPEG")[:2] + comments + encode("JPEG")[2:]
+    assert sniff_soon(flooded) is None
+    assert sniff(flooded) == sniff(encode("JPEG"))
+    with pytest.raises(ServiceError):
+        sniff_soon(encode("JPEG")[:30])

@@ -10,7 +10,6 @@ import tempfile
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -100,9 +99,8 @@ class ModelsProcess:
 class ServiceProcess:
     """`python -m service`, which keeps its port when it is started again."""
 
-    def __init__(self, environment: dict[str, str], within: Sequence[str] = ()) -> None:
-        """`within` are Python's arguments for a program that is to run the service."""
-        self.port, self._within = free_port(), within
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.port = free_port()
         self._environment = {
             "PATH": os.environ["PATH"],
             "OMP_NUM_THREADS": "1",
@@ -113,7 +111,7 @@ class ServiceProcess:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, *self._within, "-m", "service"]
+        command = [sys.executable, "-m", "service"]
         self.process = subprocess.Popen(command, cwd=ROOT, env=self._environment)
 
     @property
