@@ -257,7 +257,7 @@ def _read_landmarks(value: Any, faces: int) -> list[Floats] | None:
 
 
 def _read_actions(value: Any, faces: int) -> list[Floats | None] | None:
-    """What each face does, by names, None where that is not known."""
+    """Read each face's actions by names, None where they are not known."""
     if value is None:
         return None
     try:

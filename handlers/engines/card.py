@@ -78,7 +78,7 @@ for part in {parts}:
 
 
 def section(folder: Path) -> str:
-    """What the model's card says of its graphs, in Markdown."""
+    """Write the section of the model's card on its graphs, in Markdown."""
     paths = sorted(folder.glob("*.onnx"))
     rows = ["| part | inputs | outputs |\n| --- | --- | --- |\n"]
     for path in paths:

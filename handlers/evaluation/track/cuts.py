@@ -131,7 +131,7 @@ def _exchanged(
 
 
 def _place(result: FrameResult, picture: Image) -> tuple[int, int, int, int] | None:
-    """Where the face of a frame lies, with what goes with it; None without one."""
+    """Find the place of a frame's face, with what goes with it; None without one."""
     if not _shown(result):
         return None
     return _widened(result.faces[0].box, picture.shape[1], picture.shape[0])

@@ -133,7 +133,7 @@ class ExpressionEstimator(Estimator):
 
 
 def action_features(actions: Floats) -> Floats:
-    """What a line through facial actions `(..., 40)` weighs, `(..., 81)`: them, roots, and one."""
+    """Build a line's inputs `(..., 81)` from facial actions `(..., 40)`: them, roots, and one."""
     some = np.maximum(actions, 0)
     one = np.ones((*actions.shape[:-1], 1))
     return np.concatenate([some, np.sqrt(some), one], axis=-1).astype(np.float32)

@@ -37,7 +37,7 @@ class Moment:
 
 
 def in_order(actions: Mapping[str, float] | None) -> Floats | None:
-    """What a face does, by names, as numbers `(40,)`."""
+    """Order a face's actions by names as numbers `(40,)`."""
     return None if actions is None else np.array([actions[name] for name in ACTIONS], np.float32)
 
 

@@ -87,7 +87,7 @@ def _drawing(picture: Image) -> Values:
 
 
 def _part(values: Values, y: int, x: int) -> Values:
-    """What is still there when a look is shifted, about its channels' means."""
+    """Cut out what is still there of a shifted look, about its channels' means."""
     part = values[max(y, 0) : SIDE_PX + min(y, 0), max(x, 0) : SIDE_PX + min(x, 0)]
     return np.asarray(part - part.mean(axis=(0, 1)), np.float64)
 

@@ -1,1 +1,1 @@
-"""What a GPU makes of the networks, in ten minutes: is it right, how fast is it, does it heal."""
+"""A check of the networks on a GPU in ten minutes: correctness, speed, recovery from faults."""

@@ -1,4 +1,4 @@
-"""What handlers answer on one device and on another, and how far that lies apart."""
+"""Answers of handlers on one device and on another, and how far they lie apart."""
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence

@@ -39,7 +39,7 @@ SHARE_AFTER_LOADING = 1.02
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the weights are, which device is looked at, and how long and how much is measured."""
+    """The weights, the device, and the length and amount of measuring."""
 
     store: Path
     device: str = CUDA
@@ -63,7 +63,7 @@ class Settings:
 
 
 def facts(settings: Settings) -> Found:
-    """What there is: the GPU, its driver, torch, cores and memory."""
+    """Describe the machine: the GPU, its driver, torch, cores and memory."""
     found: Found = {
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
@@ -113,7 +113,7 @@ def states_across(settings: Settings) -> Found:
 
 
 def loading(settings: Settings) -> Found:
-    """How long each model takes to be loaded and warmed up, and the memory that it has then."""
+    """Measure each model's time of loading and warming up, and its memory then."""
     found: Found = {}
     for model in settings.models:
         began = time.perf_counter()
@@ -153,7 +153,7 @@ def cuda_graphs(settings: Settings) -> Found:
 
 
 def transfers(settings: Settings) -> Found:
-    """What a step asks of the driver: copies, launches and waits, and how busy the GPU is."""
+    """Count a step's calls of the driver: copies, launches and waits, and how busy the GPU is."""
     sizes = (min(settings.batches), max(settings.batches))
     return {
         model: {str(rows): _profiled(settings, model, rows) for rows in sizes}

@@ -107,7 +107,7 @@ class Surroundings:
         return cls(scene, window, scene.look(0, window))
 
     def look(self, crop: Crop) -> Image:
-        """What a crop of the frame shows, `(S, S, 3)`."""
+        """Cut a crop out of the frame, `(S, S, 3)`."""
         middle = self.window.to_crop(np.array([crop.centre], np.float32))[0]
         side = crop.side * self.window.scale
         if np.abs(middle - self.window.size / 2).max() + side / 2 > self.window.size / 2:

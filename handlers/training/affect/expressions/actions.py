@@ -1,4 +1,4 @@
-"""What facial actions say of arousal: a straight line through them and their roots."""
+"""Arousal from facial actions: a straight line through them and their roots."""
 
 from collections.abc import Sequence
 

@@ -60,7 +60,7 @@ def frame_faces(images: Sequence[Grey], aligner: AlignmentPredictor) -> Floats:
 def actions_of(
     images: Sequence[NDArray[np.uint8]], boxes: Sequence[Floats], aligner: AlignmentPredictor
 ) -> list[Floats | None]:
-    """What grey faces `(S, S)` do, by a look at the boxes of their landmarks; None where the
+    """Look at grey faces `(S, S)` in their landmarks' boxes for their actions; None where the
     aligner does not tell."""
     options, found = aligner.options, []
     for begin in range(0, len(images), AT_ONCE):
