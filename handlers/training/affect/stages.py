@@ -26,7 +26,7 @@ KEEP = 3.0
 # How a running mean begins: logits of how much is new (0.4) and how open the output is (0.95), and
 # what makes up for that and for the two hyperbolic tangents on the way.
 NEWS, OPEN, LOUDER = -0.4, 3.0, 1.2
-GATE_STEPS = 500
+GATE_STEPS = 150
 # How small a gated unit's planes begin: what is far below 1 a hyperbolic tangent leaves alone.
 SMALL = 0.2
 
