@@ -126,7 +126,7 @@ async def test_what_fails_later_is_the_last_line(model, clip):
     reply = await post(model, clip, NDJSON)
     lines = [json.loads(line) for line in reply.text.splitlines()]
     assert reply.status_code == 200
-    assert [line["type"] for line in lines] == ["clip", *["frame"] * 16, "error"]
+    assert [line["type"] for line in lines] == ["clip", *["frame"] * 10, "error"]
     assert (lines[-1]["error"]["type"], lines[-1]["error"]["status"]) == (URN + "overloaded", 503)
     assert (await post(model, clip)).status_code == 503
 

@@ -133,6 +133,7 @@ async def test_options_of_the_address_and_of_a_text_reach_the_model(service, mod
         "min_face_px": 80,
         "max_faces": 1,
         "min_quality": 0.15,
+        "smoothing_s": 0.25,
         "max_pixels": 8_300_000,
     }
 

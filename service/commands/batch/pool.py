@@ -20,6 +20,8 @@ from service.inference.local import bound_threads
 
 # How many sources a process has at hand: memory is bounded by what so many need.
 AT_HAND = 2
+# Ctrl-C goes to all processes; of those that have not ended yet the pool terminates the rest.
+ENDING = (signal.SIGINT, signal.SIGTERM)
 
 # Told how much of a source is done and how much there is, None where that is not known.
 Tick = Callable[[float, float | None], None]
@@ -111,12 +113,15 @@ _is_working = False
 def _begin(job: Job) -> None:
     """Keep the job of this process; its client is made with the first source."""
     global _job
-    signal.signal(signal.SIGINT, _interrupt)
+    for kind in ENDING:
+        signal.signal(kind, _interrupt)
     _job = job
 
 
 def _interrupt(*_: object) -> None:
     """Drop the work, with its half-written files, and end; the first process says so."""
+    for kind in ENDING:
+        signal.signal(kind, signal.SIG_IGN)
     if _is_working:
         raise KeyboardInterrupt
     _end()
