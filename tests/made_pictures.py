@@ -24,7 +24,10 @@ def encoded(picture: Pillow.Image | np.ndarray, format: str, **options: Any) -> 
         picture = Pillow.fromarray(picture)
     buffer = io.BytesIO()
     if format == "HEIF":
-        from_pillow(picture).save(buffer, **options)
+        pictures = from_pillow(picture)
+        for more in options.pop("append_images", ()):
+            pictures.add_from_pillow(more)
+        pictures.save(buffer, **options)
     else:
         picture.save(buffer, format, **options)
     return buffer.getvalue()
