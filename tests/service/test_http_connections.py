@@ -45,7 +45,10 @@ async def answer(connection: Connection) -> tuple[int, str]:
     ],
     ids=["path", "header", "headers", "body", "chunks"],
 )
-async def test_an_upgrade_that_cannot_be_read_is_refused_and_closed(run_server, request_text):
+async def test_an_upgrade_that_cannot_be_read_is_refused_and_closed(
+    run_server, request_text, monkeypatch
+):
+    monkeypatch.setattr("service.http.connections.LINGER_S", 0.2)
     async with run_server() as (server, port), connect(port) as connection:
         await connection.send(request_text)
         assert await answer(connection) == (400, URN + "http-error")
