@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tests.serving.composing import lay_over, load
-from tests.serving.containers import FILES, ROOT, Engine
+from tests.serving.containers import FILES, HTTP, ROOT, Engine
 
 # A promise, whether it is kept, and what was found.
 Promise = tuple[str, bool, object]
@@ -42,7 +42,7 @@ def try_rights(engine: Engine) -> Iterator[Promise]:
         yield f"{name} cannot write to its root", not writes and "Read-only" in told, told
         published[name] = engine.podman("port", container).strip()
         yield f"{name} is sound to its health check", *engine.does("healthcheck", "run", container)
-    only = {"models": "", "redis": "", "service": "8000/tcp -> 127.0.0.1:8000"}
+    only = {"models": "", "redis": "", "service": f"8000/tcp -> 127.0.0.1:{HTTP}"}
     yield "only the service is published, and only here", published == only, published
 
 

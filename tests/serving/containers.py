@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 FILES = ("docker-compose.yml", "docker-compose.cpu.yml")
 # Apart from a deployment that may be there: of other names, and images of another tag.
 PROJECT, TAG = "countenance-proof", "proof"
+HTTP, HTTPS = 18000, 18443
 
 
 class Engine:
@@ -40,8 +41,13 @@ class Engine:
         mounts[write_pip_conf(folder / "pip.conf")] = Path("/etc/pip.conf")
         self._mounts = [f"--volume={path.resolve()}:{place}:ro" for path, place in mounts.items()]
         conf = write_engine_conf(folder / "containers.conf")
-        tags = {"COUNTENANCE_TAG": TAG, "COUNTENANCE_PREVIOUS_TAG": TAG}
-        self._environment = {**os.environ, **tags, "CONTAINERS_CONF": str(conf)}
+        named = {"COUNTENANCE_TAG": TAG, "COUNTENANCE_PREVIOUS_TAG": TAG}
+        named |= {
+            "COUNTENANCE_PORTS": str(HTTP),
+            "COUNTENANCE_HTTPS_PORT": str(HTTPS),
+            "COUNTENANCE_HTTP_PORT": str(HTTPS + 1),
+        }
+        self._environment = {**os.environ, **named, "CONTAINERS_CONF": str(conf)}
         self._made: list[str] = []
 
     def close(self) -> None:

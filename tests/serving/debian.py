@@ -25,6 +25,8 @@ CONTAINERFILES = {
         f"{INSTALL} prometheus && install --directory --owner=nobody /prometheus\n"
         'USER nobody\nENTRYPOINT ["/usr/bin/prometheus"]'
     ),
+    # Debian's package gives the folder of certificates to a user that the container is not.
+    "proxy": f"{INSTALL} caddy && rm -r /var/lib/caddy",
 }
 
 

@@ -21,12 +21,12 @@ from typing import Any
 import httpx
 
 from tests.service.clip_files import write_clip
-from tests.serving.container_faults import try_faults
+from tests.serving.container_faults import address_of, try_faults
 from tests.serving.container_rights import Promise, try_reach, try_rights
-from tests.serving.containers import PROJECT, ROOT, Engine
+from tests.serving.containers import HTTP, HTTPS, PROJECT, ROOT, Engine
 from tests.serving.servers import wait_until
 
-BASE = "http://localhost:8000"
+BASE = f"http://localhost:{HTTP}"
 PORTRAIT = ROOT / "service" / "commands" / "sample" / "portrait.jpg"
 KEY = re.compile(r"cnt_[\w-]+")
 LARGEST_SERVICE_MB = 400
@@ -69,7 +69,9 @@ def prove(engine: Engine, folder: Path) -> Iterator[Promise]:
     with started(engine, override):
         for name in ("models", "service"):
             wait_until(lambda name=name: are_sound(engine, name, 2))
-        yield from try_faults(engine, first_key(engine))
+        headers = first_key(engine)
+        yield from try_proxy(engine, headers, override)
+        yield from try_faults(engine, headers)
 
 
 @contextmanager
@@ -80,7 +82,7 @@ def started(engine: Engine, *files: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        for profile in ("previous", "monitoring"):
+        for profile in ("previous", "monitoring", "proxy"):
             engine.compose(f"--profile={profile}", "down", "--volumes", files=files)
 
 
@@ -151,6 +153,34 @@ def try_figures(engine: Engine) -> Iterator[Promise]:
     with suppress(AssertionError):
         wait_until(lambda: {*jobs()} == {"countenance", "torchserve"})
     yield "Prometheus reads both sides", {*jobs()} == {"countenance", "torchserve"}, jobs()
+
+
+def try_proxy(engine: Engine, headers: dict[str, str], override: Path) -> Iterator[Promise]:
+    """Whether one address with TLS leads to every replica of the service."""
+    engine.compose("--profile=proxy", "up", "--detach", "--no-build", "proxy", files=(override,))
+    portrait = PORTRAIT.read_bytes()
+    with httpx.Client(base_url=f"https://localhost:{HTTPS}", verify=False, timeout=60) as http:
+        with suppress(AssertionError):
+            wait_until(lambda: is_ready(http))
+        yield "ready behind the proxy, with TLS", is_ready(http), None
+        given = {"files": {"image": portrait}, "headers": headers}
+        codes = [http.post("/align", **given).status_code for _ in range(8)]
+    yield "the proxy passes requests on", set(codes) == {200}, codes
+    found = {name: aligned(engine, name, headers) for name in engine.names("service")}
+    yield "each replica has its share", len(found) == 2 and all(found.values()), found
+
+
+def is_ready(http: httpx.Client) -> bool:
+    with suppress(httpx.TransportError):
+        return http.get("/health/ready").status_code == 200
+    return False
+
+
+def aligned(engine: Engine, container: str, headers: dict[str, str]) -> int:
+    """How many photographs a replica has answered."""
+    told = httpx.get(f"http://{address_of(engine, container)}:8000/metrics", headers=headers).text
+    counts = re.findall(r'^countenance_requests_total{[^}]*"/align"[^}]*} ([\d.]+)', told, re.M)
+    return int(sum(map(float, counts)))
 
 
 def main() -> int:
