@@ -97,7 +97,8 @@ def test_torchserve_runs_where_it_may_write_and_java_may_load_a_library(compose)
 
 def test_no_secret_is_in_the_environment_or_shown_to_the_models(compose):
     for name in MODELS:
-        told = {f"COUNTENANCE_MODEL_{name}" for name in ("DEVICE", "WORKERS", "THREADS")}
+        names = ("DEVICE", "WORKERS", "THREADS", "CUDA_GRAPHS")
+        told = {f"COUNTENANCE_MODEL_{name}" for name in names}
         assert compose["services"][name]["environment"].keys() == told
         assert "volumes" not in compose["services"][name]
     for service in compose["services"].values():
