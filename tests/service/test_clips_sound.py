@@ -135,6 +135,7 @@ async def test_the_band_that_came_in_is_told(
     assert found.totals.sound is not None
     assert low <= (found.totals.sound.band_hz or 0) <= high
     assert any("as over a telephone" in note for note in found.totals.voice_notes) == narrow
+    assert any("is narrow" in note for note in found.totals.notes) == narrow
 
 
 async def test_a_telephones_band_is_told_whatever_rate_it_is_stored_at(tmp_path: Path) -> None:

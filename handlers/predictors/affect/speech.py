@@ -25,7 +25,10 @@ WINDOW_REACH_S = WINDOW * HOP / RATE_HZ / 2
 SPEECH, LEAST_SPEECH_S, SURE = 0.5, 0.19, 0.9
 # What `forget_before` leaves at most: as long as Mel columns are kept.
 KEPT_CHUNKS = 157
-REMEMBERED = {"h": 128, "c": 128, "context": SPEECH_CONTEXT}
+REMEMBERED = {"h": 128, "c": 128, "context": SPEECH_CONTEXT, "level": 1}
+# Faint sound is made so loud (root mean square of its loudest chunk of late) before it is judged,
+# by no more than 40 dB; what is louder stays as it is. A loud chunk counts half after 10 s.
+LOUD, LARGEST_GAIN, FADING = 0.03, 100.0, 0.5 ** (CHUNK_S / 10)
 MOST_CHUNKS = round(60 / CHUNK_S)
 
 
@@ -140,8 +143,10 @@ class SpeechDetector:
         What a chunk sounds like is computed for all together, what it says for one after the other.
         """
         before = np.concatenate([memory["context"][None], chunks[:-1, -SPEECH_CONTEXT:]])
-        samples = np.concatenate([before, chunks], axis=1)
-        features = self.engine.run("encode", samples=samples)["features"]
+        levels = _follow_level(chunks, float(memory["level"][0]))
+        gains = np.clip(LOUD / np.maximum(levels, LOUD / LARGEST_GAIN), 1.0, None)[:, None]
+        samples = np.concatenate([before, chunks], axis=1) * gains
+        features = self.engine.run("encode", samples=samples.astype(np.float32))["features"]
         state = {name: memory[name][None] for name in ("h", "c")}
         speech = []
         for one in features:
@@ -149,7 +154,17 @@ class SpeechDetector:
             state = carried(found)
             speech.append(float(found["speech"][0]))
         kept = {name: one[0].copy() for name, one in state.items()}
-        return speech, {**kept, "context": chunks[-1, -SPEECH_CONTEXT:].copy()}
+        heard = {"context": chunks[-1, -SPEECH_CONTEXT:].copy(), "level": levels[-1:]}
+        return speech, {**kept, **heard}
+
+
+def _follow_level(chunks: Floats, level: float) -> Floats:
+    """Return the level of the loudest chunk so far at each of `(T, 512)`, fading: `(T,)`."""
+    levels = []
+    for loud in np.sqrt(np.mean(chunks**2, axis=1)):
+        level = max(float(loud), level * FADING)
+        levels.append(level)
+    return np.array(levels, np.float32)
 
 
 def _at_start() -> Memory:

@@ -17,7 +17,7 @@ from handlers.processing.mel_stream import MelStream
 Array = NDArray[Any]
 
 # Counts changes in the meaning of the tensors below; the tracker's are part of them.
-SCHEMA = 3
+SCHEMA = 4
 
 TRACKER, LANE = "tracker.", "lane"
 

@@ -91,6 +91,8 @@ class SoundReader:
             notes.append("its sound is silent")
         elif found.level_dbfs < FAINT_DBFS:
             notes.append(f"its sound is faint ({found.level_dbfs:.0f} dB of full scale)")
+        if found.band_hz is not None and found.band_hz < NARROW_HZ:
+            notes.append(f"its sound is narrow: it holds nothing above {found.band_hz:.0f} Hz")
         return notes
 
     @property
@@ -99,10 +101,7 @@ class SoundReader:
         band_hz = self.measuring.result.band_hz
         if band_hz is None or band_hz >= NARROW_HZ:
             return []
-        return [
-            f"its sound holds nothing above {band_hz:.0f} Hz, as over a telephone: estimates from "
-            "the voice are less sure"
-        ]
+        return ["so narrow a voice, as over a telephone, makes its estimates less sure"]
 
     @property
     def damages(self) -> int:
