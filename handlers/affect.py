@@ -140,6 +140,7 @@ class AffectHandler(Handler[ReadRow | Photograph]):
         variants = sorted(parts.checkpoints)
         options = AffectRowOptions.parse(request.options, variants, parts.default, parts.missing)
         if "boxes" in inputs:
+            self._check_sees(options.variant)
             return _read_photograph(inputs, options)
         state, reset = resume(partial(self._read_state, options.variant), request.state)
         frames = read_frames(inputs.get("frames"), options.max_pixels)
@@ -174,6 +175,13 @@ class AffectHandler(Handler[ReadRow | Photograph]):
             (self._outputs(item, result, faces), self._dump(item.row.variant, result.state))
             for item, result in zip(items, results, strict=True)
         ]
+
+    def _check_sees(self, variant: str) -> None:
+        """Refuse a variant that only hears: a photograph has nothing for it."""
+        estimators = self.parts.predictor.estimators
+        if not estimators[variant].sees:
+            seeing = ", ".join(sorted(name for name, one in estimators.items() if one.sees))
+            refuse(f"variant {variant} only hears; of photographs, ask one of {seeing}")
 
     def _look(self, item: Photograph) -> Answer:
         start = time.perf_counter()

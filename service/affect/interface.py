@@ -7,8 +7,7 @@ from pydantic import Field
 
 from service.affect.model import AffectOptions, Delay
 from service.affect.pages import COLUMNS
-from service.affect.photograph import PhotographReply
-from service.affect.replies import AffectClipReply, AffectReply, HeardReply
+from service.affect.replies import AffectClipReply, AffectReply, HeardReply, PhotographReply
 from service.align.interface import TRACKED_FACE
 from service.clips.replies import CSV, JSON, NDJSON, SVG
 from service.clips.serving import CLIP_FIELD, CLIP_PROBLEMS
@@ -124,13 +123,15 @@ EXAMPLE_LINES: list[dict[str, Any]] = [
     {"type": "summary", **EXAMPLE_SUMMARY, **EXAMPLE_TAIL, "clip": EXAMPLE_CLIP},
 ]
 AFFECT_BODY = file_body(
-    "The clip, or a photograph, as a form's file or as the body itself.",
+    "The clip, or a photograph, as a form's file or as the body itself, which is taken by what its "
+    "bytes are unless it is declared as video/..., audio/... or image/....",
     {"properties": {CLIP_FIELD: BINARY, FIELD: BINARY}, "minProperties": 1, "maxProperties": 1},
 )
 _TEXT = {"type": "string"}
 AFFECT_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The estimates over time.",
+        "description": "The estimates over time, or of every face of a photograph: of that "
+        "there is no drawing, and one line.",
         "model": AffectClipReply | PhotographReply,
         "headers": NOTES_HEADERS,
         "content": {

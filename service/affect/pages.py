@@ -1,8 +1,7 @@
-"""The ways a clip's affect can be written: JSON, lines of JSON, a table, a timeline."""
+"""The ways affect can be written: JSON, lines of JSON, a table; of a clip, a timeline too."""
 
 from pydantic import BaseModel
 
-from service.affect.photograph import PhotographReply
 from service.affect.replies import (
     EXPRESSIONS,
     AffectClipReply,
@@ -11,10 +10,12 @@ from service.affect.replies import (
     AffectSummaryLine,
     Estimate,
     FaceEstimate,
+    PhotographReply,
 )
 from service.affect.timeline import FaceStrip, Timeline, draw_timeline
 from service.clips.replies import (
     CSV,
+    JSON,
     NDJSON,
     SVG,
     ClipHead,
@@ -27,8 +28,9 @@ from service.clips.replies import (
     Page,
     WholePage,
 )
-from service.openface import BOX_COLUMNS, FRAME_COLUMNS, frame_columns
+from service.openface import BOX_COLUMNS, FRAME_COLUMNS, frame_columns, write_rows
 
+PHOTOGRAPH_TYPES = (JSON, NDJSON, CSV)
 # A row a face.
 COLUMNS = (
     *FRAME_COLUMNS,
@@ -77,6 +79,14 @@ def page_of(media_type: str, with_faces: bool = False) -> Page:
 def table_rows(moment: AffectMoment, head: ClipHead) -> list[tuple[object, ...]]:
     """Return the values of COLUMNS for each face of a moment; None for what is not known."""
     return [_row(moment, moment, head), *(_row(one, moment, head) for one in moment.others)]
+
+
+def photograph_page(reply: PhotographReply, media_type: str) -> str:
+    """Write the answer to a photograph in one of PHOTOGRAPH_TYPES."""
+    if media_type == CSV:
+        return write_rows([COLUMNS, *photograph_rows(reply)])
+    text = reply.model_dump_json(by_alias=True)
+    return text + "\n" if media_type == NDJSON else text
 
 
 def photograph_rows(reply: PhotographReply) -> list[tuple[object, ...]]:

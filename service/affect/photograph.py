@@ -5,54 +5,27 @@ import time
 from collections.abc import Sequence
 
 from fastapi import Request, Response
-from pydantic import Field
 
 from service.affect.model import MODEL, AffectModel, AffectOptions
-from service.affect.replies import Estimate, Variant
-from service.clips.replies import JSON
+from service.affect.pages import PHOTOGRAPH_TYPES, photograph_page
+from service.affect.replies import PhotographEstimates, PhotographFace, PhotographReply
+from service.clips.replies import CSV
 from service.http.body import FIELD, Bounds, Upload, read_picture
-from service.http.replies import choose_media_type, while_connected
+from service.http.replies import choose_media_type, notes_header, while_connected
 from service.live.model import Cost, Model
 from service.media.images import check_pixels, notes_on, sniff
-from service.schemas import AlignReply, Body, Face, ImageInfo, ModelVersion, Point, TimingsMs
+from service.schemas import AlignReply, Point
 from service.services import Services
 
 ALIGN = "align"
 Box = tuple[float, float, float, float]
 
 
-class PhotographFace(Estimate):
-    """A face of a photograph, and what it looks like."""
-
-    face: Face
-
-
-class PhotographEstimates(Body):
-    """The model's answer about the faces of a photograph."""
-
-    model: ModelVersion
-    variant: Variant
-    notes: list[str]
-    timings_ms: TimingsMs
-    faces: list[Estimate]
-
-
-class PhotographReply(Body):
-    """The faces of a photograph, best first, and what each looks like."""
-
-    model: ModelVersion
-    variant: Variant
-    image: ImageInfo
-    notes: list[str] = Field(description="What the client should know, such as skipped frames.")
-    faces: list[PhotographFace] = Field(description="Empty where there is no face.")
-    timings_ms: TimingsMs
-
-
 async def read_and_answer(
     request: Request, options: AffectOptions, model: AffectModel, services: Services
 ) -> Response:
     """Read the photograph that is a request's body and answer it; raises ServiceError."""
-    choose_media_type(request.headers.get("accept"), (JSON,))
+    choose_media_type(request.headers.get("accept"), PHOTOGRAPH_TYPES)
     await model.check_loaded()
     with services.uploads.slot():
         upload = await read_picture(request, Bounds.of_picture(services.settings), FIELD)
@@ -63,10 +36,11 @@ async def answer_photograph(
     request: Request, upload: Upload, options: AffectOptions, services: Services
 ) -> Response:
     """Answer a photograph; raises ServiceError."""
-    choose_media_type(request.headers.get("accept"), (JSON,))
+    media_type = choose_media_type(request.headers.get("accept"), PHOTOGRAPH_TYPES)
     reply = await estimate_photograph(request, upload.data, upload.media_type, options, services)
     services.metrics.observe_stages(MODEL, reply.timings_ms)
-    return Response(reply.model_dump_json(by_alias=True), media_type=JSON)
+    headers = {"Vary": "Accept", **(notes_header(reply.notes) if media_type == CSV else {})}
+    return Response(photograph_page(reply, media_type), headers=headers, media_type=media_type)
 
 
 async def estimate_photograph(

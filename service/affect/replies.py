@@ -12,7 +12,9 @@ from service.live.messages import (
 )
 from service.schemas import (
     Body,
+    Face,
     Finite,
+    ImageInfo,
     Milliseconds,
     ModelVersion,
     Number,
@@ -195,3 +197,30 @@ class AffectSummaryLine(ClipTail, Summary, Line):
 
     type: Literal["summary"] = "summary"
     clip: ClipInfoBody
+
+
+class PhotographFace(Estimate):
+    """A face of a photograph, and what it looks like."""
+
+    face: Face
+
+
+class PhotographEstimates(Body):
+    """The model's answer about the faces of a photograph."""
+
+    model: ModelVersion
+    variant: Variant
+    notes: list[str]
+    timings_ms: TimingsMs
+    faces: list[Estimate]
+
+
+class PhotographReply(Body):
+    """The faces of a photograph, best first, and what each looks like."""
+
+    model: ModelVersion
+    variant: Variant
+    image: ImageInfo
+    notes: list[str] = Field(description="What the client should know, such as skipped frames.")
+    faces: list[PhotographFace] = Field(description="Empty where there is no face.")
+    timings_ms: TimingsMs

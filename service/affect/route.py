@@ -52,9 +52,10 @@ async def affect(
     request: Request, query: Annotated[AffectQuery, Query()], services: SharedServices, _: Caller
 ) -> Response:
     """Send the clip as the body itself (`Content-Type: video/...` or `audio/...`) or as the
-    multipart field `clip`: mp4, mov, webm, mkv, avi or mpg with or without sound, or sound alone.
-    A photograph comes as the body itself (`Content-Type: image/...`) or as the multipart field
-    `image`, and is answered with every face in it, each by itself.
+    multipart field `clip`: mp4, mov, webm, mkv, avi, mpg or ts with or without sound, or sound
+    alone. A photograph comes as the body itself (`Content-Type: image/...`) or as the multipart
+    field `image`, and is answered with every face in it, each by itself, as JSON, a line of JSON
+    or a table. A body that is not declared is taken by what its bytes are.
     Times of the reply are the clip's own, in seconds; boxes are pixels of its upright pictures.
 
     `application/x-ndjson` gives a line as soon as it is known: the clip, its frames, a summary. A

@@ -12,8 +12,7 @@ import httpx
 from pydantic import BaseModel
 from pydantic import ValidationError as InvalidReply
 
-from service.affect.photograph import PhotographReply
-from service.affect.replies import AffectClipReply
+from service.affect.replies import AffectClipReply, PhotographReply
 from service.client.dialing import Dial, given
 from service.client.keywords import (
     AffectClipKeywords,
@@ -50,6 +49,8 @@ Checked = TypeVar("Checked", bound=BaseModel)
 Line = TypeVar("Line", TrackLine, AffectLine)
 
 JSON, NDJSON, PNG, SVG = "application/json", "application/x-ndjson", "image/png", "image/svg+xml"
+# Says that a clip is meant, whatever it is coded as: its bytes tell that.
+CLIP_TYPE = "video/*"
 PIECE_BYTES = 2**18  # read and sent at once: memory holds no whole clip
 
 
@@ -61,8 +62,9 @@ class AsyncCountenance:
 
     Methods raise ProblemError for what the service refuses and UnreachableError where none of ours
     answers. `timeout_s` is for one answer, `reconnect_s` for how long live sessions try to go on.
-    Pictures are encoded bytes, paths or arrays, uint8 RGB `(H, W, 3)`; clips are paths, bytes or
-    open files. Options that are not given are the service's defaults.
+    Pictures are encoded bytes, paths, open files, pictures of Pillow or arrays, uint8 RGB
+    `(H, W, 3)`; clips are paths, bytes or open files. Options that are not given are the
+    service's defaults.
     """
 
     def __init__(
@@ -252,7 +254,7 @@ def _upload(clip: BinaryIO, query: Mapping[str, object], accept: str) -> dict[st
         while piece := await asyncio.to_thread(clip.read, PIECE_BYTES):
             yield piece
 
-    headers = {"Accept": accept, "Content-Type": "application/octet-stream"}
+    headers = {"Accept": accept, "Content-Type": CLIP_TYPE}
     return {"params": given(query), "content": pieces(), "headers": headers}
 
 

@@ -75,7 +75,7 @@ export class Countenance {
       smoothing_s: smoothingS,
       ...rest,
     };
-    const type = clip.type || "application/octet-stream";
+    const type = clip.type || "video/*";
     const headers = { "Accept": "application/x-ndjson", "Content-Type": type };
     const request = { method: "POST", body: clip, headers, signal };
     const response = await this.#fetch(path, query, request);

@@ -10,10 +10,12 @@ from contextlib import (
     asynccontextmanager,
 )
 from dataclasses import dataclass
+from os import SEEK_END
 from typing import BinaryIO, Generic, TypeVar
 
 from fastapi import Request, Response
 from pydantic import BaseModel
+from starlette.datastructures import UploadFile
 
 from service.clips.replies import CSV, SVG, Moment, Page
 from service.clips.run import Ask, ClipRun, ahead
@@ -33,6 +35,7 @@ from service.http.openapi import MODEL, WITH_KEY, file_body, one_file
 from service.http.replies import PiecewiseResponse, notes_header
 from service.media.clips.contents import Sampling
 from service.media.clips.process import clip_limits, open_clip, spool
+from service.media.formats import PICTURES, SNIFFED_BYTES, name_format
 from service.services import Services
 from service.settings import Settings
 
@@ -91,7 +94,7 @@ async def answer_clip(
 ) -> Response:
     """Receive the clip of a request and answer it as it is looked at; raises ServiceError.
 
-    With `on_picture` a form may have a picture in its place, which that answers.
+    With `on_picture` there may be a picture in its place, which that answers.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(services.clips.slot())
@@ -167,13 +170,30 @@ async def _receive(
                 yield files[CLIP_FIELD].file
         return
     if declared not in UNDECLARED and not declared.startswith(("video/", "audio/")):
+        picture = f"; a picture as image/jpeg, or as the field `{FIELD}`" if FIELD in fields else ""
         raise ServiceError(
             Problem.UNSUPPORTED_MEDIA_TYPE,
             f"the body is declared as {declared!r}; send a clip as video/mp4, video/webm, "
-            f"audio/wav or the like, or as the field `{CLIP_FIELD}` of {MULTIPART}",
+            f"audio/wav or the like, or as the field `{CLIP_FIELD}` of {MULTIPART}{picture}",
         )
     async with _room_for(spool(bounded(request, bounds))) as file:
-        yield file
+        if FIELD in fields and declared in UNDECLARED and _is_picture(file):
+            yield await read_part(UploadFile(file, size=_size(file)), Bounds.of_picture(settings))
+        else:
+            yield file
+
+
+def _is_picture(file: BinaryIO) -> bool:
+    """Tell whether a spooled body is a picture, by its first bytes."""
+    file.seek(0)
+    begin = file.read(SNIFFED_BYTES)
+    return name_format(begin) in PICTURES
+
+
+def _size(file: BinaryIO) -> int:
+    size = file.seek(0, SEEK_END)
+    file.seek(0)
+    return size
 
 
 @asynccontextmanager

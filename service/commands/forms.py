@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 from pydantic import BaseModel
 
 from service.affect.pages import COLUMNS, photograph_rows, table_rows
-from service.affect.photograph import PhotographFace, PhotographReply
 from service.affect.replies import (
     AffectClipReply,
     AffectFrameLine,
     AffectMoment,
     AffectSummaryLine,
+    PhotographFace,
+    PhotographReply,
     Spread,
 )
 from service.client.wire import AffectLine, TrackLine

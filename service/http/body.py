@@ -144,9 +144,14 @@ def _take_files(form: FormData, names: Sequence[str], bounds: Bounds) -> dict[st
             f"filename; found {found[:200]}",
         )
     for name, file in files.items():
-        if not file.size:
+        if len(form.getlist(name)) > 1:
             raise ServiceError(
-                Problem.EMPTY_BODY, f"the field `{name}` holds no bytes; send {bounds.what}"
+                Problem.INVALID_MULTIPART, f"the field `{name}` came more than once; send one"
+            )
+        if not file.size:
+            what = "a picture" if name == FIELD else bounds.what
+            raise ServiceError(
+                Problem.EMPTY_BODY, f"the field `{name}` holds no bytes; send {what}"
             )
         if file.size > bounds.most_bytes:
             raise ServiceError(Problem.BODY_TOO_LARGE, _at_most(bounds))

@@ -49,8 +49,10 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
 )
 BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 READ_HERE = ("JPEG", "PNG", "WEBP", "HEIC", "AVIF", "BMP", "GIF")
+SEND_INSTEAD = f"send {', '.join(READ_HERE[:-1])} or {READ_HERE[-1]}"
 OTHER_PICTURES = frozenset({"TIFF", "ICO", "JPEG 2000", "JPEG XL", "Photoshop", "SVG"})
 PICTURES = frozenset(READ_HERE) | OTHER_PICTURES
+SNIFFED_BYTES = 512  # are enough to name a format
 SHOWN_BYTES = 16
 SHOWN_CHARACTERS = 24
 

@@ -21,6 +21,7 @@ from service.errors import Problem, ServiceError
 from service.media.formats import (
     OTHER_PICTURES,
     READ_HERE,
+    SEND_INSTEAD,
     BoxError,
     check_coded_sizes,
     describe_bytes,
@@ -62,7 +63,6 @@ MEDIA_TYPES: Mapping[str, str] = {
 MAX_FRAMES = 10_000  # of an animation: counting them costs time too
 MAX_READS = 20_000  # pieces of a header that a reader may ask for
 USUAL_READS = 200
-SEND_INSTEAD = f"send {', '.join(READ_HERE[:-1])} or {READ_HERE[-1]}"
 
 
 class BlockFlood(ValueError):

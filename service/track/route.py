@@ -47,8 +47,8 @@ async def track_clip(
     request: Request, query: Annotated[TrackClipQuery, Query()], services: SharedServices, _: Caller
 ) -> Response:
     """Send the clip as the body itself (`Content-Type: video/...`) or as the multipart field
-    `clip`: mp4, mov, webm, mkv, avi or mpg. Every frame is looked at unless `rate_hz` says less;
-    frames have their own times and numbers, and coordinates are pixels of the clip's upright
+    `clip`: mp4, mov, webm, mkv, avi, mpg or ts. Every frame is looked at unless `rate_hz` says
+    less; frames have their own times and numbers, and coordinates are pixels of the clip's upright
     pictures.
 
     `application/x-ndjson` gives a line as soon as it is known: the clip, its frames, a summary;

@@ -138,6 +138,13 @@ def test_a_photograph_without_faces_has_no_estimates(store: Path) -> None:
     assert served.compute([read])[0][0]["faces"] == []
 
 
+def test_a_variant_that_only_hears_is_refused_for_photographs(store: Path) -> None:
+    asked = Request({"frames": [frame(0)], "boxes": []}, {"variant": "voice"}, None)
+    seeing = "voice only hears; of photographs, ask one of expressions, face-voice, vi-des"
+    with pytest.raises(InputError, match=seeing):
+        handler(store).decode(asked)
+
+
 @pytest.mark.parametrize("frames", [[], [None], [np.zeros((9, 9, 3), np.uint8)] * 2])
 def test_boxes_need_exactly_one_picture(store: Path, frames: list[object]) -> None:
     with pytest.raises(InputError, match="exactly one picture"):

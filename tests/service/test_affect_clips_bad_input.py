@@ -42,7 +42,7 @@ def many_tracks(folder: Path) -> bytes:
     ],
 )
 async def test_bytes_that_are_no_clip_are_refused_by_name(model, data, status, slug, named):
-    reply = await post(model, data)
+    reply = await post(model, data, {"Content-Type": "video/mp4"})
     assert (reply.status_code, reply.json()["type"]) == (status, URN + slug)
     assert reply.headers["content-type"] == "application/problem+json"
     assert named in reply.json()["detail"]

@@ -8,8 +8,8 @@ import pytest
 
 from service.affect.interface import EXAMPLE_FRAME, EXAMPLE_HEAD
 from service.affect.pages import COLUMNS, table_rows
-from service.affect.photograph import PhotographReply, landmarks_box
-from service.affect.replies import AffectMoment
+from service.affect.photograph import landmarks_box
+from service.affect.replies import AffectMoment, PhotographReply
 from service.align.interface import FACE
 from service.app import create_app
 from service.clips.replies import ClipHead
@@ -54,6 +54,72 @@ async def test_a_form_holds_a_clip_or_a_photograph(http, picture):
     reply = await http.post("/affect", files={"image": picture(), "clip": picture()})
     assert reply.status_code == 422
     assert "not both" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("as_form", [True, False])
+async def test_a_photograph_is_a_table_or_a_line_where_accept_says_so(http, picture, as_form):
+    sent = {"files": {"image": picture()}} if as_form else {"content": picture()}
+    declared = {} if as_form else JPEG
+    table = await http.post("/affect", **sent, headers={**declared, "Accept": "text/csv"})
+    assert table.headers["content-type"].startswith("text/csv")
+    (row,) = csv.DictReader(io.StringIO(table.text))
+    assert tuple(row) == COLUMNS
+    assert (row["face_id"], row["valence"]) == ("1", "0.5")
+    headers = {**declared, "Accept": "application/x-ndjson"}
+    lines = await http.post("/affect", **sent, headers=headers)
+    assert lines.headers["content-type"] == "application/x-ndjson"
+    (line,) = lines.text.splitlines()
+    assert len(PhotographReply.model_validate_json(line).faces) == 1
+
+
+@pytest.mark.parametrize("field", ["image", "clip"])
+async def test_a_form_with_a_field_twice_is_refused(http, model, picture, field):
+    reply = await http.post("/affect", files=[(field, picture()), (field, picture())])
+    assert reply.status_code == 422
+    assert f"`{field}` came more than once" in reply.json()["detail"]
+    assert not model.photographs
+
+
+async def test_an_empty_picture_is_told_so(http):
+    reply = await http.post("/affect", files={"image": b""})
+    assert reply.status_code == 422
+    assert reply.json()["detail"] == "the field `image` holds no bytes; send a picture"
+
+
+@pytest.mark.parametrize("declared", [{}, {"Content-Type": "application/octet-stream"}])
+async def test_bytes_of_a_picture_are_a_photograph_where_nothing_is_declared(
+    http, picture, declared
+):
+    reply = await http.post("/affect", content=picture(), headers=declared)
+    assert reply.status_code == 200, reply.text
+    assert len(PhotographReply.model_validate(reply.json()).faces) == 1
+
+
+async def test_a_photograph_without_declaration_has_the_bounds_of_pictures(model, picture):
+    data = picture()
+    app = create_app(Settings(max_upload_bytes=len(data) - 1), model)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        reply = await client.post("/affect", content=data)
+    assert reply.status_code == 413
+    assert "a picture may have at most" in reply.json()["detail"]
+
+
+async def test_a_photograph_in_the_place_of_a_clip_is_told_its_own(http, picture):
+    for sent in (
+        {"files": {"clip": picture()}},
+        {"content": picture(), "headers": {"Content-Type": "video/mp4"}},
+    ):
+        reply = await http.post("/affect", **sent)
+        assert reply.status_code == 415
+        assert "field `image` or declared as image/jpeg" in reply.json()["detail"]
+
+
+async def test_another_type_of_body_is_told_those_of_pictures_too(http, picture):
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    reply = await http.post("/affect", content=picture(), headers=headers)
+    assert reply.status_code == 415
+    assert "a picture as image/jpeg, or as the field `image`" in reply.json()["detail"]
 
 
 async def test_a_form_without_either_is_told_both_fields(http, picture):

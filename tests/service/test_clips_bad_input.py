@@ -82,7 +82,12 @@ async def test_a_picture_is_no_clip_and_is_told_where_it_belongs(
         path.write_bytes(encoded(frames[0], format, **options))
         error = await refusal(path)
         assert error.problem is Problem.NOT_A_CLIP
-        assert f"found {named}, a picture: send it to /align" in error.detail
+        assert f"found {named}, a picture" in error.detail
+        if format in ("TIFF", "JPEG2000"):
+            assert "not read here; send JPEG, PNG" in error.detail
+        else:
+            assert "/affect as the field `image` or declared as image/jpeg" in error.detail
+            assert "`affect_photo`" in error.detail
 
 
 async def test_a_container_that_is_not_read_here_is_unsupported(tmp_path: Path) -> None:

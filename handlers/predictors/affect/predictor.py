@@ -76,11 +76,11 @@ class AffectPredictor:
         """Faces of a photograph, each by itself; `boxes` `(4,)` are those of their landmarks, which
         `(68, 2)` say how far a face is turned, and `actions` `(40,)` what it does.
 
-        Raises KeyError for an unknown variant.
+        The variant is one that sees; raises KeyError for an unknown one.
         """
         estimator = self.estimators[variant]
-        if not estimator.sees or not boxes:
-            return [FrameAffect(0.0) for _ in boxes]
+        if not boxes:
+            return []
         context = estimator.context
         points: Sequence[Floats | None] = landmarks or [None] * len(boxes)
         does: Sequence[Floats | None] = actions or [None] * len(boxes)

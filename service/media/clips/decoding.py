@@ -16,16 +16,22 @@ from av.container import InputContainer
 from service.errors import Problem, ServiceError
 from service.media.clips.limits import ClipLimits
 from service.media.clips.times import Parts
-from service.media.formats import PICTURES, describe_bytes, name_format
+from service.media.formats import (
+    OTHER_PICTURES,
+    PICTURES,
+    SEND_INSTEAD,
+    SNIFFED_BYTES,
+    describe_bytes,
+    name_format,
+)
 
 # FFmpeg's names of the containers that are read; no playlists, no lists of further files.
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,wav,mp3,ogg,flac,aac"
-READ_HERE = "mp4, mov, webm, mkv, avi, mpg, wav, mp3, ogg, flac or m4a"
+READ_HERE = "mp4, mov, webm, mkv, avi, mpg, ts, wav, mp3, ogg, flac or m4a"
 # AVFMT_TS_DISCONT: times of the format may leap.
 TS_DISCONT = 0x200
 TIMED = ("video", "audio")
 BUFFER_BYTES = 256 * 1024  # FFmpeg asks for so much at once: fewer calls into Python
-SNIFFED_BYTES = 512
 # How often a demuxer may fail without a packet between before the rest is given up.
 MOST_FAILURES = 50
 
@@ -217,13 +223,19 @@ def _decode_packet(packet: Any, tally: Tally) -> Iterator[Any]:
 
 def _check_no_picture(data: bytes) -> None:
     """Refuse pictures, some of which FFmpeg would read as a video of one frame."""
-    if (name := name_format(data)) in PICTURES:
-        raise ServiceError(
-            Problem.NOT_A_CLIP,
-            f"found {name}, a picture: send it to /align, or to /affect as the body itself, "
-            f"declared as image/...; clips are {READ_HERE}; an animation has to be made one of "
-            "these first",
+    if (name := name_format(data)) not in PICTURES:
+        return
+    if name in OTHER_PICTURES:
+        detail = f"found {name}, a picture that is not read here; {SEND_INSTEAD}, as a photograph"
+    else:
+        detail = (
+            f"found {name}, a picture: send it to /align or /affect as the field `image` or "
+            "declared as image/jpeg or the like; in Python by `align` or `affect_photo`"
         )
+    raise ServiceError(
+        Problem.NOT_A_CLIP,
+        f"{detail}; clips are {READ_HERE}; an animation has to be made one of these first",
+    )
 
 
 def _why_not(
