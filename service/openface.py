@@ -85,6 +85,7 @@ BOX_COLUMNS = ("box_x1", "box_y1", "box_x2", "box_y2")
 # The first columns of every table over time, as OpenFace's FeatureExtraction has them.
 FRAME_COLUMNS = ("frame", "face_id", "timestamp", "confidence", "success")
 NO_FACE = 0
+# Those of FaceLandmarkImg, which counts the faces of a picture from 0.
 OPENFACE_COLUMNS = ("face", "confidence", *POSE_COLUMNS, *POINT_COLUMNS, *UNIT_COLUMNS)
 OUR_COLUMNS = (
     *BOX_COLUMNS,

@@ -73,6 +73,37 @@ def test_a_photograph_is_answered_with_a_row_a_face(
     assert "valence" in for_people.stdout
 
 
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (folder / name).write_bytes(encoded(Image.new("RGB", (160, 120)), "JPEG"))
+    return folder
+
+
+def test_photographs_with_tables_are_done_and_have_no_plots(
+    service: RunningService, photos: Path, tmp_path: Path
+) -> None:
+    out, plots = tmp_path / "out", tmp_path / "plots"
+    arguments = (photos, "--csv", "--out", out, "--plot", plots, "--url", service.url)
+    first, second = run(*arguments), run(*arguments)
+    assert (first.exit_code, second.exit_code) == (0, 0), first.stderr
+    assert first.stderr.count("none was drawn of photographs, 2 here") == 1
+    assert "2 of 2 photographs done." in first.stderr
+    assert "2 of 2 photographs were done before." in second.stderr
+    assert len(service.models.photographs) == 2
+    assert not plots.exists()
+
+
+def test_a_plot_of_one_photograph_is_refused(
+    service: RunningService, photos: Path, tmp_path: Path
+) -> None:
+    result = run(photos / "a.jpg", "--plot", tmp_path / "p.svg", "--url", service.url)
+    assert result.exit_code == 1
+    assert "is a photograph, which has no plot" in result.stderr
+
+
 def test_people_get_a_line(talk: Path, service: RunningService) -> None:
     result = run(talk, "--url", service.url, "--variant", "vi", "--rate-hz", "12.5")
     assert result.stdout.startswith(f"{talk}: 5 frames in 0.")

@@ -130,6 +130,15 @@ def test_a_folder_is_done_once_and_what_failed_is_told(
     assert len(rows_of((out / "good.csv").read_text())) == 6
 
 
+def test_a_photograph_is_told_the_commands_that_take_it(
+    tmp_path: Path, service: RunningService
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff")
+    result = run(tmp_path / "photo.jpg", "--url", service.url)
+    assert result.exit_code == 1
+    assert "use `countenance align` or `countenance affect`" in result.stderr
+
+
 def test_a_clip_can_come_through_a_pipe(clip: Path, service: RunningService) -> None:
     result = run("-", "--json", "--url", service.url, stdin=clip.read_bytes())
     assert result.exit_code == 0, result.stderr

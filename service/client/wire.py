@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Protocol, TypeVar
 
 import httpx
-from PIL import Image
+from PIL import Image, ImageOps
 from pydantic import TypeAdapter
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -43,7 +43,9 @@ class Array(Protocol):
     def __array_interface__(self) -> dict[str, object]: ...
 
 
-Picture = bytes | str | PathLike[str] | Array
+Picture = BinaryIO | bytes | str | PathLike[str] | Array
+# What Pillow writes as PNG as it is; other modes are converted.
+PNG_MODES = frozenset({"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"})
 
 
 def encoded(picture: Picture) -> bytes:
@@ -52,10 +54,18 @@ def encoded(picture: Picture) -> bytes:
         return picture
     if isinstance(picture, str | PathLike):
         return Path(picture).read_bytes()
+    if not isinstance(picture, Image.Image) and hasattr(picture, "read"):
+        return picture.read()
     data = io.BytesIO()
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image = _upright(picture) if isinstance(picture, Image.Image) else Image.fromarray(picture)
     image.save(data, "PNG", compress_level=1)
     return data.getvalue()
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return a picture as people see it, in a mode that PNG has."""
+    turned = ImageOps.exif_transpose(image)
+    return turned if turned.mode in PNG_MODES else turned.convert("RGB")
 
 
 @contextmanager

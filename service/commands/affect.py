@@ -1,6 +1,6 @@
 """`countenance affect`: valence and arousal over clips, from face and voice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from service.commands.batch.files import (
 )
 from service.commands.batch.pool import Job, Tick
 from service.commands.batch.running import SourceBatch, emit, tell
-from service.commands.console import mistakes_explained
+from service.commands.console import CommandError, mistakes_explained
 from service.commands.films import Film, open_file
 from service.commands.forms import AFFECT_FORMS, AFFECT_PHOTO_FORMS, part
 from service.commands.options import (
@@ -90,6 +90,9 @@ class AffectJob(Job):
                     min_quality=self.how["min_quality"],
                 )
                 reply = ask(lambda: client.affect_photo(photo, **how))
+                if not form.has_notes:
+                    for note in reply.notes:
+                        tell(f"{source.path}: note: {note}")
                 write(AFFECT_PHOTO_FORMS[self.form](source.path, reply))
                 return
             file = stack.enter_context(open_file(source))
@@ -149,7 +152,7 @@ def affect(
     out: Out = None,
     plot: Annotated[
         Path | None,
-        result_option(help="The timeline of the clip, as .svg; a folder for several."),
+        result_option(help="The timeline of a clip, as .svg; a folder for several."),
     ] = None,
     again: Again = False,
     jobs: Jobs = 1,
@@ -173,8 +176,9 @@ def affect(
     """
     form = choose_form(out, json=as_json, ndjson=as_ndjson, csv=as_csv)
     with mistakes_explained():
-        sources = find_sources(clips, CLIPS | SOUNDS | PHOTOS, "clip")
+        sources = find_sources(clips, CLIPS | SOUNDS | PHOTOS, "clip or photograph")
         plan = plan_with(sources, {f".{form}": out}, PLOT, plot, frozenset({PLOT}))
+        plan, notes = _leave_plots_out(plan, sources)
         how = AffectClipKeywords(
             rate_hz=rate_hz,
             variant=variant,
@@ -188,7 +192,28 @@ def affect(
             emit(AFFECT_FORMS[form].header)
         again = again or (out is None and form != "text")
         SourceBatch(
-            *("clips", sources, plan, out is None, jobs, again),
+            *(_what(sources), sources, plan, out is None, jobs, again),
             unit="seconds",
             left_out=left_out(clips, CLIPS | SOUNDS | PHOTOS),
+            notes=notes,
         ).run(AffectJob(where, how, form, plan))
+
+
+def _what(sources: Sequence[Source]) -> str:
+    """Name the sources for people, in the plural."""
+    photos = sum(map(is_photo, sources))
+    return "clips" if not photos else "photographs" if photos == len(sources) else "files"
+
+
+def _leave_plots_out(plan: Plan, sources: Sequence[Source]) -> tuple[Plan, list[str]]:
+    """Return the plan without plots of photographs, and what to say of it.
+
+    Raises CommandError for a single photograph.
+    """
+    photos = [source for source in sources if is_photo(source) and plan.path(source, PLOT)]
+    if not photos:
+        return plan, []
+    if len(sources) == 1:
+        raise CommandError(f"{photos[0].path} is a photograph, which has no plot: omit --plot")
+    note = f"Plots are of clips: none was drawn of photographs, {len(photos)} here."
+    return plan.without(PLOT, photos), [note]

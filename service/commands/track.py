@@ -19,6 +19,7 @@ from service.commands.batch.files import (
     Source,
     draft_of,
     find_sources,
+    is_photo,
     left_out,
     plan_with,
     writing,
@@ -46,6 +47,7 @@ from service.commands.options import (
     result_option,
     told,
 )
+from service.errors import Problem, ServiceError
 from service.options import (
     MIN_FACE_PX,
     MIN_QUALITY,
@@ -79,10 +81,20 @@ class TrackJob(Job):
             if source.is_camera:
                 lines = follow_camera(client, source, self.how, self.seconds, video)
             else:
+                _check_clip(source)
                 file = stack.enter_context(open_file(source))
                 lines = ask_lines(lambda: client.track_lines(file, **self.how))
                 lines = lines if video is None else video.draw(lines, file)
             _tell(lines, form, write, tick)
+
+
+def _check_clip(source: Source) -> None:
+    """Refuse a photograph with the commands that take it; raises ServiceError."""
+    if is_photo(source):
+        raise ServiceError(
+            Problem.NOT_A_CLIP,
+            "a photograph: use `countenance align` or `countenance affect`",
+        )
 
 
 def _tell(lines: Iterator[TrackLine], form: Form, write: Emit, tick: Tick) -> None:

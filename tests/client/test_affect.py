@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from service.affect.replies import AffectFrameLine, AffectReply, AffectSummaryLine
 from service.affect.sounds import RATE_HZ
 from service.client import AsyncCountenance, Countenance, ProblemError, UnreachableError
+from service.client.wire import encoded as encoded_as_sent
 from service.clips.replies import ClipLine
 from service.errors import Problem
 from tests.client.conftest import RunningService
@@ -19,6 +20,7 @@ from tests.made_clips import make_clip
 from tests.service.counting import frames
 from tests.service.feeling import CountingAffect
 
+ORIENTATION = ExifTags.Base.Orientation
 TIMES_S = [number / 25 for number in range(5)]
 SECOND = bytes(2 * RATE_HZ)
 
@@ -61,6 +63,36 @@ def test_a_photograph_gives_a_typed_reply_however_it_is_handed_over(
         (face,) = reply.faces
         assert (reply.variant, face.valence) == ("face-voice", 0.5)
         assert len(face.face.landmarks) == 68
+
+
+def test_pictures_are_handed_over_as_files_and_in_any_mode(
+    client: Countenance, tmp_path: Path
+) -> None:
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (160, 120)).save(path)
+    with path.open("rb") as file:
+        assert len(client.affect_photo(file).faces) == 1
+    for mode in ("CMYK", "YCbCr", "F", "RGBX", "1", "P", "I;16", "LA"):
+        assert len(client.affect_photo(Image.new(mode, (160, 120))).faces) == 1, mode
+
+
+def test_a_picture_of_pillow_is_turned_as_its_file_would_be(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    Image.new("RGB", (40, 30)).save(tmp_path / "photo.jpg", exif=exif)
+    with Image.open(tmp_path / "photo.jpg") as picture:
+        sent = Image.open(io.BytesIO(encoded_as_sent(picture)))
+    assert sent.size == (30, 40)
+    assert ORIENTATION not in sent.getexif()
+
+
+def test_a_photograph_sent_as_a_clip_is_told_the_method_for_it(
+    client: Countenance, tmp_path: Path
+) -> None:
+    Image.new("RGB", (160, 120)).save(tmp_path / "photo.jpg")
+    for ask in (client.affect, lambda file: list(client.affect_lines(file))):
+        with pytest.raises(ProblemError, match="affect_photo"):
+            ask(tmp_path / "photo.jpg")
 
 
 def test_a_clip_gives_lines_as_they_are_known(client: Countenance, clip: Path) -> None:

@@ -133,6 +133,18 @@ class Plan:
         files = self.paths.get(source.path, {})
         return bool(files) and all(path.exists() for path in files.values())
 
+    def without(self, suffix: str, sources: Iterable[Source]) -> "Plan":
+        """Return the plan in which these sources have no file with `suffix`."""
+        spared = {source.path for source in sources}
+        return Plan(
+            {
+                path: {end: file for end, file in files.items() if end != suffix}
+                if path in spared
+                else files
+                for path, files in self.paths.items()
+            }
+        )
+
 
 def plan_results(sources: Sequence[Source], folders: Mapping[str, Path | None]) -> Plan:
     """Plan the files by suffix in the folder of each; a folder of None makes none."""
@@ -164,7 +176,7 @@ def plan_with(
     if place is None or place.suffix.lower() not in endings:
         return plan_results(sources, {**folders, suffix: place})
     if len(sources) > 1:
-        raise CommandError(f"{place} is one file for {len(sources)} clips: name a folder")
+        raise CommandError(f"{place} is one file for {len(sources)} sources: name a folder")
     path = sources[0].path
     files = dict(plan_results(sources, folders).paths[path])
     return Plan({path: {**files, suffix: place}})

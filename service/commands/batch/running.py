@@ -30,7 +30,8 @@ class SourceBatch:
     """The sources of one command, and where their results go; `what` names them, in the plural.
 
     `prints` says that results go to stdout, one text a source. Progress within a source counts
-    `unit`. `left_out` are files of the folders whose names are none of such sources.
+    `unit`. `left_out` are files of the folders whose names are none of such sources, `notes`
+    what else to say at the end.
     """
 
     what: str
@@ -41,6 +42,7 @@ class SourceBatch:
     again: bool = False
     unit: str = "frames"
     left_out: Sequence[Path] = ()
+    notes: Sequence[str] = ()
 
     def run(self, job: Job) -> None:
         """Carry out what is not done yet, print the results; exit code 1 if anything failed."""
@@ -59,6 +61,8 @@ class SourceBatch:
 
     def _sum_up(self, failures: Sequence[Done]) -> None:
         """Say on stderr what was left out, what failed and why."""
+        for note in self.notes:
+            tell(note)
         if self.left_out:
             names = ", ".join(str(path) for path in self.left_out[:MOST_NAMED])
             more = ", ..." if len(self.left_out) > MOST_NAMED else ""
