@@ -23,7 +23,8 @@ class Option(Generic[Value]):
     @property
     def bounds(self) -> Any:
         """The bounds and the meaning, as pydantic has them."""
-        return Field(ge=self.least, le=self.most, description=self.meaning)
+        finite = False if isinstance(self.default, float) else None
+        return Field(ge=self.least, le=self.most, allow_inf_nan=finite, description=self.meaning)
 
 
 MIN_FACE_PX = Option(40, "Smallest face that is looked for, in pixels.", 20, 4096)

@@ -124,12 +124,16 @@ def parse_boxes(values: Sequence[str], most: int) -> list[list[float]] | None:
 
 
 def _parse_value(value: str) -> list[list[float]]:
+    if not value.strip():
+        _refuse_none(value)
     if not value.lstrip().startswith("["):
         return [_check_box(value.split(","), value)]
     try:
         content = json.loads(value)
     except (ValueError, RecursionError):
         _refuse(f"{value[:SHOWN]!r} is no JSON; write x1,y1,x2,y2 or [[x1,y1,x2,y2], ...]")
+    if not content:
+        _refuse_none(value)
     nested = bool(content) and all(isinstance(item, list) for item in content)
     return [_check_box(item, item) for item in (content if nested else [content])]
 
@@ -147,6 +151,13 @@ def _check_box(items: Sequence[Any], shown: object) -> list[float]:
     if x2 <= x1 or y2 <= y1:
         _refuse(f"box {str(shown)[:SHOWN]!r} has no area; x2 > x1 and y2 > y1 are needed")
     return box
+
+
+def _refuse_none(value: str) -> NoReturn:
+    _refuse(
+        f"{value!r} names no box: leave `boxes` out to have faces searched for, or write "
+        "x1,y1,x2,y2"
+    )
 
 
 def _to_float(item: Any) -> float:

@@ -118,7 +118,10 @@ def wait_for(
     portal: BlockingPortal, ask: Callable[P, Awaitable[Result]], *args: P.args, **kwargs: P.kwargs
 ) -> Result:
     """Call on the portal's thread; whoever is interrupted meanwhile has the call cancelled."""
-    future = portal.start_task_soon(lambda: ask(*args, **kwargs))
+    try:
+        future = portal.start_task_soon(lambda: ask(*args, **kwargs))
+    except RuntimeError as error:
+        raise RuntimeError("the client is closed") from error
     try:
         return future.result()
     except BaseException:

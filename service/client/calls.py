@@ -41,6 +41,7 @@ from service.client.wire import (
     refusal,
     track_lines,
 )
+from service.errors import ConfigurationError
 from service.schemas import AlignReply, Models, SessionInfo
 from service.track.replies import TrackClipReply
 
@@ -77,7 +78,11 @@ class AsyncCountenance:
         timeout_s: float | None = None,
         reconnect_s: float = 30.0,
     ) -> None:
-        """Raise ConfigurationError where no model can run in this process."""
+        """Raise ConfigurationError where no model can run in this process, or for a `url` without
+        its scheme.
+        """
+        if url is not None and not url.lower().startswith(("http://", "https://")):
+            raise ConfigurationError(f"the address {url!r} has no scheme: write http://{url}")
         store = None if model_store is None else Path(model_store)
         self._local = LocalService(store, device) if url is None else None
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}

@@ -12,7 +12,7 @@ import pytest
 import service.client as service_client
 from service.align.interface import ALIGN_REPLY
 from service.client import Countenance, ProblemError, UnreachableError
-from service.errors import Problem
+from service.errors import ConfigurationError, Problem
 from service.live.messages import ErrorReply
 from service.schemas import AlignReply
 from service.security import new_key
@@ -57,6 +57,25 @@ def test_a_refusal_comes_with_the_words_of_the_service(client: Countenance) -> N
     assert "text that begins 'no picture'" in str(caught.value)
 
 
+def test_a_live_option_that_does_not_fit_is_named(client: Countenance) -> None:
+    with client.track_live("s", max_faces=99) as session, pytest.raises(ProblemError) as caught:
+        session.step(*frames(1)[0])
+    assert caught.value.problem is Problem.INVALID_REQUEST
+    assert "max_faces: Input should be less than or equal to 8" in str(caught.value)
+
+
+def test_a_closed_client_says_so(service: RunningService) -> None:
+    client = Countenance(service.url)
+    client.close()
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        client.models()
+
+
+def test_an_address_without_its_scheme_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="write http://localhost:8771"):
+        Countenance("localhost:8771")
+
+
 def test_who_asks_too_often_learns_when_to_come_back(tmp_path: Path) -> None:
     key, entry = new_key("lab")
     (tmp_path / "keys.toml").write_text(entry + "requests_per_minute = 1\n")
@@ -80,9 +99,8 @@ def test_who_asks_too_often_learns_when_to_come_back(tmp_path: Path) -> None:
     assert closed.value.problem is Problem.UNAUTHENTICATED
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "not an address"])
-def test_no_service_at_the_address_is_said_at_once(url: str) -> None:
-    with Countenance(url) as client:
+def test_no_service_at_the_address_is_said_at_once() -> None:
+    with Countenance("http://127.0.0.1:9") as client:
         with pytest.raises(UnreachableError, match="no answer from"):
             client.models()
         with pytest.raises(UnreachableError, match="no answer from"), client.track_live("s"):

@@ -114,7 +114,7 @@ async def test_a_broken_form_is_refused(post, kind, body):
         ("1,2,3", "3 numbers"),
         ("1,2,3,4,5", "5 numbers"),
         ("a,b,c,d", "not made of four numbers"),
-        ("", "1 numbers"),
+        ("", "names no box"),
         ("nan,0,10,10", "not finite"),
         ("0,0,inf,10", "not finite"),
         ("[NaN, 0, 10, 10]", "not finite"),
@@ -124,7 +124,7 @@ async def test_a_broken_form_is_refused(post, kind, body):
         ("10,10,5,20", "no area"),
         ("[[1,2,3,4],[1,2]]", "2 numbers"),
         ("[true,false,1,2]", "not made of four numbers"),
-        ("[]", "0 numbers"),
+        ("[]", "names no box"),
         ("[1,2", "no JSON"),
         ("[" * 20_000, "no JSON"),
         ('[{"x": 1}, 1, 2, 3]', "not made of four numbers"),
@@ -135,6 +135,22 @@ async def test_a_box_that_cannot_be_used_is_named(post, inference, picture, box,
     assert (reply.status_code, reply.json()["type"]) == (422, URN + "invalid-box")
     assert found in reply.json()["detail"]
     assert inference.questions == []
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("/align?min_quality=nan", "finite number"),
+        ("/affect?smoothing_s=nan", "finite number"),
+        ("/track?min_quality=nan", "finite number"),
+        ("/affect?rate_hz=5&rate_hz=6", "query.rate_hz: given 2 times"),
+        ("/align?max_faces=1&max_faces=1", "query.max_faces: given 2 times"),
+    ],
+)
+async def test_an_option_without_one_number_is_refused(client, picture, address, found):
+    reply = await client.post(address, content=picture(), headers=JPEG)
+    assert (reply.status_code, reply.json()["type"]) == (422, URN + "invalid-request")
+    assert found in reply.json()["detail"]
 
 
 async def test_more_boxes_than_faces_are_refused(client, picture):
