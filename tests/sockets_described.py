@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from service.affect.model import AffectSocketOptions
 from service.affect.replies import AffectReply
-from service.live.messages import DroppedReply, ErrorReply, Options, Reset
+from service.live.messages import DroppedReply, ErrorReply, Options, OptionsReply, Reset
 from service.track.replies import TrackReply
 from service.track.session import SocketOptions
 
@@ -18,6 +18,7 @@ HEAD = "components:\n"
 WORDS: tuple[type[BaseModel], ...] = (SocketOptions, AffectSocketOptions, Options, Reset)
 REPLIES: tuple[type[BaseModel], ...] = (
     TrackReply,
+    OptionsReply,
     DroppedReply,
     ErrorReply,
     AffectReply,

@@ -27,6 +27,17 @@ export interface TrackOptions extends Omit<AffectOptions, "smoothingS"> {
   smoothing?: boolean;
 }
 
+export interface TrackLiveOptions extends Omit<TrackOptions, "rateHz" | "signal"> {
+  /** Whether a newer frame replaces one that still waits; false if not given. */
+  drop?: boolean;
+}
+
+export interface AffectLiveOptions extends Omit<AffectOptions, "rateHz" | "signal"> {
+  /** A frame is estimated so much later, with the sound until then. */
+  delayS?: number;
+  drop?: boolean;
+}
+
 export interface ModelVersion {
   name: string;
   version: string;
@@ -112,15 +123,16 @@ export type LiveState = "idle" | "connecting" | "open" | "waiting" | "closed";
 export declare class LiveSession extends EventTarget {
   readonly state: LiveState;
   open(): void;
-  /** The reply, or null where the connection was lost before it came; rejects when closed. */
+  /** The reply, or null where the connection was lost before it came; rejects when not open. */
   send(picture: Blob | ArrayBuffer, timeS: number): Promise<LiveReply | null>;
   /** Mono samples at 22 050 Hz; false where they were left out. */
   sendSound(samples: Int16Array, timeS: number): boolean;
+  /** Wait until name and options are taken; rejects with the {@link Problem} that refuses them. */
   whenOpen(): Promise<void>;
   /** Wait until another frame may be sent. */
   whenFree(): Promise<void>;
   reset(): void;
-  setOptions(options: Record<string, unknown>): void;
+  setOptions(options: TrackLiveOptions | AffectLiveOptions): void;
   cut(): void;
   hurry(): void;
   close(problem?: Problem | null): void;
@@ -128,14 +140,19 @@ export declare class LiveSession extends EventTarget {
 
 /** Asks one service; failures are thrown as {@link Problem}. */
 export declare class Countenance {
-  constructor(settings?: { url?: string; key?: string | null | (() => string | null) });
+  constructor(settings?: {
+    url?: string;
+    key?: string | null | (() => string | null);
+    /** What opens sockets where nothing else does, as on Node.js 20. */
+    WebSocket?: typeof WebSocket;
+  });
   align(picture: Blob, options?: AlignOptions): Promise<AlignReply>;
   alignAs(picture: Blob, mediaType: "text/csv" | "image/png", options?: AlignOptions): Promise<Blob>;
   affect(clip: Blob, options?: AffectOptions): AsyncGenerator<ClipLine>;
   affectPhoto(picture: Blob, options?: AffectOptions): Promise<PhotographReply>;
   track(clip: Blob, options?: TrackOptions): AsyncGenerator<ClipLine>;
-  trackLive(session: string, options?: Record<string, unknown>): LiveSession;
-  affectLive(session: string, options?: Record<string, unknown>): LiveSession;
+  trackLive(session: string, options?: TrackLiveOptions): LiveSession;
+  affectLive(session: string, options?: AffectLiveOptions): LiveSession;
   end(kind: "track" | "affect", session: string): Promise<void>;
   models(): Promise<Record<string, unknown>[]>;
   ready(): Promise<Record<string, unknown>>;

@@ -20,16 +20,23 @@ export { LiveSession, Problem };
  *             minQuality?: number, smoothingS?: number, signal?: AbortSignal}} AffectOptions */
 /** @typedef {Omit<AffectOptions, "smoothingS"> & {steady?: boolean, smoothing?: boolean}} TrackOptions */
 
+/** @typedef {Omit<TrackOptions, "rateHz" | "signal"> & {drop?: boolean}} TrackLiveOptions */
+/** @typedef {Omit<AffectOptions, "rateHz" | "signal"> & {delayS?: number, drop?: boolean}} AffectLiveOptions */
+
 /** Asks one service; failures are thrown as {@link Problem}. */
 export class Countenance {
   #base;
   #key;
+  #WebSocket;
 
   /**
-   * @param {{url?: string, key?: string | null | (() => string | null)}} [settings] `url` is where
-   *   the service is, by default where the page came from; `key` an API key, or what returns it.
+   * @param {{url?: string, key?: string | null | (() => string | null),
+   *           WebSocket?: typeof WebSocket}} [settings] `url` is where the service is, by default
+   *   where the page came from; `key` an API key, or what returns it; `WebSocket` what opens
+   *   sockets where nothing else does, as on Node.js 20.
    */
-  constructor({ url = "", key = null } = {}) {
+  constructor({ url = "", key = null, WebSocket = globalThis.WebSocket } = {}) {
+    this.#WebSocket = WebSocket;
     this.#base = new URL(url || ".", globalThis.document?.baseURI);
     this.#key = typeof key === "function" ? key : () => key;
   }
@@ -97,12 +104,18 @@ export class Countenance {
     return (await this.#fetch("affect", query, request)).json();
   }
 
-  /** A live session of face tracking, not yet open. @param {string} session its name */
+  /**
+   * A live session of face tracking, not yet open.
+   * @param {string} session its name @param {TrackLiveOptions} [options]
+   */
   trackLive(session, options = {}) {
     return this.#live("track", session, options);
   }
 
-  /** A live session of valence and arousal, not yet open. @param {string} session its name */
+  /**
+   * A live session of valence and arousal, not yet open.
+   * @param {string} session its name @param {AffectLiveOptions} [options]
+   */
   affectLive(session, options = {}) {
     return this.#live("affect", session, options);
   }
@@ -142,7 +155,7 @@ export class Countenance {
   #live(kind, session, options) {
     const url = this.#address(`${kind}/${encodeURIComponent(session)}`);
     url.protocol = url.protocol.replace("http", "ws");
-    return new LiveSession(url.href, { key: this.#key, options });
+    return new LiveSession(url.href, { key: this.#key, options, WebSocket: this.#WebSocket });
   }
 
   async #fetch(path, query = {}, request = {}) {

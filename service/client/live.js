@@ -3,13 +3,14 @@
  * @module
  */
 
-import { Problem, isFinal } from "./problem.js";
+import { CLOSE_TITLES, Problem, URN, isFinal } from "./problem.js";
 
 const HEADER_BYTES = 9;
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 8000;
 const CUT_MS = 2000; // long enough to be seen
 const ANSWER_WITHIN_MS = 20000;
+const SESSION_NAME = /^[A-Za-z0-9._-]{1,128}$/;
 const MOST_BUFFERED_BYTES = 1 << 20;
 /** Frames on their way at once: while one is measured, the next one travels. */
 const AHEAD = 2;
@@ -18,7 +19,8 @@ const AHEAD = 2;
 
 /**
  * Connects, and connects again with growing pauses when the connection is lost; the session's state
- * lies with the service, so it goes on where it was. A problem that connecting again cannot mend
+ * lies with the service, so it goes on where it was. It is open once the service has taken the name
+ * and the options; a problem that connecting again cannot mend, such as options that do not fit,
  * closes it for good. Events: `state` (detail: `{state, waitMs, problem}`), and `refusal` (detail:
  * the service's body) for sound or a text message that could not be used.
  */
@@ -28,6 +30,9 @@ export class LiveSession extends EventTarget {
   #url;
   #key;
   #options;
+  #Socket;
+  /** What the service said of a socket that it closes next. @type {Problem | null} */
+  #told = null;
   /** @type {WebSocket | null} */
   #socket = null;
   /** Frames that wait for their replies, oldest first; these come in the same order.
@@ -42,19 +47,24 @@ export class LiveSession extends EventTarget {
 
   /**
    * @param {string} url Address of the session, `ws:` or `wss:`.
-   * @param {{key?: () => string | null, options?: Record<string, unknown>}} [settings] `options` are
-   *   told to the service before the first frame of every connection.
+   * @param {{key?: () => string | null, options?: Record<string, unknown>,
+   *           WebSocket?: typeof WebSocket}} [settings] `options` are told to the service before
+   *   the first frame of every connection, by names such as `maxFaces`.
    */
-  constructor(url, { key = () => null, options = {} } = {}) {
+  constructor(url, { key = () => null, options = {}, WebSocket = globalThis.WebSocket } = {}) {
     super();
     this.#url = url;
     this.#key = key;
     this.#options = options;
+    this.#Socket = WebSocket;
   }
 
-  /** Connect; does nothing where that has been done. */
+  /** Connect; does nothing where that has been done. What stands against it closes the session. */
   open() {
-    if (this.state === "idle") this.#connect();
+    if (this.state !== "idle") return;
+    const problem = this.#Socket ? wrongName(this.#url) : noSockets();
+    if (problem) this.close(problem);
+    else this.#connect();
   }
 
   /**
@@ -64,7 +74,7 @@ export class LiveSession extends EventTarget {
    * @param {Blob | ArrayBuffer} picture
    * @param {number} timeS The frame's time in seconds, on one clock for the whole session.
    * @returns {Promise<any>} The reply, or null where the connection was lost before it came.
-   *   Rejects with a {@link Problem} when the session is closed.
+   *   Rejects with a {@link Problem} when the session is closed, or was never opened.
    */
   send(picture, timeS) {
     const sent = this.#turn.then(() => this.#ask(picture, timeS));
@@ -77,6 +87,9 @@ export class LiveSession extends EventTarget {
    * @returns {Promise<void>} Rejects with a {@link Problem} when the session is closed.
    */
   async whenFree() {
+    if (this.state === "idle") {
+      throw new Problem({ title: "The session is not open", detail: "Call open() first." });
+    }
     await this.whenOpen();
     while (this.#asked.length >= AHEAD) {
       await Promise.race(this.#asked.map(({ settled }) => settled));
@@ -99,7 +112,7 @@ export class LiveSession extends EventTarget {
   }
 
   /**
-   * Wait until there is a connection.
+   * Wait until there is a connection, and name and options are taken.
    * @returns {Promise<void>} Rejects with a {@link Problem} when the session is closed.
    */
   whenOpen() {
@@ -151,14 +164,16 @@ export class LiveSession extends EventTarget {
 
   #connect() {
     const key = this.#key();
-    const socket = new WebSocket(this.#url, ["countenance", ...(key ? [`bearer.${key}`] : [])]);
+    const socket = new this.#Socket(this.#url, ["countenance", ...(key ? [`bearer.${key}`] : [])]);
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
+    this.#told = null;
     this.#enter("connecting");
     socket.onopen = () => {
+      this.#timer = setTimeout(() => this.#drop(this.#pauseMs()), ANSWER_WITHIN_MS);
       // At most two frames are on their way: none of them needs to give way to a newer one.
-      socket.send(JSON.stringify({ type: "options", drop: false, ...this.#options }));
-      this.#enter("open");
+      const options = { drop: false, ...inSnakeCase(this.#options) };
+      socket.send(JSON.stringify({ ...options, type: "options", confirm: true }));
     };
     socket.onmessage = (event) => this.#receive(JSON.parse(event.data));
     socket.onclose = (event) => this.#lost(event);
@@ -177,8 +192,13 @@ export class LiveSession extends EventTarget {
   }
 
   #receive(reply) {
+    if (reply.type === "options") {
+      clearTimeout(this.#timer);
+      this.#enter("open");
+      return;
+    }
     if (!answersFrame(reply)) {
-      this.dispatchEvent(new CustomEvent("refusal", { detail: reply }));
+      this.#refused(reply);
       return;
     }
     this.#failures = 0;
@@ -186,8 +206,15 @@ export class LiveSession extends EventTarget {
     if (asked) settle(asked, reply);
   }
 
+  #refused(reply) {
+    if (reply.of === "address") this.#told = new Problem(reply.error);
+    else this.dispatchEvent(new CustomEvent("refusal", { detail: reply }));
+    // Before it is open nothing but its options was sent.
+    if (reply.of === "text" && this.state === "connecting") this.close(new Problem(reply.error));
+  }
+
   #lost({ code, reason }) {
-    const problem = Problem.fromClose(code, reason);
+    const problem = this.#told ?? Problem.fromClose(code, reason);
     if (isFinal(code)) {
       this.close(problem);
       return;
@@ -204,6 +231,7 @@ export class LiveSession extends EventTarget {
 
   #wait(waitMs, problem) {
     this.#failures += 1;
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#connect(), waitMs);
     this.#enter("waiting", { waitMs, problem });
   }
@@ -243,6 +271,32 @@ function frameMessage(kind, body, timeS) {
   new DataView(message.buffer).setFloat64(1, timeS, true);
   message.set(new Uint8Array(body), HEADER_BYTES);
   return message;
+}
+
+/** Options as the service names them: `maxFaces` is `max_faces`. */
+function inSnakeCase(options) {
+  const named = ([name, value]) => [name.replace(/[A-Z]/g, (sign) => `_${sign.toLowerCase()}`), value];
+  return Object.fromEntries(Object.entries(options).map(named));
+}
+
+/** The problem of a session's name that cannot be one, at the end of its address. */
+function wrongName(url) {
+  const name = decodeURIComponent(new URL(url).pathname.split("/").at(-1));
+  if (SESSION_NAME.test(name)) return null;
+  return new Problem({
+    type: `${URN}invalid-request`,
+    title: CLOSE_TITLES["invalid-request"],
+    status: 422,
+    detail: "A session's name is 1 to 128 letters, digits, `.`, `_`, `-`.",
+  });
+}
+
+function noSockets() {
+  return new Problem({
+    title: "There is no WebSocket here",
+    detail: "Node.js has it from 22 on, and 20 with --experimental-websocket; or give one: " +
+      "new Countenance({ WebSocket }).",
+  });
 }
 
 /** Whether a reply answers a frame, and not a text message or sound. */

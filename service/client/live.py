@@ -159,9 +159,19 @@ class LiveSession(Generic[Reply]):
             await self._hang_up()
             self._retries.failed(error)
         except ConnectionClosed as error:
+            told = await self._last_words()
             await self._hang_up()
-            self._retries.failed(close_refusal(error) or error)
+            self._retries.failed(close_refusal(error, told) or error)
         return None
+
+    async def _last_words(self) -> ErrorInfo | None:
+        """Return what was said last before the connection was closed, beside replies."""
+        with suppress(ConnectionClosed):
+            while self._socket is not None:
+                reply = self._read(str(await self._socket.recv()))
+                if isinstance(reply, ErrorInfo):
+                    self.complaints.append(reply)
+        return self.complaints[-1] if self.complaints else None
 
     async def _resume(self) -> None:
         """Go on with the session by another connection; what has no reply is sent again."""

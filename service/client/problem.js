@@ -3,13 +3,16 @@
  * @module
  */
 
-const URN = "urn:countenance:problem:";
+export const URN = "urn:countenance:problem:";
 
 /** What a socket's close reason means; the rest of a problem is not told there. */
 export const CLOSE_TITLES = {
   "idle": "Nothing came for too long",
+  "forwarded-without-keys": "Forwarded requests need API keys to be set up",
   "internal": "The service failed",
+  "invalid-host": "The Host header is not one of this service's",
   "invalid-request": "The request does not fit the interface",
+  "not-found": "There is nothing at this address",
   "origin-not-allowed": "Pages of this origin may not use the service",
   "overloaded": "Too many requests are in flight",
   "rate-limited": "This API key has asked too often",
@@ -17,9 +20,11 @@ export const CLOSE_TITLES = {
   "session-taken": "Another connection has gone on with the session or ended it",
   "stopping": "This service is stopping; another one will answer",
   "store-unavailable": "The sessions cannot be reached",
+  "timeout": "The models did not answer in time",
   "too-many-sockets": "Too many sockets are open at once",
   "unauthenticated": "A valid API key is needed",
   "unavailable": "The models are not ready",
+  "wrong-door": "The token is not for this address",
 };
 
 const FINAL_CODES = new Set([4400, 4401, 4403, 4404, 4405, 4406, 4409, 4422]);

@@ -144,12 +144,16 @@ def handshake_refusal(error: InvalidStatus, url: str) -> CallError:
     )
 
 
-def close_refusal(error: ConnectionClosed) -> ProblemError | None:
-    """Return the problem that a socket was closed for; None where the connection just ended."""
+def close_refusal(error: ConnectionClosed, told: ErrorInfo | None = None) -> ProblemError | None:
+    """Return the problem that a socket was closed for; None where the connection just ended.
+
+    `told` is what the service said last, which has the words that a close code has no room for.
+    """
     slug = error.rcvd.reason if error.rcvd is not None else ""
     if (problem := BY_SLUG.get(slug)) is None:
         return None
-    return ProblemError(problem.uri, problem.title, problem.status, "")
+    detail = told.detail if told is not None and told.type == problem.uri else ""
+    return ProblemError(problem.uri, problem.title, problem.status, detail)
 
 
 def _json(body: bytes | bytearray | None) -> Any:

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from service.errors import Problem, ServiceError
 from service.http.limits import Bucket
 from service.live.mailbox import Arrival, Held, Kind, Mailbox
-from service.live.messages import Options, read_text
+from service.live.messages import Options, OptionsReply, read_text
 from service.live.stepper import Stepper
 from service.schemas import Body
 from service.settings import Settings
@@ -163,11 +163,11 @@ class LiveStream:
             self._passing = []
 
     async def _obey(self, text: str) -> None:
-        """Do what a text message asks for; only a mistake is answered."""
+        """Do what a text message asks for; a mistake is answered, else only who asked for it."""
         try:
             asked = read_text(text)
             if isinstance(asked, Options):
-                self._set_options(asked)
+                await self._set_options(asked)
             else:
                 await self._pass_on(math.inf)
                 self._reset_asked = True
@@ -176,11 +176,14 @@ class LiveStream:
             mistake = Arrival(None, time.perf_counter(), error=error, kind=Kind.TEXT)
             await self._mailbox.put(mistake)
 
-    def _set_options(self, asked: Options) -> None:
+    async def _set_options(self, asked: Options) -> None:
         if self._received:
             raise ServiceError(Problem.INVALID_REQUEST, "options come before the first frame")
         self._subject.set_options(asked.values)
         self._mailbox.drop = self._subject.drop
+        if asked.confirm:
+            reply = OptionsReply(options=self._subject.options.model_dump())
+            await self._mailbox.put(Arrival(None, time.perf_counter(), kind=Kind.TEXT, reply=reply))
 
     async def _answer_all(self) -> None:
         while (arrival := await self._mailbox.first()) is not None:

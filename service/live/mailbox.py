@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from service.errors import ServiceError
+from service.schemas import Body
 
 MOST_WAITING = 1000  # arrivals, dropped frames included: each has its reply
 MOST_FRAMES = 2  # that wait where none is dropped
@@ -25,11 +26,11 @@ class Kind(Enum):
 
 @dataclass
 class Arrival:
-    """One message that waits for its turn: a frame, sound to be heard, or a mistake.
+    """One message that waits for its turn: a frame, sound to be heard, a mistake, or a reply.
 
     `sequence` counts the session's frames on this socket from 0, None for all else. `arrived_s` is
     on the clock of time.perf_counter. `reset` starts the session anew first. `notes` are told with
-    the reply.
+    the reply; one that is known already is `reply`.
     """
 
     sequence: int | None
@@ -41,6 +42,7 @@ class Arrival:
     error: ServiceError | None = None
     kind: Kind = Kind.FRAME
     notes: Sequence[str] = ()
+    reply: Body | None = None
 
     @property
     def is_frame(self) -> bool:

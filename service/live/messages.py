@@ -43,6 +43,9 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     type: Literal["options"]
+    confirm: bool = Field(
+        False, description="Whether to answer, with all the options, once these are taken."
+    )
 
     @property
     def values(self) -> dict[str, Any]:
@@ -96,6 +99,13 @@ def read_text(message: str) -> Reset | Options:
         ) from error
 
 
+class OptionsReply(Body):
+    """The answer to options that asked for it: the socket is open, and they are taken."""
+
+    type: Literal["options"] = "options"
+    options: dict[str, Any] = Field(description="All options of the frames to come.")
+
+
 class DroppedReply(Body):
     """The answer to a frame that a newer one replaced before its turn came."""
 
@@ -118,14 +128,17 @@ class ErrorReply(Body):
     """The answer to a message that cannot be used; the session goes on from where it was."""
 
     type: Literal["error"] = "error"
-    of: Literal["frame", "sound", "text", "message"] = Field(
-        description="What the message came as; `message` where that cannot be told."
+    of: Literal["frame", "sound", "text", "message", "address"] = Field(
+        description="What the message came as; `message` where that cannot be told, `address` for "
+        "what refuses the socket, which is closed next."
     )
     sequence: int | None = Field(
         description="Which frame of the socket this answers, from 0; null for all but frames."
     )
     status: Literal["error"] = "error"
-    time_s: Seconds | None = Field(description="The message's time; null where it has none.")
+    time_s: Seconds | None = Field(
+        description="The message's time; null where it has none that can be."
+    )
     error: ErrorInfo
 
 

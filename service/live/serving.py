@@ -1,20 +1,24 @@
 """The shared part of the live routes: sockets served, a step made, a session ended."""
 
+import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Path, Request, Response, WebSocket
 from pydantic import Field
+from starlette.websockets import WebSocketDisconnect
 
 from service.errors import Problem, ServiceError
 from service.http.gate import SUBPROTOCOL
 from service.http.openapi import MODEL, WITH_KEY, problem_responses
 from service.http.replies import while_connected
 from service.live.hold import Hold
-from service.live.loop import LiveStream, close_socket
+from service.live.loop import CLOSE_S, LiveStream, close_socket
 from service.live.mailbox import Arrival
+from service.live.messages import ErrorReply, error_info
 from service.live.model import Model
 from service.live.stepper import Stepper, Subject, step_once
 from service.services import Services, get_principal
@@ -30,6 +34,7 @@ StepNumber = Annotated[
 ]
 STORE = (Problem.STORE_UNAVAILABLE, Problem.INVALID_REQUEST, *WITH_KEY)
 STEP = (Problem.SESSION_TAKEN, Problem.WRONG_STEP, *MODEL, *STORE)
+FOR_GOOD = (4401, 4403, 4404, 4422)  # who connects again is refused again
 SESSION_NAME = r"^[A-Za-z0-9._-]{1,128}$"
 SessionName = Annotated[
     str,
@@ -49,7 +54,7 @@ def end_responses(path: str) -> dict[int | str, dict[str, Any]]:
 async def serve_socket(
     socket: WebSocket, session: str, services: Services, make: MakeSubject
 ) -> None:
-    """Accept a socket and serve it to its end; what refuses it is its close code.
+    """Accept a socket and serve it to its end; what refuses it is told, and is its close code.
 
     `make` checks what the address asks for; it may raise ServiceError.
     """
@@ -58,13 +63,24 @@ async def serve_socket(
     try:
         await _serve(socket, session, services, make)
     except ServiceError as error:
-        await close_socket(socket, error.problem)
+        await _refuse(socket, error)
 
 
 async def refuse_unknown(socket: WebSocket) -> None:
-    """Tell a socket of an address where none is served; pages hear of nothing but close codes."""
+    """Tell a socket of an address where none is served; of a handshake pages hear nothing."""
     if await _accept(socket):
-        await close_socket(socket, Problem.NOT_FOUND)
+        detail = "sockets are at /track/NAME and /affect/NAME"
+        await _refuse(socket, ServiceError(Problem.NOT_FOUND, detail))
+
+
+async def _refuse(socket: WebSocket, error: ServiceError) -> None:
+    """Close the socket; what refuses it for good is told, as a close code has no room for it."""
+    if error.problem.close_code in FOR_GOOD:
+        told = ErrorReply(of="address", sequence=None, time_s=None, error=error_info(error))
+        with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await socket.send_text(told.model_dump_json())
+    await close_socket(socket, error.problem)
 
 
 async def _accept(socket: WebSocket) -> bool:

@@ -130,6 +130,8 @@ class Stepper(Generic[Said]):
         try:
             if arrival.error is not None:
                 raise arrival.error
+            if arrival.reply is not None:
+                return arrival.reply, None
             if arrival.dropped:
                 self._count(DROPPED)
                 return self.subject.dropped(arrival), None
@@ -155,7 +157,7 @@ class Stepper(Generic[Said]):
         if arrival.is_frame:
             if self._hold.take_reset():
                 outputs.status = RESET
-            outputs.notes.extend(self._hold.take_notes())
+            outputs.notes.extend([*arrival.notes, *self._hold.take_notes()])
             self._count(outputs.status)
         self._metrics.observe_stages(self.subject.model, outputs.timings_ms)
         self.subject.measure(outputs, self._metrics)

@@ -1,5 +1,6 @@
 """A socket's talk with `track`: every binary message is a frame, every frame has its reply."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -86,16 +87,32 @@ class TrackSubject(Subject[TrackOutputs, TrackOptions]):
     def __init__(self, tracker: Tracker, options: TrackOptions) -> None:
         super().__init__(options)
         self._tracker = tracker
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the times."""
+        self._newest_s = -math.inf
 
     def read(self, message: bytes, arrived_s: float, now_s: float) -> Arrival:
         """Take one frame, bare or behind its header."""
-        arrival = Arrival(None, arrived_s, now_s)
+        arrival = Arrival(None, arrived_s)
         try:
             self._tracker.check_size(len(message))
             arrival.time_s, arrival.data = split_frame(message, now_s)
+            arrival.notes = self._notes_on(arrival.time_s)
         except ServiceError as error:
             arrival.error = error
         return arrival
+
+    def _notes_on(self, time_s: float) -> list[str]:
+        """Tell of times that go back: a face is followed all the same, by its pictures."""
+        newest_s, self._newest_s = self._newest_s, time_s
+        if time_s >= newest_s:
+            return []
+        return [
+            f"times of frames go back: {time_s:g} s came after {newest_s:g} s; faces are followed "
+            "all the same, but `smoothing` and the search for new faces go by times"
+        ]
 
     async def step(self, arrival: Arrival, state: bytes | None) -> Step[TrackOutputs]:
         """Look at the frame; raises ServiceError."""

@@ -51,7 +51,7 @@ class Camera {
 
   options() {
     const { smooth, faces } = this.parts;
-    return { max_faces: Number(faces.value), smoothing: smooth.checked };
+    return { maxFaces: Number(faces.value), smoothing: smooth.checked };
   }
 
   /** Open the camera, or what stands for it, and a new session; follow until either ends. */

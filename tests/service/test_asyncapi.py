@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 
 from service.app import create_app
 from service.errors import Problem
+from service.media.formats import READ_HERE
 from service.settings import Settings
 from tests.service.counting import CountingTracker, Service, frames, headed, receive, serving
 from tests.service.feeling import CountingAffect
@@ -44,6 +45,11 @@ def fitting(channel: str, reply: dict[str, Any]) -> set[str]:
 
 def test_the_bodies_are_those_of_the_code() -> None:
     assert FOUND["components"]["schemas"] == schemas(), "`python -m tests.sockets_described`"
+
+
+def test_the_formats_of_a_frame_are_those_that_are_read() -> None:
+    told = FOUND["channels"]["track"]["messages"]["frame"]["summary"]
+    assert {name for name in READ_HERE if name in told.upper()} == set(READ_HERE)
 
 
 def test_all_references_lead_somewhere() -> None:
@@ -89,8 +95,9 @@ async def exchange(
     """Talk so that every kind of reply is due; return the replies."""
     address = f"ws://127.0.0.1:{service.port}{path}"
     async with connect(address, proxy=None) as socket:
+        await socket.send('{"type": "options", "confirm": true}')
         await socket.send(odd)
-        replies = [await receive(socket)]
+        replies = [await receive(socket), await receive(socket)]
         for number, image in enumerate(IMAGES):
             await socket.send(headed(image, float(number)))
             await service.read(frames=number + 1)

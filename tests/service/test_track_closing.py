@@ -70,23 +70,30 @@ async def test_a_model_that_is_not_loaded_closes_the_socket_at_once(tracker):
 
 
 @pytest.mark.parametrize(
-    ("path", "code"),
+    ("path", "named"),
     [
-        ("s%20x", 4422),
-        ("%C3%A9", 4422),
-        ("x" * 129, 4422),
-        ("s?max_faces=0", 4422),
-        ("s?nothing=1", 4422),
+        ("s%20x", "a session's name"),
+        ("%C3%A9", "a session's name"),
+        ("x" * 129, "a session's name"),
+        ("s?max_faces=0", "max_faces: Input should be greater"),
+        ("s?min_quality=nan", "min_quality: Input should be a finite number"),
+        ("s?nothing=1", "nothing: Extra inputs"),
+        ("s?max_faces=1&max_faces=2", "query.max_faces: given 2 times"),
     ],
 )
-async def test_an_address_that_does_not_fit_is_a_close_code(service, path, code):
+async def test_an_address_that_does_not_fit_is_told_and_is_a_close_code(service, path, named):
     async with service.open(path) as socket:
-        assert await closed(socket) == (code, "invalid-request")
+        reply = await receive(socket)
+        assert await closed(socket) == (4422, "invalid-request")
+    assert (reply["type"], reply["of"], reply["sequence"]) == ("error", "address", None)
+    assert reply["error"]["type"] == URN + "invalid-request"
+    assert named in reply["error"]["detail"]
 
 
 @pytest.mark.parametrize("path", ["../nothing", "a/b"])
 async def test_a_socket_elsewhere_is_refused(service, path):
     async with service.open(path) as socket:
+        assert "/track/NAME" in (await receive(socket))["error"]["detail"]
         assert await closed(socket) == (4404, "not-found")
 
 

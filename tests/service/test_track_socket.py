@@ -86,6 +86,37 @@ async def test_a_text_before_the_first_frame_sets_options(service, tracker):
     assert (tracker.last.options["max_faces"], tracker.last.options["smoothing"]) == (3, True)
 
 
+async def test_options_that_want_to_be_confirmed_are_answered_once_they_are_taken(service):
+    async with service.open(query="?max_faces=3") as socket:
+        asked = '{"type": "options", "smoothing": true, "confirm": true}'
+        reply = await step(socket, asked)
+        refused = await step(socket, asked.replace("true,", '"very",', 1))
+        first = await step(socket, headed(*frames(1)[0]))
+    assert reply["type"] == "options"
+    assert (reply["options"]["max_faces"], reply["options"]["smoothing"]) == (3, True)
+    assert "confirm" not in reply["options"]
+    assert (refused["of"], first["sequence"]) == ("text", 0)
+
+
+async def test_times_that_go_back_are_taken_with_a_note_until_a_reset(service):
+    clip = frames(1)[0][0]
+    async with service.open() as socket:
+        replies = [await step(socket, headed(clip, at)) for at in (0, 0.04, 0.02, 0.02, 5, 1)]
+        await socket.send(RESET)
+        replies.append(await step(socket, headed(clip, 0.5)))
+    told = [[note for note in reply["notes"] if "go back" in note] for reply in replies]
+    assert [len(notes) for notes in told] == [0, 0, 1, 0, 0, 1, 0]
+    assert "1 s came after 5 s" in told[5][0]
+    assert [reply["step"] for reply in replies] == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("time_s", [float("nan"), -3.0, 1e300])
+async def test_a_time_that_cannot_be_is_told_as_none(service, time_s):
+    async with service.open() as socket:
+        reply = await step(socket, headed(frames(1)[0][0], time_s))
+    assert (reply["error"]["type"], reply["time_s"]) == (URN + "invalid-time", None)
+
+
 async def test_a_text_that_asks_for_nothing_known_is_answered_and_spoils_nothing(service):
     clip = frames(2)
     async with service.open() as socket:
