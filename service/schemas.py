@@ -65,7 +65,7 @@ class ImageInfo(Body):
 
     width: int = Field(description="Width of the upright picture, in pixels.")
     height: int = Field(description="Height of the upright picture, in pixels.")
-    format: str = Field(description="Format of the bytes: JPEG, PNG, WEBP, BMP or GIF.")
+    format: str = Field(description="Format of the bytes, such as JPEG or HEIC.")
     rotated: bool = Field(description="Whether EXIF orientation turned or mirrored the picture.")
     frames: int = Field(description="Frames of an animation; only the first one is looked at.")
 
