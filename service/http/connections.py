@@ -12,6 +12,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
 
 from service.errors import Problem
 from service.http.problems import MEDIA_TYPE
@@ -181,6 +182,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Pass on a message; the parser holds on to its frame until the next one comes."""
         super().handle_bytes(event)
         event.data = b""
+
+    def shutdown(self) -> None:
+        """Close; the parser refuses a second close to a socket whose closing has begun."""
+        if self.handshake_complete and self.conn.state is not State.OPEN:
+            self.close_sent = True
+        super().shutdown()
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """Give the client a few seconds once the application is done with it."""
