@@ -16,7 +16,7 @@ from service.sessions import SessionStore
 from service.settings import Settings
 from service.telemetry import Metrics, Tracing
 
-LISTS = ("boxes", "include")  # options that may be repeated
+LISTS = ("boxes", "include", "doors")  # options that may be repeated
 MOST_SHOWN = 60
 BEARER = HTTPBearer(
     auto_error=False,

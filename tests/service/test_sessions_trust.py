@@ -8,7 +8,7 @@ import pytest
 
 from service.security import new_key
 from tests.service.counting import CountingTracker, closed, frames, headed, receive, serving, step
-from tests.waiting import MOST_S
+from tests.waiting import MOST_S, until
 
 CLIP = frames(4)
 KEY = "countenance:track:anonymous:s"
@@ -92,6 +92,9 @@ async def test_two_sockets_opened_before_the_first_frame_are_ordered_by_their_op
         AsyncExitStack() as stack,
     ):
         older = await stack.enter_async_context(service.open())
+        # A socket is accepted before it is known to the store.
+        started = 'countenance_sessions_total{event="started",model="track"}'
+        await until(lambda: service.metric(started))
         newer = await stack.enter_async_context(service.open())
         assert (await step(older, headed(*CLIP[0])))["step"] == 1
         # The newer one goes on with what the older has begun, and has the session from then on.
