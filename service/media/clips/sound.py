@@ -91,8 +91,9 @@ class SoundReader:
             notes.append("its sound is silent")
         elif found.level_dbfs < FAINT_DBFS:
             notes.append(f"its sound is faint ({found.level_dbfs:.0f} dB of full scale)")
-        if found.band_hz is not None and found.band_hz < NARROW_HZ:
-            notes.append(f"its sound is narrow: it holds nothing above {found.band_hz:.0f} Hz")
+        if self.info.sample_rate_hz < 2 * NARROW_HZ:
+            hz = self.info.sample_rate_hz
+            notes.append(f"its sound is narrow: at {hz} Hz it holds nothing above {hz // 2} Hz")
         return notes
 
     @property
