@@ -167,7 +167,9 @@ async def leave_large_pictures(target: Target) -> None:
     head = "".join(f"{name}: {value}\r\n" for name, value in target.attacker.items())
     for _ in range(2000):
         with suppress(OSError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", target.service.port)
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", target.service.port, local_addr=("127.0.0.2", 0)
+            )
             writer.write(
                 f"POST /align HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}Content-Type: image/webp\r\n"
                 f"Content-Length: {len(body)}\r\n\r\n".encode()
@@ -209,7 +211,9 @@ async def drip_uploads(target: Target) -> None:
     for number in range(300):
         path = "/affect" if number % 4 == 0 else "/align"
         with suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", target.service.port)
+            _, writer = await asyncio.open_connection(
+                "127.0.0.1", target.service.port, local_addr=("127.0.0.2", 0)
+            )
             start = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}Content-Length: 9000000\r\n"
             writer.write(f"{start}\r\n".encode())
             writers.append(writer)
@@ -237,7 +241,9 @@ async def hold_connections(target: Target) -> None:
     writers = []
     for number in range(1200):
         with suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", target.service.port)
+            _, writer = await asyncio.open_connection(
+                "127.0.0.1", target.service.port, local_addr=("127.0.0.2", 0)
+            )
             writer.write(starts[number % len(starts)].encode())
             writers.append(writer)
     for _ in range(1000):

@@ -23,6 +23,8 @@ from handlers.processing.boxes import Measure, suppress
 
 Floats = NDArray[np.float32]
 
+MOST_PX_BESIDE = 2_000_000
+
 REFINE_PX = 24
 OUTPUT_PX = 48
 LEAST_SPLIT = 8  # crops: fewer are one batch
@@ -110,7 +112,9 @@ class Cascade:
         # The first level has as many pixels as all others together.
         groups = [group for group in (scales[:1], scales[1:]) if group]
         calls = [partial(self._propose_levels, images, group) for group in groups]
-        parts = run_all(calls, self._engine.is_parallel)
+        # Beside each other, the levels of a large picture would take too much memory at once.
+        small = height * width * len(images) <= MOST_PX_BESIDE
+        parts = run_all(calls, self._engine.is_parallel and small)
         levels = [level for part in parts for level in part]
         nothing = Candidates.boxed(np.empty((0, 4), np.float32), np.empty(0, np.float32))
         found = [Candidates.joined([nothing, *parts]) for parts in zip(*levels, strict=True)]
