@@ -108,6 +108,7 @@ def _spread(job: Job, sources: Iterable[Source], jobs: int) -> Iterator[Done]:
 _job: Job | None = None
 _client: Countenance | None = None
 _is_working = False
+_is_ending = False
 
 
 def _begin(job: Job) -> None:
@@ -119,9 +120,15 @@ def _begin(job: Job) -> None:
 
 
 def _interrupt(*_: object) -> None:
-    """Drop the work, with its half-written files, and end; the first process says so."""
-    for kind in ENDING:
-        signal.signal(kind, signal.SIG_IGN)
+    """Drop the work, with its half-written files, and end; the first process says so.
+
+    A second signal changes nothing. Ignoring it by `signal.SIG_IGN` instead would let Python print
+    a traceback for one that came in the meantime.
+    """
+    global _is_ending
+    if _is_ending:
+        return
+    _is_ending = True
     if _is_working:
         raise KeyboardInterrupt
     _end()
