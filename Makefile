@@ -47,7 +47,7 @@ INSTALL_TORCH = $(PIP) install --no-deps $(if $(TORCH_INDEX),--index-url $(TORCH
 # uv knows where PyTorch keeps its builds; that for processors is a tenth as large.
 INSTALL_CPU_TORCH = $(PIP) install --constraint $(LOCK) uv \
 	&& $(BIN)/uv pip install --python $(BIN)/python --torch-backend cpu --no-deps $(TORCH)
-SOURCES := service handlers tests
+SOURCES := .
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast test-browser lint format models serve-models train-align \

@@ -60,17 +60,18 @@ MEANINGS = {
     "speech": "the probability of speech",
 }
 EXAMPLE = """```python
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 
-for part in {parts}:
-    session = onnxruntime.InferenceSession(f"model_store/{model}/{{part}}.onnx")
+for path in sorted(Path("model_store/{model}").glob("*.onnx")):
+    session = onnxruntime.InferenceSession(path)
     types = {{"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(bool)": np.bool_}}
-    inputs = {{
-        one.name: np.zeros([1 if i == 0 else n if isinstance(n, int) else 64
-                           for i, n in enumerate(one.shape)], types[one.type])
-        for one in session.get_inputs()
-    }}
+    inputs = {{}}
+    for one in session.get_inputs():
+        sizes = [size if isinstance(size, int) else 64 for size in one.shape[1:]]
+        inputs[one.name] = np.zeros([1, *sizes], types[one.type])
     names = [one.name for one in session.get_outputs()]
     answers = dict(zip(names, session.run(names, inputs)))
 ```
@@ -85,7 +86,7 @@ def section(folder: Path) -> str:
         graph = onnx.load(path, load_external_data=False).graph
         cells = [_tell(path.stem, values) for values in (graph.input, graph.output)]
         rows.append(f"| `{path.stem}` | {cells[0]} | {cells[1]} |\n")
-    example = EXAMPLE.format(parts=[path.stem for path in paths], model=folder.name)
+    example = EXAMPLE.format(model=folder.name)
     return f"{HEADING}\n\n{ROWS_FIRST}\n\n{''.join(rows)}\n{example}"
 
 
