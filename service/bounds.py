@@ -77,7 +77,7 @@ class BoundSettings(BaseSettings):
         8_300_000, ge=1, description="Largest frame of a live session, in pixels."
     )
     max_frames_per_s: float = Field(
-        60.0, gt=0, description="Most frames that a socket gets looked at, per second."
+        120.0, gt=0, description="Most frames that a socket gets looked at, per second."
     )
     max_sockets: int = Field(16, ge=1, description="Most open sockets of one principal.")
     socket_idle_s: float = Field(

@@ -66,6 +66,7 @@ def _service(redis: RedisServer, threads: int, **settings: str) -> ServiceProces
             "COUNTENANCE_REDIS_URL": redis.url,
             "COUNTENANCE_MAX_SOCKETS": "5000",
             "COUNTENANCE_SOCKET_IDLE_S": "600",
+            "COUNTENANCE_MAX_FRAMES_PER_S": "10000",
             **settings,
         }
     )
