@@ -14,7 +14,6 @@ from starlette.routing import WebSocketRoute
 from service.affect import route as affect
 from service.align import route as align
 from service.http.gate import Gate
-from service.http.limits import InFlight, Sockets
 from service.http.middleware import RequestContext
 from service.http.openapi import install_openapi
 from service.http.problems import install_error_handlers
@@ -25,9 +24,8 @@ from service.inference.remote.torchserve import TorchServeInference
 from service.live.serving import refuse_unknown
 from service.operations import health, page, sessions
 from service.security import Authenticator
-from service.services import Services
-from service.sessions import SessionStore
-from service.sessions.memory import MemoryStore
+from service.services import InFlight, Services, Sockets
+from service.sessions import MemoryStore, SessionStore
 from service.sessions.redis import RedisStore
 from service.settings import Settings
 from service.telemetry import Metrics, make_tracing

@@ -1,84 +1,122 @@
-"""Authentication: API keys (hashed at rest) into principals, each key with its own rate limits.
+"""Authentication: API keys into principals, each key with its own rate limits.
 
 `python -m service.security NAME` makes a key for the principal NAME and the entry for the file.
 """
 
-import hashlib
-import hmac
+import asyncio
 import logging
+import math
 import secrets
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.requests import HTTPConnection
 
 from service.errors import ConfigurationError, Problem, ServiceError
-from service.http.limits import ANONYMOUS, Meter, Principal
+from service.keys import (
+    TOKEN_PREFIX,
+    Grant,
+    KeyEntry,
+    find_key,
+    is_signed,
+    load_keys,
+    new_key,
+    read_grant,
+    sign,
+)
 from service.settings import SECRET_BYTES, Settings
 from service.telemetry import fields
-from service.tokens import TOKEN_PREFIX, Grant, is_signed, read_grant, sign
 
-KEY_PREFIX = "cnt_"  # lets scanners of source code find a key that was left there
-
+BURST_S = 10.0  # of a rate, at once: a page loads many pictures together
 KEY_SUBPROTOCOL = "bearer."  # for browsers, whose sockets cannot set headers
 LOOK_S = 1.0  # between two looks at the keys file: a revoked key works no longer than this
-
 logger = logging.getLogger(__name__)
 
 
-class KeyEntry(BaseModel):
-    """One key of the keys file; only its hash is there."""
+class Bucket:
+    """A token bucket: `burst_s` seconds' worth at once, then a steady rate.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Its contents are kept as a time: until when all that came would have taken at the rate.
+    """
 
-    id: str = Field(min_length=1, description="Name of the key, for logs.")
-    principal: str = Field(min_length=1, description="Whose key it is.")
-    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the key, hexadecimal.")
-    requests_per_minute: int | None = Field(
-        None, ge=1, description="Rate limit in requests a minute; the setting's where not given."
-    )
-    bytes_per_minute: int | None = Field(
-        None, ge=1024, description="Rate limit in bytes a minute; the setting's where not given."
-    )
-    pixels_per_minute: int | None = Field(
-        None, ge=1_000_000, description="Rate limit in pixels a minute; the setting's else."
-    )
-    max_sockets: int | None = Field(
-        None, ge=0, description="Most open sockets of its principal; the setting's if not given."
-    )
+    def __init__(
+        self, rate_hz: float, burst_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rate_hz = rate_hz
+        self._burst_s = burst_s
+        self._clock = clock
+        self._paid_s = clock() - burst_s
 
+    def wait_s(self, count: float = 0) -> float:
+        """Return the seconds until `count` more are paid for, 0 if they are; 0 for what is owed."""
+        paid_s = max(self._paid_s, self._clock() - self._burst_s)
+        return max(0.0, paid_s + count / self._rate_hz - self._clock())
 
-class KeyFile(BaseModel):
-    """The keys file: a TOML array of tables named `keys`."""
+    async def wait(self) -> None:
+        """Return when nothing is owed."""
+        if (seconds := self.wait_s()) > 0:
+            await asyncio.sleep(seconds)
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    keys: tuple[KeyEntry, ...] = ()
-
-    @model_validator(mode="after")
-    def _ids_differ(self) -> Self:
-        if len({key.id for key in self.keys}) < len(self.keys):
-            raise ValueError("two keys have the same id")
-        return self
+    def take(self, count: float = 1) -> None:
+        """Count so many; more than there are is owed for."""
+        self._paid_s = max(self._paid_s, self._clock() - self._burst_s) + count / self._rate_hz
 
 
-def load_keys(path: Path) -> tuple[KeyEntry, ...]:
-    """Read the keys file; raises ConfigurationError naming what is wrong, never what is secret."""
-    try:
-        return KeyFile.model_validate(tomllib.loads(path.read_text())).keys
-    except OSError as error:
-        raise ConfigurationError(f"cannot read the keys file {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"the keys file {path} is no TOML: {error}") from error
-    except ValidationError as error:
-        found = "; ".join(f"{item['loc']}: {item['msg']}" for item in error.errors())
-        raise ConfigurationError(f"the keys file {path} is not right: {found}") from None
+class Meter(Bucket):
+    """Meter of what one key sends: ten seconds' worth at once, then `per_minute` of `what`.
+
+    What has begun is let through and owed for: nobody knows how long a body will be.
+    """
+
+    def __init__(
+        self, per_minute: int, what: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        # One at least, also of a rate that ten seconds are too short for.
+        super().__init__(per_minute / 60, max(BURST_S, 60 / per_minute), clock)
+        self.per_minute = per_minute
+        self._what = what
+
+    def check(self, count: float = 0) -> None:
+        """Raise ServiceError with Retry-After where `count` more are too many."""
+        if (seconds := self.wait_s(count)) > 0:
+            wait_s = math.ceil(seconds)
+            raise ServiceError(
+                Problem.RATE_LIMITED,
+                f"this key may send {self.per_minute} {self._what} a minute; wait {wait_s} s",
+                headers={"Retry-After": str(wait_s)},
+            )
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The asker; several keys may stand for one principal, and sessions belong to the principal.
+
+    `meter` counts the bytes that the key sends, `pixels` what is decoded of them; `max_sockets` is
+    the most that may be open while this key opens one, the setting's where None.
+    """
+
+    name: str
+    key_id: str | None = None
+    meter: Meter | None = field(default=None, compare=False)
+    max_sockets: int | None = None
+    pixels: Meter | None = field(default=None, compare=False)
+
+    async def look(self, pixels: int) -> None:
+        """Count pixels that are to be decoded, once those before are paid for."""
+        if self.pixels is not None:
+            await self.pixels.wait()
+            self.pixels.take(pixels)
+
+
+ANONYMOUS = Principal("anonymous")
+
+
+# Whom the request or the socket that is served here is from.
+CALLER: ContextVar[Principal] = ContextVar("caller", default=ANONYMOUS)
 
 
 class Authenticator:
@@ -229,29 +267,6 @@ def sent_key(connection: HTTPConnection) -> str:
         if offered.startswith(KEY_SUBPROTOCOL):
             return str(offered).removeprefix(KEY_SUBPROTOCOL)
     return ""
-
-
-def find_key(keys: Sequence[KeyEntry], token: str) -> KeyEntry | None:
-    """Return the entry of `token`; the time taken tells nothing about how near a guess came."""
-    digest = hash_key(token)
-    found = None
-    for entry in keys:
-        if hmac.compare_digest(entry.sha256, digest):
-            found = entry
-    return found
-
-
-def hash_key(key: str) -> str:
-    """Return the hexadecimal SHA-256 of a key, as the keys file holds it."""
-    return hashlib.sha256(key.encode()).hexdigest()
-
-
-def new_key(principal: str) -> tuple[str, str]:
-    """Make a key of 256 random bits; return it and its entry for the keys file."""
-    key = KEY_PREFIX + secrets.token_urlsafe(32)
-    identity = f"{principal}-{secrets.token_hex(3)}"
-    entry = f'[[keys]]\nid = "{identity}"\nprincipal = "{principal}"\nsha256 = "{hash_key(key)}"\n'
-    return key, entry
 
 
 def _unauthenticated(detail: str) -> ServiceError:

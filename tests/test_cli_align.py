@@ -23,8 +23,8 @@ from service.commands.forms import align_csv_header, as_csv_rows
 from service.commands.options import ask
 from service.inference import Answer, Question, Readiness
 from service.inference.ondemand import OnDemandInference
+from service.keys import new_key
 from service.schemas import AlignReply
-from service.security import new_key
 from service.server import make_server
 from service.settings import Settings
 from tests.waiting import wait_until

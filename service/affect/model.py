@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.affect.replies import AffectFrame, AffectOutputs
 from service.affect.sounds import Sound
 from service.errors import Problem, ServiceError
-from service.live.model import Cost, Model, VariantName
-from service.live.stepper import Step
+from service.live.model import Cost, Model, Step, VariantName
 from service.options import (
     AFFECT_MAX_FACES,
     AFFECT_SMOOTHING_S,

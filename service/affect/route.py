@@ -27,8 +27,7 @@ from service.clips.replies import CSV, JSON, NDJSON, SVG
 from service.clips.serving import ClipJob, answer_clip
 from service.http.body import MULTIPART, Bounds, Upload, essence, read_files, read_picture
 from service.http.replies import choose_media_type
-from service.live.mailbox import Kind
-from service.live.messages import check_time
+from service.live.messages import Kind, check_time
 from service.live.model import parse_into
 from service.live.serving import SessionName, answer_step, end_session, serve_socket
 from service.media.clips.contents import Sampling

@@ -12,11 +12,7 @@ from service.affect.model import (
     Frame,
     measure_frames,
 )
-from service.affect.replies import (
-    AffectOutputs,
-    AffectReply,
-    HeardReply,
-)
+from service.affect.replies import AffectOutputs, AffectReply, HeardReply
 from service.affect.sounds import (
     TOLERANCE_S,
     Hearing,
@@ -29,9 +25,8 @@ from service.affect.sounds import (
     to_samples,
 )
 from service.errors import Problem, ServiceError
-from service.live.mailbox import Arrival, Kind
-from service.live.messages import RESET
-from service.live.stepper import Place, Step, Subject
+from service.live.messages import RESET, Arrival, Kind
+from service.live.model import Place, Step, Subject
 from service.media.clips.contents import AHEAD_S
 from service.telemetry import Metrics
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.errors import Problem, ServiceError
-from service.live.mailbox import Kind
-from service.live.messages import FRAME, HEADER, check_time
+from service.live.messages import FRAME, HEADER, Kind, check_time
 
 RATE_HZ = 22_050
 SAMPLE_BYTES = 2

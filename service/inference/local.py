@@ -15,9 +15,17 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from service.errors import ConfigurationError, Problem, ServiceError
-from service.inference import Answer, Batch, Question, Readiness
+from service.inference import (
+    Answer,
+    Batch,
+    Question,
+    Readiness,
+    pack_question,
+    unpack_answer,
+    weights_in,
+    weights_of,
+)
 from service.inference.gathering import Gatherer, Reply, Row, most_rows
-from service.inference.wire import pack_question, unpack_answer, weights_in, weights_of
 from service.settings import Settings
 from service.telemetry import fields
 

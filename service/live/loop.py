@@ -12,11 +12,10 @@ from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.errors import Problem, ServiceError
-from service.http.limits import Bucket
-from service.live.mailbox import Arrival, Held, Kind, Mailbox
-from service.live.messages import Options, OptionsReply, read_text
-from service.live.stepper import Stepper
+from service.live.hold import Stepper
+from service.live.messages import Arrival, Held, Kind, Mailbox, Options, OptionsReply, read_text
 from service.schemas import Body
+from service.security import Bucket
 from service.settings import Settings
 
 CLOSE_S = 1.0  # for a client to take the close

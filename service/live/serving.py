@@ -15,14 +15,12 @@ from service.errors import Problem, ServiceError
 from service.http.gate import SUBPROTOCOL
 from service.http.openapi import MODEL, WITH_KEY, problem_responses
 from service.http.replies import while_connected
-from service.live.hold import Hold
+from service.live.hold import Hold, Stepper
 from service.live.loop import CLOSE_S, LiveStream, close_socket
-from service.live.mailbox import Arrival
-from service.live.messages import ErrorReply, error_info
-from service.live.model import Model
-from service.live.stepper import Stepper, Subject, step_once
+from service.live.messages import RESET, Arrival, ErrorReply, error_info
+from service.live.model import Model, Place, Said, Subject
 from service.services import Services, get_principal
-from service.sessions import Address
+from service.sessions import Address, Outcome, Session, SessionStore, new_epoch
 
 StepNumber = Annotated[
     int | None,
@@ -41,6 +39,7 @@ SessionName = Annotated[
     Path(pattern=SESSION_NAME, description="The session's name: letters, digits, `.`, `_`, `-`."),
 ]
 MakeSubject = Callable[[], tuple[Model, Subject[Any, Any]]]
+ATTEMPTS = 3  # to store a step beside other connections before they win
 
 
 def end_responses(path: str) -> dict[int | str, dict[str, Any]]:
@@ -132,3 +131,73 @@ async def end_session(services: Services, address: Address) -> None:
     if not await services.store.delete(address):
         raise ServiceError(Problem.NOT_FOUND, f"there is no session {address.name!r} of yours")
     services.metrics.sessions.labels(address.model, "ended").inc()
+
+
+async def step_once(
+    store: SessionStore,
+    address: Address,
+    subject: Subject[Said, Any],
+    arrival: Arrival,
+    expected: int | None,
+) -> bytes:
+    """Step the session by what has arrived, as its step `expected`; return the reply as JSON.
+
+    A step that is the session's last one already is not made again: its reply is returned as it
+    was. A session that the store has lost starts anew and its reply's status is `reset`. Raises
+    ServiceError: wrong-step, naming the one the session is at; session-taken when another
+    connection was faster and the client did not say which step it expects.
+    """
+    lost, notes = False, list[str]()
+    for _ in range(ATTEMPTS):
+        found = await store.load(address)
+        if found is not None and found.damage is not None:
+            lost, notes = True, [f"the session starts anew: {found.damage}"]
+            found = None
+        if found is not None and (repeated := _find_reply(found, expected)) is not None:
+            return repeated
+        lost = lost or (found is None and (expected or 1) > 1)
+        state, number = (None, 1) if found is None else (found.state, found.step + 1)
+        step = await subject.step(arrival, state)
+        step.outputs.notes[:0] = arrival.notes
+        if lost:
+            step.outputs.status = RESET
+            step.outputs.notes.extend(notes)
+        reply = subject.reply(arrival, step.outputs, Place(number)).model_dump_json().encode()
+        new = Session(new_epoch(), number, step.state, reply)
+        outcome = await _commit(store, address, found, new)
+        if outcome is Outcome.STORED:
+            return reply
+        if outcome is Outcome.CONFLICT and expected is None:
+            break
+        lost = lost or outcome is Outcome.MISSING
+    raise ServiceError(
+        Problem.SESSION_TAKEN, "another connection has stepped the session meanwhile"
+    )
+
+
+async def _commit(
+    store: SessionStore, address: Address, known: Session | None, new: Session
+) -> Outcome:
+    """Write the step; a session begins by a connection, after a frame that could be looked at."""
+    if known is None:
+        known = await store.connect(address, new_epoch())
+        if known.step > 0:
+            return Outcome.CONFLICT
+    return await store.commit(address, known.epoch, known.step, new)
+
+
+def _find_reply(session: Session, expected: int | None) -> bytes | None:
+    """Return the reply of the expected step where it is the last one made, None where it is next.
+
+    Raises ServiceError for any other step.
+    """
+    if expected is None or expected == session.step + 1:
+        return None
+    if expected == session.step and session.reply is not None:
+        return session.reply
+    raise ServiceError(
+        Problem.WRONG_STEP,
+        f"the session is at step {session.step}, so the next one is {session.step + 1}; "
+        f"{expected} came",
+        extensions={"step": session.step},
+    )

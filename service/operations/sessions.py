@@ -9,11 +9,11 @@ from pydantic import Field
 from service.affect.model import MODEL as AFFECT
 from service.errors import Problem, ServiceError
 from service.http.openapi import WITH_KEY, problem_responses
+from service.keys import TOKEN_PREFIX, Door
 from service.live.serving import STORE, SessionName
 from service.schemas import Body, SessionInfo, StreamInfo
 from service.services import Caller, SharedServices
 from service.sessions import Address, Session
-from service.tokens import TOKEN_PREFIX, Door
 from service.track.session import MODEL as TRACK
 
 MODELS = (TRACK, AFFECT)

@@ -23,7 +23,6 @@ from service.sessions import (
     StoreUnavailable,
     check_size,
     measured,
-    now_s,
 )
 from service.sessions.scripts import COMMIT, CONNECT, DELETE, LOAD
 from service.telemetry import Metrics
@@ -121,7 +120,7 @@ class RedisStore(SessionStore):
         check_size(new, self._max_bytes)
         state, reply = new.state or b"", new.reply or b""
         written = (new.epoch, new.step, state, reply, self._seal(address, new.step, state, reply))
-        arguments = (epoch, known, *written, now_s(), self._ttl_ms, self._each)
+        arguments = (epoch, known, *written, time.time(), self._ttl_ms, self._each)
         found = await self._ask(lambda: self._commit(_keys(address), arguments))
         return Outcome(found.decode())
 
@@ -132,7 +131,7 @@ class RedisStore(SessionStore):
 
     async def _take_over(self, address: Address, epoch: str, begin: bool) -> Session | None:
         """Return the session under its new epoch; one that cannot be read begins anew."""
-        times = (now_s(), self._ttl_ms, self._each)
+        times = (time.time(), self._ttl_ms, self._each)
         arguments = (self._max_bytes, epoch, *times, int(begin))
         kind, *values = await self._ask(lambda: self._connect(_keys(address), arguments))
         if kind == b"none":

@@ -10,7 +10,7 @@ from service.clips.replies import ClipHead
 from service.clips.run import Asked, in_the_clip, on_the_wire, scaled_min_face_px
 from service.errors import Problem, ServiceError
 from service.live.messages import RESET
-from service.live.stepper import Step
+from service.live.model import Step
 from service.media.clips.contents import ClipChunk, ClipFrame
 from service.openface import (
     ACTIONS,

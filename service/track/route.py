@@ -11,8 +11,7 @@ from service.clips.serving import CLIP_BODY, ClipJob, answer_clip
 from service.http.body import read_upload
 from service.http.openapi import PICTURE_BODY
 from service.http.replies import choose_media_type
-from service.live.mailbox import Arrival
-from service.live.messages import check_time
+from service.live.messages import Arrival, check_time
 from service.live.model import parse_into
 from service.live.serving import SessionName, answer_step, end_session, serve_socket
 from service.media.clips.contents import Sampling

@@ -7,10 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict
 
 from service.errors import ServiceError
-from service.live.mailbox import Arrival
-from service.live.messages import split_frame
-from service.live.model import Cost, Model, VariantName
-from service.live.stepper import Place, Step, Subject
+from service.live.messages import Arrival, split_frame
+from service.live.model import Cost, Model, Place, Step, Subject, VariantName
 from service.options import (
     DROP,
     MIN_FACE_PX,

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from service.security import new_key
+from service.keys import new_key
 from tests.browser import footage
 
 ROOT = Path(__file__).parents[2]

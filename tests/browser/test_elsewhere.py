@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from service.security import new_key
+from service.keys import new_key
 from tests.browser.conftest import ROOT, running_service
 
 EXAMPLE = "docs/examples/webcam.html"

@@ -13,9 +13,9 @@ import service.client as service_client
 from service.align.interface import ALIGN_REPLY
 from service.client import Countenance, ProblemError, UnreachableError
 from service.errors import ConfigurationError, Problem
+from service.keys import new_key
 from service.live.messages import ErrorReply
 from service.schemas import AlignReply
-from service.security import new_key
 from service.track.replies import TrackReply
 from tests.client.conftest import RunningService
 from tests.client.wire import Wire

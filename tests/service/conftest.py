@@ -12,7 +12,7 @@ import uvicorn
 from PIL import Image
 
 from service.app import create_app
-from service.security import new_key
+from service.keys import new_key
 from service.server import make_server
 from service.settings import Settings
 from tests.service.counting import CountingTracker

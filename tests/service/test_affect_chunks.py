@@ -10,7 +10,7 @@ import pytest
 from service.affect.sounds import RATE_HZ, to_samples
 from service.app import create_app
 from service.errors import URN
-from service.security import new_key
+from service.keys import new_key
 from service.settings import Settings
 from tests.service.counting import closed, frames, headed, serving, step
 from tests.service.feeling import AFFECT, CountingAffect

@@ -10,7 +10,7 @@ from websockets.asyncio.client import ClientConnection
 
 from service.affect.sounds import RATE_HZ, to_samples
 from service.app import create_app
-from service.live.mailbox import MOST_BYTES, MOST_HELD, Arrival, Held, Mailbox
+from service.live.messages import MOST_BYTES, MOST_HELD, Arrival, Held, Mailbox
 from service.settings import Settings
 from tests.service.counting import closed, frames, headed, receive, serving
 from tests.service.feeling import AFFECT, CountingAffect

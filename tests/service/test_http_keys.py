@@ -11,8 +11,8 @@ import pytest
 
 from service.app import create_app
 from service.errors import URN, ConfigurationError, ServiceError
-from service.http.limits import Meter
-from service.security import find_key, hash_key, load_keys, main, new_key
+from service.keys import find_key, hash_key, load_keys, new_key
+from service.security import Meter, main
 from service.settings import Settings
 from service.telemetry import JsonFormatter, TextFormatter, configure_logging
 from tests.service.counting import CountingTracker, closed, frames, headed, serving, step

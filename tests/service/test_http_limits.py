@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from service.errors import URN
-from service.security import new_key
+from service.keys import new_key
 from tests.service.counting import serving
 from tests.service.test_openapi import Everything
 from tests.waiting import until

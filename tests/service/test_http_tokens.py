@@ -7,8 +7,8 @@ import time
 import pytest
 
 from service.errors import URN, ConfigurationError
-from service.http.limits import Principal
-from service.security import Authenticator, load_keys, new_key
+from service.keys import load_keys, new_key
+from service.security import Authenticator, Principal
 from service.settings import Settings
 from tests.service.counting import CountingTracker, closed, frames, headed, serving, step
 

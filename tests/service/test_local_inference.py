@@ -11,9 +11,8 @@ import msgpack
 import pytest
 
 from service.errors import ConfigurationError, Problem, ServiceError
-from service.inference import Question
+from service.inference import Question, pack_question, unpack_answer
 from service.inference.local import Loaded, LocalInference, resolve_device
-from service.inference.wire import pack_question, unpack_answer
 from service.settings import Settings
 from service.telemetry import REQUEST_ID
 from tests.waiting import settle, until

@@ -17,7 +17,7 @@ from service.app import create_app
 from service.http.body import MULTIPART
 from service.http.openapi import ANY_TYPE
 from service.inference import Answer, Question, Readiness
-from service.security import new_key
+from service.keys import new_key
 from service.settings import Settings
 from tests.service.counting import CountingTracker
 from tests.service.feeling import AFFECT, CountingAffect

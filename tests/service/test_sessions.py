@@ -9,8 +9,7 @@ import pytest
 
 from service.app import make_store
 from service.errors import ConfigurationError, Problem, ServiceError
-from service.sessions import Address, Outcome, Session, SessionStore, new_epoch
-from service.sessions.memory import MemoryStore
+from service.sessions import Address, MemoryStore, Outcome, Session, SessionStore, new_epoch
 from service.sessions.redis import RedisStore
 from service.settings import Settings
 from service.telemetry import Metrics

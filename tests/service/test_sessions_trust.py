@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from service.security import new_key
+from service.keys import new_key
 from tests.service.counting import CountingTracker, closed, frames, headed, receive, serving, step
 from tests.waiting import MOST_S, until
 

@@ -21,7 +21,7 @@ from service.affect.sounds import (
     to_samples,
 )
 from service.errors import Problem, ServiceError
-from service.live.mailbox import Kind
+from service.live.messages import Kind
 
 ALL = 2**40
 

@@ -10,11 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import Problem, ServiceError
-from service.http.limits import Bucket, Sockets
 from service.live.loop import BURST_S
-from service.live.mailbox import MOST_WAITING, Arrival, Mailbox
-from service.live.messages import HEADER, MAX_TEXT, Options, Reset, read_text, split_frame
+from service.live.messages import (
+    HEADER,
+    MAX_TEXT,
+    MOST_WAITING,
+    Arrival,
+    Mailbox,
+    Options,
+    Reset,
+    read_text,
+    split_frame,
+)
 from service.live.model import parse_into
+from service.security import Bucket
+from service.services import Sockets
 from service.telemetry import Metrics
 from service.track.session import SocketOptions
 from tests.waiting import settle

@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.errors import URN
-from service.security import new_key
+from service.keys import new_key
 from tests.service.counting import (
     box,
     closed,

@@ -28,7 +28,7 @@ import numpy as np
 from PIL import Image
 from websockets.asyncio.client import connect
 
-from service.security import new_key
+from service.keys import new_key
 from tests.made_clips import portrait
 from tests.serving.deployment import ServiceProcess
 

@@ -8,9 +8,9 @@ from handlers.torchserve.adaptor import Adaptor, device_of
 from handlers.torchserve.asking import DESCRIBE
 from handlers.torchserve.warming import sizes_of
 from handlers.wire import pack, unpack
+from service.inference import DESCRIBE as ASKED_BY_THE_SERVICE
 from service.inference.gathering import Row
-from service.inference.wire import DESCRIBE as ASKED_BY_THE_SERVICE
-from service.inference.wire import pack_rows, unpack_replies
+from service.inference.remote.calls import pack_rows, unpack_replies
 
 
 class FakeContext:

@@ -16,7 +16,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
-from service.security import hash_key, load_keys
+from service.keys import hash_key, load_keys
 from service.sessions import Address, Outcome, Session
 from service.sessions.redis import RedisStore
 from service.settings import Settings

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from service.security import new_key
+from service.keys import new_key
 from tests.needs import CADDY
 from tests.service.counting import (
     CountingTracker,

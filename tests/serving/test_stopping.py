@@ -10,9 +10,9 @@ import httpx
 import msgpack
 import pytest
 
-from service.http.limits import Sockets
 from service.inference import Question
 from service.inference.local import Loaded, LocalInference
+from service.services import Sockets
 from tests.service.clip_files import write_clip
 from tests.service.counting import CountingTracker, Service, closed, receive, serving, step
 from tests.service.feeling import CountingAffect

@@ -12,9 +12,9 @@ from PIL import Image
 
 from handlers.state import dump_state
 from service.errors import Problem, ServiceError
-from service.inference import Question
+from service.inference import Question, weights_of
 from service.inference.local import Loaded, LocalInference
-from service.inference.wire import version_order, weights_of
+from service.inference.remote.pool import version_order
 from service.settings import Settings
 from tests.service.counting import Service, headed, serving, step
 from tests.serving.stores import SHIPPED, next_version
@@ -120,7 +120,7 @@ async def test_a_version_that_is_away_for_a_moment_is_waited_for(both, workers):
 
 
 async def test_a_version_that_stays_away_is_given_up(both, workers, monkeypatch):
-    monkeypatch.setattr("service.inference.remote.hosts.GIVEN_UP_S", 0.0)
+    monkeypatch.setattr("service.inference.remote.pool.GIVEN_UP_S", 0.0)
     await workers[0].stop()
     assert await ask(both, state_of(OLD)) == "b"
 

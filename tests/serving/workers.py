@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 from aiohttp import web
 
-from service.inference.wire import DESCRIBE
+from service.inference import DESCRIBE
 
 DESCRIPTION = {"name": "track", "version": "1", "sha256": "0" * 64}
 # What a request comes to: a whole response, or the reply to each of its rows.

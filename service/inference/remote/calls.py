@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
 
+import msgpack
 from aiohttp import ClientConnectorError, ClientError, ClientTimeout, ConnectionTimeoutError
 
 from service.errors import Problem, ServiceError
+from service.inference import Batch, unpack_map
 from service.inference.gathering import Reply, Row
-from service.inference.remote.hosts import Host
-from service.inference.wire import pack_rows, unpack_replies
+from service.inference.remote.pool import Host
 
 CONNECT_S = 2.0  # a worker that is there accepts at once
 RETRY_AFTER_S = 1  # soon: another worker, or this one once restarted, may answer
@@ -136,3 +137,27 @@ async def _pieces(body: bytes) -> AsyncIterator[memoryview]:
     view = memoryview(body)
     for start in range(0, len(body), PIECE_BYTES):
         yield view[start : start + PIECE_BYTES]
+
+
+def pack_rows(rows: Sequence[Row]) -> bytes:
+    """Write a call to a worker: `{"rows": [bytes], "request_ids": [str?]}`, as many of both."""
+    message = {
+        "rows": [row.body for row in rows],
+        "request_ids": [row.request_id for row in rows],
+    }
+    return bytes(msgpack.packb(message))
+
+
+def unpack_replies(reply: bytes, rows: int) -> list[Reply]:
+    """Read `{"replies": [bytes], "milliseconds": float}`, a reply to each of the rows.
+
+    An error in place of the replies is that of every row. Raises ServiceError for anything else.
+    """
+    message = unpack_map(reply)
+    if "error" in message:
+        return [Reply(reply, None)] * rows
+    replies, milliseconds = message.get("replies"), message.get("milliseconds")
+    if not isinstance(replies, list) or len(replies) != rows or not isinstance(milliseconds, float):
+        raise ServiceError(Problem.INTERNAL, "the worker's reply does not fit what it was asked")
+    batch = Batch(rows, milliseconds / 1000)
+    return [Reply(each, batch) for each in replies]

@@ -5,11 +5,9 @@ import logging
 from typing import Any
 
 from service.errors import ServiceError
-from service.inference import Readiness
+from service.inference import DESCRIBE, Readiness, unpack_answer
 from service.inference.remote.calls import WorkerError, call, within
-from service.inference.remote.hosts import Health, Host
-from service.inference.remote.pool import HostPool
-from service.inference.wire import DESCRIBE, unpack_answer
+from service.inference.remote.pool import Health, Host, HostPool
 from service.telemetry import fields
 
 MODELS = ("align", "track", "affect")

@@ -9,13 +9,19 @@ from functools import partial
 from typing import Any, Self
 
 from service.errors import Problem, ServiceError
-from service.inference import Answer, Load, Question, Readiness
+from service.inference import (
+    Answer,
+    Load,
+    Question,
+    Readiness,
+    pack_question,
+    unpack_answer,
+    weights_of,
+)
 from service.inference.gathering import Gatherer, most_rows
 from service.inference.remote.calls import RETRY_AFTER_S, Failure, WorkerError, call_rows, within
-from service.inference.remote.hosts import Host
-from service.inference.remote.pool import HostPool
+from service.inference.remote.pool import Host, HostPool
 from service.inference.remote.probes import Probes
-from service.inference.wire import pack_question, unpack_answer, weights_of
 from service.settings import Settings
 from service.telemetry import fields
 
