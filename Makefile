@@ -49,6 +49,9 @@ INSTALL_CPU_TORCH = $(PIP) install --constraint $(LOCK) uv \
 	&& $(BIN)/uv pip install --python $(BIN)/python --torch-backend cpu --no-deps $(TORCH)
 SOURCES := .
 
+# Many tests wait for servers: two processes share the files among them, a thread of torch each.
+TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast test-browser lint format models serve-models train-align \
 	train-track train-affect evaluate bench bench-peers soak prove-compose audit pins attack lock clean
@@ -61,11 +64,11 @@ help: ## Show this list
 run: $(VENV)/.models $(if $(GPU),$(VENV)/.torch) ## Start the service on http://localhost:8000 (PORT=... for another)
 	$(BIN)/countenance serve --host $(HOST) --port $(PORT) --log-format text $(ARGS)
 
-test: $(VENV)/.all ## Run every test but the page's (some 20 minutes); says what is skipped and why
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.all ## Run every test but the page's (some 10 minutes); says what is skipped and why
+	$(TEST) $(ARGS)
 
 test-fast: $(VENV)/.all ## Run the tests that are not marked slow (some minutes)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(TEST) -m "not slow" $(ARGS)
 
 test-browser: $(VENV)/.browser ## Try the page in Chromium, and in Firefox if it is there; pictures in build/screenshots
 	$(BIN)/python -m pytest tests/browser --screenshots build/screenshots $(ARGS)

@@ -26,7 +26,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return []
     fast = config.getoption("markexpr") == "not slow"
-    takes = "some minutes" if fast else "some 20 minutes on two cores (some: `make test-fast`)"
+    takes = "some minutes" if fast else "some 10 minutes on two cores (some: `make test-fast`)"
     told = [f"takes {takes}; the page's tests are `make test-browser`"]
     lacking = [f"  {need.what}: {need.how}" for need in NEEDS if not need.is_there]
     return [*told, "skips what needs", *lacking] if lacking else told

@@ -21,7 +21,7 @@ from service.schemas import POINTS
 from service.server import make_server
 from service.settings import Settings
 from tests.service.fake_inference import FakeInference
-from tests.waiting import until
+from tests.waiting import MOST_S, until
 
 STATE = struct.Struct("<4sIIQ")
 MAGIC = b"cnt1"
@@ -193,6 +193,10 @@ class Service:
         """Whether no socket is open."""
         return not await self.metric(f'countenance_sockets{{model="{self.model}"}}')
 
+    async def has_no_clips(self) -> bool:
+        """Whether no clip is at work."""
+        return not await self.metric("countenance_clips")
+
     def open(self, session: str = "s", query: str = "", **options: Any) -> connect:
         """Return a socket to a session, to be awaited or entered."""
         address = f"ws://127.0.0.1:{self.port}/{self.model}/{session}{query}"
@@ -220,11 +224,11 @@ async def closed(socket: ClientConnection) -> tuple[int | None, str | None]:
     """Wait until the service closes the socket; return its code and reason."""
     try:
         while True:
-            await asyncio.wait_for(socket.recv(), 10)
+            await asyncio.wait_for(socket.recv(), MOST_S)
     except ConnectionClosed:
         return socket.close_code, socket.close_reason
 
 
 async def receive(socket: ClientConnection) -> dict[str, Any]:
     """Return the next reply; fails where none comes for a while."""
-    return dict(json.loads(await asyncio.wait_for(socket.recv(), 10)))
+    return dict(json.loads(await asyncio.wait_for(socket.recv(), MOST_S)))

@@ -15,6 +15,7 @@ from tests.service.clip_files import write_clip
 from tests.service.clip_posts import NDJSON, children, open_files, post
 from tests.service.counting import serving
 from tests.service.feeling import CountingAffect
+from tests.waiting import MOST_S, until
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ async def test_a_clip_more_than_fits_is_told_to_come_back(model, clip):
     model.release = asyncio.Event()
     async with serving(model, max_clips=1) as service:
         first = asyncio.create_task(service.http.post("/affect", content=clip, timeout=30))
-        await asyncio.wait_for(model.asked.wait(), 20)
+        await asyncio.wait_for(model.asked.wait(), MOST_S)
         second = await service.http.post("/affect", content=clip)
         model.release.set()
         assert (await first).status_code == 200
@@ -51,13 +52,12 @@ async def test_a_client_that_hangs_up_stops_the_work_and_leaves_nothing(model, c
         sending = asyncio.create_task(
             service.http.post("/affect", content=clip, headers={"Accept": accept})
         )
-        await asyncio.wait_for(model.asked.wait(), 20)
+        await asyncio.wait_for(model.asked.wait(), MOST_S)
         assert len(children() - before) == 1
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-        async with asyncio.timeout(10):
-            while children() - before or await service.metric("countenance_clips"):
-                await asyncio.sleep(0.02)
+        await until(lambda: not children() - before)
+        await until(service.has_no_clips)
         assert model.steps == 1
         assert open_files() <= files + 2  # a connection that is kept
 
@@ -84,10 +84,8 @@ async def test_a_client_that_does_not_read_gives_its_place_back(clip):
             head = f"POST /affect HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(clip)}\r\n"
             sent = f"{head}Accept: application/x-ndjson\r\n\r\n".encode() + clip
             await asyncio.get_running_loop().sock_sendall(client, sent)
-            await asyncio.wait_for(model.asked.wait(), 20)
-            async with asyncio.timeout(20):
-                while await service.metric("countenance_clips"):
-                    await asyncio.sleep(0.05)
+            await asyncio.wait_for(model.asked.wait(), MOST_S)
+            await until(service.has_no_clips)
             assert model.steps < 13
             client.close()
 

@@ -10,6 +10,7 @@ from service.errors import URN
 from tests.service.affect_messages import sound, tick
 from tests.service.counting import closed, frames, headed, receive, serving, step
 from tests.service.feeling import AFFECT
+from tests.waiting import MOST_S
 
 RESET = '{"type": "reset"}'
 CLIP = frames(8)
@@ -199,5 +200,5 @@ async def test_gates_and_voices_are_measured(service):
 async def test_replies_are_json_objects_without_nan(service):
     async with service.open() as socket:
         await socket.send(tick(0.0))
-        text = await asyncio.wait_for(socket.recv(), 5)
+        text = await asyncio.wait_for(socket.recv(), MOST_S)
     assert json.loads(text, parse_constant=pytest.fail)["used"] == []

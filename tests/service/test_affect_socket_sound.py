@@ -10,7 +10,7 @@ from service.errors import URN
 from tests.service.affect_messages import sound
 from tests.service.counting import frames, headed, receive, serving, step
 from tests.service.feeling import AFFECT
-from tests.waiting import until
+from tests.waiting import MOST_S, until
 
 CLIP = frames(8)
 
@@ -35,7 +35,7 @@ async def test_sound_that_comes_while_a_step_runs_goes_with_the_next_one(service
     model.release = asyncio.Event()
     async with service.open() as socket:
         await socket.send(headed(CLIP[0][0], 0.0))
-        await asyncio.wait_for(model.asked.wait(), 5)
+        await asyncio.wait_for(model.asked.wait(), MOST_S)
         for number in range(5):
             await socket.send(sound(number / 10))
         await service.read(frames=1, until_s=0.5)
@@ -118,7 +118,7 @@ async def test_the_newest_frame_wins_and_sound_is_never_dropped(service, model):
     model.release = asyncio.Event()
     async with service.open() as socket:
         await socket.send(headed(CLIP[0][0], 0.0))
-        await asyncio.wait_for(model.asked.wait(), 5)
+        await asyncio.wait_for(model.asked.wait(), MOST_S)
         for number in range(1, 6):
             await socket.send(sound(number / 10 - 0.1))
             await socket.send(headed(CLIP[number][0], number / 10))

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from service.media.clips.contents import ClipChunk, Sampling
 from service.media.clips.limits import ClipLimits
 from service.media.clips.process import Clip, open_clip, spool
 from tests.service.clip_files import write_clip, write_repeated
+from tests.waiting import until, wait_until
 
 ROOT = Path(__file__).parents[2]
 LIMITS = ClipLimits(stall_s=30.0)
@@ -32,13 +33,6 @@ def is_there(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state.split()[0] != "Z"
-
-
-def eventually(condition: Callable[[], bool], within_s: float = 10.0) -> bool:
-    end = time.monotonic() + within_s
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +76,10 @@ async def test_a_cancelled_reader_ends_the_process(long_clip: Path) -> None:
         with long_clip.open("rb") as file:
             async with open_clip(file, LIMITS, Sampling()) as clip:
                 pids.append(clip.pid)
-                await asyncio.sleep(60)
+                await asyncio.Event().wait()
 
     task = asyncio.create_task(hold())
-    while not pids:
-        await asyncio.sleep(0.01)
+    await until(lambda: pids)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -97,8 +90,8 @@ async def test_cancelling_while_it_starts_ends_the_process(long_clip: Path) -> N
     before = set(children())
     with long_clip.open("rb") as file, pytest.raises(TimeoutError):
         async with asyncio.timeout(0.02), open_clip(file, LIMITS, Sampling()):
-            await asyncio.sleep(60)
-    assert eventually(lambda: set(children()) <= before)
+            await asyncio.Event().wait()
+    await until(lambda: set(children()) <= before)
 
 
 def children() -> list[int]:
@@ -115,7 +108,7 @@ def children() -> list[int]:
 async def test_the_process_waits_until_its_chunks_are_taken(long_clip: Path) -> None:
     with long_clip.open("rb") as file:
         async with open_clip(file, LIMITS, Sampling()) as clip:
-            assert eventually(lambda: cpu_ticks(clip.pid) == settled(clip.pid))
+            await until(lambda: cpu_ticks(clip.pid) == settled(clip.pid))
             assert is_there(clip.pid)
             chunks = [chunk async for chunk in clip]
     assert sum(len(chunk.frames) for chunk in chunks) == LONG
@@ -176,7 +169,7 @@ async def main():
     with open(sys.argv[1], "rb") as file:
         async with open_clip(file, ClipLimits(), Sampling()) as clip:
             print(clip.pid, flush=True)
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
 
 asyncio.run(main())
 """
@@ -189,7 +182,7 @@ def test_the_process_dies_with_a_service_that_is_killed(long_clip: Path) -> None
         pid = int(parent.stdout.readline())
         assert is_there(pid)
         parent.kill()
-    assert eventually(lambda: not is_there(pid))
+    wait_until(lambda: not is_there(pid))
 
 
 async def test_the_process_knows_nothing_of_the_services_environment(

@@ -10,9 +10,8 @@ from service.errors import URN
 from service.http.connections import LEAST_BYTES
 from tests.service.counting import CountingTracker, frames, headed, serving, step
 from tests.service.test_http_limits import Connection, connect
-from tests.waiting import until
+from tests.waiting import MOST_S, until
 
-PATIENCE_S = 30.0
 UPGRADE = (
     "Host: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
@@ -23,13 +22,13 @@ ALIVE = "GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 async def until_closed(connection: Connection) -> bytes:
     """Return all that still comes."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(MOST_S):
         return await connection.reader.read()
 
 
 async def answer(connection: Connection) -> tuple[int, str]:
     """Return status and problem of the next reply."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(MOST_S):
         status, _, body = await connection.reply()
     return status, str(body["type"])
 
@@ -57,7 +56,7 @@ async def test_an_upgrade_that_cannot_be_read_is_refused_and_closed(
 
 
 async def no_connections(server) -> None:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(MOST_S):
         await until(lambda: not server.server_state.connections)
 
 
@@ -95,7 +94,7 @@ async def test_a_body_that_nobody_asked_for_cannot_drip_for_ever(run_server):
         )
         assert (await connection.reply())[0] == 404
         with contextlib.suppress(ConnectionError):
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(MOST_S):
                 while server.server_state.connections:
                     await connection.send("a")
                     await asyncio.sleep(0.02)
@@ -109,7 +108,7 @@ async def test_a_reply_that_is_not_read_is_given_up(run_server, picture, inferen
     async with run_server(head_timeout_s=0.2) as (server, port), connect(port) as connection:
         await connection.send(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
         connection.writer.transport.pause_reading()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(MOST_S):
             await inference.asked.wait()
         await no_connections(server)
 
@@ -141,7 +140,7 @@ async def test_a_reply_that_is_not_read_keeps_its_place_and_little_memory(
             connection = await stack.enter_async_context(connect(port))
             connection.writer.transport.pause_reading()
             await connection.send(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(MOST_S):
             await until(lambda: len(inference.questions) >= 2)
         refused = await stack.enter_async_context(connect(port))
         await refused.send(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
@@ -168,7 +167,7 @@ async def test_more_connections_of_an_address_than_it_may_have_are_told_and_clos
                 assert await until_closed(more) == b""
         held[0].writer.close()
         await held[0].writer.wait_closed()
-        async with asyncio.timeout(PATIENCE_S), connect(port) as next_one:
+        async with asyncio.timeout(MOST_S), connect(port) as next_one:
             await next_one.send(ALIVE)
             assert (await next_one.reply())[0] == 200
 
@@ -183,9 +182,7 @@ async def test_a_socket_has_the_place_of_its_connection_and_gives_it_back():
                 async with connect(service.port) as third:
                     assert await answer(third) == (503, URN + "overloaded")
             await service.http.get("/health/live")
-            async with asyncio.timeout(PATIENCE_S):
-                while await service.metric('countenance_sockets{model="track"}'):
-                    await asyncio.sleep(0.01)
+            await until(service.has_closed_all)
 
 
 async def test_a_request_at_work_may_take_longer_than_a_head(run_server, picture, inference):

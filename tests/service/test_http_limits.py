@@ -13,7 +13,7 @@ from service.errors import URN
 from service.keys import new_key
 from tests.service.counting import serving
 from tests.service.test_openapi import Everything
-from tests.waiting import until
+from tests.waiting import MOST_S, until
 
 LIMIT = 100_000
 HEAD = "POST /align HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
@@ -154,8 +154,11 @@ async def test_clients_that_send_slowly_keep_nobody_from_being_answered(run_serv
             assert (await http.post(url, content=picture())).status_code == 200
         fifth = await stack.enter_async_context(connect(port))
         await fifth.send(f"{HEAD}Content-Length: 1000\r\n\r\na")
-        while "countenance_uploads 5.0" not in (await http.get(url[:-5] + "metrics")).text:
-            await asyncio.sleep(0.01)
+
+        async def all_five_send() -> bool:
+            return "countenance_uploads 5.0" in (await http.get(url[:-5] + "metrics")).text
+
+        await until(all_five_send)
         refused = await http.post(url, content=picture())
         assert (refused.status_code, refused.json()["type"]) == (503, URN + "overloaded")
 
@@ -237,7 +240,7 @@ async def test_the_work_of_a_client_that_leaves_is_cancelled(run_server, inferen
     async with run_server() as (_, port):
         async with connect(port) as connection:
             await connection.send(f"{HEAD}Content-Length: {len(data)}\r\n\r\n".encode() + data)
-            await asyncio.wait_for(inference.asked.wait(), 5)
+            await asyncio.wait_for(inference.asked.wait(), MOST_S)
         await until(lambda: inference.cancelled)
 
 
@@ -246,7 +249,7 @@ async def test_a_stop_finishes_what_runs_and_then_closes_the_models(run_server, 
     async with run_server() as (server, port), httpx.AsyncClient() as client:
         url = f"http://127.0.0.1:{port}/align"
         posted = asyncio.create_task(client.post(url, content=picture()))
-        await asyncio.wait_for(inference.asked.wait(), 5)
+        await asyncio.wait_for(inference.asked.wait(), MOST_S)
         server.should_exit = True
         await until(lambda: not server.servers[0].is_serving())
         assert not inference.closed
@@ -258,7 +261,7 @@ async def test_a_stop_finishes_what_runs_and_then_closes_the_models(run_server, 
 async def test_a_head_without_end_is_cut_off(run_server):
     async with run_server() as (_, port), connect(port) as connection:
         await connection.send(HEAD)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(MOST_S):
             with contextlib.suppress(ConnectionError):
                 for _ in range(1000):
                     await connection.send("X-Filler: " + "a" * 1000 + "\r\n")

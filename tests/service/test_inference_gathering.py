@@ -8,6 +8,7 @@ import pytest
 from service.inference import Question
 from service.inference.gathering import MOST_BYTES, Gatherer, Reply, Row, most_rows
 from service.telemetry import REQUEST_ID
+from tests.waiting import MOST_S, HeldClock
 
 
 class Worker:
@@ -151,7 +152,7 @@ async def test_only_full_calls_are_sent_ahead_and_as_many_as_there_are_lanes(wor
     assert sum(worker.sizes) == 10
 
 
-async def test_sessions_that_ask_again_and_again_settle_in_even_groups(worker):
+def test_sessions_that_ask_again_and_again_settle_in_even_groups(worker):
     """As many wait as are at work, so that nobody's way back leaves the worker idle."""
     worker.row_s = 0.001
     gatherer = Gatherer(worker)
@@ -162,9 +163,12 @@ async def test_sessions_that_ask_again_and_again_settle_in_even_groups(worker):
             await gatherer.ask("track", bytes([number]), 16)
             await asyncio.sleep(0.002)
 
-    await asyncio.gather(*(session(number) for number in range(16)))
-    settled = worker.sizes[6:14]
-    assert all(6 <= size <= 10 for size in settled), worker.sizes
+    async def sessions() -> None:
+        await asyncio.gather(*(session(number) for number in range(16)))
+
+    with asyncio.Runner(loop_factory=HeldClock) as runner:
+        runner.run(sessions())
+    assert worker.sizes[8:24] == [8] * 16
 
 
 async def test_who_leaves_while_waiting_is_dropped(worker):
@@ -229,7 +233,7 @@ async def test_who_leaves_at_once_costs_no_lane(worker):
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
     (asked,) = ask(gatherer, b"last")
-    assert (await asyncio.wait_for(asked, 5)).body == b"last"
+    assert (await asyncio.wait_for(asked, MOST_S)).body == b"last"
 
 
 async def test_a_call_that_fails_fails_for_each_and_the_next_one_works(worker):

@@ -11,6 +11,7 @@ from service.inference.gathering import Gatherer, Reply
 from service.inference.local import Loaded, LocalInference
 from service.inference.turns import LANES, Turns, picture_work
 from tests.service.test_inference_gathering import Worker, a_moment
+from tests.waiting import MOST_S
 
 USUAL, LARGE, LARGEST = LANES[0] // 4, LANES[1] // 2, LANES[1] + 1
 
@@ -195,7 +196,7 @@ class Blocking:
         self.seen += images
         if images[0].startswith(b"l"):
             self.begun.release()
-            assert self.gate.wait(30)
+            assert self.gate.wait(MOST_S)
         return [msgpack.packb({"outputs": {"image": image}}) for image in images]
 
     def describe(self):
@@ -224,7 +225,7 @@ async def test_in_this_process_a_usual_picture_is_answered_while_a_large_one_is_
     await local.ask("align", picture(b"u", "b", USUAL))
     large = asyncio.create_task(local.ask("align", picture(b"l", "a", work)))
     await asyncio.to_thread(handler.begun.acquire)
-    answer = await asyncio.wait_for(local.ask("align", picture(b"u", "b", USUAL)), 30)
+    answer = await asyncio.wait_for(local.ask("align", picture(b"u", "b", USUAL)), MOST_S)
     assert (answer.outputs["image"], large.done()) == (b"u", False)
     handler.gate.set()
     await large

@@ -15,7 +15,7 @@ from service.inference import Question, pack_question, unpack_answer
 from service.inference.local import Loaded, LocalInference, resolve_device
 from service.settings import Settings
 from service.telemetry import REQUEST_ID
-from tests.waiting import settle, until
+from tests.waiting import MOST_S, settle, until
 
 
 class Echo:
@@ -31,7 +31,7 @@ class Echo:
 
     def handle(self, rows):
         self.begun.set()
-        self.gate.wait(60)
+        self.gate.wait(MOST_S)
         self.threads.add(threading.current_thread().name)
         self.request_ids.append(REQUEST_ID.get())
         return [self._answer(msgpack.unpackb(row)) for row in rows]

@@ -27,7 +27,7 @@ from service.security import Bucket
 from service.services import Sockets
 from service.telemetry import Metrics
 from service.track.session import SocketOptions
-from tests.waiting import settle
+from tests.waiting import MOST_S, settle
 
 NOW = 1700000000.25
 
@@ -238,4 +238,4 @@ async def test_stopping_reaches_every_stream_and_waits_for_the_last_socket():
         with pytest.raises(ServiceError, match="stopping"), sockets.place("track", "bob"):
             pass
         assert not stopping.done()
-    await asyncio.wait_for(stopping, 1)
+    await asyncio.wait_for(stopping, MOST_S)

@@ -16,6 +16,7 @@ from service.track.replies import TrackClipReply
 from tests.service.clip_files import write_clip
 from tests.service.clip_posts import children, open_files
 from tests.service.counting import CountingTracker, serving
+from tests.waiting import MOST_S, until
 
 NDJSON = "application/x-ndjson"
 
@@ -136,12 +137,11 @@ async def test_a_client_that_hangs_up_stops_the_work_and_leaves_nothing(tracker,
     async with serving(tracker) as service:
         files = open_files()
         sending = asyncio.create_task(service.http.post("/track", content=clips["plain"]))
-        await asyncio.wait_for(tracker.asked.wait(), 20)
+        await asyncio.wait_for(tracker.asked.wait(), MOST_S)
         assert len(children() - before) == 1
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-        async with asyncio.timeout(10):
-            while children() - before or await service.metric("countenance_clips"):
-                await asyncio.sleep(0.02)
+        await until(lambda: not children() - before)
+        await until(service.has_no_clips)
         assert tracker.steps == 1
         assert open_files() <= files + 2  # a connection that is kept

@@ -15,7 +15,7 @@ from tests.service.counting import (
     serving,
     step,
 )
-from tests.waiting import until
+from tests.waiting import MOST_S, until
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_step_disturbs_nobody(serv
     tracker.gate = asyncio.Event()
     async with service.open() as socket:
         await socket.send(frames(1)[0][0])
-        await asyncio.wait_for(tracker.asked.wait(), 5)
+        await asyncio.wait_for(tracker.asked.wait(), MOST_S)
     tracker.gate.set()
     async with service.open("other") as socket:
         assert (await step(socket, frames(1)[0][0]))["step"] == 1
@@ -102,7 +102,7 @@ async def test_a_stop_answers_what_was_read_and_then_closes_with_1012(tracker):
     tracker.gate = asyncio.Event()
     async with serving(tracker) as service, service.open() as socket, service.open("idle") as idle:
         await socket.send(headed(*clip[0]))
-        await asyncio.wait_for(tracker.asked.wait(), 5)
+        await asyncio.wait_for(tracker.asked.wait(), MOST_S)
         for frame in clip[1:]:
             await socket.send(headed(*frame))
         await service.read(frames=3)

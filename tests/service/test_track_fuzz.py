@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from tests.service.counting import CountingTracker, expected_boxes, frames, headed, receive, serving
+from tests.waiting import settle
 
 CLIP = frames(4)
 PICTURE = CLIP[0][0]
@@ -84,7 +85,7 @@ async def test_a_broken_protocol_ends_its_connection_and_nothing_else(name):
             await socket.send(headed(*CLIP[0]))
             first = await receive(socket)
             socket.transport.write(RAW[name])
-            await asyncio.sleep(0.05)
+            await settle()
             socket.transport.abort()
         async with service.open() as socket:
             await socket.send(headed(*CLIP[1]))

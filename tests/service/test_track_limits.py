@@ -20,7 +20,7 @@ from tests.service.counting import (
     serving,
     step,
 )
-from tests.waiting import until
+from tests.waiting import MOST_S, until
 
 PICTURE = frames(1)[0][0]
 
@@ -172,7 +172,7 @@ async def test_a_client_that_waits_for_a_long_step_is_not_silent(tracker):
     tracker.delay_s = 0.5
     async with serving(tracker, socket_idle_s=0.2) as service, service.open() as socket:
         await socket.send(PICTURE)
-        await asyncio.wait_for(tracker.asked.wait(), 5)
+        await asyncio.wait_for(tracker.asked.wait(), MOST_S)
         await socket.send(PICTURE)
         assert [(await receive(socket))["step"] for _ in range(2)] == [1, 2]
 

@@ -1,6 +1,5 @@
 """Redis paused, killed, restarted empty, full: what live sessions and requests then do."""
 
-import asyncio
 import os
 import signal
 import time
@@ -21,7 +20,7 @@ from tests.service.counting import (
     step,
 )
 from tests.service.redis_server import RedisServer
-from tests.waiting import LOOK_S, MOST_S
+from tests.waiting import until
 
 CLIP = frames(12)
 KEY = "countenance:track:anonymous:s"
@@ -41,10 +40,14 @@ async def send(socket, numbers) -> list[dict]:
 
 async def until_stored(socket, number: int) -> dict:
     """Send one and the same frame until its state is stored again."""
-    async with asyncio.timeout(MOST_S):
-        while not (reply := await step(socket, headed(*CLIP[number])))["stored"]:
-            await asyncio.sleep(LOOK_S)
-    return reply
+    replies: list[dict] = []
+
+    async def is_stored() -> bool:
+        replies.append(await step(socket, headed(*CLIP[number])))
+        return bool(replies[-1]["stored"])
+
+    await until(is_stored)
+    return replies[-1]
 
 
 async def test_a_socket_bridges_a_killed_redis_from_its_own_memory_and_says_so(tracker, own_redis):
@@ -137,9 +140,14 @@ async def test_after_an_outage_a_newer_connection_keeps_the_session(tracker, own
         async with elsewhere.open() as newer:
             (reply,) = await send(newer, [3])
             # Steps go on in this connection's memory until Redis is asked again.
-            while (told := await step(older, CLIP[4][0]))["status"] != "error":
-                await asyncio.sleep(LOOK_S)
-            assert told["error"]["type"] == URN + "session-taken"
+            told: list[dict] = []
+
+            async def is_refused() -> bool:
+                told.append(await step(older, CLIP[4][0]))
+                return told[-1]["status"] == "error"
+
+            await until(is_refused)
+            assert told[-1]["error"]["type"] == URN + "session-taken"
             assert await closed(older) == (4409, "session-taken")
             assert (await send(newer, [5]))[0]["step"] == reply["step"] + 1
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.service.counting import box, expected_boxes, frames, headed, receive, serving, step
+from tests.waiting import MOST_S
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ async def test_the_newest_frame_wins_and_the_others_are_answered_dropped(service
     tracker.gate = asyncio.Event()
     async with service.open() as socket:
         await socket.send(headed(*clip[0]))
-        await asyncio.wait_for(tracker.asked.wait(), 5)
+        await asyncio.wait_for(tracker.asked.wait(), MOST_S)
         for frame in clip[1:]:
             await socket.send(headed(*frame))
         await socket.send("nonsense")
@@ -51,7 +52,7 @@ async def test_without_dropping_a_fast_client_is_held_back_by_the_connection(ser
         await asyncio.sleep(0.5)
         assert not sending.done()
         tracker.gate.set()
-        await asyncio.wait_for(sending, 20)
+        await asyncio.wait_for(sending, MOST_S)
         replies = [await receive(socket) for _ in range(24)]
     assert [reply["step"] for reply in replies] == list(range(1, 25))
 

@@ -113,7 +113,7 @@ async def test_a_replica_that_stops_hands_its_sessions_to_the_next(redis_server)
         ):
             tracker.delay_s = 0.2
             await socket.send(headed(*CLIP[0]))
-            await asyncio.wait_for(tracker.asked.wait(), 5)
+            await asyncio.wait_for(tracker.asked.wait(), MOST_S)
             one.server.should_exit = True
             replies = [await receive(socket)]
             assert await closed(socket) == (1012, "stopping")
@@ -134,7 +134,7 @@ async def process(redis_url: str) -> AsyncIterator[tuple[asyncio.subprocess.Proc
         stdout=asyncio.subprocess.PIPE,
     )
     assert running.stdout is not None
-    port = int(await asyncio.wait_for(running.stdout.readline(), 60))
+    port = int(await asyncio.wait_for(running.stdout.readline(), MOST_S))
     try:
         yield running, f"ws://127.0.0.1:{port}/track/s"
     finally:
@@ -160,5 +160,5 @@ async def test_a_second_process_goes_on_where_a_killed_one_was(redis_server):
             replies.append(await step(socket, headed(*CLIP[9])))
             two[0].send_signal(signal.SIGTERM)
             assert await closed(socket) == (1012, "stopping")
-        assert await asyncio.wait_for(two[0].wait(), 20) in (0, -signal.SIGTERM)
+        assert await asyncio.wait_for(two[0].wait(), MOST_S) in (0, -signal.SIGTERM)
     assert [box(reply) for reply in replies] == expected_boxes(CLIP[:10])

@@ -149,10 +149,15 @@ class Deployment:
     """All of it; `mend` brings back what a test has killed.
 
     The models are those of a `store`, with TorchServe's `metrics` at an address of theirs, or
-    without one the counting model.
+    without one the counting model. Redis has `store_timeout_s` for an answer.
     """
 
-    def __init__(self, store: Path | None = None, metrics: str | None = None) -> None:
+    def __init__(
+        self,
+        store: Path | None = None,
+        metrics: str | None = None,
+        store_timeout_s: float = 0.5,
+    ) -> None:
         self.run = Path(tempfile.mkdtemp(prefix="cnt-"))
         self.redis = RedisServer()
         self.models: WatchedModels | ModelsProcess = (
@@ -161,6 +166,7 @@ class Deployment:
         environment = {
             "COUNTENANCE_INFERENCE": self.models.address,
             "COUNTENANCE_REDIS_URL": self.redis.url,
+            "COUNTENANCE_STORE_TIMEOUT_S": str(store_timeout_s),
             "COUNTENANCE_MAX_SOCKETS": "2000",
             "COUNTENANCE_READ_IDLE_TIMEOUT_S": "3",
             "COUNTENANCE_SOCKET_SEND_S": "3",

@@ -8,7 +8,7 @@ import pytest
 from service.errors import Problem, ServiceError
 from service.inference import Question
 from tests.serving.workers import answered, refused, reset, status
-from tests.waiting import until
+from tests.waiting import MOST_S, until
 
 
 def question(echo: object = 1, state: bytes | None = None) -> Question:
@@ -183,7 +183,7 @@ async def test_who_goes_away_takes_the_connection_along(workers, connect):
     asking = asyncio.create_task(client.ask("track", question()))
     await until(lambda: worker.questions)
     asking.cancel()
-    await asyncio.wait_for(worker.left.wait(), 5)
+    await asyncio.wait_for(worker.left.wait(), MOST_S)
     assert worker.questions == 1
 
 

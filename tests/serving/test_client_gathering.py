@@ -10,7 +10,7 @@ from service.errors import Problem
 from service.telemetry import REQUEST_ID
 from tests.serving.test_client import problem_of, question
 from tests.serving.workers import answered, reset, status
-from tests.waiting import until
+from tests.waiting import MOST_S, settle, until, until_ready
 
 
 async def while_one_is_at_work(client, worker, *asked):
@@ -25,7 +25,7 @@ async def while_one_is_at_work(client, worker, *asked):
     first = asyncio.create_task(client.ask("track", question()))
     await until(lambda: worker.calls)
     asking = [asyncio.create_task(client.ask("track", each)) for each in asked]
-    await asyncio.sleep(0.05)
+    await settle()
     silence.set()
     await first
     return await asyncio.gather(*asking, return_exceptions=True)
@@ -66,9 +66,7 @@ async def test_after_a_failure_that_one_row_may_have_caused_each_goes_alone(
 
 async def test_a_failed_call_is_one_failure_of_the_model_however_many_rows_it_had(workers, connect):
     client = await connect(workers[0].address)
-    async with asyncio.timeout(10):
-        while not (await client.readiness()).ready:
-            await asyncio.sleep(0.01)
+    await until_ready(client)
     ready = []
 
     async def fail(request):
@@ -101,7 +99,7 @@ async def test_who_waits_for_a_busy_worker_is_not_asked_twice(workers, connect):
     workers[0].next = [slowly] * 2
     client = await connect(workers[0].address, step_timeout_s=4.0)
     first = asyncio.create_task(client.ask("track", question()))
-    await asyncio.sleep(0.05)
+    await until(lambda: workers[0].calls)
     second = asyncio.create_task(client.ask("track", question()))
     answers = await asyncio.gather(first, second)
     assert [answer.outputs["echo"] for answer in answers] == ["slow"] * 2
@@ -112,14 +110,14 @@ async def test_a_host_with_several_workers_gets_as_many_calls_at_once(workers, c
     worker = workers[0]
     worker.workers = 3
     client = await connect(worker.address)
-    async with asyncio.timeout(10):
-        while not (await client.readiness()).ready:
-            await asyncio.sleep(0.01)
+    await until_ready(client)
     worker.next = [worker.hang] * 9
     asking = []
-    for n in range(5):
+    for n in range(3):
         asking.append(asyncio.create_task(client.ask("track", question(n))))
-        await asyncio.sleep(0.05)
+        await until(lambda: len(worker.calls) == len(asking))
+    asking += [asyncio.create_task(client.ask("track", question(n))) for n in (3, 4)]
+    await settle()
     assert worker.calls == [1, 1, 1]
     for task in asking:
         task.cancel()
@@ -132,8 +130,8 @@ async def test_closing_turns_away_who_is_at_work_and_who_waits(workers, connect)
     asking = [asyncio.create_task(client.ask("track", question(n))) for n in range(2)]
     await until(lambda: workers[0].calls)
     asking.append(asyncio.create_task(client.ask("track", question(2))))
-    await asyncio.sleep(0.05)
-    async with asyncio.timeout(5):
+    await settle()
+    async with asyncio.timeout(MOST_S):
         await client.close()
         for error in await asyncio.gather(*asking, return_exceptions=True):
             assert error.problem is Problem.UNAVAILABLE

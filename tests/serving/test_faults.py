@@ -11,6 +11,7 @@ import pytest
 from tests.serving.crowd import RESULTS, Crowd
 from tests.serving.servers import lingers
 from tests.serving.slowness import slowness
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,9 +55,10 @@ async def test_a_killed_worker_costs_a_short_gap_and_no_session(deployment, kill
     async with await fifty(deployment) as crowd:
         await calm(crowd)
         started = time.monotonic()
-        for pid in deployment.models.worker_pids()[:killed]:
+        gone = set(deployment.models.worker_pids()[:killed])
+        for pid in gone:
             os.kill(pid, signal.SIGKILL)
-        await asyncio.sleep(1.0)
+        await until(lambda: gone.isdisjoint(deployment.models.worker_pids()))
         await asyncio.to_thread(deployment.models.wait_until_up)
         await crowd.until_answered()
         damage = crowd.damage(started)
@@ -109,8 +111,8 @@ async def test_a_stopped_service_answers_what_it_has_read_and_says_1012(deployme
     print(f"one of two services stopped in {seconds:.1f} s: {damage}")
     assert status in (0, -signal.SIGTERM)
     assert seconds < 20 * slow
-    codes = {code for client in crowd.clients for code in client.closes}
-    assert codes == {1012}
+    # The other service may tell who comes over to come again later.
+    assert {client.closes[0] for client in crowd.clients[::2]} == {1012}
     assert no_session_was_reset(crowd)
 
 

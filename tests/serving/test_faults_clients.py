@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.serving.crowd import PICTURE, RESULTS, Crowd
 from tests.serving.deployment import Deployment, ServiceProcess
 from tests.serving.slowness import slowness
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.slow,
@@ -48,9 +49,10 @@ def open_sockets(service: ServiceProcess) -> int:
 
 
 async def until_closed(service: ServiceProcess, left: int = 0) -> None:
-    async with asyncio.timeout(60):
-        while await asyncio.to_thread(open_sockets, service) > left:
-            await asyncio.sleep(0.1)
+    async def are_closed() -> bool:
+        return await asyncio.to_thread(open_sockets, service) <= left
+
+    await until(are_closed)
 
 
 async def insist(service: ServiceProcess, name: str) -> tuple[Any, dict[str, Any]]:

@@ -80,7 +80,7 @@ class Prometheus:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """It has watched a deployment of the shipped models under a mixed load."""
     metrics = f"http://127.0.0.1:{free_port()}"
-    deployment = Deployment(SHIPPED, metrics)
+    deployment = Deployment(SHIPPED, metrics, store_timeout_s=60.0)
     folder = tmp_path_factory.mktemp("prometheus")
     try:
         deployment.mend()

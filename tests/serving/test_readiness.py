@@ -8,7 +8,7 @@ from service.errors import Problem, ServiceError
 from service.inference.remote.pool import HostPool
 from service.inference.remote.probes import Probes
 from tests.serving.workers import DESCRIPTION, answered, refused, status
-from tests.waiting import until
+from tests.waiting import until, until_ready
 
 
 @pytest.fixture
@@ -107,9 +107,7 @@ async def test_the_client_is_ready_soon_after_its_workers_are(workers, connect):
     assert caught.value.problem is Problem.UNAVAILABLE
     workers[0].path.unlink(missing_ok=True)
     await workers[0].start()
-    async with asyncio.timeout(10):
-        while not (await client.readiness()).ready:
-            await asyncio.sleep(0.05)
+    await until_ready(client)
     assert await client.describe() == [DESCRIPTION]
 
 

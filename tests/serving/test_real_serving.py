@@ -26,7 +26,8 @@ from service.inference import Question
 from service.inference.local import Loaded, LocalInference
 from service.inference.remote.torchserve import TorchServeInference
 from service.settings import Settings
-from tests.serving.servers import PATIENCE_S, lingers, wait_until
+from tests.serving.servers import lingers, wait_until
+from tests.waiting import until, until_said
 
 pytestmark = [
     pytest.mark.slow,
@@ -144,6 +145,13 @@ def assert_same_picture(found: bytes, wanted: bytes) -> None:
     assert (np.abs(one - other).max(axis=-1) > 16).mean() < 1e-3
 
 
+async def until_serves(remote: TorchServeInference, model: str) -> None:
+    async def serves() -> bool:
+        return model in (await remote.readiness()).models
+
+    await until(serves)
+
+
 async def test_answers_equal_those_of_the_models_in_this_process(remote, serving):
     local = LocalInference(lambda: Loaded("cpu", {"align": AlignHandler(serving.store, "cpu")}))
     await local.open()
@@ -153,16 +161,12 @@ async def test_answers_equal_those_of_the_models_in_this_process(remote, serving
             assert_same(answer.outputs, wanted)
     description = await local.describe()
     await local.close()
-    async with asyncio.timeout(PATIENCE_S):
-        while "align" not in (await remote.readiness()).models:
-            await asyncio.sleep(0.1)
+    await until_serves(remote, "align")
     assert await remote.describe() == description
 
 
 async def test_a_model_whose_weights_are_broken_is_named_and_the_other_one_works(remote, serving):
-    async with asyncio.timeout(PATIENCE_S):
-        while "cannot be loaded" not in ((await remote.readiness()).reason or ""):
-            await asyncio.sleep(0.1)
+    await until_said(remote, "cannot be loaded")
     state = await remote.readiness()
     assert (state.ready, state.models) == (False, ("align",))
     assert "track" in (state.reason or "")

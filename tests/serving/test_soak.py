@@ -1,4 +1,4 @@
-"""A minute of mixed load on a real deployment leaves nothing behind; see soak.py for more."""
+"""Half a minute of mixed load on a real deployment leaves nothing behind; see soak.py for more."""
 
 import asyncio
 from dataclasses import asdict
@@ -8,12 +8,12 @@ import pytest
 
 from tests.serving.soak import Look, grown, soak
 
-SECONDS = 60.0
+SECONDS = 30.0
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ts") is None, reason="needs the extra torchserve")
-async def test_a_minute_of_mixed_load_grows_nothing(deployment):
+async def test_half_a_minute_of_mixed_load_grows_nothing(deployment):
     await asyncio.to_thread(deployment.mend)
     looks = await soak(deployment, SECONDS)
     assert grown(looks) == []

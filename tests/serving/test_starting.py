@@ -4,8 +4,8 @@ import json
 import os
 import subprocess
 import threading
-import time
 
+import psutil
 import pytest
 
 from handlers import align, track
@@ -26,6 +26,7 @@ from handlers.torchserve.watching import Pace, keep_running, stop
 from service.inference import Question
 from service.inference.gathering import most_rows
 from tests.serving.servers import lingers
+from tests.waiting import MOST_S, wait_until
 
 QUICK = Pace(look_s=0.02, ping_s=0.05, starting_s=0.1, stop_s=5.0, pause_s=0.01)
 
@@ -238,13 +239,11 @@ def run_until(true, start, ping) -> None:
     stopping = threading.Event()
     watching = threading.Thread(target=keep_running, args=(start, ping, stopping, QUICK))
     watching.start()
-    deadline = time.monotonic() + 30
     try:
-        while not true() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(true)
     finally:
         stopping.set()
-        watching.join(30)
+        watching.join(MOST_S)
     assert not watching.is_alive()
 
 
@@ -281,6 +280,6 @@ def test_a_server_that_is_well_is_left_alone():
 
 def test_children_that_do_not_listen_are_ended_too():
     process = Sleepers()()
-    time.sleep(0.2)
+    wait_until(psutil.Process(process.pid).children)
     stop(process, 5.0)
     assert not lingers(process.pid)

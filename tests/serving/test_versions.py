@@ -19,6 +19,7 @@ from service.settings import Settings
 from tests.service.counting import Service, headed, serving, step
 from tests.serving.stores import SHIPPED, next_version
 from tests.serving.workers import DESCRIPTION, FakeWorker, answered, status
+from tests.waiting import until_ready
 
 OLD, NEW = "a" * 64, "b" * 64
 PORTRAIT = Path(__file__).parents[1] / "assets" / "astronaut.jpg"
@@ -39,12 +40,6 @@ def serve_version(worker: FakeWorker, version: str, weights: str) -> None:
 async def ask(client, state: bytes | None = None) -> str:
     """At which worker a question was answered."""
     return str((await client.ask("track", Question({}, {}, state))).outputs["at"])
-
-
-async def until_ready(client) -> None:
-    async with asyncio.timeout(20):
-        while not (await client.readiness()).ready:
-            await asyncio.sleep(0.02)
 
 
 @pytest.fixture
