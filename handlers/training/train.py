@@ -1,8 +1,9 @@
 """A recipe of any kind, read and carried out."""
 
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import distributed
@@ -10,6 +11,7 @@ from torch import distributed
 from handlers.engines.export import export_model
 from handlers.training.affect.clip_recipe import ClipRecipe
 from handlers.training.affect.expressions.recipe import ExpressionRecipe
+from handlers.training.affect.leaving_out import leave_out
 from handlers.training.affect.single_recipe import ConditionalRecipe, LatentRecipe
 from handlers.training.affect.voices.recipe import VoiceRecipe
 from handlers.training.align.recipe import AlignmentRecipe
@@ -31,23 +33,51 @@ AnyRecipe = Annotated[
 RECIPES: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)
 
 
-def read_recipe(path: Path) -> AnyRecipe:
-    """Read a recipe; an unknown key, a missing one or a wrong type raises RecipeError."""
+def read_recipe(path: Path, without: Sequence[str] = (), changes: Sequence[str] = ()) -> AnyRecipe:
+    """Read a recipe, `without` some sets as `leave_out` does it, and with `changes` such as
+    "schedule.steps=500" in it, in TOML.
+
+    An unknown key, a missing one or a wrong type raises RecipeError.
+    """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+        for change in changes:
+            content = merged(content, tomllib.loads(change))
+        if without:
+            content = leave_out(content, without)
         # Of an empty kind the error names those that there are.
         return RECIPES.validate_python({"kind": "", **content})
-    except (ValidationError, tomllib.TOMLDecodeError) as error:
+    except (ValidationError, tomllib.TOMLDecodeError, RecipeError) as error:
         raise RecipeError(f"{path}: {error}") from error
 
 
-def train(path: Path, data: Path, runs: Path, store: Path, resume: bool = True) -> Path:
+def merged(content: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the values of a change over those of a table, those of tables in it one by one."""
+    changed = dict(content)
+    for key, value in change.items():
+        before = changed.get(key, {})
+        both = isinstance(value, Mapping) and isinstance(before, Mapping)
+        changed[key] = merged(before, value) if both else value
+    return changed
+
+
+def train(
+    path: Path,
+    data: Path,
+    runs: Path,
+    store: Path,
+    resume: bool = True,
+    *,
+    without: Sequence[str] = (),
+    changes: Sequence[str] = (),
+) -> Path:
     """Train what the recipe describes on the data under `data`; the model ends in `store / name`,
     with the graphs that processors compute.
 
-    Raises RecipeError for a recipe that cannot be read or carried out.
+    `without` and `changes` are those of `read_recipe`. Raises RecipeError for a recipe that cannot
+    be read or carried out.
     """
-    recipe = read_recipe(path)
+    recipe = read_recipe(path, without, changes)
     try:
         recipe.run(data, runs, store, resume)
     except RecipeError as error:

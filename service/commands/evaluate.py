@@ -102,6 +102,9 @@ def evaluate_affect(
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most so many clips, spread evenly.")
     ] = None,
+    even: Annotated[
+        bool, typer.Option("--even", help="Of photographs, all words' about as often.")
+    ] = False,
     reference: Annotated[
         str, typer.Option(help="0 dB of a voice: fixed, as served, or clip, its own maximum.")
     ] = "fixed",
@@ -138,6 +141,7 @@ def evaluate_affect(
             rows=tuple(row or ()),
             layout=layout,
             limit=limit,
+            even=even,
             by_fold=by_fold,
             reference=reference,
             degraded=degraded,

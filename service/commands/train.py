@@ -21,6 +21,19 @@ def train(
     ] = Path("runs"),
     model_store: ModelStore = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint, if any.")] = True,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A set not to learn from, to be measured on it: ferplus, citizen, ravdess or "
+            "emodb. Learning then starts from no other model. May be given often."
+        ),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A value of the recipes: schedule.steps=500, say."
+        ),
+    ] = None,
 ) -> None:
     """Train the models of recipes and put their weights into the store (hours).
 
@@ -38,7 +51,9 @@ def train(
         with as_mistakes(CheckpointError, RecipeError):
             announce(paths, store)
             for path in paths:
-                folder = carry_out(path, data, runs, store, resume)
+                folder = carry_out(
+                    path, data, runs, store, resume, without=without or (), changes=changes or ()
+                )
                 err.print(f"The weights are in {folder}.", markup=False)
 
 

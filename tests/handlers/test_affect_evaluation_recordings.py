@@ -46,6 +46,21 @@ def test_folders_are_known_by_what_lies_in_them(tmp_path: Path) -> None:
         read_material(tmp_path, "nonsense")
 
 
+def test_words_are_evened_as_far_as_rare_ones_go(tmp_path: Path) -> None:
+    write_faces(tmp_path, "FER2013Test", 12)  # eight words, of the first four two faces
+    faces = read_material(tmp_path, limit=8, even=True)
+    assert faces.name == "FER2013Test, words evened"
+    assert len({tuple(one.labels[0].tolist()) for one in faces.clips}) == len(faces.clips) == 8
+
+
+def test_made_clips_show_the_sets_that_were_left_out_alone(tmp_path: Path) -> None:
+    write_faces(tmp_path / "expressions", "FER2013Test", 14)
+    write_speech(tmp_path / "speech" / "ravdess")
+    assert read_material(tmp_path, "made-ferplus", 1).name == "made clips (made-ferplus)"
+    with pytest.raises(OSError, match="citizen_faces"):
+        read_material(tmp_path, "made-citizen", 1)
+
+
 def test_made_clips_are_the_same_again_and_go_bad_where_they_should(tmp_path: Path) -> None:
     write_faces(tmp_path / "expressions", "FER2013Test", 14)
     write_speech(tmp_path / "speech" / "ravdess")

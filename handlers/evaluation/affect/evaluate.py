@@ -43,6 +43,7 @@ class AffectOptions:
             those of photographs, and the detector of speech.
         rows: variants by the names of their folders; none stands for all that are in every store.
         limit: at most so many clips, spread evenly over the set.
+        even: of photographs those of every word about as often, rare ones whole.
         reference: what 0 dB of a voice is: `fixed` as it is served, or each `clip`'s own maximum.
         degraded: `blur`, `darkness`, `noise` or `low level`, which all of the data goes through.
         context: how many times wider than the landmarks' box crops are; None is what the rows were
@@ -59,6 +60,7 @@ class AffectOptions:
     rows: tuple[str, ...] = ()
     layout: str = AUTO
     limit: int | None = None
+    even: bool = False
     by_fold: bool = False
     reference: str = FIXED
     degraded: str | None = None
@@ -85,7 +87,9 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
         lambda: tracker(options),
         lambda: load_aligner(options.tracker_store, ALIGNER, options.device).predictor,
     )
-    material = read_material(options.data, options.layout, options.limit, following)
+    material = read_material(
+        options.data, options.layout, options.limit, following, even=options.even
+    )
     if options.reference == OF_CLIP:
         material = material.with_own_reference()
     if options.degraded is not None:
@@ -111,7 +115,7 @@ def check_reference(options: AffectOptions) -> None:
         raise ValueError(f"the reference is {options.reference!r}; {FIXED} or {OF_CLIP}")
     if options.record and options.reference != FIXED:
         raise ValueError("only figures of the reference that is served are recorded")
-    if options.record and (options.degraded is not None or options.context is not None):
+    if options.record and (options.degraded or options.context or options.even):
         raise ValueError("only figures of data as it is served are recorded")
 
 

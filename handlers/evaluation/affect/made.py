@@ -1,6 +1,6 @@
-"""Made clips of people and actors that no training has met: test faces with test utterances."""
+"""Made clips of people and actors that a training has not met: faces with utterances."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +24,13 @@ from handlers.training.datasets.affect.pictures import (
     split_people,
     whole_box,
 )
-from handlers.training.datasets.affect.records import Utterance
-from handlers.training.datasets.affect.speech import RAVDESS, read_mono, to_pcm
+from handlers.training.datasets.affect.records import AffectFaces, Utterance
+from handlers.training.datasets.affect.speech import EMODB, RAVDESS, read_mono, to_pcm
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+MADE = "made"
 FACES, SPEECH = "expressions", "speech/ravdess"
 TEST_PART = "PrivateTest"
 TEST_ACTORS = ("21", "22", "23", "24")
@@ -49,18 +50,15 @@ class ClipMaker:
         self.faces, self.people, self.samples, self.cast = faces, people, samples, cast
 
     @classmethod
-    def open(cls, root: Path) -> "ClipMaker":
-        """Read FER+'s test part and the held-out people of the citizen faces below
-        `root/expressions`, and the test actors of RAVDESS below `root/speech/ravdess`.
+    def open(cls, root: Path, cast: str = MADE) -> "ClipMaker":
+        """Read the faces and utterances of one of CASTS below `root/expressions` and
+        `root/speech`.
 
         Raises ValueError or OSError where they are not there.
         """
-        sets = [read_ferplus(root / FACES, TEST_PART)]
-        if (root / FACES / "citizen_faces.csv").is_file():
-            sets.append(split_people(read_citizen_faces(root / FACES))[1])
-        spoken = utterances_of_test_actors(root / SPEECH)
+        sets, spoken = CASTS[cast](root)
         samples = [read_mono(one.path) for one in spoken]
-        cast = Cast(
+        everybody = Cast(
             np.concatenate([faces.labels for faces in sets]),
             tuple(word for faces in sets for word in faces.emotions),
             np.array([[one.valence, one.arousal] for one in spoken], np.float32),
@@ -70,7 +68,7 @@ class ClipMaker:
         )
         people = [name for faces in sets for name in faces.people]
         images = [image for faces in sets for image in faces.images]
-        return cls(images, named(people), samples, cast)
+        return cls(images, named(people), samples, everybody)
 
     def clips(self, count: int, plot: Plot, seed: int = SEED) -> list[LabelledClip]:
         """The first so many clips of a plot; each is the same whatever else is made."""
@@ -104,6 +102,34 @@ class ClipMaker:
             length = round(len(run) / FRAMES_A_SECOND * RATE_HZ)
             parts.append(self.samples[int(clip.voice[run[0]])][begin : begin + length])
         return np.concatenate(parts)
+
+
+def _held_out(root: Path) -> tuple[list[AffectFaces], list[Utterance]]:
+    """Read whom nothing shipped learned from: FER+'s test part, a fifth of the citizens where their
+    faces are there, the test actors of RAVDESS."""
+    sets, spoken = _of_ferplus(root)
+    if (root / FACES / "citizen_faces.csv").is_file():
+        sets.append(split_people(read_citizen_faces(root / FACES))[1])
+    return sets, spoken
+
+
+def _of_ferplus(root: Path) -> tuple[list[AffectFaces], list[Utterance]]:
+    """Read FER+'s test part and RAVDESS's test actors."""
+    return [read_ferplus(root / FACES, TEST_PART)], utterances_of_test_actors(root / SPEECH)
+
+
+def _of_citizen(root: Path) -> tuple[list[AffectFaces], list[Utterance]]:
+    """Read all citizen faces and all of EMO-DB."""
+    return [read_citizen_faces(root / FACES)], EMODB.read(root / "speech" / "emodb")
+
+
+# Those who appear: with the last two, what learned without `ferplus` and `ravdess`, or without
+# `citizen` and `emodb`, is measured on sources that it did not learn from.
+CASTS: Mapping[str, Callable[[Path], tuple[list[AffectFaces], list[Utterance]]]] = {
+    MADE: _held_out,
+    f"{MADE}-ferplus": _of_ferplus,
+    f"{MADE}-citizen": _of_citizen,
+}
 
 
 def named(people: Sequence[str | None]) -> Names:

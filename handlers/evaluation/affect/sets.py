@@ -9,8 +9,10 @@ import numpy as np
 
 from handlers.evaluation.affect.clips import HARMS, LabelledClip, clip_of, picture_clip
 from handlers.evaluation.affect.made import (
+    CASTS,
     FACES,
     HEALTHY,
+    MADE,
     SPEECH,
     TEST_ACTORS,
     TEST_PART,
@@ -21,6 +23,7 @@ from handlers.evaluation.track.rows import TrackerRow
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import Plot
+from handlers.training.affect.made.studio import balanced
 from handlers.training.datasets.affect.pictures import (
     actions_of,
     crop_framed,
@@ -36,14 +39,14 @@ from handlers.training.datasets.affect.speech import SPOKEN, read_mono, to_pcm
 
 Thing = TypeVar("Thing")
 
-AUTO, FERPLUS, CITIZEN, MADE = "auto", "ferplus", "citizen", "made"
+AUTO, FERPLUS, CITIZEN = "auto", "ferplus", "citizen"
 PUBLISHED = {
     "sewa": "SEWA",
     "semaine": "SEMAINE",
     "afew-va": "AFEW-VA",
     "aff-wild2": "Aff-Wild2",
 }
-LAYOUTS = (FERPLUS, CITIZEN, *SPOKEN, MADE, AFFECTNET, *MEASURED)
+LAYOUTS = (FERPLUS, CITIZEN, *SPOKEN, *CASTS, AFFECTNET, *MEASURED)
 MADE_CLIPS, HEALTHY_CLIPS = 24, 12
 UTTERANCE_RATE_HZ = 5.0
 
@@ -134,24 +137,26 @@ def read_material(
     layout: str = AUTO,
     limit: int | None = None,
     following: Following | None = None,
+    *,
+    even: bool = False,
 ) -> Material:
-    """A folder in one of the layouts; at most `limit` clips, spread evenly.
+    """A folder in one of the layouts; at most `limit` clips, spread evenly. With `even` photographs
+    of every word come about as often.
 
     Raises ValueError for an unknown layout, and where nothing of it is there.
     """
     name = find_layout(root) if layout == AUTO else layout
     if name == FERPLUS:
-        faces = read_ferplus(root, TEST_PART)
-        return _faces("FER2013Test", faces, limit, following or Following())
+        return _faces("FER2013Test", read_ferplus(root, TEST_PART), limit, following, even)
     if name == CITIZEN:
-        return _faces("citizen faces", read_citizen_faces(root), limit, following or Following())
+        return _faces("citizen faces", read_citizen_faces(root), limit, following, even)
     if name == "ravdess":
         spoken = utterances_of_test_actors(root)
         return _spoken(f"RAVDESS, actors {TEST_ACTORS[0]}-{TEST_ACTORS[-1]}", spoken, limit)
     if name in SPOKEN:
         return _spoken(SPOKEN[name].title, SPOKEN[name].read(root), limit)
-    if name == MADE:
-        return _made(root, limit)
+    if name in CASTS:
+        return _made(root, name, limit)
     if name == AFFECTNET:
         pictures = spread(read_affectnet(root), limit)
         return Material("AffectNet", [picture_clip(one) for one in pictures], note="")
@@ -206,9 +211,16 @@ def _recorded(name: str, root: Path, limit: int | None, following: Following) ->
     )
 
 
-def _faces(name: str, faces: AffectFaces, limit: int | None, following: Following) -> Material:
+def _faces(
+    name: str, faces: AffectFaces, limit: int | None, following: Following | None, even: bool
+) -> Material:
     """Photographs of single faces, cut out as a tracker cuts them out."""
-    chosen = faces.take(np.array(spread(range(len(faces)), limit)))
+    following = following or Following()
+    if even:
+        chosen = faces.take(balanced(faces, limit or len(faces), np.random.default_rng(0)))
+        name = f"{name}, words evened"
+    else:
+        chosen = faces.take(np.array(spread(range(len(faces)), limit)))
     actions: Sequence[Floats | None] = [None] * len(chosen)
     if following.aligner is None:
         boxes = np.stack([whole_box(image.shape[0]) for image in chosen.images])
@@ -249,9 +261,10 @@ def _spoken(name: str, utterances: Sequence[Utterance], limit: int | None) -> Ma
     return Material(name, clips, whole=True)
 
 
-def _made(root: Path, limit: int | None) -> Material:
-    maker = ClipMaker.open(root)
+def _made(root: Path, cast: str, limit: int | None) -> Material:
+    maker = ClipMaker.open(root, cast)
     count = MADE_CLIPS if limit is None else limit
     clips = maker.clips(count, Plot())
     healthy = maker.clips(min(count, HEALTHY_CLIPS), HEALTHY)
-    return Material("made clips", clips, healthy=healthy, note=f"{WEAK} {NAMELESS}")
+    title = "made clips" if cast == MADE else f"made clips ({cast})"
+    return Material(title, clips, healthy=healthy, note=f"{WEAK} {NAMELESS}")

@@ -34,7 +34,7 @@ class Calibration:
     The words' logits are divided by `temperature`, behind an `offset` each; the mean of their
     places counts `words`, the network's own valence and arousal the rest. What comes out is
     stretched around zero by `scale` and moved by `shift`, both `(2,)`. Of arousal, what a line
-    through facial actions says counts `actions`, where they are known.
+    through facial actions says, stretched alike, counts `actions`, where they are known.
     """
 
     temperature: float = 1.0
@@ -89,7 +89,8 @@ class ExpressionEstimator(Estimator):
         share = self.calibration.actions
         if self.line is None or actions is None or share == 0:
             return arousal
-        told = np.clip(action_features(actions) @ self.line, -1, 1)
+        line = action_features(actions) @ self.line
+        told = np.clip(self.calibration.scale[1] * line + self.calibration.shift[1], -1, 1)
         return np.float32((1 - share) * arousal + share * told)
 
     def look(self, crops: Sequence[Image]) -> Floats:
