@@ -5,6 +5,7 @@ A graph holds no weights: it names places in `weights.safetensors`, as ONNX's ex
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -20,6 +21,25 @@ SUFFIX = ".onnx"
 ERRORS_ALONE = 3  # it warns of constants that it leaves to be computed
 
 
+@dataclass(frozen=True)
+class Graph:
+    """A loaded graph, and its inputs and outputs, which it takes long to tell again and again."""
+
+    session: onnxruntime.InferenceSession
+    inputs: Mapping[str, Input]
+    outputs: Sequence[str]
+
+    @classmethod
+    def load(cls, path: Path, options: onnxruntime.SessionOptions) -> "Graph":
+        """Read a graph and the weights that it names."""
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        inputs = {
+            one.name: Input(tuple(map(_length, one.shape[1:])), TYPES[one.type])
+            for one in session.get_inputs()
+        }
+        return cls(session, inputs, [one.name for one in session.get_outputs()])
+
+
 class OnnxEngine:
     """The graphs of a model's folder; each is loaded when it is first asked for."""
 
@@ -30,40 +50,32 @@ class OnnxEngine:
         """Take the names of the graphs; each computation has so many threads."""
         self.folder, self.parts = folder, frozenset(parts)
         self._options = _session_options(threads)
-        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+        self._graphs: dict[str, Graph] = {}
         self._loading = threading.Lock()
 
     def inputs(self, part: str) -> Mapping[str, Input]:
         """Read them off the graph."""
-        return {
-            one.name: Input(tuple(map(_length, one.shape[1:])), TYPES[one.type])
-            for one in self._session(part).get_inputs()
-        }
+        return self._graph(part).inputs
 
     def run(self, part: str, **inputs: Array) -> dict[str, Array]:
         """Compute a part; a session may be run by several threads at once."""
-        session = self._session(part)
-        names = [one.name for one in session.get_outputs()]
-        fed = {one.name: np.ascontiguousarray(inputs[one.name]) for one in session.get_inputs()}
-        return dict(zip(names, session.run(names, fed), strict=True))
+        graph = self._graph(part)
+        fed = {name: np.ascontiguousarray(inputs[name]) for name in graph.inputs}
+        return dict(zip(graph.outputs, graph.session.run(graph.outputs, fed), strict=True))
 
     def prepare(self) -> None:
         """Load all graphs."""
         for part in self.parts:
-            self._session(part)
+            self._graph(part)
 
-    def _session(self, part: str) -> onnxruntime.InferenceSession:
+    def _graph(self, part: str) -> Graph:
         if part not in self.parts:
             raise KeyError(f"{self.folder} has no graph {part}; there are {sorted(self.parts)}")
         with self._loading:
-            if part not in self._sessions:
-                self._sessions[part] = onnxruntime.InferenceSession(
-                    self.folder / f"{part}{SUFFIX}",
-                    self._options,
-                    providers=["CPUExecutionProvider"],
-                )
+            if part not in self._graphs:
+                self._graphs[part] = Graph.load(self.folder / f"{part}{SUFFIX}", self._options)
                 trim()
-            return self._sessions[part]
+            return self._graphs[part]
 
 
 # Models have networks in common, and each copy would take its memory and its time to load.

@@ -1,5 +1,7 @@
 """Faces in boxes to denoised 68 landmarks: what `POST /align` serves and evaluation measures."""
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -67,7 +69,8 @@ class Trust:
 
     def confidence(self, shares: Floats) -> float:
         """A logistic curve through the median of the maps' spreads `(68,)`, in shares of a crop."""
-        return float(1 / (1 + np.exp((float(np.median(shares)) - self.middle) / self.step)))
+        off = (statistics.median(shares.tolist()) - self.middle) / self.step
+        return float(1 / (1 + np.exp(off)))
 
 
 @dataclass(frozen=True)
@@ -260,17 +263,19 @@ def _mean(one: Floats, other: Floats) -> Floats:
 
 def upright_crop(landmarks: Floats, context: float, crop_px: int) -> Crop:
     """The crop of a face, `(68, 2)`, upright in its own box, `context` times as wide as that."""
-    angle = float(np.arctan2(*eye_line(landmarks)[::-1]))
+    dx, dy = eye_line(landmarks).tolist()
+    angle = math.atan2(dy, dx)
     turned = Crop((0.0, 0.0), 1.0, 1, angle)
-    box = bounding_box(turned.to_crop(landmarks))
-    x, y = turned.from_crop(np.asarray((box[:2] + box[2:]) / 2, np.float32))
-    side = max(float((box[2:] - box[:2]).max()), 1.0) * context
-    return Crop((float(x), float(y)), side, crop_px, angle)
+    left, top, right, bottom = bounding_box(turned.to_crop(landmarks)).tolist()
+    x, y = turned.from_crop(np.array([(left + right) / 2, (top + bottom) / 2])).tolist()
+    side = max(right - left, bottom - top, 1.0) * context
+    return Crop((x, y), side, crop_px, angle)
 
 
 def eye_line(landmarks: Floats) -> Floats:
     """The vector `(x, y)` from the middle of one eye to that of the other, left to right."""
-    return np.asarray(landmarks[42:48].mean(axis=0) - landmarks[36:42].mean(axis=0), np.float32)
+    eyes = np.add.reduce(landmarks[36:48].reshape(2, 6, 2), axis=1)
+    return np.asarray((eyes[1] - eyes[0]) / 6, np.float32)
 
 
 def named_actions(values: Floats) -> dict[str, float]:

@@ -111,8 +111,9 @@ class HeadModel:
     def _start(self, seen: Floats) -> _Guess:
         affine = (self._affine @ seen).T
         left, sizes, right = np.linalg.svd(affine[:, :3], full_matrices=False)
-        x, y = left @ right
-        rotation = np.stack([x, y, np.cross(x, y)])
+        x, y = (left @ right).tolist()
+        z = [x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2], x[0] * y[1] - x[1] * y[0]]
+        rotation = np.array([x, y, z])
         weights = np.zeros(self._modes.shape[1])
         return _Guess(rotation, float(sizes.mean()), affine[:, 3], NEARNESS, weights)
 
@@ -180,6 +181,8 @@ def _turn(vector: NDArray[np.floating]) -> Floats:
 def _check_spread(points: Floats) -> None:
     if points.shape != (N_POINTS, 2) or not np.isfinite(points).all():
         raise DegenerateShape(f"needed are {N_POINTS} finite landmarks, found {points.shape}")
-    spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
-    if spread[1] <= 1e-3 * spread[0]:
+    x, y = (points - points.mean(axis=0)).T
+    # Of two axes the squares of the singular values have a closed form.
+    half, rest = (x @ x + y @ y) / 2, np.hypot((x @ x - y @ y) / 2, x @ y)
+    if half - rest <= 1e-6 * (half + rest):
         raise DegenerateShape("the landmarks lie on a line or in one place")

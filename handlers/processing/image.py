@@ -9,6 +9,7 @@ from io import BytesIO
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from pi_heif.as_plugin import HeifImageFile
 from PIL import (
@@ -106,6 +107,8 @@ def decode_image(data: bytes, max_pixels: int) -> DecodedImage:
         mended = False
         if format == "WEBP" and frames == 1:
             pixels, notes = _decode_webp(data)
+        elif format == "JPEG" and (plain := _decode_jpeg(data, picture.mode)) is not None:
+            pixels, notes = plain, ()
         else:
             picture, mended = _load(picture, format, data)
             pixels, notes = _to_rgb(picture)
@@ -215,6 +218,18 @@ def _decode_webp(data: bytes) -> tuple[Image, tuple[str, ...]]:
         return np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB, dst=stored), np.uint8), ()
     cv2.cvtColor(stored, cv2.COLOR_BGRA2RGBA, dst=stored)
     return _to_rgb(Pillow.fromarray(stored))
+
+
+def _decode_jpeg(data: bytes, mode: str) -> Image | None:
+    """Pixels of a JPEG in colour or grey, the same as Pillow's in half the time; None where it is
+    anything but whole and sound, which Pillow knows more about.
+    """
+    if mode not in ("RGB", "L"):
+        return None
+    try:
+        return np.asarray(simplejpeg.decode_jpeg(data, strict=True), np.uint8)
+    except ValueError:
+        return None
 
 
 def _to_rgb(picture: Pillow.Image) -> tuple[Image, tuple[str, ...]]:

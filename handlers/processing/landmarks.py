@@ -45,4 +45,6 @@ def mirror(points: Points, width: float) -> Points:
 
 def bounding_box(points: Points) -> NDArray[np.float32]:
     """The tight box `(x1, y1, x2, y2)` around landmarks `(68, 2)` (eq. 2.4, 4.5)."""
-    return np.concatenate([points.min(axis=0), points.max(axis=0)]).astype(np.float32)
+    box = np.empty(4, np.float32)
+    box[:2], box[2:] = np.minimum.reduce(points), np.maximum.reduce(points)
+    return box

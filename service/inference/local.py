@@ -5,6 +5,7 @@ import contextvars
 import importlib
 import importlib.util
 import logging
+import os
 import sys
 import threading
 import time
@@ -44,6 +45,8 @@ OPTIONAL: Mapping[str, tuple[str, ...]] = {
     ),
 }
 ENGINE = "onnxruntime"  # of processors; torch computes on GPUs
+CPU = "cpu"
+MOST_LANES = 4  # of usual work: what is not in the engine is done under Python's one lock
 # By lane: larger work gets what processor time the usual work leaves.
 NICENESS = (0, 5, 10)
 # A thread that wants to run Python waits for others that do no longer than this.
@@ -60,6 +63,11 @@ def bound_threads(threads: int, engine: str | None = None) -> None:
     the other cores have work: reading clips, encoding beside the tracker, other processes.
     """
     importlib.import_module("handlers.engines.choice").choose(threads, engine)
+
+
+def usual_lanes(threads: int) -> int:
+    """Return how many calls of usual work are made at once, of computations with `threads` each."""
+    return max(1, min(len(os.sched_getaffinity(0)) // threads, MOST_LANES))
 
 
 class Handler(Protocol):
@@ -99,17 +107,21 @@ class Loaded:
 class LocalInference:
     """Handlers behind worker threads, so that the event loop stays free to read and answer.
 
-    There is one thread for usual work and one for each kind of larger work. Questions that wait for
-    the same handler are answered in one batch. One whose asker has gone is dropped if it still
-    waits; once begun it runs to its end, and its answer is thrown away.
+    There are `lanes` threads for usual work and one for each kind of larger work. Questions that
+    wait for the same handler are answered in one batch. One whose asker has gone is dropped if it
+    still waits; once begun it runs to its end, and its answer is thrown away.
     """
 
-    def __init__(self, load: Callable[[], Loaded]) -> None:
-        """Take the function that makes the handlers; it runs on the worker thread, at `open`."""
+    def __init__(self, load: Callable[[], Loaded], lanes: int = 1) -> None:
+        """Take the function that makes the handlers; it runs on a worker thread, at `open`.
+
+        A GPU has one lane in any case: its work is done one after the other.
+        """
         self._load = load
+        self._lanes = lanes
         self._loaded = Loaded("none", {})
         self._threads: list[ThreadPoolExecutor] = []
-        self._gatherer = Gatherer(self._answer, apart=True)
+        self._gatherer = Gatherer(self._answer, self._usual_lanes, apart=True)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -126,13 +138,18 @@ class LocalInference:
             bound_threads(settings.threads, settings.engine)
             return load_handlers(stores[0], settings.device, stores[1])
 
-        return cls(load)
+        return cls(load, usual_lanes(settings.threads))
+
+    def _usual_lanes(self) -> int:
+        return self._lanes if self._loaded.device == CPU else 1
 
     async def open(self) -> None:
         """Load every handler on the worker thread; raises what loading raises."""
         sys.setswitchinterval(SWITCH_S)
         self._threads = [
-            ThreadPoolExecutor(1, f"inference-{lane}", _step_back, (niceness,))
+            ThreadPoolExecutor(
+                1 if lane else self._lanes, f"inference-{lane}", _step_back, (niceness,)
+            )
             for lane, niceness in enumerate(NICENESS)
         ]
         try:

@@ -202,6 +202,22 @@ def test_a_webp_has_the_pixels_that_pillow_reads(mode: str, lossless: bool) -> N
     np.testing.assert_array_equal(decoded.pixels, np.asarray(white))
 
 
+@pytest.mark.parametrize("progressive", [True, False])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_has_the_pixels_that_pillow_reads(
+    mode: str, subsampling: str, progressive: bool
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (37, 51, 3), np.uint8)
+    data = BytesIO()
+    Pillow.fromarray(noise).convert(mode).save(
+        data, "JPEG", subsampling=subsampling, progressive=progressive
+    )
+    decoded = decode_image(data.getvalue(), MOST)
+    expected = np.asarray(Pillow.open(data).convert("RGB"))
+    np.testing.assert_array_equal(decoded.pixels, expected)
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "P", "I;16", "CMYK"])
 def test_a_picture_converted_in_strips_is_the_same(
     mode: str, monkeypatch: pytest.MonkeyPatch

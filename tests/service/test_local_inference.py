@@ -91,6 +91,44 @@ async def test_questions_are_answered_one_at_a_time_in_order_on_one_thread(local
     assert len(echo.threads) == 1
 
 
+class Crowd(Echo):
+    """Counts the calls that are at work at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now, self.most = 0, 0
+        self._counting = threading.Lock()
+
+    def handle(self, rows):
+        self._count(1)
+        try:
+            return super().handle(rows)
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self.now += change
+            self.most = max(self.most, self.now)
+
+
+@pytest.mark.parametrize(("device", "at_once"), [("cpu", 2), ("cuda:0", 1)])
+async def test_as_many_calls_are_at_work_as_there_are_lanes_but_one_on_a_gpu(device, at_once):
+    crowd = Crowd()
+    crowd.gate.clear()
+    local = LocalInference(lambda: Loaded(device, {"align": crowd}), lanes=2)
+    await local.open()
+    asked = []
+    for number in range(4):
+        asked.append(asyncio.create_task(local.ask("align", question(bytes([number])))))
+        await settle()
+    await until(lambda: crowd.now == at_once)
+    crowd.gate.set()
+    await asyncio.gather(*asked)
+    assert crowd.most == at_once
+    await local.close()
+
+
 async def test_questions_that_wait_are_answered_in_one_batch_and_told_of_it(local, echo):
     echo.gate.clear()
     first = asyncio.create_task(local.ask("align", question(bytes([0]))))

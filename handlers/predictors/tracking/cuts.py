@@ -7,12 +7,13 @@ wall, and mostly by more than half. Where everything moves, only a change far be
 counts.
 """
 
-import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from handlers.predictors.tracking.shifts import overlaps_by_shift
 
 Image = NDArray[np.uint8]
 
@@ -55,21 +56,15 @@ def follow(scene: SceneGlance | None, frame: Image) -> tuple[SceneGlance, bool]:
 def change(before: Image, now: Image) -> float:
     """One less the best correlation of two small pictures, shifted by a pixel at most: 0 for the
     same, 1 for unrelated ones."""
-    steps = range(-SHIFT_PX, SHIFT_PX + 1)
-    return min(_difference(_part(before, y, x), _part(now, -y, -x)) for y in steps for x in steps)
+    found = overlaps_by_shift(_centred(before), _centred(now), SHIFT_PX)
+    powers = np.maximum([found.power_before, found.power_now], 0)
+    contrasts = np.sqrt(powers / found.size)
+    floor = FAINTEST**2 * found.size
+    differences = 1 - (found.product + floor) / (np.sqrt(powers[0] * powers[1]) + floor)
+    unlike = (contrasts.min(axis=0) < FAINTEST) & (contrasts.max(axis=0) > DISTINCT)
+    return float(np.where(unlike, 1.0, differences).min())
 
 
-def _part(picture: Image, y: int, x: int) -> NDArray[np.float32]:
-    """Cut out what is still there of a shifted picture, about its channels' means, as `(N,)`."""
-    part = picture[max(y, 0) : SIDE_PX + min(y, 0), max(x, 0) : SIDE_PX + min(x, 0)]
-    pixels = part.reshape(-1, picture.shape[2]).astype(np.float32)
-    return np.asarray(pixels - pixels.mean(axis=0), np.float32).ravel()
-
-
-def _difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    powers = [float(one @ one) for one in (first, second)]
-    contrasts = sorted(math.sqrt(power / first.size) for power in powers)
-    if contrasts[0] < FAINTEST and contrasts[1] > DISTINCT:
-        return 1.0
-    floor = FAINTEST**2 * first.size
-    return 1 - (float(first @ second) + floor) / (math.sqrt(powers[0] * powers[1]) + floor)
+def _centred(picture: Image) -> NDArray[np.float32]:
+    pixels = picture.astype(np.float32)
+    return np.asarray(pixels - pixels.mean(axis=(0, 1)), np.float32)

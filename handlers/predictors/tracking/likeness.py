@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.predictors.tracking.shifts import overlaps_by_shift
 from handlers.processing.boxes import Crop
 
 Image = NDArray[np.uint8]
@@ -23,7 +24,10 @@ Values = NDArray[np.float64]
 SIDE_PX = 32
 # Where the eyes and the mouth lie in a look, in fractions of its side.
 EYES_AND_MOUTH = (slice(36, 42), slice(42, 48), slice(48, 60))
-PLACES = np.array([0.3 + 0.33j, 0.7 + 0.33j, 0.5 + 0.75j])
+PLACES = (0.3 + 0.33j, 0.7 + 0.33j, 0.5 + 0.75j)
+PLACES_MIDDLE = sum(PLACES) / len(PLACES)
+APART = tuple(place - PLACES_MIDDLE for place in PLACES)
+SPREAD = sum(abs(one) ** 2 for one in APART)
 MIDDLE = 0.5 + 0.5j
 CLEAR = 0.85  # of what the landmark network is less sure may be covered
 # What is longer ago says nothing: the face may have turned meanwhile.
@@ -53,10 +57,10 @@ class Looks:
 
 def look(frame: Image, landmarks: Floats) -> Image:
     """Cut a face with landmarks `(68, 2)` out of a frame `(H, W, 3)` uint8."""
-    found = np.array([complex(*landmarks[part].mean(axis=0)) for part in EYES_AND_MOUTH])
-    apart = PLACES - PLACES.mean()
-    turn = complex((apart.conj() * (found - found.mean())).sum() / (abs(apart) ** 2).sum())
-    centre = found.mean() + turn * (MIDDLE - PLACES.mean())
+    found = [complex(*landmarks[part].mean(axis=0).tolist()) for part in EYES_AND_MOUTH]
+    middle = sum(found) / len(found)
+    turn = sum(a.conjugate() * (b - middle) for a, b in zip(APART, found, strict=True)) / SPREAD
+    centre = middle + turn * (MIDDLE - PLACES_MIDDLE)
     side, angle = max(abs(turn), 1.0), math.atan2(turn.imag, turn.real)
     return Crop((centre.real, centre.imag), side, SIDE_PX, angle).extract(frame)
 
@@ -77,22 +81,18 @@ def compare(before: Looks | None, now: Looks) -> tuple[Looks, bool]:
 
 def change(before: Values, now: Values) -> float:
     """One less the best correlation of two looks, shifted by a pixel at most: 0 for the same."""
-    steps = range(-SHIFT_PX, SHIFT_PX + 1)
-    return min(_difference(_part(before, y, x), _part(now, -y, -x)) for y in steps for x in steps)
+    found = overlaps_by_shift(_centred(before), _centred(now), SHIFT_PX)
+    floor = FAINTEST**2 * found.size
+    powers = np.maximum(found.power_before * found.power_now, 0)
+    return float((1 - (found.product + floor) / (np.sqrt(powers) + floor)).min())
+
+
+def _centred(values: Values) -> Values:
+    """A look, or its drawing, about its channels' means: `(32, 32, C)`."""
+    channels = values.reshape(SIDE_PX, SIDE_PX, -1)
+    return np.asarray(channels - channels.mean(axis=(0, 1)), np.float64)
 
 
 def _drawing(picture: Image) -> Values:
     grey = picture @ GREY
     return np.asarray(grey - cv2.GaussianBlur(grey, (0, 0), DRAWN_PX), np.float64)
-
-
-def _part(values: Values, y: int, x: int) -> Values:
-    """Cut out what is still there of a shifted look, about its channels' means."""
-    part = values[max(y, 0) : SIDE_PX + min(y, 0), max(x, 0) : SIDE_PX + min(x, 0)]
-    return np.asarray(part - part.mean(axis=(0, 1)), np.float64)
-
-
-def _difference(first: Values, second: Values) -> float:
-    floor = FAINTEST**2 * first.size
-    norms = float(np.sqrt((first**2).sum() * (second**2).sum()))
-    return 1 - (float((first * second).sum()) + floor) / (norms + floor)
