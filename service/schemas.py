@@ -4,32 +4,17 @@ import base64
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 POINTS = 68  # the iBUG scheme's
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-def png_data_url(value: object) -> object:
-    """Turn the bytes of a PNG into a data URL; anything else is left for the schema to judge."""
-    if isinstance(value, bytes):
-        return "data:image/png;base64," + base64.b64encode(value).decode()
-    return value
-
-
 # Figures are rounded to what they mean: 0.01 pixels and degrees, 0.0001 of a share, 1 us, 0.01 ms.
 Pixels = Annotated[Finite, AfterValidator(lambda value: round(value, 2))]
 Degrees = Annotated[Finite, AfterValidator(lambda value: round(value, 2))]
 Millimetres = Annotated[Finite, AfterValidator(lambda value: round(value, 1))]
 Number = Annotated[Finite, AfterValidator(lambda value: round(value, 4))]
 Share = Annotated[Finite, Field(ge=0, le=1), AfterValidator(lambda value: round(value, 4))]
+Signed = Annotated[Finite, Field(ge=-1, le=1), AfterValidator(lambda value: round(value, 4))]
 Scale = Annotated[Finite, AfterValidator(lambda value: float(f"{value:.6g}"))]
 Seconds = Annotated[
     Finite, PlainSerializer(lambda value: round(value, 6), return_type=float, when_used="json")
@@ -40,10 +25,19 @@ Milliseconds = Annotated[
 TimingsMs = Annotated[
     dict[str, Milliseconds], Field(description="Time of each stage, in milliseconds.")
 ]
-DataUrl = Annotated[str, BeforeValidator(png_data_url)]
 Box = tuple[Pixels, Pixels, Pixels, Pixels]
 Point = tuple[Pixels, Pixels]
 Landmarks = Annotated[list[Point], Field(min_length=POINTS, max_length=POINTS)]
+
+
+def png_data_url(value: object) -> object:
+    """Turn the bytes of a PNG into a data URL; anything else is left for the schema to judge."""
+    if isinstance(value, bytes):
+        return "data:image/png;base64," + base64.b64encode(value).decode()
+    return value
+
+
+DataUrl = Annotated[str, BeforeValidator(png_data_url)]
 
 
 class Body(BaseModel):

@@ -7,8 +7,8 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.affect.model import AffectSocketOptions
 from service.affect.replies import AffectReply
+from service.affect.session import AffectSocketOptions
 from service.live.messages import DroppedReply, ErrorReply, Options, OptionsReply, Reset
 from service.track.replies import TrackReply
 from service.track.session import SocketOptions

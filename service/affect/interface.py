@@ -5,22 +5,22 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from service.affect.model import AffectOptions, Delay
-from service.affect.pages import COLUMNS
+from service.affect.clip import COLUMNS
 from service.affect.replies import AffectClipReply, AffectReply, HeardReply, PhotographReply
+from service.affect.session import AffectOptions, Delay
 from service.align.interface import TRACKED_FACE
 from service.clips.replies import CSV, JSON, NDJSON, SVG
-from service.clips.serving import CLIP_FIELD, CLIP_PROBLEMS
 from service.errors import Problem
-from service.http.body import FIELD
+from service.http.body import CLIP_FIELD, FIELD
 from service.http.openapi import (
     BINARY,
+    CLIP_PROBLEMS,
     NOTES_HEADERS,
     PICTURE,
     file_body,
     problem_responses,
 )
-from service.live.serving import STEP, StepNumber, end_responses
+from service.live.serving import STEP, StepNumber
 from service.options import RATE_HZ
 from service.schemas import Finite
 
@@ -180,7 +180,6 @@ CHUNK_RESPONSES: dict[int | str, dict[str, Any]] = {
         SESSION_PATH, (*PICTURE, Problem.INVALID_TIME, Problem.INVALID_SOUND, *STEP)
     ),
 }
-END_RESPONSES = end_responses(SESSION_PATH)
 
 
 class AffectQuery(AffectOptions):

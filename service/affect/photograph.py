@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from fastapi import Request, Response
 
-from service.affect.model import MODEL, AffectModel, AffectOptions
-from service.affect.pages import PHOTOGRAPH_TYPES, photograph_page
+from service.affect.clip import PHOTOGRAPH_TYPES, photograph_page
 from service.affect.replies import PhotographEstimates, PhotographFace, PhotographReply
+from service.affect.session import MODEL, AffectModel, AffectOptions
 from service.clips.replies import CSV
-from service.http.body import FIELD, Bounds, Upload, read_picture
+from service.http.body import Upload
 from service.http.replies import choose_media_type, notes_header, while_connected
 from service.live.model import Cost, Model
 from service.media.images import check_pixels, notes_on, sniff
@@ -19,17 +19,6 @@ from service.services import Services
 
 ALIGN = "align"
 Box = tuple[float, float, float, float]
-
-
-async def read_and_answer(
-    request: Request, options: AffectOptions, model: AffectModel, services: Services
-) -> Response:
-    """Read the photograph that is a request's body and answer it; raises ServiceError."""
-    choose_media_type(request.headers.get("accept"), PHOTOGRAPH_TYPES)
-    await model.check_loaded()
-    with services.uploads.slot():
-        upload = await read_picture(request, Bounds.of_picture(services.settings), FIELD)
-    return await answer_photograph(request, upload, options, services)
 
 
 async def answer_photograph(

@@ -2,24 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from service.clips.replies import ClipHead, ClipInfoBody, ClipMoment, ClipTail, Line
-from service.live.messages import (
-    Notes,
-    StepCount,
-    Stored,
-)
+from service.live.messages import Notes, StepCount, Stored
 from service.schemas import (
     Body,
     Face,
-    Finite,
     ImageInfo,
     Milliseconds,
     ModelVersion,
     Number,
     Seconds,
     Share,
+    Signed,
     TimingsMs,
     TrackedFace,
 )
@@ -41,7 +37,6 @@ StepStatus = Annotated[
     Field(description="`reset` where the session started anew with this step."),
 ]
 Variant = Annotated[str, Field(description="The network that was used, such as `face-voice`.")]
-Signed = Annotated[Finite, Field(ge=-1, le=1), AfterValidator(lambda value: round(value, 4))]
 
 
 class Estimate(Body):

@@ -1,39 +1,43 @@
 """The routes of affect: a clip, a live session by its socket, and its steps without one."""
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response, WebSocket
+from fastapi import APIRouter, Query, Request, Response
 
-from service.affect.clip import AffectClip
+from service.affect.clip import PHOTOGRAPH_TYPES, AffectClip, page_of
 from service.affect.interface import (
     AFFECT_BODY,
     AFFECT_RESPONSES,
     CHUNK_OPENAPI,
     CHUNK_RESPONSES,
-    END_RESPONSES,
     FRAME_FIELD,
     SOUND_FIELD,
     AffectChunkQuery,
     AffectQuery,
 )
-from service.affect.model import MODEL, AffectModel, AffectSocketOptions
-from service.affect.pages import page_of
-from service.affect.photograph import answer_photograph, read_and_answer
-from service.affect.session import AffectSubject, MomentArrival
-from service.affect.sounds import RATE_HZ, SAMPLE_BYTES, Hearing, Sound, read_sound
+from service.affect.photograph import answer_photograph
+from service.affect.session import (
+    MODEL,
+    AffectModel,
+    AffectSocketOptions,
+    AffectSubject,
+    MomentArrival,
+)
+from service.affect.sounds import Hearing, read_sound
 from service.clips.replies import CSV, JSON, NDJSON, SVG
-from service.clips.serving import ClipJob, answer_clip
+from service.clips.serving import answer_clip
 from service.http.body import MULTIPART, Bounds, Upload, essence, read_files, read_picture
 from service.http.replies import choose_media_type
 from service.live.messages import Kind, check_time
 from service.live.model import parse_into
-from service.live.serving import SessionName, answer_step, end_session, serve_socket
-from service.media.clips.contents import Sampling
+from service.live.serving import SessionName, add_session_routes, answer_step
+from service.media.clips.contents import RATE_HZ, SAMPLE_BYTES, Sound
 from service.media.formats import name_format
 from service.media.images import notes_on
-from service.services import Caller, SharedServices
+from service.services import Caller, Services, SharedServices
 from service.sessions import Address
 from service.settings import Settings
 
@@ -62,37 +66,17 @@ async def affect(
     ends the reply after its first line is its last line, of type `error`.
     """
     model = AffectModel(services)
-    if essence(request.headers.get("content-type", "")).startswith("image/"):
-        return await read_and_answer(request, query, model, services)
-    media_type = choose_media_type(request.headers.get("accept"), (JSON, NDJSON, CSV, SVG))
+    is_photograph = essence(request.headers.get("content-type", "")).startswith("image/")
+    offered = PHOTOGRAPH_TYPES if is_photograph else (JSON, NDJSON, CSV, SVG)
+    media_type = choose_media_type(request.headers.get("accept"), offered)
     await model.check_loaded()
-    clip = AffectClip(model, query, query.rate_hz, services.metrics)
-    job = ClipJob(
-        MODEL,
-        Sampling(rate_hz=query.rate_hz),
-        query.rate_hz,
-        clip.ask,
-        clip.note,
-        clip.summarize,
-        clip.heard,
-    )
+    clip = AffectClip(model, query, query.rate_hz)
     page = page_of(media_type, query.faces)
 
     def on_picture(upload: Upload) -> Awaitable[Response]:
         return answer_photograph(request, upload, query, services)
 
-    return await answer_clip(request, services, job, page, media_type, on_picture)
-
-
-@router.websocket("/affect/{session}")
-async def affect_live(socket: WebSocket, session: str, services: SharedServices) -> None:
-    """Estimate from the frames and the sound of one socket; what refuses it is its close code."""
-
-    def make() -> tuple[AffectModel, AffectSubject]:
-        model = AffectModel(services)
-        return model, AffectSubject(model, parse_into(AffectSocketOptions, socket.query_params))
-
-    await serve_socket(socket, session, services, make)
+    return await answer_clip(request, services, clip, page, media_type, on_picture)
 
 
 @router.post(
@@ -130,21 +114,10 @@ async def affect_chunk(
     Options are those here, in the address or in a message `{"type": "options", ...}` before the
     first frame. Web pages send their key as the subprotocol `bearer.KEY` beside `countenance`.
     """
-    model = AffectModel(services)
-    await model.check_loaded()
     address = Address(MODEL, caller.name, session)
-    with services.uploads.slot():
-        moment = await _read_moment(request, query, services.settings)
-    subject = AffectSubject(model, query)
-    return await answer_step(request, services, address, subject, moment, query.step)
-
-
-@router.delete(
-    "/affect/{session}", summary="End a session", status_code=204, responses=END_RESPONSES
-)
-async def end_affect(session: SessionName, services: SharedServices, caller: Caller) -> None:
-    """Forget the session's state now; a socket that still holds it is closed at its next frame."""
-    await end_session(services, Address(MODEL, caller.name, session))
+    subject = AffectSubject(AffectModel(services), query)
+    read = partial(_read_moment, request, query, services.settings)
+    return await answer_step(request, services, address, subject, read, query.step)
 
 
 async def _read_moment(
@@ -185,3 +158,11 @@ async def _read_parts(request: Request, settings: Settings) -> tuple[Upload | No
     files = await read_files(request, bounds, (FRAME_FIELD, SOUND_FIELD))
     frame, sound = (files.get(name) for name in (FRAME_FIELD, SOUND_FIELD))
     return frame, (None if sound is None else sound.data)
+
+
+def _make(services: Services, query: Mapping[str, str]) -> tuple[AffectModel, AffectSubject]:
+    model = AffectModel(services)
+    return model, AffectSubject(model, parse_into(AffectSocketOptions, query))
+
+
+add_session_routes(router, MODEL, _make, "end_affect")

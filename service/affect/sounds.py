@@ -9,13 +9,11 @@ import bisect
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from service.errors import Problem, ServiceError
 from service.live.messages import FRAME, HEADER, Kind, check_time
+from service.media.clips.contents import RATE_HZ, SAMPLE_BYTES, Sound
 
-RATE_HZ = 22_050
-SAMPLE_BYTES = 2
 MOST_PIECE_S = 10.0  # of one message
 MOST_HELD_S = 12.0
 MOST_PIECES = 1000
@@ -25,35 +23,6 @@ FILES = {b"RIFF": "a WAV file", b"OggS": "an Ogg file", b"fLaC": "a FLAC file", 
 SOUND = b"S"
 KINDS = {FRAME: Kind.FRAME, SOUND: Kind.SOUND}
 TOLERANCE_S = 2.0  # how far sound may be behind or ahead
-
-
-@dataclass(frozen=True)
-class Sound:
-    """16-bit little-endian mono PCM at 22 050 Hz; `start` counts samples from time zero."""
-
-    start: int
-    pcm: bytes
-
-    @property
-    def end(self) -> int:
-        """The first sample after it."""
-        return self.start + len(self.pcm) // SAMPLE_BYTES
-
-    @property
-    def seconds(self) -> float:
-        """Its length, in seconds."""
-        return len(self.pcm) / SAMPLE_BYTES / RATE_HZ
-
-    def between(self, start: int, end: int) -> "Sound":
-        """Return the part from `start` to before `end`; empty where there is none."""
-        first, last = max(start, self.start), min(end, self.end)
-        cut = slice((first - self.start) * SAMPLE_BYTES, (last - self.start) * SAMPLE_BYTES)
-        return Sound(first, self.pcm[cut] if first < last else b"")
-
-    def on_the_wire(self) -> dict[str, Any]:
-        """Return what a handler reads."""
-        pcm = {"dtype": "int16", "shape": [len(self.pcm) // SAMPLE_BYTES], "data": self.pcm}
-        return {"start": self.start, "pcm": pcm}
 
 
 def to_samples(seconds: float) -> int:

@@ -11,7 +11,7 @@ from service.errors import ServiceError
 from service.live.messages import ErrorInfo, error_info
 from service.media.clips.contents import ClipInfo, ClipTotals, Picture
 from service.openface import write_rows
-from service.schemas import Body, Finite, Milliseconds, ModelVersion, Number, Seconds
+from service.schemas import Body, Finite, Milliseconds, ModelVersion, Number, Seconds, TrackedFace
 
 Moment = TypeVar("Moment")
 JSON, NDJSON, CSV, SVG = (
@@ -20,6 +20,7 @@ JSON, NDJSON, CSV, SVG = (
     "text/csv",
     "image/svg+xml",
 )
+SEARCHED_PX = 12  # the smallest face that the detector can look for
 
 
 class ClipSoundInfo(Body):
@@ -249,3 +250,28 @@ class CsvPage(WholePage):
 
 def _json(body: BaseModel) -> bytes:
     return body.model_dump_json(by_alias=True).encode()
+
+
+def on_the_wire(picture: Picture) -> dict[str, Any]:
+    """Return a picture as models take it without decoding."""
+    shape = [picture.height, picture.width, 3]
+    return {"dtype": "uint8", "shape": shape, "data": picture.rgb}
+
+
+def scaled_min_face_px(min_face_px: int, pictures: Sequence[Picture | None]) -> int:
+    """Return the smallest face in pictures that may be smaller than the clip's."""
+    scale = next((picture.scale for picture in pictures if picture is not None), 1.0)
+    return max(SEARCHED_PX, round(min_face_px * scale))
+
+
+def in_the_clip(face: TrackedFace, scale: float) -> TrackedFace:
+    """Bring a face from a picture's pixels to the clip's; pixel centres are whole numbers."""
+    if scale == 1:
+        return face
+
+    def back(value: float) -> float:
+        return round((value + 0.5) / scale - 0.5, 2)
+
+    box = tuple(back(value) for value in face.box)
+    landmarks = face.landmarks and [(back(x), back(y)) for x, y in face.landmarks]
+    return face.model_copy(update={"box": box, "landmarks": landmarks})

@@ -8,7 +8,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from service.affect.pages import TimelinePage
+from service.affect.clip import TimelinePage
 from service.affect.replies import AffectFrameLine, AffectMoment
 from service.client import Countenance
 from service.client.keywords import AffectClipKeywords, AffectPhotoKeywords

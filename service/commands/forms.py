@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from service.affect.pages import COLUMNS, photograph_rows, table_rows
+from service.affect.clip import COLUMNS, photograph_rows, table_rows
 from service.affect.replies import (
     AffectClipReply,
     AffectFrameLine,

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from service.errors import Problem, ServiceError
 from service.settings import Settings
 
-FIELD = "image"
+FIELD, CLIP_FIELD = "image", "clip"
 MULTIPART = "multipart/form-data"
 MULTIPART_OVERHEAD_BYTES = 64 * 1024  # boundaries and heads around a form's files
 SPOOL_BYTES = 2**20  # larger files of a form go to disk
@@ -33,6 +33,12 @@ class Bounds:
         """Return the bounds of a picture."""
         pause_s = settings.read_idle_timeout_s
         return cls("a picture", settings.max_upload_bytes, settings.read_timeout_s, pause_s)
+
+    @classmethod
+    def of_clip(cls, settings: Settings) -> "Bounds":
+        """Return the bounds of a clip."""
+        pause_s = settings.read_idle_timeout_s
+        return cls("a clip", settings.max_clip_bytes, settings.clip_read_timeout_s, pause_s)
 
 
 @dataclass(frozen=True)

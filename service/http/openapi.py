@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from service.errors import Problem
-from service.http.body import FIELD, MULTIPART
+from service.http.body import CLIP_FIELD, FIELD, MULTIPART
 from service.http.problems import MEDIA_TYPE
 from service.http.replies import NOTES_HEADER
 from service.schemas import ProblemBody
@@ -45,6 +45,25 @@ NOTES_HEADERS = {
     }
 }
 MODEL = (Problem.OVERLOADED, Problem.UNAVAILABLE, Problem.TIMEOUT)
+CLIP_PROBLEMS = (
+    Problem.NOT_ACCEPTABLE,
+    Problem.BODY_TOO_SLOW,
+    Problem.BODY_TOO_LARGE,
+    Problem.NOT_A_CLIP,
+    Problem.UNSUPPORTED_CLIP,
+    Problem.UNSUPPORTED_MEDIA_TYPE,
+    Problem.EMPTY_BODY,
+    Problem.INVALID_MULTIPART,
+    Problem.INVALID_CLIP,
+    Problem.EMPTY_CLIP,
+    Problem.CLIP_TOO_LONG,
+    Problem.CLIP_TOO_COSTLY,
+    Problem.TOO_MANY_STREAMS,
+    Problem.TOO_MANY_PIXELS,
+    Problem.INVALID_REQUEST,
+    *MODEL,
+    *WITH_KEY,
+)
 
 
 def install_openapi(app: FastAPI, routers: Iterable[APIRouter], keys_required: bool) -> None:
@@ -131,3 +150,6 @@ def _example(path: str, problem: Problem) -> dict[str, Any]:
         request_id="6f1d2c5e8b9a4f0d9c3e7a1b2d4f6a8c",
     )
     return body.model_dump(exclude_none=True)
+
+
+CLIP_BODY = file_body("The clip, as a form's file or as the body itself.", one_file(CLIP_FIELD))

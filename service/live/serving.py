@@ -2,12 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import Path, Request, Response, WebSocket
+from fastapi import APIRouter, Path, Request, Response, WebSocket
 from pydantic import Field
 from starlette.websockets import WebSocketDisconnect
 
@@ -19,7 +19,7 @@ from service.live.hold import Hold, Stepper
 from service.live.loop import CLOSE_S, LiveStream, close_socket
 from service.live.messages import RESET, Arrival, ErrorReply, error_info
 from service.live.model import Model, Place, Said, Subject
-from service.services import Services, get_principal
+from service.services import Caller, Services, SharedServices, get_principal
 from service.sessions import Address, Outcome, Session, SessionStore, new_epoch
 
 StepNumber = Annotated[
@@ -38,31 +38,47 @@ SessionName = Annotated[
     str,
     Path(pattern=SESSION_NAME, description="The session's name: letters, digits, `.`, `_`, `-`."),
 ]
-MakeSubject = Callable[[], tuple[Model, Subject[Any, Any]]]
+MakeSubject = Callable[[Services, Mapping[str, str]], tuple[Model, Subject[Any, Any]]]
 ATTEMPTS = 3  # to store a step beside other connections before they win
 
 
-def end_responses(path: str) -> dict[int | str, dict[str, Any]]:
-    """Return FastAPI's `responses` of what ends the session at `path`."""
-    return {
-        204: {"description": "The session has ended; its state is gone."},
-        **problem_responses(path, (Problem.NOT_FOUND, *STORE)),
-    }
+def add_session_routes(router: APIRouter, name: str, make: MakeSubject, end_name: str) -> None:
+    """Serve sockets at `/name/{session}`, and end sessions there by the operation `end_name`.
 
-
-async def serve_socket(
-    socket: WebSocket, session: str, services: Services, make: MakeSubject
-) -> None:
-    """Accept a socket and serve it to its end; what refuses it is told, and is its close code.
-
-    `make` checks what the address asks for; it may raise ServiceError.
+    `make` checks what the address of a socket asks for; it may raise ServiceError.
     """
-    if not await _accept(socket):
-        return
-    try:
-        await _serve(socket, session, services, make)
-    except ServiceError as error:
-        await _refuse(socket, error)
+
+    async def serve(socket: WebSocket, session: str, services: SharedServices) -> None:
+        """Accept a socket and serve it to its end; what refuses it is told, and its close code."""
+        if not await _accept(socket):
+            return
+        try:
+            await _serve(socket, session, services, make)
+        except ServiceError as error:
+            await _refuse(socket, error)
+
+    async def end(session: SessionName, services: SharedServices, caller: Caller) -> None:
+        """Forget a session's state; raises ServiceError where there is none."""
+        if not await services.store.delete(Address(name, caller.name, session)):
+            raise ServiceError(Problem.NOT_FOUND, f"there is no session {session!r} of yours")
+        services.metrics.sessions.labels(name, "ended").inc()
+
+    path = f"/{name}/{{session}}"
+    router.add_api_websocket_route(path, serve)
+    router.add_api_route(
+        path,
+        end,
+        methods=["DELETE"],
+        name=end_name,
+        summary="End a session",
+        description="Forget the session's state now; a socket that still holds it is closed at its "
+        "next frame.",
+        status_code=204,
+        responses={
+            204: {"description": "The session has ended; its state is gone."},
+            **problem_responses(f"/{name}/camera-1", (Problem.NOT_FOUND, *STORE)),
+        },
+    )
 
 
 async def refuse_unknown(socket: WebSocket) -> None:
@@ -96,7 +112,7 @@ async def _serve(socket: WebSocket, session: str, services: Services, make: Make
     principal = await get_principal(socket, services, None)
     if not re.fullmatch(SESSION_NAME, session):
         raise ServiceError(Problem.INVALID_REQUEST, f"a session's name fits {SESSION_NAME}")
-    model, subject = make()
+    model, subject = make(services, socket.query_params)
     with services.sockets.place(model.name, principal.name, principal.max_sockets):
         await model.check_loaded()
         address = Address(model.name, principal.name, session)
@@ -116,21 +132,17 @@ async def answer_step(
     services: Services,
     address: Address,
     subject: Subject[Any, Any],
-    arrival: Arrival,
+    read: Callable[[], Awaitable[Arrival]],
     expected: int | None,
 ) -> Response:
-    """Step a session by what a request brought while its client waits; raises ServiceError."""
+    """Step a session by what a request brings while its client waits; raises ServiceError."""
+    await Model(address.model, services).check_loaded()
+    with services.uploads.slot():
+        arrival = await read()
     stepping = step_once(services.store, address, subject, arrival, expected)
     with services.in_flight.slot():
         reply = await while_connected(request, stepping)
     return Response(reply, media_type="application/json")
-
-
-async def end_session(services: Services, address: Address) -> None:
-    """Forget a session's state; raises ServiceError where there is none."""
-    if not await services.store.delete(address):
-        raise ServiceError(Problem.NOT_FOUND, f"there is no session {address.name!r} of yours")
-    services.metrics.sessions.labels(address.model, "ended").inc()
 
 
 async def step_once(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from service.affect.model import MODEL as AFFECT
+from service.affect.session import MODEL as AFFECT
 from service.errors import Problem, ServiceError
 from service.http.openapi import WITH_KEY, problem_responses
 from service.keys import TOKEN_PREFIX, Door

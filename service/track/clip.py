@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from service.clips.replies import ClipHead
-from service.clips.run import Asked, in_the_clip, on_the_wire, scaled_min_face_px
+from service.clips.replies import ClipHead, in_the_clip, on_the_wire, scaled_min_face_px
+from service.clips.serving import Asked, ClipWork
 from service.errors import Problem, ServiceError
 from service.live.messages import RESET
 from service.live.model import Step
@@ -26,7 +26,6 @@ from service.openface import (
     unit_values,
 )
 from service.schemas import TrackedFace
-from service.telemetry import Metrics
 from service.track.replies import Blink, TrackMoment, TrackOutputs, TrackSummary
 from service.track.session import LOST, MODEL, Tracker, TrackOptions
 
@@ -65,12 +64,15 @@ class TrackTally:
         )
 
 
-class TrackClip:
+class TrackClip(ClipWork[TrackMoment]):
     """Follows the faces of one clip, frame by frame."""
 
-    def __init__(self, tracker: Tracker, options: TrackOptions, metrics: Metrics) -> None:
+    model = MODEL
+    most_side = 1920
+
+    def __init__(self, tracker: Tracker, options: TrackOptions, rate_hz: float | None) -> None:
+        super().__init__(rate_hz)
         self._tracker = tracker
-        self._metrics = metrics
         self._options = options
         self._tally = TrackTally()
 
@@ -95,7 +97,7 @@ class TrackClip:
         """Count what the frames say."""
         for moment in moments:
             lost = sum(face.status == LOST for face in moment.faces)
-            self._metrics.faces_lost.labels(MODEL).inc(lost)
+            self._tracker.metrics.faces_lost.labels(MODEL).inc(lost)
             self._tally.add(moment.time_s, moment.faces)
 
     def summarize(self) -> TrackSummary:

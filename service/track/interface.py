@@ -7,9 +7,8 @@ from pydantic import Field
 
 from service.align.interface import TRACKED_FACE
 from service.clips.replies import CSV, JSON, NDJSON
-from service.clips.serving import CLIP_PROBLEMS
-from service.http.openapi import NOTES_HEADERS, PICTURE, problem_responses
-from service.live.serving import STEP, StepNumber, end_responses
+from service.http.openapi import CLIP_PROBLEMS, NOTES_HEADERS, PICTURE, problem_responses
+from service.live.serving import STEP, StepNumber
 from service.options import TRACK_RATE_HZ
 from service.schemas import Finite
 from service.track.clip import TRACK_COLUMNS
@@ -86,7 +85,6 @@ CLIP_RESPONSES: dict[int | str, dict[str, Any]] = {
     },
     **problem_responses("/track", CLIP_PROBLEMS),
 }
-END_RESPONSES = end_responses(PATH)
 
 
 class TrackQuery(TrackOptions):

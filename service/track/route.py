@@ -1,37 +1,30 @@
 """The routes of tracking: a clip, a live session by its socket, and its steps without one."""
 
-import math
 import time
+from collections.abc import Mapping
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response, WebSocket
+from fastapi import APIRouter, Query, Request, Response
 
 from service.clips.replies import CSV, JSON, NDJSON, CsvPage, JsonPage, LinesPage, Page
-from service.clips.serving import CLIP_BODY, ClipJob, answer_clip
+from service.clips.serving import answer_clip
 from service.http.body import read_upload
-from service.http.openapi import PICTURE_BODY
+from service.http.openapi import CLIP_BODY, PICTURE_BODY
 from service.http.replies import choose_media_type
 from service.live.messages import Arrival, check_time
 from service.live.model import parse_into
-from service.live.serving import SessionName, answer_step, end_session, serve_socket
-from service.media.clips.contents import Sampling
+from service.live.serving import SessionName, add_session_routes, answer_step
 from service.media.formats import name_format
 from service.media.images import notes_on
-from service.services import Caller, SharedServices
+from service.services import Caller, Services, SharedServices
 from service.sessions import Address
+from service.settings import Settings
 from service.track.clip import TRACK_COLUMNS, TrackClip, track_rows
-from service.track.interface import (
-    CLIP_RESPONSES,
-    END_RESPONSES,
-    TRACK_RESPONSES,
-    TrackClipQuery,
-    TrackQuery,
-)
+from service.track.interface import CLIP_RESPONSES, TRACK_RESPONSES, TrackClipQuery, TrackQuery
 from service.track.replies import TrackClipReply, TrackFrameLine, TrackSummaryLine
 from service.track.session import MODEL, SocketOptions, Tracker, TrackSubject
 
-EVERY_FRAME_HZ = math.inf
-MOST_SIDE = 1920  # larger pictures are shrunk to this; coordinates are the clip's all the same
 router = APIRouter(tags=["track"])
 
 
@@ -58,16 +51,8 @@ async def track_clip(
     media_type = choose_media_type(request.headers.get("accept"), (JSON, NDJSON, CSV))
     tracker = Tracker(services)
     await tracker.check_loaded()
-    clip = TrackClip(tracker, query, services.metrics)
-    job = ClipJob(
-        MODEL,
-        Sampling(query.rate_hz or EVERY_FRAME_HZ, MOST_SIDE),
-        query.rate_hz,
-        clip.ask,
-        clip.note,
-        clip.summarize,
-    )
-    return await answer_clip(request, services, job, page_of(media_type), media_type)
+    clip = TrackClip(tracker, query, query.rate_hz)
+    return await answer_clip(request, services, clip, page_of(media_type), media_type)
 
 
 def page_of(media_type: str) -> Page:
@@ -77,17 +62,6 @@ def page_of(media_type: str) -> Page:
     if media_type == NDJSON:
         return LinesPage(TrackFrameLine, TrackSummaryLine)
     return JsonPage(TrackClipReply)
-
-
-@router.websocket("/track/{session}")
-async def track_live(socket: WebSocket, session: str, services: SharedServices) -> None:
-    """Follow faces through the frames of one socket; what refuses it is its close code."""
-
-    def make() -> tuple[Tracker, TrackSubject]:
-        tracker = Tracker(services)
-        return tracker, TrackSubject(tracker, parse_into(SocketOptions, socket.query_params))
-
-    await serve_socket(socket, session, services, make)
 
 
 @router.post(
@@ -115,21 +89,22 @@ async def track(
     here, in the address or in a message `{"type": "options", ...}` before the first frame. Web
     pages send their key as the subprotocol `bearer.KEY` beside `countenance`.
     """
-    tracker = Tracker(services)
-    await tracker.check_loaded()
-    address = Address(MODEL, caller.name, session)
-    with services.uploads.slot():
-        upload = await read_upload(request, services.settings)
+    address, subject = Address(MODEL, caller.name, session), TrackSubject(Tracker(services), query)
+    read = partial(_read_frame, request, query, services.settings)
+    return await answer_step(request, services, address, subject, read, query.step)
+
+
+async def _read_frame(request: Request, query: TrackQuery, settings: Settings) -> Arrival:
+    """Return what came as one step; raises ServiceError."""
+    upload = await read_upload(request, settings)
     time_s = time.time() if query.time_s is None else check_time(query.time_s)
     notes = notes_on(name_format(upload.data), upload.media_type)
-    frame = Arrival(None, time.perf_counter(), time_s, upload.data, notes=notes)
-    subject = TrackSubject(tracker, query)
-    return await answer_step(request, services, address, subject, frame, query.step)
+    return Arrival(None, time.perf_counter(), time_s, upload.data, notes=notes)
 
 
-@router.delete(
-    "/track/{session}", summary="End a session", status_code=204, responses=END_RESPONSES
-)
-async def end_tracking(session: SessionName, services: SharedServices, caller: Caller) -> None:
-    """Forget the session's state now; a socket that still holds it is closed at its next frame."""
-    await end_session(services, Address(MODEL, caller.name, session))
+def _make(services: Services, query: Mapping[str, str]) -> tuple[Tracker, TrackSubject]:
+    tracker = Tracker(services)
+    return tracker, TrackSubject(tracker, parse_into(SocketOptions, query))
+
+
+add_session_routes(router, MODEL, _make, "end_tracking")

@@ -1,4 +1,4 @@
-"""A socket's talk with `track`: every binary message is a frame, every frame has its reply."""
+"""The model `track` as its routes ask it, and a socket's talk with it, frame by frame."""
 
 import math
 from collections.abc import Mapping
@@ -66,15 +66,8 @@ class Tracker(Model):
         return Step(TrackOutputs.model_validate(answer.outputs), answer.state)
 
     def _options(self, options: TrackOptions) -> dict[str, Any]:
-        asked = {
-            "max_faces": options.max_faces,
-            "min_face_px": options.min_face_px,
-            "min_quality": options.min_quality,
-            "steady": options.steady,
-            "smoothing": options.smoothing,
-            "max_pixels": self.settings.max_frame_pixels,
-        }
-        return asked if options.variant is None else {**asked, "variant": options.variant}
+        asked = options.model_dump(include=set(TrackOptions.model_fields), exclude_none=True)
+        return {**asked, "max_pixels": self.settings.max_frame_pixels}
 
 
 class TrackSubject(Subject[TrackOutputs, TrackOptions]):

@@ -9,11 +9,11 @@ import pytest
 from PIL import ExifTags, Image
 
 from service.affect.replies import AffectFrameLine, AffectReply, AffectSummaryLine
-from service.affect.sounds import RATE_HZ
 from service.client import AsyncCountenance, Countenance, ProblemError, UnreachableError
 from service.client.wire import encoded as encoded_as_sent
 from service.clips.replies import ClipLine
 from service.errors import Problem
+from service.media.clips.contents import RATE_HZ
 from tests.client.conftest import RunningService
 from tests.client.wire import Wire
 from tests.made_clips import make_clip

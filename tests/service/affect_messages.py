@@ -2,7 +2,7 @@
 
 import struct
 
-from service.affect.sounds import RATE_HZ
+from service.media.clips.contents import RATE_HZ
 
 
 def sound(time_s: float, seconds: float = 0.1, value: int = 7) -> bytes:

@@ -5,9 +5,10 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from service.affect.sounds import RATE_HZ, to_samples
+from service.affect.sounds import to_samples
 from service.errors import refusal
 from service.inference import Answer, Question, Readiness
+from service.media.clips.contents import RATE_HZ
 from service.schemas import POINTS
 from tests.service.fake_inference import FakeInference
 

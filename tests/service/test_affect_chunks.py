@@ -7,10 +7,11 @@ import time
 import httpx
 import pytest
 
-from service.affect.sounds import RATE_HZ, to_samples
+from service.affect.sounds import to_samples
 from service.app import create_app
 from service.errors import URN
 from service.keys import new_key
+from service.media.clips.contents import RATE_HZ
 from service.settings import Settings
 from tests.service.counting import closed, frames, headed, serving, step
 from tests.service.feeling import AFFECT, CountingAffect

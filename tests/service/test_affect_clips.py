@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from service.affect.replies import AffectClipReply
-from service.affect.sounds import RATE_HZ, to_samples
+from service.affect.sounds import to_samples
 from service.app import create_app
 from service.errors import URN
+from service.media.clips.contents import RATE_HZ
 from service.settings import Settings
 from tests.service.clip_files import write_clip
 from tests.service.feeling import CountingAffect

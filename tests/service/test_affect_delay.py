@@ -8,9 +8,10 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from service.affect.sounds import RATE_HZ, to_samples
+from service.affect.sounds import to_samples
 from service.app import create_app
 from service.live.messages import MOST_BYTES, MOST_HELD, Arrival, Held, Mailbox
+from service.media.clips.contents import RATE_HZ
 from service.settings import Settings
 from tests.service.counting import closed, frames, headed, receive, serving
 from tests.service.feeling import AFFECT, CountingAffect

@@ -11,14 +11,13 @@ import pytest
 from PIL import Image
 
 from service.affect.clip import AffectClip, Summarizer
-from service.affect.model import AffectModel, AffectOptions
-from service.affect.sounds import RATE_HZ, to_samples
+from service.affect.session import AffectModel, AffectOptions
+from service.affect.sounds import to_samples
 from service.app import create_app
-from service.clips.run import ClipRun
+from service.clips.serving import ClipRun
 from service.inference.local import OPTIONAL, Loaded, LocalInference
-from service.media.clips.contents import ClipChunk, ClipFrame, ClipInfo, ClipSound, Picture
+from service.media.clips.contents import RATE_HZ, ClipChunk, ClipFrame, ClipInfo, Picture, Sound
 from service.settings import Settings
-from service.telemetry import Metrics
 from tests.service.counting import Service, receive, serving, step
 from tests.waiting import MOST_S
 
@@ -90,7 +89,7 @@ class WholeClip:
             frames = tuple(
                 ClipFrame(TIMES_S[n], Picture(320, 240, frame(n).tobytes(), 1.0)) for n in numbers
             )
-            yield ClipChunk(frames, ClipSound(start, pcm[start:end].tobytes()))
+            yield ClipChunk(frames, Sound(start, pcm[start:end].tobytes()))
             start = end
 
 
@@ -98,8 +97,8 @@ async def test_a_clip_and_a_socket_give_the_same_numbers(make_inference):
     inference = make_inference()
     async with running(inference) as service:
         model = AffectModel(create_app(Settings(), inference).state.services)
-        asking = AffectClip(model, AffectOptions(), 25.0, Metrics())
-        run = ClipRun(WholeClip(), asking.ask, 25.0)
+        asking = AffectClip(model, AffectOptions(), 25.0)
+        run = ClipRun(WholeClip(), asking)
         clip = [look.frame async for looks in run.looks() for look in looks]
         async with service.open(query="?drop=false") as socket:
             live, sent_s = [], 0.0

@@ -6,8 +6,8 @@ import io
 import httpx
 import pytest
 
+from service.affect.clip import COLUMNS, table_rows
 from service.affect.interface import EXAMPLE_FRAME, EXAMPLE_HEAD
-from service.affect.pages import COLUMNS, table_rows
 from service.affect.photograph import landmarks_box
 from service.affect.replies import AffectMoment, PhotographReply
 from service.align.interface import FACE

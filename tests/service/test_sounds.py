@@ -12,8 +12,6 @@ from service.affect.sounds import (
     MOST_HELD_S,
     MOST_PIECES,
     MOST_RUNS,
-    RATE_HZ,
-    Sound,
     SoundQueue,
     StreamClock,
     kind_of,
@@ -22,6 +20,7 @@ from service.affect.sounds import (
 )
 from service.errors import Problem, ServiceError
 from service.live.messages import Kind
+from service.media.clips.contents import RATE_HZ, Sound
 
 ALL = 2**40
 

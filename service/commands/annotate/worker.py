@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
-from service.affect.pages import COLUMNS, table_rows
+from service.affect.clip import COLUMNS, table_rows
 from service.affect.replies import QUADRANTS, AffectFrameLine, AffectMoment
 from service.client import Countenance
 from service.clips.replies import ClipHead, ClipLine

@@ -19,10 +19,10 @@ from service.media.clips.contents import (
     ClipChunk,
     ClipFrame,
     ClipInfo,
-    ClipSound,
     ClipTotals,
     Picture,
     Sampling,
+    Sound,
     SoundInfo,
     SoundMeasures,
 )
@@ -93,7 +93,7 @@ def _chunk(body: Mapping[str, Any], pictures: Iterator[bytes]) -> ClipChunk:
             width, height, scale = shape
             picture = Picture(width, height, next(pictures), scale)
         frames.append(ClipFrame(time_s, picture, number))
-    return ClipChunk(tuple(frames), ClipSound(*body["sound"]) if body["sound"] else None)
+    return ClipChunk(tuple(frames), Sound(*body["sound"]) if body["sound"] else None)
 
 
 def _totals(body: dict[str, Any]) -> ClipTotals:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-RATE_HZ = 22_050
+RATE_HZ, SAMPLE_BYTES = 22_050, 2  # of sound
 # How far beyond its own time a moment hears: half a window of the spectrogram, and a little.
 AHEAD_S = 1.55
 
@@ -86,16 +86,28 @@ class ClipFrame:
 
 
 @dataclass(frozen=True)
-class ClipSound:
-    """16-bit native-endian mono PCM at 22 050 Hz, from sample `start` of the clip on."""
+class Sound:
+    """16-bit little-endian mono PCM at 22 050 Hz; `start` counts samples from time zero of
+    its clip or stream."""
 
     start: int
     pcm: bytes
 
     @property
     def end(self) -> int:
-        """Index one past the last sample."""
-        return self.start + len(self.pcm) // 2
+        """The first sample after it."""
+        return self.start + len(self.pcm) // SAMPLE_BYTES
+
+    @property
+    def seconds(self) -> float:
+        """Its length, in seconds."""
+        return len(self.pcm) / SAMPLE_BYTES / RATE_HZ
+
+    def between(self, start: int, end: int) -> "Sound":
+        """Return the part from `start` to before `end`; empty where there is none."""
+        first, last = max(start, self.start), min(end, self.end)
+        cut = slice((first - self.start) * SAMPLE_BYTES, (last - self.start) * SAMPLE_BYTES)
+        return Sound(first, self.pcm[cut] if first < last else b"")
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,7 @@ class ClipChunk:
     """
 
     frames: tuple[ClipFrame, ...]
-    sound: ClipSound | None
+    sound: Sound | None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A clip's file -> its chunks, by a child process, as a stream that holds one chunk at a time."""
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -9,10 +10,10 @@ import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeVar
 
 from service.errors import Problem, ServiceError
 from service.media.clips.child import LENGTH_BYTES, Message, build, unpack
@@ -21,7 +22,6 @@ from service.media.clips.limits import ClipLimits
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
-
 ROOT = Path(__file__).resolve().parents[3]
 CHILD = "service.media.clips.child"
 # Nothing of the service's environment, which may hold secrets; few arenas of memory.
@@ -34,6 +34,8 @@ ENVIRONMENT = {
 PIPE_BYTES = 2**20
 MOST_BYTES = 256 * 2**20
 WRITE_BYTES = 2**20
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+Item = TypeVar("Item")
 
 
 class ClipProcess:
@@ -175,3 +177,20 @@ async def spool(chunks: AsyncIterable[bytes]) -> AsyncIterator[BinaryIO]:
         await asyncio.to_thread(file.write, bytes(waiting))
         file.flush()
         yield file
+
+
+@asynccontextmanager
+async def room_for(reading: AbstractAsyncContextManager[Item]) -> AsyncIterator[Item]:
+    """Read into files; raises ServiceError where the disk has no room for them."""
+    async with AsyncExitStack() as stack:
+        try:
+            read = await stack.enter_async_context(reading)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise ServiceError(
+                Problem.OVERLOADED,
+                "there is no room for the clip just now",
+                headers={"Retry-After": "10", "Connection": "close"},
+            ) from error
+        yield read

@@ -9,7 +9,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from service.media.clips.contents import RATE_HZ, ClipSound, SoundInfo
+from service.media.clips.contents import RATE_HZ, Sound, SoundInfo
 from service.media.clips.decoding import Tally, decode, duration_s, own_duration_s, parts_of
 from service.media.clips.limits import ClipLimits
 from service.media.clips.measures import Measuring
@@ -116,14 +116,14 @@ class SoundReader:
         self._read_to(round(time_s * RATE_HZ) + 1)
         return self.end > round(time_s * RATE_HZ)
 
-    def until(self, time_s: float) -> ClipSound | None:
+    def until(self, time_s: float) -> Sound | None:
         """Return the sound from where the last call ended up to a time, or to its end."""
         to = round(time_s * RATE_HZ)
         self._read_to(to)
         if self._start is None or to <= self._start or not self._waiting:
             return None
         length = min(len(self._waiting), (to - self._start) * 2)
-        taken = ClipSound(self._start, bytes(self._waiting[:length]))
+        taken = Sound(self._start, bytes(self._waiting[:length]))
         del self._waiting[:length]
         self._start = taken.end
         return taken
@@ -154,7 +154,7 @@ class SoundReader:
         self._waiting += bytes(2 * max(0, piece.start - self.end))
         self._waiting += piece.pcm[2 * max(0, self.end - piece.start) :]
 
-    def _resample(self, frames: Iterator[Any], zero_s: float) -> Iterator[ClipSound]:
+    def _resample(self, frames: Iterator[Any], zero_s: float) -> Iterator[Sound]:
         """Bring decoded frames to mono at 22 050 Hz, each run of them from its own place on."""
         run: _Run | None = None
         counted = False
@@ -208,22 +208,22 @@ class _Run:
         """Tell whether a frame continues this run."""
         return self.is_like(frame) and abs(time_s - self.next_s) <= JOINT_S
 
-    def add(self, frame: Any) -> Iterator[ClipSound]:
+    def add(self, frame: Any) -> Iterator[Sound]:
         """Bring one more frame to mono."""
         frame.pts, frame.time_base = self._samples, Fraction(1, self._made_for[2])
         self._samples += frame.samples
         self._graph.push(frame)
         yield from self._placed()
 
-    def end(self) -> Iterator[ClipSound]:
+    def end(self) -> Iterator[Sound]:
         """Yield what the filters still hold."""
         if self._samples:
             self._graph.push(None)
             yield from self._placed()
 
-    def _placed(self) -> Iterator[ClipSound]:
+    def _placed(self) -> Iterator[Sound]:
         for frame in pulled(self._graph):
-            piece = ClipSound(self._at, bytes(frame.planes[0])[: frame.samples * 2])
+            piece = Sound(self._at, bytes(frame.planes[0])[: frame.samples * 2])
             self._at = piece.end
             yield piece
 
