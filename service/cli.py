@@ -16,6 +16,7 @@ from service.commands.evaluate import (
     evaluate_align,
     evaluate_cuts,
     evaluate_pose,
+    evaluate_rolls,
     evaluate_track,
 )
 from service.commands.models import models
@@ -77,6 +78,7 @@ evaluate.command("track")(evaluate_track)
 evaluate.command("affect")(evaluate_affect)
 evaluate.command("actions")(evaluate_actions)
 evaluate.command("pose")(evaluate_pose)
+evaluate.command("rolls")(evaluate_rolls)
 evaluate.command("cuts")(evaluate_cuts)
 app.add_typer(evaluate, name="evaluate")
 

@@ -74,6 +74,8 @@ HANDLER_ARROWS: dict[str, set[str]] = {
     # Learning and measuring use what is served; readers of data sets serve both.
     "training": LOWER_HANDLERS,
     "evaluation": {
+        "align",
+        "row_checks",
         "training.affect.made",
         "training.align",
         "training.datasets",

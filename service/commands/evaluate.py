@@ -250,6 +250,25 @@ def evaluate_pose(
             pose.evaluate_pose(heads, store, count, seed)
 
 
+def evaluate_rolls(
+    data: LabelledFaces,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many faces, spread over the set.")
+    ] = None,
+    model_store: ModelStore = None,
+    device: Device = None,
+) -> None:
+    """Turn pictures by angles all round and print how many faces `/align` finds as well."""
+    with mistakes_explained():
+        from handlers.checkpoint import CheckpointError
+        from handlers.evaluation.align import rolls
+
+        settings = settings_with(model_store=model_store, device=device)
+        where = resolve_device(settings.device)
+        with as_mistakes(ValueError, CheckpointError):
+            rolls.evaluate_rolls(data, settings.model_store, where, limit)
+
+
 def evaluate_cuts(
     clip: Annotated[
         list[Path],
