@@ -1,5 +1,7 @@
 """Algorithm 2, line by line, with a scripted detector, BT, FV and landmark network."""
 
+import pytest
+
 from handlers.predictors.tracking.identity import distance_ratio
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.results import Status
@@ -238,7 +240,11 @@ def test_the_landmark_network_vouches_for_a_face_that_the_validator_half_rejects
     assert run.statuses(range(3)) == ["tracking", "tracking", "lost"]
 
 
-def test_a_face_lost_for_long_is_found_by_the_detector_alone() -> None:
+@pytest.mark.parametrize(("confidence", "found"), [(0.8, "tracking"), (0.7, "lost")])
+def test_a_face_lost_for_long_is_back_at_its_last_box_where_both_networks_are_sure(
+    confidence: float, found: str
+) -> None:
     gone = dict.fromkeys(range(1, 12), 0.1)
-    run = Run(probabilities=gone, detections={0: [STILL], 15: [STILL]})
-    assert run.statuses(range(16)) == ["tracking", *["lost"] * 14, "redetected"]
+    run = Run(probabilities=gone, detections={0: [STILL]})
+    run.aligner.confidence = confidence
+    assert run.statuses(range(13)) == ["tracking", *["lost"] * 11, found]

@@ -110,7 +110,7 @@ def as_table(rows: Sequence[RollRow], faces: int) -> Table:
     """The rows, and the share of all turned faces that are close."""
     turned = [row for row in rows if row.turn_deg]
     share = float(np.mean([row.close for row in turned]))
-    title = f"{faces} faces turned by {len(turned)} angles: {share:.1%} within {CLOSE} of upright"
+    title = f"{faces} faces, {len(turned)} angles: {share:.1%} within {CLOSE} times upright"
     table = new_table(title, ("clockwise, degrees",), ("found", f"within {CLOSE}", "mean error"))
     for row in rows:
         cells = map(number, (row.found, row.close))

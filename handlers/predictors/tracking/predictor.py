@@ -156,8 +156,7 @@ class TrackingPredictor:
 
     def _plan(self, index: int, session: Session, detections: list[Floats]) -> list[Attempt]:
         """Lines 5 to 11: P_b of every face, and whether BT's state is reset."""
-        variant = session.options.variant
-        by_detection = variant.source is BoxSource.DETECTOR
+        by_detection = session.options.variant.source is BoxSource.DETECTOR
         return [
             Attempt(
                 index,
@@ -165,9 +164,7 @@ class TrackingPredictor:
                 session.options,
                 target,
                 fresh=self._is_reset(target.face),
-                # A validated face that has been lost for long is found by the detector alone.
-                lost=not target.detected
-                and (by_detection or (variant.validates and target.face.lost > EAGER)),
+                lost=by_detection and not target.detected,
             )
             for target in plan(session.faces, detections, session.options, self.settings.t_b)
         ]
