@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from handlers.attributes import FaceAttributes, SeenFace, load_attributes
 from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, describe_model, load_arrays, name_model
+from handlers.engines.choice import trim
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, Alignment, AlignmentPredictor
 from handlers.predictors.detection.detector import FaceDetector
 from handlers.predictors.detection.turned import TURNS_DEG, search_turned
@@ -44,6 +45,7 @@ SURE_TURNED = 0.8  # turned searches are many, and shelves and leaves look like 
 QUARTERS_RAD = tuple(np.radians((90, 180, 270)).tolist())
 # From this roll on the detector misses upright what it finds turned by a turn so near.
 STEEP_DEG, NEAR_TURN_DEG = 30, 30
+LARGE_BYTES = 12_000_000  # of a picture: searching it leaves behind more than others need
 SAME_PLACE = 0.3  # the overlap from which two faces cannot both be there
 
 
@@ -142,10 +144,10 @@ class AlignHandler(Handler[AlignRow]):
             if row.boxes is None:
                 faces[index] = self._settle(row, faces[index])
         times = {"detect": detect_ms, "align": _since(start)}
-        return [
-            (self._outputs(row, of_row, times), None)
-            for row, of_row in zip(items, faces, strict=True)
-        ]
+        outputs = [self._outputs(*row, times) for row in zip(items, faces, strict=True)]
+        if max(row.image.pixels.size for row in items) > LARGE_BYTES:
+            trim()
+        return [(one, None) for one in outputs]
 
     def _detect(self, rows: Sequence[AlignRow]) -> list[list[FoundBox]]:
         found = [[FoundBox(box, None) for box in row.boxes or ()] for row in rows]

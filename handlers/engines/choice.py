@@ -11,6 +11,10 @@ import cv2
 AUTO, ONNX, TORCH = "auto", "onnxruntime", "torch"
 CPU, CUDA = "cpu", "cuda"
 NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")
+# glibc's names of its settings, and their values: by itself it comes to keep buffers of up to
+# 32 MiB each, of which those of large pictures leave holes that nothing fits into.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+KEPT_BYTES, GIVEN_BACK_BYTES = 64 * 2**20, 8 * 2**20
 
 
 @dataclass
@@ -32,6 +36,7 @@ def choose(threads: int, engine: str | None = None) -> None:
     """Set threads and, where given, the engine of models that are loaded from now on."""
     chosen.threads, chosen.engine = threads, engine or chosen.engine
     cv2.setNumThreads(threads)
+    _give_back_large_buffers()
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(threads)
 
@@ -56,9 +61,15 @@ def resolve_device(device: str) -> str:
 
 
 def trim() -> None:
-    """Give back what glibc keeps of freed memory: loading a network takes twice what it holds."""
+    """Give back what glibc keeps of freed memory: after what took much more than what follows."""
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
+
+
+def _give_back_large_buffers() -> None:
+    if hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+        libc.mallopt(M_MMAP_THRESHOLD, GIVEN_BACK_BYTES)
 
 
 def _has_driver() -> bool:

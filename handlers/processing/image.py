@@ -127,7 +127,7 @@ def decode_image(data: bytes, max_pixels: int) -> DecodedImage:
     if mended:
         notes = (jpeg_end.NOTE, *notes)
     if curve := tone.curve_of(data):
-        pixels = curve.apply(pixels)
+        curve.apply(pixels)
         notes = (curve.note, *notes)
     rotated = orientation != 1 or picture.info.get("original_orientation") not in (None, 1)
     picture.close()

@@ -16,6 +16,7 @@ TO_BT709 = np.array(
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
 )
 SEARCHED_BYTES = 65_536
+PART_PX = 250_000  # are converted at once: light takes 24 bytes each, several times
 Floats = NDArray[np.float64]
 
 
@@ -32,13 +33,16 @@ class Curve:
         name = {PQ: "PQ", HLG: "HLG"}[self.transfer]
         return f"high dynamic range ({name}) brought to that of ordinary pictures"
 
-    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Bring pixels `(H, W, 3)` to the curve and the primaries of BT.709."""
+    def apply(self, pixels: NDArray[np.uint8]) -> None:
+        """Bring pixels `(H, W, 3)` to the curve and the primaries of BT.709, in place."""
         light = self._light(np.arange(256) / 255) / WHITE
-        linear = light[pixels]
-        if self.primaries == BT2020:
-            linear = linear @ TO_BT709.T
-        return np.rint(255 * encode(roll_off(np.maximum(linear, 0)))).astype(np.uint8)
+        rows = max(PART_PX // pixels.shape[1], 1)
+        for top in range(0, len(pixels), rows):
+            linear = light[pixels[top : top + rows]]
+            if self.primaries == BT2020:
+                linear = linear @ TO_BT709.T
+            codes = encode(roll_off(np.maximum(linear, 0)))
+            pixels[top : top + rows] = np.rint(255 * codes)
 
     def _light(self, codes: Floats) -> Floats:
         return pq_light(codes) if self.transfer == PQ else hlg_light(codes)

@@ -15,6 +15,7 @@ from handlers.engines.load import load_engine
 from handlers.engines.parts import detection_parts
 from handlers.engines.torch_engine import TorchEngine
 from handlers.networks.mtcnn import MTCNN
+from handlers.predictors.detection import cascade
 from handlers.predictors.detection.detector import Detection, FaceDetector
 from handlers.predictors.detection.turned import TURNS_DEG, search_turned, window
 from handlers.store import load_detector
@@ -214,6 +215,17 @@ def test_a_large_picture_is_searched_in_a_small_copy(pictures: dict[str, Image])
     bounded = FaceDetector.from_config(engine, {**stored.config, "bounds": bounds})
     found = bounded.detect([pictures["portrait"]])[0]
     assert_same(found, load_detector(STORE).detect([pictures["portrait"]])[0], within=8)
+
+
+def test_what_is_looked_at_in_parts_is_what_is_seen_at_once(
+    detector: FaceDetector, pictures: dict[str, Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = [pictures["group"], np.ascontiguousarray(pictures["group"][:, ::-1])]
+    monkeypatch.setattr(cascade, "MOST_PX_AT_ONCE", 10**9)
+    at_once = detector.detect(batch, min_face_px=20)
+    monkeypatch.setattr(cascade, "MOST_PX_AT_ONCE", 10_000)
+    for found, wanted in zip(detector.detect(batch, min_face_px=20), at_once, strict=True):
+        assert_same(found, wanted)
 
 
 def test_bounds_on_candidates_keep_the_best(pictures: dict[str, Image]) -> None:

@@ -16,6 +16,7 @@ from handlers.predictors.detection.proposals import (
     pyramid_scales,
     sample_crops,
     searched_face_px,
+    tiles,
     to_square,
     working_scale,
 )
@@ -145,6 +146,17 @@ def test_only_dark_pictures_are_brightened() -> None:
     raised = brighten(bright / 5)
     assert 240 < raised.max() <= 255
     np.testing.assert_array_equal(brighten(np.zeros((8, 8, 3), np.float32)), 0)
+
+
+@settings(max_examples=40)
+@given(st.integers(12, 400), st.integers(1, 40))
+def test_tiles_hold_every_cell_once_and_none_is_too_large(length: int, most: int) -> None:
+    parts = list(tiles(length, most))
+    first_cells = [part.start // 2 for part in parts]
+    cells = [(part.stop - part.start - 12) // 2 + 1 for part in parts]
+    assert max(cells) <= most
+    assert first_cells == [sum(cells[:index]) for index in range(len(cells))]
+    assert parts[-1].stop == length
 
 
 def test_a_prepared_picture_has_the_asked_size() -> None:

@@ -1,7 +1,7 @@
 """MTCNN's cascade: proposals from an image pyramid, looked at twice more (Zhang et al. 2016)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from handlers.engines.base import Engine
 from handlers.engines.beside import run_all
 from handlers.predictors.detection.proposals import (
+    STRIDE_PX,
     cell_boxes,
     move,
     points_in,
     pyramid,
     pyramid_scales,
     sample_crops,
+    tiles,
     to_square,
 )
 from handlers.processing.boxes import Measure, suppress
@@ -24,9 +26,13 @@ from handlers.processing.boxes import Measure, suppress
 Floats = NDArray[np.float32]
 
 MOST_PX_BESIDE = 2_000_000
+# Pixels that a network sees at once on a processor. Each is some 200 bytes within; beyond some
+# megabytes they are fresh pages of memory at every call, which takes many times longer.
+MOST_PX_AT_ONCE = 40_000
 
 REFINE_PX = 24
 OUTPUT_PX = 48
+MANY = 2**31
 LEAST_SPLIT = 8  # crops: fewer are one batch
 
 
@@ -133,9 +139,27 @@ class Cascade:
         ]
 
     def _propose_level(self, level: Floats, scale: float) -> list[Candidates]:
-        maps = self._engine.run("proposal", levels=_to_input(level))
+        together = self._at_once(level.shape[1] * level.shape[2])
+        starts = range(0, len(level), together)
+        maps = _joined([self._propose_tiles(level[i : i + together]) for i in starts], 0)
         rows = zip(maps["scores"], maps["offsets"], strict=True)
         return [self._read_maps(scores, offsets, scale) for scores, offsets in rows]
+
+    def _propose_tiles(self, level: Floats) -> dict[str, Floats]:
+        """P-Net's maps of a level's pictures."""
+        most = math.isqrt(self._at_once(STRIDE_PX**2))
+        across = list(tiles(level.shape[2], most))
+        return _joined(
+            [
+                _joined([self._answer("proposal", level[:, y, x]) for x in across], -1)
+                for y in tiles(level.shape[1], most)
+            ],
+            -2,
+        )
+
+    def _at_once(self, pixels: int) -> int:
+        """How many pieces of so many pixels a network sees at once."""
+        return max(MOST_PX_AT_ONCE // pixels, 1) if self._engine.is_parallel else MANY
 
     def _read_maps(self, scores: Floats, offsets: Floats, scale: float) -> Candidates:
         """Candidates from P-Net's scores `(h, w)` and offsets `(4, h, w)` of one picture."""
@@ -184,8 +208,8 @@ class Cascade:
         crops = np.concatenate(
             [sample_crops(image, one.boxes, size) for image, one in zip(images, found, strict=True)]
         )
-        most, parallel = self._settings.max_batch, self._engine.is_parallel
-        if parallel:
+        most = min(self._settings.max_batch, self._at_once(size**2))
+        if parallel := self._engine.is_parallel:
             most = min(most, max(math.ceil(len(crops) / 2), LEAST_SPLIT))
         starts = range(0, len(crops), most)
         calls = [partial(self._answer, part, crops[i : i + most]) for i in starts]
@@ -197,8 +221,14 @@ class Cascade:
         ]
         return [read(one, *rest) for one, *rest in zip(found, *answers, strict=True)]
 
-    def _answer(self, part: str, crops: Floats) -> dict[str, Floats]:
-        return self._engine.run(part, crops=_to_input(crops))
+    def _answer(self, part: str, pictures: Floats) -> dict[str, Floats]:
+        name = "levels" if part == "proposal" else "crops"
+        return self._engine.run(part, **{name: _to_input(pictures)})
+
+
+def _joined(parts: Sequence[Mapping[str, Floats]], axis: int) -> dict[str, Floats]:
+    """Answers to parts of a question as those to the whole."""
+    return {name: np.concatenate([part[name] for part in parts], axis) for name in parts[0]}
 
 
 def _to_input(images: Floats) -> Floats:

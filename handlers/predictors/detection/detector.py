@@ -77,7 +77,7 @@ def prepare(image: Image, scale: float) -> Picture:
 
 
 def brighten(picture: Picture) -> Picture:
-    """A dark picture with its exposure raised, any other as it is."""
+    """A picture with its exposure raised in place where it is dark."""
     sample = picture[::SAMPLE_STEP, ::SAMPLE_STEP]
     if np.count_nonzero(sample > DARK) > SURELY_LIT * sample.size:
         return picture
@@ -85,12 +85,14 @@ def brighten(picture: Picture) -> Picture:
     if level >= DARK:
         return picture
     gain = min(BRIGHT / max(level, 1.0), MOST_GAIN)
-    return np.asarray(np.minimum(picture * np.float32(gain), 255), np.float32)
+    picture *= np.float32(gain)
+    return np.minimum(picture, np.float32(255), out=picture)
 
 
 def smooth(picture: Picture) -> Picture:
-    """A picture with its pixel noise averaged away, and its finest detail with it."""
-    return np.asarray(cv2.GaussianBlur(picture, (0, 0), SMOOTHING_PX), np.float32)
+    """A picture with its pixel noise averaged away in place, and its finest detail with it."""
+    cv2.GaussianBlur(picture, (0, 0), SMOOTHING_PX, dst=picture)
+    return picture
 
 
 @dataclass(frozen=True)

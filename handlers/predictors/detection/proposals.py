@@ -75,6 +75,19 @@ def shrink(picture: Pixels, width: int, height: int) -> Pixels:
     return np.asarray(small, picture.dtype)
 
 
+def tiles(length: int, most: int) -> Iterator[slice]:
+    """The parts of a side in which P-Net has at most `most` cells each, in order.
+
+    What it finds in the parts, joined, is what it finds in the whole: parts share the pixels that
+    a cell of the next one reaches back to.
+    """
+    cells = (length - CELL_PX) // STRIDE_PX + 1
+    each = math.ceil(cells / math.ceil(cells / most))
+    for first in range(0, cells, each):
+        end = first + each
+        yield slice(STRIDE_PX * first, STRIDE_PX * (end - 1) + CELL_PX if end < cells else length)
+
+
 def cell_boxes(
     rows: NDArray[np.intp], columns: NDArray[np.intp], offsets: Boxes, scale: float
 ) -> Boxes:
