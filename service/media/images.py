@@ -63,6 +63,10 @@ MEDIA_TYPES: Mapping[str, str] = {
 MAX_FRAMES = 10_000  # of an animation: counting them costs time too
 MAX_READS = 20_000  # pieces of a header that a reader may ask for
 USUAL_READS = 200
+# Decoders of some forms hold so many times more of a picture than others do.
+HEAVY = {"AVIF": 1.5, "progressive JPEG": 1.5}
+# No photograph is packed so tightly. A picture of one colour is, by WebP and AVIF alone.
+LARGE_PX, MOST_PX_A_BYTE = 16_000_000, 10_000
 
 
 class BlockFlood(ValueError):
@@ -129,12 +133,17 @@ def _gif_table_bytes(data: bytes, flags_at: int) -> int:
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """The header of a picture: format name, size in pixels as stored, frames."""
+    """The header of a picture: format name, size in pixels as stored, frames, bytes in all.
+
+    `form` names the format more closely where that decides how large a picture may be.
+    """
 
     format: str
     width: int
     height: int
     frames: int
+    bytes: int
+    form: str
 
     @property
     def pixels(self) -> int:
@@ -186,10 +195,11 @@ def sniff(data: bytes, most_reads: int = MAX_READS) -> ImageHeader:
             declared = largest_size(data)
             if name == "AVIF":
                 check_coded_sizes(data, declared)
-            return ImageHeader(name, *declared, 1)
+            return ImageHeader(name, *declared, 1, len(data), name)
         with READERS[name](_Header(data, most_reads)) as picture:
             width, height = picture.size
             frames = _count_frames(name, picture, data)
+            form = _form(name, picture)
     except (BlockFlood, BoxError) as error:
         raise ServiceError(Problem.INVALID_IMAGE, f"{name} with {error}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
@@ -198,21 +208,35 @@ def sniff(data: bytes, most_reads: int = MAX_READS) -> ImageHeader:
         raise ServiceError(
             Problem.INVALID_IMAGE, f"it begins as {name}, but its header is broken or cut short"
         ) from error
-    return ImageHeader(name, width, height, frames)
+    return ImageHeader(name, width, height, frames, len(data), form)
 
 
 def check_pixels(header: ImageHeader, most: int) -> None:
-    """Raise too-many-pixels when the header declares more than `most` (width x height x frames)."""
+    """Raise too-many-pixels when the header declares more than `most` (width x height x frames).
+
+    Of HEAVY forms less is read. Many pixels in hardly any bytes are refused, too: they show
+    nothing, and take as long as others.
+    """
     if header.frames > MAX_FRAMES:
         raise ServiceError(
             Problem.TOO_MANY_PIXELS, f"{header.format} declares more than {MAX_FRAMES} frames"
         )
-    if header.pixels > most:
-        frames = f" x {header.frames} frames" if header.frames > 1 else ""
+    frames = f" x {header.frames} frames" if header.frames > 1 else ""
+    declared = (
+        f"{header.format} of {header.width} x {header.height}{frames} declares "
+        f"{header.pixels} pixels"
+    )
+    allowed = int(most / HEAVY.get(header.form, 1))
+    if header.pixels > allowed:
+        of_form = f" of {header.form}" if header.form in HEAVY else ""
+        raise ServiceError(
+            Problem.TOO_MANY_PIXELS, f"{declared}; at most {allowed} are read{of_form}"
+        )
+    if header.pixels > max(LARGE_PX, header.bytes * MOST_PX_A_BYTE):
         raise ServiceError(
             Problem.TOO_MANY_PIXELS,
-            f"{header.format} of {header.width} x {header.height}{frames} declares "
-            f"{header.pixels} pixels; at most {most} are read",
+            f"{declared} in {header.bytes} bytes, which hold hardly more than one colour; of more "
+            f"than {LARGE_PX} pixels at most {MOST_PX_A_BYTE} a byte are read",
         )
 
 
@@ -234,6 +258,18 @@ def _readable_format(data: bytes) -> str:
     raise ServiceError(
         Problem.NOT_AN_IMAGE, f"found {name or describe_bytes(data)}; {SEND_INSTEAD}"
     )
+
+
+def _form(name: str, picture: ImageFile) -> str:
+    """Name a JPEG that comes in several passes, of which the decoder keeps every coefficient.
+
+    Two for each pixel or more, that is: those with fewer colours than pixels take no more than
+    others.
+    """
+    if not isinstance(picture, JpegImageFile) or "progressive" not in picture.info:
+        return name
+    sides = [across * down for _, across, down, _ in picture.layer]
+    return "progressive JPEG" if sum(sides) >= 2 * max(sides) else name
 
 
 def _count_frames(name: str, picture: ImageFile, data: bytes) -> int:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ SIDE = (8160, 6120)
 MEASURE = """
 import re, sys
 from pathlib import Path
+from typing import Any
 from handlers.align import AlignHandler
 from handlers.engines.choice import choose
 from handlers.wire import pack, unpack
@@ -56,7 +58,10 @@ def crowd() -> Pillow.Image:
 def test_the_largest_picture_takes_less_than_500_mib(name: str, tmp_path: Path) -> None:
     turned = Pillow.Exif()
     turned[0x112] = 6
-    options = {"turned": {"exif": turned}, "transparent": {"lossless": True, "method": 0}}
+    options: dict[str, dict[str, Any]] = {
+        "turned": {"exif": turned},
+        "transparent": {"lossless": True, "method": 0},
+    }
     made = {"crowd": crowd, "transparent": lambda: Pillow.new("RGBA", SIDE, (90, 80, 70, 60))}
     picture = made.get(name, lambda: Pillow.new("RGB", SIDE))()
     format = "WEBP" if name == "transparent" else "JPEG"

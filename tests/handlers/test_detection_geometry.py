@@ -9,7 +9,12 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from handlers.predictors.detection import proposals
-from handlers.predictors.detection.detector import LandmarkBoxMap, brighten, prepare
+from handlers.predictors.detection.detector import (
+    LandmarkBoxMap,
+    brighten,
+    prepare,
+    shows_something,
+)
 from handlers.predictors.detection.proposals import (
     cell_boxes,
     pyramid,
@@ -157,6 +162,13 @@ def test_tiles_hold_every_cell_once_and_none_is_too_large(length: int, most: int
     assert max(cells) <= most
     assert first_cells == [sum(cells[:index]) for index in range(len(cells))]
     assert parts[-1].stop == length
+
+
+def test_a_picture_of_one_colour_shows_nothing() -> None:
+    plain = np.full((40, 60, 3), (90, 120, 140), np.float32)
+    assert not shows_something(plain)
+    plain[8, 12, 1] += 5
+    assert shows_something(plain)
 
 
 def test_a_prepared_picture_has_the_asked_size() -> None:

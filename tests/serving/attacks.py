@@ -34,8 +34,14 @@ from tests.serving.deployment import ServiceProcess
 
 PORT_ANSWERS_S = 120.0
 USUAL_S, ATTACK_S, PAUSE_S = 6.0, 12.0, 0.05
-SIDE = (16383, 3000)
-LARGE = (("RGBA", "WEBP"), ("RGB", "PNG"), ("L", "JPEG"))
+PANORAMA, PHOTOGRAPH = (16383, 3000), (3600, 2700)
+# The largest that are taken, and those that are worked on beside them.
+LARGE = (
+    ("RGBA", "WEBP", PANORAMA),
+    ("RGB", "PNG", PANORAMA),
+    ("RGB", "JPEG", PANORAMA),
+    ("RGB", "JPEG", PHOTOGRAPH),
+)
 
 
 @dataclass
@@ -81,11 +87,14 @@ def encoded(pixels: np.ndarray, name: str = "JPEG", **options: object) -> bytes:
 
 
 @cache
-def large(mode: str, name: str) -> bytes:
-    """A picture of one colour of nearly fifty megapixels."""
+def large(mode: str, name: str, side: tuple[int, int]) -> bytes:
+    """A picture of one colour with a little noise in a corner."""
+    picture = Image.new(mode, side)
+    noise = np.random.default_rng(0).integers(0, 255, (96, 96, 4), np.uint8)
+    picture.paste(Image.fromarray(noise).convert(mode))
     data = io.BytesIO()
     options = {"lossless": True, "method": 0} if name == "WEBP" else {}
-    Image.new(mode, SIDE).save(data, name, **options)
+    picture.save(data, name, **options)
     return data.getvalue()
 
 
@@ -156,7 +165,7 @@ async def post_often(
 
 
 async def send_large_pictures(target: Target) -> None:
-    """Fifty megapixels in a few hundred bytes, as many at once as are taken."""
+    """Fifty megapixels in few bytes, and ten beside them, as many at once as are taken."""
     bodies = [large(*picture) for picture in LARGE]
     await post_often(target, "/align?min_face_px=20", bodies, 16)
 

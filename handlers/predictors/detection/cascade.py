@@ -75,6 +75,10 @@ class Candidates:
         return cls(boxes, scores, np.zeros((len(scores), 5, 2), np.float32))
 
     @classmethod
+    def nothing(cls) -> "Candidates":
+        return cls.boxed(np.empty((0, 4), np.float32), np.empty(0, np.float32))
+
+    @classmethod
     def joined(cls, parts: Sequence["Candidates"]) -> "Candidates":
         return cls(
             np.concatenate([part.boxes for part in parts]),
@@ -122,7 +126,7 @@ class Cascade:
         small = height * width * len(images) <= MOST_PX_BESIDE
         parts = run_all(calls, self._engine.is_parallel and small)
         levels = [level for part in parts for level in part]
-        nothing = Candidates.boxed(np.empty((0, 4), np.float32), np.empty(0, np.float32))
+        nothing = Candidates.nothing()
         found = [Candidates.joined([nothing, *parts]) for parts in zip(*levels, strict=True)]
         return [
             one.suppressed(settings.proposal_overlap).best(settings.max_candidates).squared()

@@ -19,6 +19,7 @@ SURELY_LIT = 0.02  # of the values: counting them takes a tenth of the time of a
 BRIGHT = 250.0  # where that value is moved to
 MOST_GAIN = 8.0
 SAMPLE_STEP = 4
+LEAST_CONTRAST = 4.0  # between the values of a picture that shows anything
 SMOOTHING_PX = 1.5
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -87,6 +88,12 @@ def brighten(picture: Picture) -> Picture:
     gain = min(BRIGHT / max(level, 1.0), MOST_GAIN)
     picture *= np.float32(gain)
     return np.minimum(picture, np.float32(255), out=picture)
+
+
+def shows_something(picture: Picture) -> bool:
+    """Whether a picture is of more than one colour."""
+    sample = picture[::SAMPLE_STEP, ::SAMPLE_STEP]
+    return bool((np.ptp(sample, axis=(0, 1)) >= LEAST_CONTRAST).any())
 
 
 def smooth(picture: Picture) -> Picture:
@@ -177,7 +184,9 @@ class FaceDetector:
         return [self._in_order(one, scale, min_face_px) for one in found]
 
     def _search(self, pictures: list[Floats], min_face_px: float) -> list[Candidates]:
-        """Look at each picture, and where nothing is found a second time at a smoothed copy."""
+        """Look at each picture, and where nothing is found a second time, smoothed."""
+        if not any(map(shows_something, pictures)):
+            return [Candidates.nothing() for _ in pictures]
         found = self._cascade.run(pictures, min_face_px)
         empty = [index for index, one in enumerate(found) if not len(one.scores)]
         if empty:
