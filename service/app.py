@@ -22,7 +22,8 @@ from service.inference import Inference
 from service.inference.local import LocalInference
 from service.inference.remote.torchserve import TorchServeInference
 from service.live.serving import refuse_unknown
-from service.operations import health, page, sessions
+from service.operations import page
+from service.operations import route as operations
 from service.security import Authenticator
 from service.services import InFlight, Services, Sockets
 from service.sessions import MemoryStore, SessionStore
@@ -92,7 +93,7 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
     )
     app.state.services = services
     install_error_handlers(app)
-    routers = [module.router for module in (align, track, affect, sessions, health)]
+    routers = [module.router for module in (align, track, affect, operations)]
     for router in routers:
         app.include_router(router)
     app.router.routes.append(WebSocketRoute("/{path:path}", refuse_unknown))

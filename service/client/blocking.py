@@ -15,10 +15,10 @@ import anyio
 from anyio.from_thread import BlockingPortal
 
 from service.client.calls import AsyncCountenance
-from service.client.keywords import AffectLiveKeywords, TrackKeywords
 from service.client.live import AffectSession, Frame, LiveSession
 from service.client.wire import AffectAnswer, Picture, TrackAnswer
 from service.live.messages import ErrorInfo
+from service.options import AffectLiveKeywords, TrackKeywords
 
 P = ParamSpec("P")
 Reply = TypeVar("Reply")

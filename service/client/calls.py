@@ -14,14 +14,6 @@ from pydantic import ValidationError as InvalidReply
 
 from service.affect.replies import AffectClipReply, PhotographReply
 from service.client.dialing import Dial, given
-from service.client.keywords import (
-    AffectClipKeywords,
-    AffectLiveKeywords,
-    AffectPhotoKeywords,
-    AlignKeywords,
-    TrackClipKeywords,
-    TrackKeywords,
-)
 from service.client.live import AffectSession, LiveSession
 from service.client.local import ADDRESS, LocalService
 from service.client.wire import (
@@ -42,6 +34,14 @@ from service.client.wire import (
     track_lines,
 )
 from service.errors import ConfigurationError
+from service.options import (
+    AffectClipKeywords,
+    AffectLiveKeywords,
+    AffectPhotoKeywords,
+    AlignKeywords,
+    TrackClipKeywords,
+    TrackKeywords,
+)
 from service.schemas import AlignReply, Models, SessionInfo
 from service.track.replies import TrackClipReply
 

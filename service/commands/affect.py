@@ -11,7 +11,6 @@ import typer
 from service.affect.clip import TimelinePage
 from service.affect.replies import AffectFrameLine, AffectMoment
 from service.client import Countenance
-from service.client.keywords import AffectClipKeywords, AffectPhotoKeywords
 from service.client.wire import AffectLine
 from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail, Look
 from service.commands.batch.files import (
@@ -60,6 +59,8 @@ from service.options import (
     MIN_FACE_PX,
     MIN_QUALITY,
     RATE_HZ,
+    AffectClipKeywords,
+    AffectPhotoKeywords,
 )
 
 PLOT = ".svg"

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import typer
 
 from service.client import Countenance
-from service.client.keywords import AlignKeywords
 from service.commands.batch.files import (
     PHOTOS,
     Emit,
@@ -41,7 +40,7 @@ from service.commands.options import (
     result_option,
     told,
 )
-from service.options import ALIGN_MAX_FACES, MIN_FACE_PX, MIN_QUALITY
+from service.options import ALIGN_MAX_FACES, MIN_FACE_PX, MIN_QUALITY, AlignKeywords
 
 DRAWN = ".png"
 

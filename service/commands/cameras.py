@@ -12,7 +12,6 @@ from typing import Any
 from PIL import Image
 
 from service.client import CallError, Countenance, ProblemError
-from service.client.keywords import TrackKeywords
 from service.client.wire import TrackLine
 from service.clips.replies import ClipInfoBody, ClipLine
 from service.commands.batch.files import Source
@@ -20,6 +19,7 @@ from service.commands.console import CommandError
 from service.commands.films import OverlayVideo
 from service.live.messages import ErrorReply
 from service.media.clips.contents import Picture
+from service.options import TrackKeywords
 from service.track.clip import TrackTally
 from service.track.replies import TrackFrameLine, TrackReply, TrackSummaryLine
 

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from service.client import Countenance
-from service.client.keywords import TrackKeywords
 from service.client.wire import TrackLine
 from service.commands.batch.files import (
     CLIPS,
@@ -55,6 +54,7 @@ from service.options import (
     STEADY,
     TRACK_MAX_FACES,
     TRACK_VARIANT,
+    TrackKeywords,
 )
 from service.track.replies import TrackFrameLine
 

@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from service.commands.annotate.places import TableFolder, agree_on, take_stock
-from service.commands.annotate.worker import AnnotateJob
+from service.commands.annotate.worker import AnnotateJob, TableFolder, agree_on, take_stock
 from service.commands.batch.files import Source
 from service.commands.batch.pool import Done, Job, Tick, attempt, carry_out
 from service.commands.batch.running import emit, summarise, tell, watch
