@@ -27,7 +27,15 @@ TimingsMs = Annotated[
 ]
 Box = tuple[Pixels, Pixels, Pixels, Pixels]
 Point = tuple[Pixels, Pixels]
-Landmarks = Annotated[list[Point], Field(min_length=POINTS, max_length=POINTS)]
+Landmarks = Annotated[
+    list[tuple[Finite, Finite]],
+    Field(min_length=POINTS, max_length=POINTS),
+    AfterValidator(lambda points: [(round(x, 2), round(y, 2)) for x, y in points]),
+]
+Shares = Annotated[
+    dict[str, Annotated[Finite, Field(ge=0, le=1)]],
+    AfterValidator(lambda shares: {name: round(value, 4) for name, value in shares.items()}),
+]
 
 
 def png_data_url(value: object) -> object:
@@ -122,7 +130,7 @@ class FaceRecord(Body):
     degradation: Degradation | None = Field(
         None, description="What spoils the face's picture; null where it was not asked."
     )
-    actions: dict[str, Share] | None = Field(
+    actions: Shares | None = Field(
         None,
         description="What the face does, by ARKit's names, each in [0, 1]; left and right are the "
         "person's own. Null where the model does not tell.",

@@ -142,6 +142,7 @@ class Metrics:
             ("model", "stage"),
             buckets=BUCKETS_S,
         )
+        self._by_stage: dict[tuple[str, str], Histogram] = {}
         self.faces = counter("countenance_faces", "Faces found.", ("model",))
         self.faces_lost = counter(
             "countenance_faces_lost",
@@ -206,7 +207,10 @@ class Metrics:
     def observe_stages(self, model: str, stages_ms: Mapping[str, float]) -> None:
         """Record how long each stage of one answer took, in milliseconds."""
         for stage, milliseconds in stages_ms.items():
-            self.stages.labels(model, stage).observe(milliseconds / 1000)
+            found = self._by_stage.get((model, stage))
+            if found is None:
+                found = self._by_stage[model, stage] = self.stages.labels(model, stage)
+            found.observe(milliseconds / 1000)
 
     def render(self) -> bytes:
         """Return the page that Prometheus reads."""

