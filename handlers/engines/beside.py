@@ -27,8 +27,7 @@ def run_all(calls: Sequence[Callable[[], Result]], in_parallel: bool) -> list[Re
     """
     if not in_parallel:
         return [call() for call in calls]
-    others = _others(niceness())
-    waiting = [others.submit(call) for call in calls[1:]]
+    waiting = [others().submit(call) for call in calls[1:]]
     try:
         results = [call() for call in calls[:1]]
         for call, future in zip(calls[1:], waiting, strict=True):
@@ -48,6 +47,11 @@ def step_back(to: int) -> None:
 def niceness() -> int:
     """Return how far this thread has stepped back."""
     return os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) if HAS_PRIORITIES else 0
+
+
+def others() -> ThreadPoolExecutor:
+    """The threads that compute beside this one, as far stepped back as it is."""
+    return _others(niceness())
 
 
 @cache

@@ -4,6 +4,7 @@ import hmac
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -29,6 +30,7 @@ from service.telemetry import Metrics
 
 KEY_PREFIX = "countenance"
 MAX_CONNECTIONS = 32  # at once; further calls wait for one
+KNOWN_KEYS = 1000  # of sessions that go on: they are asked for at every frame
 PAUSE_S = 1.0  # after a missed answer: frames must not each wait for the next one
 MOST_SHOWN, MOST_DIGITS = 200, 32
 MOST_STEPS, LATEST_S = 2**53, 1e11
@@ -179,6 +181,7 @@ class RedisStore(SessionStore):
             raise StoreUnavailable(_refusal(error)) from error
 
 
+@lru_cache(KNOWN_KEYS)
 def _key(address: Address) -> str:
     """Return the key of a session; the names of owners and sessions cannot run into each other."""
     parts = (address.model, address.owner, address.name)

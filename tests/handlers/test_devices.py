@@ -102,7 +102,7 @@ def test_a_handler_keeps_all_that_it_computes_with_on_its_device(model: str) -> 
     with far_device() as device:
         handler = HANDLERS[model](STORE, device)
         if model == "affect":
-            handler.parts.predictor._encoder = Here()
+            handler.parts.predictor._others = Here
         far = followed(handler, model)
     assert_alike(far, followed(HANDLERS[model](STORE), model))
 
@@ -144,7 +144,7 @@ def test_every_affect_model_does(tmp_path: Path, name: str) -> None:
 
     def found(estimators: dict[str, Estimator]) -> list[list[float | None]]:
         predictor = AffectPredictor(estimators, tracker, loud_detector())
-        predictor._encoder = Here()  # type: ignore[assignment]
+        predictor._others = Here  # type: ignore[assignment]
         first, second = predictor.step([row, row])
         assert first.frames[-1].valence == pytest.approx(second.frames[-1].valence, abs=SAME)
         return [[one.valence, one.arousal, one.gate] for one in first.frames]
@@ -178,7 +178,7 @@ def test_more_rows_need_no_more_transfers_and_nobody_waits_within_a_network(
     with far_device() as device:
         handler = HANDLERS[model](STORE, device)
         if model == "affect":
-            handler.parts.predictor._encoder = Here()
+            handler.parts.predictor._others = Here
         alone, together = (traffic_of(handler, model, rows) for rows in (1, 4))
     assert alone == together
     assert alone[-1].sent <= most

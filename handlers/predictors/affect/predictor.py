@@ -1,8 +1,10 @@
 """Runs of frames with their sound, and the states of their sessions, to affect and next states."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future, wait
+from typing import Any
 
+from handlers.engines.beside import others
 from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.inputs import Moment, crop_face
 from handlers.predictors.affect.run import (
@@ -36,28 +38,34 @@ class AffectPredictor:
         speech: SpeechDetector,
     ) -> None:
         self.estimators, self.tracker, self.speech = dict(estimators), tracker, speech
-        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="affect-encoder")
+        self._others: Callable[[], Executor] = others
 
     def step(self, rows: Sequence[AffectRow]) -> list[AffectResult]:
         """Take every row to its end.
 
         Faces are followed frame by frame. What needs no time, of some frames of all rows, shares
-        batches, on a thread of its own beside the tracker's; memories then step in lockstep. Raises
-        KeyError for an unknown variant.
+        batches, beside the tracker but for the last ones; sound is heard beside it, too. Memories
+        then step in lockstep. Raises KeyError for an unknown variant.
         """
         clock = Stopwatch()
-        runs = [RowRun(row, self.estimators[row.variant], self.speech) for row in rows]
-        clock.lap("hear")
-        encoding: list[Future[None]] = []
+        runs = [RowRun(row, self.estimators[row.variant]) for row in rows]
+        pool = self._others()
+        hearing = pool.submit(self._hear, runs)
+        beside: list[Future[Any]] = [hearing]
+        groups = _groups(runs)
         try:
-            for group in _groups(runs):
+            for number, group in enumerate(groups, 1):
                 for moment in group:
                     self._follow([run for run in runs if run.looks_at(moment)], moment)
-                encoding.append(self._encoder.submit(_encode, runs, group))
+                if number < len(groups):
+                    beside.append(pool.submit(_encode, runs, group, hearing))
             clock.lap("track")
+            clock.laps_ms["hear"] = hearing.result()
+            for group in groups[-1:]:
+                _encode(runs, group, hearing)
         finally:
-            wait(encoding)
-        for future in encoding:
+            wait(beside)
+        for future in beside:
             future.result()
         clock.lap("encode")
         for estimator, members in _by_estimator(runs):
@@ -103,6 +111,14 @@ class AffectPredictor:
             for box, reading, answer in zip(boxes, readings, answers, strict=True)
         ]
 
+    def _hear(self, runs: Sequence[RowRun]) -> float:
+        """Hear the sound of all rows; returns the milliseconds that took."""
+        clock = Stopwatch()
+        for run in runs:
+            run.hear(self.speech)
+        clock.lap("hear")
+        return clock.laps_ms["hear"]
+
     def _follow(self, runs: Sequence[RowRun], moment: int) -> None:
         """The tracker's step of one frame of every run."""
         if not runs:
@@ -118,14 +134,21 @@ class AffectPredictor:
             run.faces[moment] = result.faces
 
 
-def _groups(runs: Sequence[RowRun]) -> Iterator[range]:
-    """The moments of the longest run, in their order."""
+def _groups(runs: Sequence[RowRun]) -> list[range]:
+    """The moments of the longest run, in their order; the last one, which nothing is tracked
+    beside, alone."""
     longest = max((len(run.row.frames) for run in runs), default=0)
-    return (range(begin, min(begin + GROUP, longest)) for begin in range(0, longest, GROUP))
+    last = longest - 1
+    early = [range(begin, min(begin + GROUP, last)) for begin in range(0, last, GROUP)]
+    return [*early, range(last, longest)] if longest else []
 
 
-def _encode(runs: Sequence[RowRun], group: range) -> None:
-    """Read some moments of every run, those of a model in shared batches."""
+def _encode(runs: Sequence[RowRun], group: range, hearing: Future[float]) -> None:
+    """Read some moments of every run once its sound is heard, those of a model in shared batches.
+
+    What waits here for the hearing holds no thread that that needs: it was begun before.
+    """
+    hearing.result()
     for estimator, members in _by_estimator(runs):
         places = [
             (run, moment, lane, given)

@@ -135,19 +135,23 @@ class AffectResult:
 class RowRun:
     """A row on its way through a step."""
 
-    def __init__(self, row: AffectRow, estimator: Estimator, detector: SpeechDetector) -> None:
+    def __init__(self, row: AffectRow, estimator: Estimator) -> None:
         self.row, self.estimator = row, estimator
         self.state = row.state or AffectState(estimator.silence())
         self.sound, self.speech = self.state.sound, self.state.speech
-        if row.sound is not None and estimator.hears:
-            self.sound = self.sound.push(row.sound.pcm, row.sound.start)
-            self.speech = detector.hear(self.speech, row.sound.pcm, row.sound.start)
         self.tracker = self.state.tracker
         self.lanes = dict(self.state.lanes)
         self.faces: list[tuple[TrackedFace, ...]] = [()] * len(row.frames)
         self.readings: list[dict[int, Reading | None]] = [{} for _ in row.frames]
         self.answers: list[dict[int, FrameAffect]] = [{} for _ in row.frames]
         self.unspoken = [False] * len(row.frames)
+
+    def hear(self, detector: SpeechDetector) -> None:
+        """Take the row's sound, before a moment is listed."""
+        sound = self.row.sound
+        if sound is not None and self.estimator.hears:
+            self.sound = self.sound.push(sound.pcm, sound.start)
+            self.speech = detector.hear(self.speech, sound.pcm, sound.start)
 
     def looks_at(self, moment: int) -> bool:
         frames = self.row.frames
