@@ -117,7 +117,7 @@ def serve(engine: Engine, config: Mapping[str, Any]) -> Estimator:
     """Networks with their checkpoint's configuration, as an estimator."""
     network = AffectConfig.read(config["network"])
     if network.estimator == "voice":
-        return VoiceEstimator(engine)
+        return VoiceEstimator(engine, config.get("line"), float(config.get("share", 0)))
     context = float(config["context"]) if FACE in network.modalities else 1.0
     if network.estimator == "expressions":
         return ExpressionEstimator(engine, context, _calibration(config), config.get("line"))

@@ -13,6 +13,7 @@ from handlers.networks.affect import build
 from handlers.networks.variants import variant
 from handlers.networks.voice import VoiceNetwork
 from handlers.predictors.affect.inputs import Moment
+from handlers.predictors.affect.tone import tone_features
 from handlers.predictors.affect.voice import VoiceEstimator
 from handlers.processing.mel import BANDS, WINDOW, mel_power, pcm_to_samples, without_level
 from handlers.processing.mel_stream import MelStream
@@ -93,6 +94,41 @@ def test_a_voice_has_an_arousal_and_no_valence(network: VoiceNetwork, tmp_path: 
     assert -1 < answer.arousal < 1
 
 
+def hum(pitch_hz: np.ndarray) -> np.ndarray:
+    """Harmonics of a pitch that is given at every sample, up to 1 kHz."""
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ
+    many = sum(np.sin(k * phase) for k in range(1, 6))
+    return np.asarray(2000 * many, np.int16)
+
+
+def heard_in(pcm: np.ndarray) -> np.ndarray:
+    return tone_features([without_level(MelStream().push(pcm, 0).window(1.6)[0])])[0]
+
+
+def test_tone_tells_how_harmonic_a_sound_is_and_how_its_pitch_moves() -> None:
+    times = np.arange(3 * RATE_HZ) / RATE_HZ
+    steady = heard_in(hum(np.full_like(times, 180.0)))
+    moving = heard_in(hum(180 * 2 ** (0.5 * np.sin(2 * np.pi * times))))
+    noise = heard_in((3000 * np.random.default_rng(0).standard_normal(len(times))).astype(np.int16))
+    assert steady.shape == (25,)
+    assert moving[22] > steady[22] + 0.1
+    assert steady[23] > noise[23] + 0.2
+    assert noise[10] > steady[10] + 20
+
+
+def test_a_line_through_tone_counts_its_share(network: VoiceNetwork, tmp_path: Path) -> None:
+    line = [0.0] * 24 + [0.8]
+    save_affect(network, tmp_path / "voice", {})
+    alone, _ = load_estimator(tmp_path / "voice")
+    save_affect(network, tmp_path / "voice", {"line": line, "share": 0.25})
+    beside, _ = load_estimator(tmp_path / "voice")
+    assert isinstance(alone, VoiceEstimator)
+    assert isinstance(beside, VoiceEstimator)
+    heard = [without_level(window())]
+    wanted = 0.75 * alone.arousal(heard) + 0.25 * 0.8
+    np.testing.assert_allclose(beside.arousal(heard), wanted, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_codecs_keep_a_voice_in_its_place_and_about_as_loud(name: str) -> None:
     voice = pcm_to_samples(speech(1.0)).astype(np.float64)
@@ -156,6 +192,7 @@ def test_a_recipe_ends_in_a_voice_that_is_served(tmp_path: Path) -> None:
     estimator, checkpoint = load_estimator(tmp_path / "store" / "voice")
     assert isinstance(estimator, VoiceEstimator)
     assert checkpoint.config["recipe"]["voices"][1]["actors"] == ["03"]
+    assert (len(checkpoint.config["line"]), checkpoint.config["share"]) == (25, 0.5)
 
 
 @pytest.mark.parametrize("name", ["voice", "voice-without-emodb", "voice-without-ravdess"])

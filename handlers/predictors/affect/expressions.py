@@ -33,8 +33,8 @@ class Calibration:
 
     The words' logits are divided by `temperature`, behind an `offset` each; the mean of their
     places counts `words`, the network's own valence and arousal the rest. What comes out is
-    stretched around zero by `scale` and moved by `shift`, both `(2,)`. Of arousal, what a line
-    through facial actions says, stretched alike, counts `actions`, where they are known.
+    stretched around zero by `scale` and moved by `shift`, both `(2,)`. What lines through facial
+    actions say, stretched alike, counts `actions` `(2,)`, where they are known.
     """
 
     temperature: float = 1.0
@@ -42,7 +42,7 @@ class Calibration:
     words: float = 1.0
     scale: tuple[float, float] = (1.0, 1.0)
     shift: tuple[float, float] = (0.0, 0.0)
-    actions: float = 0.0
+    actions: tuple[float, float] = (0.0, 0.0)
 
 
 class ExpressionEstimator(Estimator):
@@ -59,10 +59,10 @@ class ExpressionEstimator(Estimator):
         engine: Engine,
         context: float,
         calibration: Calibration,
-        line: Sequence[float] | None = None,
+        line: Sequence[Sequence[float]] | None = None,
     ) -> None:
-        """`engine` has the part of `networks.expressions.ExpressionNetwork`; `line` weighs what
-        `action_features` gives, for arousal."""
+        """`engine` has the part of `networks.expressions.ExpressionNetwork`; `line` `(2, 81)`
+        weighs what `action_features` gives, for valence and arousal."""
         self.engine, self.context, self.calibration = engine, context, calibration
         self.line = None if line is None else np.array(line, np.float32)
         self._places = np.array(list(FACE_PLACES.values()), np.float32)
@@ -81,17 +81,17 @@ class ExpressionEstimator(Estimator):
             batch = rows[begin : begin + MAX_BATCH]
             seen = self.look([face for row in batch if (face := moments[row].face) is not None])
             for row, features in zip(batch, seen, strict=True):
-                features[1] = self._with_actions(features[1], moments[row].actions)
+                features[:2] = self._with_actions(features[:2], moments[row].actions)
                 readings[row] = Reading(features, None, None, (FACE,))
         return readings
 
-    def _with_actions(self, arousal: np.float32, actions: Floats | None) -> np.float32:
-        share = self.calibration.actions
-        if self.line is None or actions is None or share == 0:
-            return arousal
-        line = action_features(actions) @ self.line
-        told = np.clip(self.calibration.scale[1] * line + self.calibration.shift[1], -1, 1)
-        return np.float32((1 - share) * arousal + share * told)
+    def _with_actions(self, place: Floats, actions: Floats | None) -> Floats:
+        told = self.calibration
+        if self.line is None or actions is None:
+            return place
+        share, scale, shift = map(np.array, (told.actions, told.scale, told.shift))
+        done = np.clip(scale * (self.line @ action_features(actions)) + shift, -1, 1)
+        return np.asarray((1 - share) * place + share * done, np.float32)
 
     def look(self, crops: Sequence[Image]) -> Floats:
         """Crops uint8 RGB `(128, 128, 3)` -> `(B, 11)`: valence, arousal, shares of EXPRESSIONS,

@@ -11,6 +11,7 @@ from handlers.predictors.affect.estimator import MAX_BATCH, Answer, Estimator, R
 from handlers.predictors.affect.expressions import ExpressionEstimator, smooth
 from handlers.predictors.affect.inputs import Moment, Sound
 from handlers.predictors.affect.state import halve
+from handlers.predictors.affect.tone import tone_features
 from handlers.predictors.tracking.state import Memory
 from handlers.processing.mel import share_with_sound, without_level
 from handlers.processing.mel_stream import MelStream
@@ -26,8 +27,13 @@ class VoiceEstimator(Estimator):
     context = 1.0
     sees, hears = False, True
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self, engine: Engine, line: Sequence[float] | None = None, share: float = 0.0
+    ) -> None:
+        """`line` weighs what `tone_features` gives; it counts `share`, the network the rest."""
         self.engine = engine
+        self.line = None if line is None else np.array(line, np.float32)
+        self.share = share
 
     def silence(self) -> MelStream:
         return MelStream()
@@ -59,8 +65,12 @@ class VoiceEstimator(Estimator):
 
     def arousal(self, windows: Sequence[Floats | None]) -> Floats:
         """Windows, none of them None, -> arousal `(B,)`."""
-        stacked = np.stack([window for window in windows if window is not None])
-        return self.engine.run("arousal", windows=stacked)["arousal"]
+        given = [window for window in windows if window is not None]
+        told = self.engine.run("arousal", windows=np.stack(given))["arousal"]
+        if self.line is None:
+            return told
+        sounding = np.clip(tone_features(given) @ self.line, -1, 1)
+        return np.asarray((1 - self.share) * told + self.share * sounding, np.float32)
 
 
 class FaceVoiceEstimator(Estimator):

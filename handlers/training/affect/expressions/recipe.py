@@ -14,7 +14,7 @@ from handlers.networks.expressions import ExpressionNetwork, standardise
 from handlers.networks.variants import EXPRESSIONS, FACE_PLACES, VARIANTS, variant
 from handlers.predictors.affect.expressions import Calibration
 from handlers.store import load_aligner
-from handlers.training.affect.expressions.actions import fit_line
+from handlers.training.affect.expressions.actions import fit_actions
 from handlers.training.affect.expressions.looks import Box, Cutting, cut, vary
 from handlers.training.affect.made.faces import BOXES, find_boxes
 from handlers.training.affect.made.sources import FaceSource, read_faces
@@ -134,9 +134,9 @@ class ExpressionRecipe(LearnedRecipe):
         }
 
         def export() -> None:
-            if self.calibration.actions > 0:
+            if any(self.calibration.actions):
                 aligner = load_aligner(Path(self.aligner), "dfa").predictor
-                config["line"] = fit_line(sets, boxes, aligner)
+                config["line"] = fit_actions(sets, boxes, aligner)
             self.save(store, config, networks.state_dict())
 
         return Task(learner, self.schedule, batches, runs / self.name, export)

@@ -17,6 +17,7 @@ from handlers.networks.voice import VoiceNetwork
 from handlers.processing.mel import BANDS, WINDOW, without_level
 from handlers.training.affect.made.sources import HEARD, SpeechSource, read_utterances
 from handlers.training.affect.voices.heard import VERSIONS, HeardVoices, hear_all
+from handlers.training.affect.voices.line import fit_tone
 from handlers.training.datasets.affect.records import WORDS, Utterance
 from handlers.training.loop import Batch, Losses, Schedule, Task
 from handlers.training.recipe import LearnedRecipe, RecipeError
@@ -100,21 +101,30 @@ def concordance(estimate: Tensor, label: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceRecipe(LearnedRecipe):
-    """Training of a voice's arousal. What is not `learned` may talk in the background only."""
+    """Training of a voice's arousal. What is not `learned` may talk in the background only.
+
+    A line through how a voice sounds counts `share` beside the network.
+    """
 
     kind: Literal["voice"] = "voice"
     voices: tuple[SpeechSource, ...]
     size: str = "compact"
+    share: float = 0.5
 
     def prepare(self, data: Path, runs: Path, store: Path) -> Task:
         utterances, rows = read_utterances(data, self.voices)
-        batches = VoiceBatches(hear_all(utterances, runs / HEARD), utterances, rows)
+        heard = hear_all(utterances, runs / HEARD)
+        batches = VoiceBatches(heard, utterances, rows)
         torch.manual_seed(self.schedule.seed)
         learner = VoiceLearner(_network(self))
 
         def export() -> None:
             settle(learner.network, batches, self.schedule)
-            config = {"network": asdict(learner.network.config)}
+            config = {
+                "network": asdict(learner.network.config),
+                "line": fit_tone(heard, utterances, rows),
+                "share": self.share,
+            }
             self.save(store, config, learner.network.state_dict())
 
         learned = [part.set for part in self.voices if part.learned]
