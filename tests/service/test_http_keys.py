@@ -142,7 +142,7 @@ async def test_a_socket_that_sends_too_much_is_read_more_slowly(keys):
         async with service.open("a", additional_headers=bearer(second)) as socket:
             for _ in range(11):
                 await step(socket, FRAME + bytes(950 - len(FRAME)))
-        assert 0.4 < time.monotonic() - started < 4.0
+        assert time.monotonic() - started > 0.4
 
 
 async def test_keys_are_changed_without_a_restart_and_a_wrong_file_changes_nothing(

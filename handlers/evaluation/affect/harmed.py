@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import librosa
 import numpy as np
-import soxr  # type: ignore[import-untyped]
 
 from handlers.evaluation.affect.agreement import Agreement, agreement, mean_agreement
 from handlers.evaluation.affect.clips import FACE, Floats, Harm, LabelledClip, to_samples
@@ -34,16 +34,24 @@ def amplified(decibels: float) -> Channel:
 
 def narrow(samples: Floats) -> Floats:
     """Sampled at 8 kHz and back."""
-    there = soxr.resample(samples, RATE_HZ, TELEPHONE_HZ)
-    return np.asarray(soxr.resample(there, TELEPHONE_HZ, RATE_HZ), np.float32)
+    return _from_telephone(_to_telephone(samples))
 
 
 def companded(samples: Floats) -> Floats:
     """8 kHz in eight bits by the mu-law, as a telephone has it."""
-    there = np.clip(soxr.resample(samples, RATE_HZ, TELEPHONE_HZ), -1, 1)
+    there = np.clip(_to_telephone(samples), -1, 1)
     steps = np.rint(127 * np.sign(there) * np.log1p(MU * np.abs(there)) / np.log1p(MU)) / 127
     back = np.sign(steps) * np.expm1(np.abs(steps) * np.log1p(MU)) / MU
-    return np.asarray(soxr.resample(back, TELEPHONE_HZ, RATE_HZ), np.float32)
+    return _from_telephone(back)
+
+
+def _to_telephone(samples: Floats) -> Floats:
+    return librosa.resample(samples, orig_sr=RATE_HZ, target_sr=TELEPHONE_HZ)
+
+
+def _from_telephone(samples: Floats) -> Floats:
+    back = librosa.resample(samples, orig_sr=TELEPHONE_HZ, target_sr=RATE_HZ)
+    return np.asarray(back, np.float32)
 
 
 # One channel of two or six is what is left of a mean over them.

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import librosa
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
-import soxr  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from handlers.processing.mel import FULL_SCALE, RATE_HZ, Floats, mel_power
+from handlers.processing.mel import FULL_SCALE, RATE_HZ, Floats
 from handlers.training.datasets.affect.records import PLACES, Recording, Utterance
 
 Pcm = NDArray[np.int16]
@@ -98,13 +98,9 @@ def read_mono(path: Path) -> Floats:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"{path}: no sound that can be read ({error})") from error
-    mono = samples.mean(axis=1)
-    return np.asarray(soxr.resample(mono, rate, RATE_HZ, quality="HQ"), np.float32)
-
-
-def read_mel_power(path: Path) -> Floats:
-    """The Mel power `(128, T)` of a sound file, a column every 512 samples (23.2 ms)."""
-    return np.asarray(mel_power(read_mono(path)), np.float32)
+    # Not by `librosa.load`: on the way it imports modules that Python 3.13 no longer has.
+    mono = librosa.to_mono(samples.T)
+    return np.asarray(librosa.resample(mono, orig_sr=rate, target_sr=RATE_HZ), np.float32)
 
 
 def to_pcm(samples: Floats) -> Pcm:
