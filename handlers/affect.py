@@ -29,7 +29,7 @@ from handlers.attributes import FaceAttributes
 from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, CheckpointError, describe_model, name_model
 from handlers.networks.variants import EXPRESSIONS, QUADRANTS, VARIANTS
-from handlers.predictors.affect.inputs import in_order
+from handlers.predictors.affect.estimator import in_order
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectResult, AffectRow, Floats, FrameAffect
 from handlers.predictors.affect.state import SCHEMA, AffectState

@@ -25,9 +25,13 @@ from handlers.predictors.detection.turned import TURNS_DEG, search_turned
 from handlers.processing.boxes import beyond_picture, suppress
 from handlers.processing.drawing import DrawnFace, draw_faces
 from handlers.processing.image import DecodedImage, encode_png
-from handlers.processing.landmarks import OUTER_EYE_CORNERS, bounding_box
+from handlers.processing.landmarks import (
+    OUTER_EYE_CORNERS,
+    DegenerateShape,
+    Similarity,
+    bounding_box,
+)
 from handlers.processing.pose import HeadPose
-from handlers.processing.similarity import DegenerateShape, Similarity
 from handlers.row_checks import MOST_FACES, AlignOptions, check_boxes, read_picture
 from handlers.store import FACE_SHAPE, load_aligner, load_detector
 from handlers.wire import Request

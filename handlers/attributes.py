@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.predictors.alignment import Alignment
+from handlers.processing.landmarks import DegenerateShape
 from handlers.processing.pose import PoseEstimator
-from handlers.processing.similarity import DegenerateShape
 from handlers.store import load_pose
 
 Image = NDArray[np.uint8]

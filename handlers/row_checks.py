@@ -24,8 +24,8 @@ from handlers.processing.image import (
     ImageError,
     decode_image,
 )
+from handlers.processing.landmarks import LEAST_QUALITY
 from handlers.processing.mel import RATE_HZ
-from handlers.processing.quality import LEAST_QUALITY
 
 MOST_FACES = 64
 Image = NDArray[np.uint8]

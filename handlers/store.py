@@ -12,11 +12,9 @@ from handlers.checkpoint import CONFIG_FILE, Checkpoint, CheckpointError, load_a
 from handlers.engines.base import Engine
 from handlers.engines.load import load_engine
 from handlers.networks.variants import FACE, AffectConfig
-from handlers.predictors.affect.conditional import ConditionalEstimator
-from handlers.predictors.affect.estimator import Estimator
+from handlers.predictors.affect.estimator import DescriptorScale, Estimator
 from handlers.predictors.affect.expressions import Calibration, ExpressionEstimator
-from handlers.predictors.affect.inputs import DescriptorScale
-from handlers.predictors.affect.latent import LatentEstimator
+from handlers.predictors.affect.latent import ConditionalEstimator, LatentEstimator
 from handlers.predictors.affect.speech import SpeechDetector
 from handlers.predictors.affect.voice import FaceVoiceEstimator, VoiceEstimator
 from handlers.predictors.alignment import AlignmentOptions, AlignmentPredictor, Trust
@@ -25,8 +23,7 @@ from handlers.predictors.tracking.networks import TrackingNetworks
 from handlers.predictors.tracking.options import VARIANTS as TRACKERS
 from handlers.predictors.tracking.options import TrackingSettings, Variant
 from handlers.processing.audio_descriptors import need_extractor
-from handlers.processing.head import HeadModel
-from handlers.processing.pose import PoseEstimator
+from handlers.processing.pose import HeadModel, PoseEstimator
 
 # What is made of two variants and has no weights of its own.
 FACE_VOICE = "face-voice"

@@ -28,7 +28,7 @@ from handlers.predictors.tracking.results import FrameResult, TrackedFace
 from handlers.predictors.tracking.smoothing import OneEuro
 from handlers.predictors.tracking.state import SCHEMA, SessionState
 from handlers.processing.image import DecodedImage
-from handlers.processing.quality import LEAST_QUALITY
+from handlers.processing.landmarks import LEAST_QUALITY
 from handlers.row_checks import (
     read_picture,
     refuse,

@@ -12,7 +12,7 @@ from handlers.engines.choice import CPU, CUDA, chosen
 from handlers.engines.cuda_graphs import CapturedParts
 from handlers.engines.parts import Part, kind_of
 from handlers.engines.transfers import Slot, join, pack, unpack
-from handlers.networks.fuse import fuse
+from handlers.networks.layers import fuse
 
 
 class TorchEngine:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from handlers.evaluation.align.conditions import read_view
+from handlers.evaluation.align.running import read_view
 from handlers.evaluation.output import new_table, number
 from handlers.networks.actions import ACTIONS
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, AlignmentPredictor

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.evaluation.align.conditions import CLEAN, Condition, FaceView, apply, read_view
+from handlers.evaluation.align.running import CLEAN, Condition, FaceView, apply, read_view
 from handlers.predictors.detection.detector import MIN_FACE_PX, FaceDetector
 from handlers.processing.boxes import overlap
 from handlers.processing.landmarks import bounding_box

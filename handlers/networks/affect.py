@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from handlers.networks import combiner, discriminator, latent
-from handlers.networks.combiner import Combiner, Memory, Step
+from handlers.networks.combiner import Combiner, Concatenation, Fused, GatedUnit, Memory, Step
 from handlers.networks.discriminator import (
     ConditionalDiscriminator,
     Discriminator,
@@ -14,7 +14,6 @@ from handlers.networks.discriminator import (
     Verdict,
 )
 from handlers.networks.expressions import ExpressionNetwork
-from handlers.networks.gate import Concatenation, Fused, GatedUnit
 from handlers.networks.latent import LATENT_PX, Generator
 from handlers.networks.variants import DESCRIPTORS, FACE, QUADRANTS, AffectConfig
 from handlers.networks.voice import VoiceNetwork

@@ -1,10 +1,27 @@
-"""Layers that the affect networks share: convolutions that halve a map, encoders of them."""
+"""Shared layers: convolutions that halve a map, encoders of them; batch normalisation folded."""
 
 from collections.abc import Sequence
 
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 SLOPE = 0.2
+
+
+def fuse(module: nn.Module) -> nn.Module:
+    """Fold, in place, every convolution followed by its normalisation inside a `Sequential`.
+
+    The module must be in evaluation mode.
+    """
+    for child in module.children():
+        fuse(child)
+    if isinstance(module, nn.Sequential):
+        layers = list(module)
+        for index, (first, second) in enumerate(zip(layers, layers[1:], strict=False)):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                module[index] = fuse_conv_bn_eval(first, second)
+                module[index + 1] = nn.Identity()
+    return module
 
 
 def halving(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:

@@ -14,8 +14,7 @@ from handlers.engines.base import MIRRORED, Engine
 from handlers.engines.beside import run_all
 from handlers.networks.actions import ACTION_MIRROR, ACTIONS
 from handlers.processing.boxes import Crop, to_image, to_input
-from handlers.processing.landmarks import MIRROR, bounding_box
-from handlers.processing.quality import landmark_quality
+from handlers.processing.landmarks import MIRROR, bounding_box, landmark_quality
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

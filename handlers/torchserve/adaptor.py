@@ -15,8 +15,7 @@ import torch
 from handlers.base import DeviceFault, Handler
 from handlers.engines.choice import choose, chosen
 from handlers.torchserve.asking import DESCRIBE
-from handlers.torchserve.models import MODELS
-from handlers.torchserve.warming import sizes_of, warm_up
+from handlers.torchserve.models import MODELS, sizes_of, warm_up
 from handlers.wire import WireError, pack, unpack, write_error, write_reply
 
 CPU = "cpu"

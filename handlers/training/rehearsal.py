@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from handlers.networks.actions import ACTIONS
 from handlers.training.align.recipe import AlignmentRecipe
-from handlers.training.datasets.pts import write_pts
+from handlers.training.datasets.folders import write_pts
 from handlers.training.faces import Source
 from handlers.training.loop import Schedule, Task
 from handlers.training.recipe import RecipeError

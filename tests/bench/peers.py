@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.evaluation.align.command import AlignEvaluationOptions, evaluate
-from handlers.evaluation.align.conditions import FaceView, read_view
+from handlers.evaluation.align.running import FaceView, read_view
 from handlers.processing.landmarks import bounding_box
 from handlers.store import load_aligner
 from handlers.training.datasets.layouts import AUTO, read_layout

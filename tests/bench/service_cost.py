@@ -17,7 +17,7 @@ from typing import Any
 import msgpack
 from websockets.asyncio.client import connect
 
-from handlers.torchserve.warming import face_row
+from handlers.torchserve.models import face_row
 from handlers.track import TrackHandler
 from handlers.wire import unpack
 from tests.bench import machine

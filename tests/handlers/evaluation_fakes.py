@@ -12,7 +12,7 @@ from rich.console import Console
 
 from handlers.evaluation.align.command import AlignEvaluationOptions, evaluate
 from handlers.evaluation.align.report import AlignReport
-from handlers.training.datasets.pts import write_pts
+from handlers.training.datasets.folders import write_pts
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -8,12 +8,14 @@ import pytest
 from numpy.typing import NDArray
 
 from handlers.evaluation.affect.agreement import (
+    Difference,
     agreement,
+    differences,
     mean_agreement,
     scores,
     sums,
+    where_both_answer,
 )
-from handlers.evaluation.affect.bootstrap import Difference, differences, where_both_answer
 from handlers.evaluation.affect.traces import Trace, Units, groups_of, over_clip
 from tests.handlers.affect_clips import NAN, Floats, pair, trace
 

@@ -12,8 +12,7 @@ from handlers.evaluation.affect.clips import LabelledClip
 from handlers.evaluation.affect.running import run, run_all
 from handlers.evaluation.affect.sets import OWN_REFERENCE, Material
 from handlers.networks.affect import AffectNetworks, Branch
-from handlers.predictors.affect.estimator import Estimator, Reading
-from handlers.predictors.affect.inputs import Moment
+from handlers.predictors.affect.estimator import Estimator, Moment, Reading
 from handlers.predictors.affect.latent import LatentEstimator
 from handlers.processing.mel import RATE_HZ, mel_power, pcm_to_samples
 from tests.handlers.affect_clips import clip, equal, estimator

@@ -16,8 +16,9 @@ from handlers.networks.expressions import (
     SameConv,
     standardise,
 )
-from handlers.networks.fuse import fuse
+from handlers.networks.layers import fuse
 from handlers.networks.variants import variant
+from handlers.predictors.affect.estimator import Moment
 from handlers.predictors.affect.expressions import (
     Calibration,
     ExpressionEstimator,
@@ -25,7 +26,6 @@ from handlers.predictors.affect.expressions import (
     action_features,
     smooth,
 )
-from handlers.predictors.affect.inputs import Moment
 from handlers.predictors.affect.run import share_of_news
 
 

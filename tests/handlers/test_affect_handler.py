@@ -18,7 +18,7 @@ from handlers.processing import audio_descriptors
 from handlers.processing.audio_descriptors import MissingExtra
 from handlers.processing.mel import RATE_HZ
 from handlers.store import load_estimator
-from handlers.torchserve.warming import warm_up
+from handlers.torchserve.models import warm_up
 from handlers.training.affect.single_recipe import load_affect
 from handlers.wire import pack, unpack
 from tests.handlers.affect_fakes import RATE, frame, networks, parts, save, save_affect, voice

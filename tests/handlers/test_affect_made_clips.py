@@ -7,14 +7,23 @@ from torch.testing import assert_close
 from handlers.processing.mel import RATE_HZ as SAMPLES_A_SECOND
 from handlers.processing.mel import WINDOW, Floats, level_db, mel_power
 from handlers.training.affect.made.bank import show
-from handlers.training.affect.made.clips import RATE_HZ, Cast, ModalityHealth, Plot, make_clip
-from handlers.training.affect.made.spectrograms import (
+from handlers.training.affect.made.clips import (
+    FRAMES_A_SECOND,
+    Cast,
+    ModalityHealth,
+    Plot,
+    make_clip,
+)
+from handlers.training.affect.made.speech import (
     DEGRADATIONS,
+    Microphone,
+    SpeechBatches,
+    Voices,
     degrade_power,
     noise_alone,
     white,
+    window_at,
 )
-from handlers.training.affect.made.speech import Microphone, SpeechBatches, Voices, window_at
 from handlers.training.affect.sequences import FeatureClip, SequenceBatches
 from handlers.training.datasets.affect.records import WORDS
 
@@ -84,7 +93,7 @@ def test_a_made_clip_goes_from_truth_to_truth_without_a_jump(rng: np.random.Gene
     clip = make_clip(cast(), Plot(), rng)
     rows = {len(part) for part in (clip.face, clip.voice, clip.heard_s, clip.face_health)}
     assert rows == {len(clip.labels)}
-    assert np.abs(np.diff(clip.labels, axis=0)).max() < 2.0 / (0.8 * RATE_HZ) * np.pi / 2
+    assert np.abs(np.diff(clip.labels, axis=0)).max() < 2.0 / (0.8 * FRAMES_A_SECOND) * np.pi / 2
     assert np.ptp(clip.labels, axis=0).max() > 0.1
 
 

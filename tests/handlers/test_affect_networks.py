@@ -8,9 +8,17 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from handlers.networks.affect import AffectNetworks, ConditionalNetworks, build
-from handlers.networks.combiner import SIZES, Combiner, Memory, Recurrence, StateAttention, Step
+from handlers.networks.combiner import (
+    SIZES,
+    Combiner,
+    Concatenation,
+    GatedUnit,
+    Memory,
+    Recurrence,
+    StateAttention,
+    Step,
+)
 from handlers.networks.discriminator import Discriminator
-from handlers.networks.gate import Concatenation, GatedUnit
 from handlers.networks.latent import Generator
 from handlers.networks.variants import VARIANTS, AffectConfig, variant
 from tests.handlers.affect_random import networks, noise

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from handlers.networks.variants import VARIANTS, variant
-from handlers.predictors.affect.inputs import Moment
+from handlers.predictors.affect.estimator import Moment
 from handlers.processing import audio_descriptors
 from handlers.store import load_estimator
 from handlers.training.affect.single_recipe import load_affect

@@ -12,7 +12,7 @@ import torch
 from torch.testing import assert_close
 
 from handlers.networks.affect import AffectNetworks, build
-from handlers.networks.gate import GatedUnit
+from handlers.networks.combiner import GatedUnit
 from handlers.networks.variants import EXPRESSIONS, variant
 from handlers.training.affect.gating import GateBank, GateBatches, GateLearner
 from handlers.training.affect.latent import LatentLearner, Weighing

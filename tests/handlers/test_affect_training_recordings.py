@@ -20,7 +20,7 @@ from handlers.training.affect.latent import LatentLearner, Weighing
 from handlers.training.affect.made.faces import Moving
 from handlers.training.affect.made.speech import Microphone
 from handlers.training.affect.recorded.cache import CROP_PX, STORED_PX
-from handlers.training.affect.recorded.frames import (
+from handlers.training.affect.recorded.pieces import (
     RecordedFaceBatches,
     RecordedVoiceBatches,
 )

@@ -12,7 +12,7 @@ from handlers.evaluation.affect.harmed import CHANNELS
 from handlers.networks.affect import build
 from handlers.networks.variants import variant
 from handlers.networks.voice import VoiceNetwork
-from handlers.predictors.affect.inputs import Moment
+from handlers.predictors.affect.estimator import Moment
 from handlers.predictors.affect.tone import tone_features
 from handlers.predictors.affect.voice import VoiceEstimator
 from handlers.processing.mel import BANDS, WINDOW, mel_power, pcm_to_samples, without_level

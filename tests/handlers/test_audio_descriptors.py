@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from handlers.predictors.affect.inputs import DescriptorScale, hear_descriptors
+from handlers.predictors.affect.estimator import DescriptorScale, hear_descriptors
 from handlers.predictors.affect.run import AffectRow, Heard
 from handlers.processing.audio_descriptors import KEPT, REACH, PcmStream, descriptors, is_silent
 from handlers.processing.mel import RATE_HZ

@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.processing.boxes import Crop
-from handlers.processing.landmarks import MIRROR, N_POINTS, REGIONS, bounding_box, mirror
-from handlers.processing.quality import landmark_quality
+from handlers.processing.landmarks import (
+    MIRROR,
+    N_POINTS,
+    REGIONS,
+    bounding_box,
+    landmark_quality,
+    mirror,
+)
 from tests.handlers.align_fakes import MEAN
 
 finite = st.floats(-500, 500)

@@ -8,9 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.io import savemat  # type: ignore[import-untyped]
 
-from handlers.training.datasets.layouts import guess_layout
-from handlers.training.datasets.ls3d import read_ls3d, read_t7
-from handlers.training.datasets.pts import write_pts
+from handlers.training.datasets.folders import write_pts
+from handlers.training.datasets.layouts import guess_layout, read_ls3d, read_t7
 
 
 def t7_header(name: str, index: int) -> bytes:

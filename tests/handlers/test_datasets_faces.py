@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from handlers.training.datasets.folders import person_before_number, read_folder
+from handlers.training.datasets.folders import (
+    count_points,
+    person_before_number,
+    read_folder,
+    read_pts,
+    write_pts,
+)
 from handlers.training.datasets.layouts import (
     Split,
     read_300w,
@@ -16,7 +22,6 @@ from handlers.training.datasets.layouts import (
     read_lfpw,
     read_menpo,
 )
-from handlers.training.datasets.pts import count_points, read_pts, write_pts
 
 
 def pts_text(points: list[str], n_points: int | None = None) -> str:

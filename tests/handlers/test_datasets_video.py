@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from handlers.processing.boxes import Crop
-from handlers.training.datasets.pts import write_pts
+from handlers.training.datasets.folders import write_pts
 from handlers.training.datasets.video import (
     CATEGORIES,
     Video,

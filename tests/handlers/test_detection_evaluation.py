@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from handlers.evaluation.align.conditions import FaceView
+from handlers.evaluation.align.running import FaceView
 from handlers.evaluation.detection import count_false, measure_recall, paste, read_empty, report
 
 Image = NDArray[np.uint8]

@@ -28,7 +28,7 @@ from handlers.predictors.affect.run import AffectRow, Heard
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.store import load_aligner, load_estimator
 from handlers.tools.gpu_check.answers import OF_ONE, PIXELS, apart, told
-from handlers.torchserve.warming import face_row, sizes_of
+from handlers.torchserve.models import face_row, sizes_of
 from handlers.track import TrackHandler
 from handlers.wire import unpack
 from tests.handlers.affect_fakes import RATE, frame, loud_detector, parts, save, voice

@@ -193,7 +193,7 @@ sys.modules["torch"] = None
 from pathlib import Path
 from handlers.affect import AffectHandler
 from handlers.align import AlignHandler
-from handlers.torchserve.warming import face_row
+from handlers.torchserve.models import face_row
 from handlers.track import TrackHandler
 from handlers.wire import unpack
 

@@ -13,8 +13,16 @@ from handlers.evaluation.align.command import (
     spread,
     stored_models,
 )
-from handlers.evaluation.align.conditions import CLEAN, RESIZED, SWEEP, Condition
-from handlers.evaluation.align.running import Boxes, Case, best_match, run
+from handlers.evaluation.align.running import (
+    CLEAN,
+    RESIZED,
+    SWEEP,
+    Boxes,
+    Case,
+    Condition,
+    best_match,
+    run,
+)
 from handlers.networks.align import AlignmentNetwork
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.folders import read_folder

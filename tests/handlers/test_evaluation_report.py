@@ -11,7 +11,7 @@ import torch
 
 from handlers.checkpoint import load_checkpoint, save_checkpoint
 from handlers.evaluation.align.command import AlignEvaluationOptions, record_figures
-from handlers.evaluation.align.conditions import SWEEP
+from handlers.evaluation.align.running import SWEEP
 from tests.handlers.evaluation_fakes import (
     FACES,
     BrightFaceDetector,

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from handlers.evaluation.pose import evaluate_pose
-from handlers.processing.head import HeadModel
-from handlers.processing.pose import HeadPose
+from handlers.processing.pose import HeadModel, HeadPose
 from handlers.training.align.fit_face_shape import Heads, fit_plane, fit_space, read_faces
 from tests.handlers.test_pose import MEAN, MODES, STORE, seen, somebody
 

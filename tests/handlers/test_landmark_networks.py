@@ -3,9 +3,9 @@ import torch
 from torch.testing import assert_close
 
 from handlers.networks.actions import ACTION_MIRROR, ACTIONS
-from handlers.networks.fuse import fuse
 from handlers.networks.inception_resnet import InceptionResNet
 from handlers.networks.landmarks import HeatmapHead, LandmarkNetwork
+from handlers.networks.layers import fuse
 from handlers.networks.senet import SEResNet
 
 HEADS = ("regression", "heatmap", "refined")

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers.checkpoint import load_checkpoint
-from handlers.processing.landmarks import MIRROR, mirror
+from handlers.processing.landmarks import MIRROR, DegenerateShape, mirror
 from handlers.processing.pose import HeadPose, assumed_focal_px
-from handlers.processing.similarity import DegenerateShape
 from handlers.store import load_pose
 
 STORE = Path(__file__).parents[2] / "model_store"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from handlers.align import AlignHandler
-from handlers.evaluation.align.conditions import FaceView
 from handlers.evaluation.align.rolls import TURNS_DEG, as_rows, error_at, turned_window
+from handlers.evaluation.align.running import FaceView
 from handlers.processing.image import decode_image
 from tests.handlers.align_fakes import ROOT, STORE, outputs
 

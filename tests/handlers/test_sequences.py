@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
-from handlers.training.datasets.folders import FaceSample
-from handlers.training.datasets.pts import write_pts
+from handlers.training.datasets.folders import FaceSample, write_pts
 from handlers.training.synthetic.expressions import draw_expression
-from handlers.training.synthetic.motion import MOTIONS, draw_pose
+from handlers.training.synthetic.motion import MOTIONS, Track, draw_pose, grid
 from handlers.training.synthetic.occluders import PAINTS
 from handlers.training.synthetic.scene import Degradation, Scene
 from handlers.training.synthetic.stills import Still, Stills, read_still
 from handlers.training.synthetic.style import Style, draw_scene, make_scene
-from handlers.training.synthetic.timeline import Track, grid
 
 Floats = NDArray[np.float32]
 

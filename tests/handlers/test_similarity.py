@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.checkpoint import load_checkpoint
-from handlers.processing.landmarks import MIRROR
-from handlers.processing.similarity import DegenerateShape, Similarity, procrustes_mean
+from handlers.processing.landmarks import MIRROR, DegenerateShape, Similarity, procrustes_mean
 
 STORE = Path(__file__).parents[2] / "model_store"
 RNG = np.random.default_rng(0)

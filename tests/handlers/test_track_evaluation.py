@@ -18,16 +18,17 @@ from handlers.evaluation.published import tracking_tables
 from handlers.evaluation.track.clips import Tracklets, longest_run, run_clip
 from handlers.evaluation.track.command import TrackOptions, evaluate
 from handlers.evaluation.track.metrics import (
+    TrackTrace,
     accuracy,
     jitter,
     lag,
     recoveries,
+    run,
     success,
     success_auc,
 )
 from handlers.evaluation.track.report import usual_pairs
 from handlers.evaluation.track.rows import ROWS, split_row
-from handlers.evaluation.track.running import TrackTrace, run
 from handlers.evaluation.track.sequences import TrackedFrame, first_box, read_plan
 from handlers.predictors.tracking.options import VARIANTS, TrackingOptions
 from handlers.predictors.tracking.results import FrameResult, Status, TrackedFace

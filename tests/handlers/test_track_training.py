@@ -15,7 +15,7 @@ from handlers.networks.box_tracker import BoxTracker, from_pixels
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
 from handlers.store import load_tracking, read_settings
-from handlers.training.datasets.pts import write_pts
+from handlers.training.datasets.folders import write_pts
 from handlers.training.faces import Source
 from handlers.training.recipe import RecipeError
 from handlers.training.synthetic.scene import Truth

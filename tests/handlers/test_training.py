@@ -13,7 +13,7 @@ import torch
 from torch.testing import assert_close
 
 from handlers.checkpoint import load_checkpoint
-from handlers.training.datasets.pts import write_pts
+from handlers.training.datasets.folders import write_pts
 from handlers.training.faces import Degrading, FaceBank, Source
 from handlers.training.loop import Run, Schedule
 from handlers.training.recipe import RecipeError

@@ -6,7 +6,7 @@ import pytest
 
 from handlers.torchserve.adaptor import Adaptor, device_of
 from handlers.torchserve.asking import DESCRIBE
-from handlers.torchserve.warming import sizes_of
+from handlers.torchserve.models import sizes_of
 from handlers.wire import pack, unpack
 from service.inference import DESCRIBE as ASKED_BY_THE_SERVICE
 from service.inference.gathering import Row

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from handlers.torchserve.warming import FACE
+from handlers.torchserve.models import FACE
 from tests.service.counting import headed, step
 from tests.serving.deployment import ModelsProcess, ServiceProcess
 from tests.serving.servers import described

@@ -8,12 +8,7 @@ from rich.console import Console
 
 from handlers.evaluation.affect.harmed import CHANNELS, Channel
 from handlers.evaluation.affect.measuring import Measured, Unit, measure
-from handlers.evaluation.affect.report import (
-    AffectReport,
-    compare,
-    portions,
-    row_of,
-)
+from handlers.evaluation.affect.report import AffectReport, compare, portions, row_of
 from handlers.evaluation.affect.rows import PRINTED, ModelStore, is_row
 from handlers.evaluation.affect.sets import AUTO, Following, Material, read_material
 from handlers.evaluation.affect.writing import publish, record_figures

@@ -15,8 +15,14 @@ from handlers.evaluation.affect.clips import (
     to_samples,
 )
 from handlers.processing.mel import RATE_HZ
-from handlers.training.affect.made.clips import RATE_HZ as FRAMES_A_SECOND
-from handlers.training.affect.made.clips import Cast, Clip, ModalityHealth, Plot, make_clip
+from handlers.training.affect.made.clips import (
+    FRAMES_A_SECOND,
+    Cast,
+    Clip,
+    ModalityHealth,
+    Plot,
+    make_clip,
+)
 from handlers.training.datasets.affect.pictures import (
     crop_framed,
     read_citizen_faces,

@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from handlers.evaluation.affect.agreement import Agreement, agreement, mean_agreement
-from handlers.evaluation.affect.bootstrap import Difference, differences
+from handlers.evaluation.affect.agreement import (
+    Agreement,
+    Difference,
+    agreement,
+    differences,
+    mean_agreement,
+)
 from handlers.evaluation.affect.harmed import Change, GateMove, Survival
 from handlers.evaluation.affect.portions import Portion, attention_portions, gate_portions
 from handlers.evaluation.affect.rows import pairs_among

@@ -7,10 +7,9 @@ from itertools import chain, islice
 import numpy as np
 
 from handlers.evaluation.affect.clips import FACE, VOICE, Image, LabelledClip
-from handlers.evaluation.affect.sharing import share_branches
+from handlers.evaluation.affect.rows import share_branches
 from handlers.evaluation.affect.traces import Trace
-from handlers.predictors.affect.estimator import Answer, Estimator, Reading
-from handlers.predictors.affect.inputs import Moment, Sound
+from handlers.predictors.affect.estimator import Answer, Estimator, Moment, Reading, Sound
 from handlers.predictors.affect.latent import LatentEstimator
 from handlers.predictors.affect.run import SMOOTHING_S, share_of_news
 from handlers.predictors.affect.speech import SpeechDetector, SpeechStream

@@ -7,8 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from handlers.evaluation.affect.agreement import MEASURES, Agreement, Score
-from handlers.evaluation.affect.bootstrap import NEITHER, Difference
+from handlers.evaluation.affect.agreement import MEASURES, NEITHER, Agreement, Difference, Score
 from handlers.evaluation.affect.harmed import MOVE, STRETCH_S
 from handlers.evaluation.affect.portions import ATTENTION, DECIDER, Portion
 from handlers.evaluation.affect.report import AffectFigures, AffectReport

@@ -7,8 +7,6 @@ from typing import Any
 
 from rich.console import Console
 
-from handlers.evaluation.align.conditions import CLEAN, SWEEP
-from handlers.evaluation.align.figures import write_figures
 from handlers.evaluation.align.report import (
     AlignReport,
     compare,
@@ -17,8 +15,8 @@ from handlers.evaluation.align.report import (
     write_report,
     write_summary_csv,
 )
-from handlers.evaluation.align.running import Case, Errors, run
-from handlers.evaluation.align.tables import show
+from handlers.evaluation.align.running import CLEAN, SWEEP, Case, Errors, run
+from handlers.evaluation.align.tables import show, write_figures
 from handlers.evaluation.output import progress_bar, record, rounded
 from handlers.evaluation.published import alignment_tables
 from handlers.predictors.alignment import AlignmentPredictor

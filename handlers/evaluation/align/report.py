@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from handlers.evaluation.align.conditions import Condition
-from handlers.evaluation.align.running import Boxes, Case, Errors
+from handlers.evaluation.align.running import Boxes, Case, Condition, Errors
 from handlers.evaluation.metrics import (
     THRESHOLD,
     Doubles,

@@ -16,8 +16,7 @@ from rich.table import Table
 
 from handlers.align import AlignHandler, AlignRow
 from handlers.evaluation.align.command import spread
-from handlers.evaluation.align.conditions import FaceView, read_view
-from handlers.evaluation.align.running import LEAST_OVERLAP
+from handlers.evaluation.align.running import LEAST_OVERLAP, FaceView, read_view
 from handlers.evaluation.metrics import nme_box
 from handlers.evaluation.output import new_table, number, progress_bar
 from handlers.processing.boxes import Crop, overlap

@@ -10,6 +10,7 @@ from handlers.evaluation.output import progress_bar
 from handlers.evaluation.published import tracking_tables
 from handlers.evaluation.track.clips import FULL_FACES, ClipResult, run_clip
 from handlers.evaluation.track.figures import plot_errors, plot_success, write_sheet, write_video
+from handlers.evaluation.track.metrics import run
 from handlers.evaluation.track.report import (
     Traces,
     TrackReport,
@@ -19,7 +20,6 @@ from handlers.evaluation.track.report import (
     write_report,
 )
 from handlers.evaluation.track.rows import TrackerRow, TrackingParts
-from handlers.evaluation.track.running import run
 from handlers.evaluation.track.sequences import (
     TrackedVideo,
     made_videos,

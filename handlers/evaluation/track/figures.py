@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.evaluation.metrics import THRESHOLD, auc, cumulative_errors
-from handlers.evaluation.track.metrics import joined, success, success_auc
-from handlers.evaluation.track.running import TrackTrace
+from handlers.evaluation.track.metrics import TrackTrace, joined, success, success_auc
 from handlers.evaluation.track.sequences import FPS, TrackedVideo
 from handlers.predictors.tracking.results import TrackedFace
 

@@ -10,8 +10,14 @@ from handlers.evaluation.metrics import THRESHOLD, Interval, paired_bootstrap
 from handlers.evaluation.output import write_csv, write_json
 from handlers.evaluation.published import PublishedTracking
 from handlers.evaluation.track.clips import ClipResult
-from handlers.evaluation.track.metrics import Accuracy, Behaviour, accuracy, behaviour, success_auc
-from handlers.evaluation.track.running import TrackTrace
+from handlers.evaluation.track.metrics import (
+    Accuracy,
+    Behaviour,
+    TrackTrace,
+    accuracy,
+    behaviour,
+    success_auc,
+)
 
 ALL = "all"
 BLUR_AND_DARKNESS = ("blurred", "dark")

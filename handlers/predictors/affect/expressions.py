@@ -9,8 +9,14 @@ from numpy.typing import NDArray
 
 from handlers.engines.base import Engine
 from handlers.networks.variants import FACE, FACE_PLACES
-from handlers.predictors.affect.estimator import MAX_BATCH, Answer, Estimator, Reading
-from handlers.predictors.affect.inputs import Moment, Sound
+from handlers.predictors.affect.estimator import (
+    MAX_BATCH,
+    Answer,
+    Estimator,
+    Moment,
+    Reading,
+    Sound,
+)
 from handlers.predictors.affect.state import halve
 from handlers.predictors.tracking.state import Memory
 from handlers.processing.mel_stream import MelStream

@@ -5,8 +5,7 @@ from concurrent.futures import Executor, Future, wait
 from typing import Any
 
 from handlers.engines.beside import others
-from handlers.predictors.affect.estimator import Estimator
-from handlers.predictors.affect.inputs import Moment, crop_face
+from handlers.predictors.affect.estimator import Estimator, Moment, crop_face
 from handlers.predictors.affect.run import (
     AffectResult,
     AffectRow,

@@ -8,15 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.networks.variants import VOICE
-from handlers.predictors.affect.estimator import Answer, Estimator, Reading
-from handlers.predictors.affect.inputs import Moment, crop_face, in_order
+from handlers.predictors.affect.estimator import (
+    Answer,
+    Estimator,
+    Moment,
+    Reading,
+    crop_face,
+    in_order,
+)
 from handlers.predictors.affect.speech import SpeechDetector
 from handlers.predictors.affect.state import AffectState, Lane
 from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.results import Status, TrackedFace
 from handlers.predictors.tracking.state import Memory
-from handlers.processing.quality import LEAST_QUALITY
+from handlers.processing.landmarks import LEAST_QUALITY
 
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.predictors.affect.inputs import Sound
+from handlers.predictors.affect.estimator import Sound
 from handlers.predictors.affect.speech import SpeechStream
 from handlers.predictors.tracking.state import Memory, SessionState
 from handlers.processing.audio_descriptors import PcmStream

@@ -7,9 +7,15 @@ from numpy.typing import NDArray
 
 from handlers.engines.base import Engine
 from handlers.networks.variants import FACE, VOICE
-from handlers.predictors.affect.estimator import MAX_BATCH, Answer, Estimator, Reading
+from handlers.predictors.affect.estimator import (
+    MAX_BATCH,
+    Answer,
+    Estimator,
+    Moment,
+    Reading,
+    Sound,
+)
 from handlers.predictors.affect.expressions import ExpressionEstimator, smooth
-from handlers.predictors.affect.inputs import Moment, Sound
 from handlers.predictors.affect.state import halve
 from handlers.predictors.affect.tone import tone_features
 from handlers.predictors.tracking.state import Memory

@@ -5,7 +5,7 @@ from enum import Enum
 
 from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.tracking.smoothing import OneEuro
-from handlers.processing.quality import LEAST_QUALITY
+from handlers.processing.landmarks import LEAST_QUALITY
 
 
 class BoxSource(Enum):

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from handlers.base import Handler
-from handlers.torchserve.models import MODELS
-from handlers.torchserve.warming import face_row
+from handlers.torchserve.models import MODELS, face_row
 from handlers.wire import pack, unpack
 
 Reply = dict[str, Any]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from handlers.base import Handler
-from handlers.torchserve.warming import FACE, face_row
+from handlers.torchserve.models import FACE, face_row
 from handlers.wire import pack, unpack
 
 FRAME_PX = (480, 640)

@@ -21,8 +21,7 @@ from handlers.engines.choice import CPU, CUDA, TORCH, chosen
 from handlers.tools.gpu_check.answers import OF_ONE, PIXELS, apart, make_handler, told
 from handlers.tools.gpu_check.load import Sessions, time_batches
 from handlers.torchserve.adaptor import prepare_gpu, touch
-from handlers.torchserve.models import MODELS, servable
-from handlers.torchserve.warming import face_row, sizes_of, warm_up
+from handlers.torchserve.models import MODELS, face_row, servable, sizes_of, warm_up
 from handlers.wire import unpack
 
 Found = dict[str, Any]

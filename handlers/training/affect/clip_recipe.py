@@ -10,9 +10,9 @@ import torch
 from handlers.checkpoint import Checkpoint
 from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import FACE, VARIANTS, VOICE
+from handlers.training.affect.made.bank import HEARD, FaceSource, SpeechSource, read_voices
 from handlers.training.affect.made.clips import Plot
 from handlers.training.affect.made.faces import BOXES, Framing
-from handlers.training.affect.made.sources import HEARD, FaceSource, SpeechSource, read_voices
 from handlers.training.affect.made.studio import Studio, make_studio, pool
 from handlers.training.affect.recorded.features import feature_clips as recorded_clips
 from handlers.training.affect.recorded.features import fusion_studio

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from handlers.predictors.affect.inputs import DescriptorScale
+from handlers.predictors.affect.estimator import DescriptorScale
 from handlers.processing.audio_descriptors import (
     DESCRIPTORS,
     PICTURE_S,
@@ -18,9 +18,9 @@ from handlers.processing.audio_descriptors import (
     is_silent,
 )
 from handlers.processing.mel import RATE_HZ
+from handlers.training.affect.made.bank import SpeechSource, read_utterances
 from handlers.training.affect.made.clips import FACE_WORDS
 from handlers.training.affect.made.faces import FaceBatches
-from handlers.training.affect.made.sources import SpeechSource, read_utterances
 from handlers.training.datasets.affect.records import WORDS, Utterance
 from handlers.training.datasets.affect.speech import read_mono
 from handlers.training.loop import Batch

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from handlers.training.affect.made.sources import CITIZEN
+from handlers.training.affect.made.bank import CITIZEN
 from handlers.training.recipe import RecipeError
 
 Source = Mapping[str, Any]

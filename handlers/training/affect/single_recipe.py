@@ -11,21 +11,21 @@ from handlers.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from handlers.engines.torch_engine import build_network
 from handlers.networks.affect import AffectNetworks, ConditionalNetworks, Networks, build
 from handlers.networks.variants import FACE, VARIANTS, AffectConfig, variant
-from handlers.predictors.affect.inputs import DescriptorScale
+from handlers.predictors.affect.estimator import DescriptorScale
 from handlers.processing.audio_descriptors import MissingExtra, need_extractor
 from handlers.training.affect.conditional import ConditionalLearner, Contest, PlainLearner
 from handlers.training.affect.descriptions import Hearing, HearingBatches, read_descriptions
 from handlers.training.affect.latent import LatentLearner, Weighing
-from handlers.training.affect.made.faces import BOXES, FaceBatches, Framing, Moving
-from handlers.training.affect.made.sources import (
+from handlers.training.affect.made.bank import (
     HEARD,
     FaceSource,
     SpeechSource,
     read_face_sets,
     read_voices,
 )
+from handlers.training.affect.made.faces import BOXES, FaceBatches, Framing, Moving
 from handlers.training.affect.made.speech import Microphone, SpeechBatches
-from handlers.training.affect.recorded.frames import RecordedFaceBatches, RecordedVoiceBatches
+from handlers.training.affect.recorded.pieces import RecordedFaceBatches, RecordedVoiceBatches
 from handlers.training.affect.recorded.stored import (
     CACHE,
     RecordingSource,

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from handlers.networks.affect import AffectNetworks
-from handlers.networks.combiner import Combiner
-from handlers.networks.gate import GatedUnit
+from handlers.networks.combiner import Combiner, GatedUnit
 from handlers.networks.variants import AffectConfig
 from handlers.training.affect.gating import GateBatches, GateLearner
 from handlers.training.affect.losses import affect_loss

@@ -19,9 +19,14 @@ import torch
 from numpy.typing import NDArray
 
 from handlers.checkpoint import save_checkpoint
-from handlers.processing.landmarks import MIRROR, N_POINTS, OUTER_EYE_CORNERS
-from handlers.processing.similarity import FRAME_SIZE, procrustes_mean
-from handlers.training.datasets.pts import read_pts
+from handlers.processing.landmarks import (
+    FRAME_SIZE,
+    MIRROR,
+    N_POINTS,
+    OUTER_EYE_CORNERS,
+    procrustes_mean,
+)
+from handlers.training.datasets.folders import read_pts
 
 Floats = NDArray[np.float64]
 

@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.training.datasets.folders import images_under
-from handlers.training.datasets.pts import read_pts
+from handlers.training.datasets.folders import images_under, read_pts
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.training.synthetic.fields import ACTIONS, CELLS, Mouth, action_fields, mouth_of
-from handlers.training.synthetic.timeline import Doubles, Track, grid, pulses, waves
+from handlers.training.synthetic.motion import Doubles, Track, grid, pulses, waves
 
 Floats = NDArray[np.float32]
 

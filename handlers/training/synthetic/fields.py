@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.processing.landmarks import bounding_box
-from handlers.training.synthetic.timeline import Doubles
+from handlers.training.synthetic.motion import Doubles
 
 Floats = NDArray[np.float32]
 

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.training.synthetic.expressions import Origin
-from handlers.training.synthetic.motion import project
-from handlers.training.synthetic.timeline import Doubles, Track, grid, steps, waves
+from handlers.training.synthetic.motion import Doubles, Track, grid, project, steps, waves
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.training.synthetic.motion import similarity
-from handlers.training.synthetic.timeline import Doubles, Track, grid, smooth
+from handlers.training.synthetic.motion import Doubles, Track, grid, similarity, smooth
 
 Image = NDArray[np.uint8]
 Matrix = NDArray[np.float64]

@@ -23,10 +23,9 @@ from handlers.training.synthetic.layers import (
     paint,
     plane_coordinates,
 )
-from handlers.training.synthetic.motion import camera_matrix, head_matrix, project
+from handlers.training.synthetic.motion import Doubles, Track, camera_matrix, head_matrix, project
 from handlers.training.synthetic.occluders import SPRITE_PX, Occluder
 from handlers.training.synthetic.stills import Still
-from handlers.training.synthetic.timeline import Doubles, Track
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

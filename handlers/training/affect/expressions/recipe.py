@@ -16,8 +16,8 @@ from handlers.predictors.affect.expressions import Calibration
 from handlers.store import load_aligner
 from handlers.training.affect.expressions.actions import fit_actions
 from handlers.training.affect.expressions.looks import Box, Cutting, cut, vary
+from handlers.training.affect.made.bank import FaceSource, read_faces
 from handlers.training.affect.made.faces import BOXES, find_boxes
-from handlers.training.affect.made.sources import FaceSource, read_faces
 from handlers.training.affect.single_recipe import load_affect
 from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.loop import Batch, Losses, Task

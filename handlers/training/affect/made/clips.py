@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-RATE_HZ = 25.0
+FRAMES_A_SECOND = 25.0
 TRANSITION_S = 0.8
 # Faces have no words for calm and boredom.
 FACE_WORDS = {"calm": "neutral", "boredom": "neutral"}
@@ -82,14 +82,14 @@ def make_clip(cast: Cast, plot: Plot, rng: np.random.Generator) -> Clip:
     voices = _utterances(cast, actor, plot.segments, rng)
     faces, voice, heard, truths, begins = [], [], [], [], [0]
     for place in voices:
-        count = round((cast.lengths_s[place] - 2 * plot.trimmed_s) * RATE_HZ)
+        count = round((cast.lengths_s[place] - 2 * plot.trimmed_s) * FRAMES_A_SECOND)
         word = cast.voice_words[place]
         if rng.random() < plot.contradicting:
             word = str(rng.choice(cast.face_words))
         shown = _faces(cast, word, count, plot, rng)
         faces.append(shown)
         voice.append(np.full(count, place))
-        heard.append(plot.trimmed_s + np.arange(count) / RATE_HZ)
+        heard.append(plot.trimmed_s + np.arange(count) / FRAMES_A_SECOND)
         truths.append((cast.face_labels[shown].mean(axis=0) + cast.voice_labels[place]) / 2)
         begins.append(begins[-1] + count)
     face_health, voice_health = healths(begins[-1], plot, rng)
@@ -106,10 +106,10 @@ def make_clip(cast: Cast, plot: Plot, rng: np.random.Generator) -> Clip:
 
 def smooth_labels(truths: Floats, begins: Sequence[int]) -> Floats:
     """The truth `(T, 2)` over time, from that of every segment and the frame where each begins."""
-    times = np.arange(begins[-1]) / RATE_HZ
+    times = np.arange(begins[-1]) / FRAMES_A_SECOND
     labels = np.repeat(truths[:1], begins[-1], axis=0)
     for index, begin in enumerate(begins[1:-1], start=1):
-        done = np.clip((times - begin / RATE_HZ) / TRANSITION_S + 0.5, 0, 1)
+        done = np.clip((times - begin / FRAMES_A_SECOND) / TRANSITION_S + 0.5, 0, 1)
         share = (1 - np.cos(np.pi * done)) / 2
         labels = labels + share[:, None] * (truths[index] - truths[index - 1])
     return np.asarray(labels, np.float32)
@@ -137,7 +137,7 @@ def _faces(cast: Cast, word: str, count: int, plot: Plot, rng: np.random.Generat
 
 
 def healths(
-    count: int, plot: Plot, rng: np.random.Generator, rate_hz: float = RATE_HZ
+    count: int, plot: Plot, rng: np.random.Generator, rate_hz: float = FRAMES_A_SECOND
 ) -> tuple[Ints, Ints]:
     """Draw the state of face and voice at every frame; never both bad at a time."""
     face, voice = np.zeros(count, np.int64), np.zeros(count, np.int64)

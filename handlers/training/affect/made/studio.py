@@ -12,10 +12,16 @@ from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import FACE, VOICE
 from handlers.processing.mel import HOP, RATE_HZ
 from handlers.training.affect.gating import GateBank, make_gate_bank
-from handlers.training.affect.made.bank import Shown, face_maps, show, voice_maps
+from handlers.training.affect.made.bank import (
+    FaceSource,
+    Shown,
+    face_maps,
+    read_faces,
+    show,
+    voice_maps,
+)
 from handlers.training.affect.made.clips import Cast, Clip, Ints, Plot, make_clip
 from handlers.training.affect.made.faces import Framing
-from handlers.training.affect.made.sources import FaceSource, read_faces
 from handlers.training.affect.made.speech import Voices
 from handlers.training.datasets.affect.records import AffectFaces
 

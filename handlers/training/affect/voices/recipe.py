@@ -15,7 +15,7 @@ from handlers.networks.affect import build
 from handlers.networks.variants import variant
 from handlers.networks.voice import VoiceNetwork
 from handlers.processing.mel import BANDS, WINDOW, without_level
-from handlers.training.affect.made.sources import HEARD, SpeechSource, read_utterances
+from handlers.training.affect.made.bank import HEARD, SpeechSource, read_utterances
 from handlers.training.affect.voices.heard import VERSIONS, HeardVoices, hear_all
 from handlers.training.affect.voices.line import fit_tone
 from handlers.training.datasets.affect.records import WORDS, Utterance

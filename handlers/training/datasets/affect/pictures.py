@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.networks.variants import EXPRESSIONS
-from handlers.predictors.affect.inputs import in_order
+from handlers.predictors.affect.estimator import in_order
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
