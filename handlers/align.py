@@ -20,8 +20,8 @@ from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, describe_model, load_arrays, name_model
 from handlers.engines.choice import trim
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, Alignment, AlignmentPredictor
-from handlers.predictors.detection.detector import FaceDetector
-from handlers.predictors.detection.turned import TURNS_DEG, search_turned
+from handlers.predictors.detection.detector import Detection, FaceDetector, Hint
+from handlers.predictors.detection.turned import TURNS_DEG, search_hints, search_turned
 from handlers.processing.boxes import beyond_picture, suppress
 from handlers.processing.drawing import DrawnFace, draw_faces
 from handlers.processing.image import DecodedImage, encode_png
@@ -140,30 +140,33 @@ class AlignHandler(Handler[AlignRow]):
         those of the whole batch that a row was answered in.
         """
         start = time.perf_counter()
-        found = self._detect(items)
+        found, hints = self._detect(items)
         detect_ms = _since(start)
         start = time.perf_counter()
         faces = self._align(items, found)
         for index, row in enumerate(items):
             if row.boxes is None:
-                faces[index] = self._settle(row, faces[index])
+                faces[index] = self._settle(row, faces[index], hints[index])
         times = {"detect": detect_ms, "align": _since(start)}
         outputs = [self._outputs(*row, times) for row in zip(items, faces, strict=True)]
         if max(row.image.pixels.size for row in items) > LARGE_BYTES:
             trim()
         return [(one, None) for one in outputs]
 
-    def _detect(self, rows: Sequence[AlignRow]) -> list[list[FoundBox]]:
+    def _detect(self, rows: Sequence[AlignRow]) -> tuple[list[list[FoundBox]], list[list[Hint]]]:
+        """Places of upright faces, and those where one may be turned."""
         found = [[FoundBox(box, None) for box in row.boxes or ()] for row in rows]
+        hinted: list[list[Hint]] = [[] for _ in rows]
         searched = [index for index, row in enumerate(rows) if row.boxes is None]
         for min_face_px, group in _grouped(searched, lambda i: rows[i].options.min_face_px):
             pictures = [rows[index].image.pixels for index in group]
             most = max(rows[index].options.max_faces for index in group)
-            detections = self.parts.detector.detect(pictures, min_face_px, most)
-            for index, faces in zip(group, detections, strict=True):
+            detections = self.parts.detector.detect_hinted(pictures, min_face_px, most)
+            for index, (faces, hints) in zip(group, detections, strict=True):
                 faces = faces[: rows[index].options.max_faces]
                 found[index] = [FoundBox(face.landmark_box, face.score) for face in faces]
-        return found
+                hinted[index] = hints
+        return found, hinted
 
     def _align(
         self, rows: Sequence[AlignRow], found: Sequence[Sequence[FoundBox]]
@@ -179,13 +182,18 @@ class AlignHandler(Handler[AlignRow]):
                 aligned[index] = _joined(found[index], of_row)
         return aligned
 
-    def _settle(self, row: AlignRow, faces: Sequence[FoundFace]) -> list[FoundFace]:
+    def _settle(
+        self, row: AlignRow, faces: Sequence[FoundFace], hints: Sequence[Hint]
+    ) -> list[FoundFace]:
         """The faces that are ones by their quality, each with its roll."""
         least, most = row.options.min_quality, row.options.max_faces
         doubtful = [face.place for face in faces if face.alignment.confidence < SURE]
         turned = [replace(place, roll_rad=roll) for place in doubtful for roll in QUARTERS_RAD]
         if turned:
             faces = _best_at_each_place([*faces, *self._look_turned(row, turned)])
+        if hints:
+            places = search_hints(self.parts.detector, row.image.pixels, hints)
+            faces = _best_at_each_place([*faces, *self._look_turned(row, _turned(places))])
         for turns_deg in TURNS_DEG:
             sure = [face for face in faces if face.alignment.confidence >= SURE]
             # Where one face is turned, others are, too.
@@ -196,8 +204,7 @@ class AlignHandler(Handler[AlignRow]):
     def _search_turned(self, row: AlignRow, turns_deg: Sequence[int]) -> list[FoundFace]:
         pixels, smallest = row.image.pixels, row.options.min_face_px
         found = search_turned(self.parts.detector, pixels, smallest, turns_deg)
-        places = [FoundBox(face.landmark_box, face.score, face.roll_rad) for face in found]
-        return self._look_turned(row, places)
+        return self._look_turned(row, _turned(found))
 
     def _look_turned(self, row: AlignRow, places: Sequence[FoundBox]) -> list[FoundFace]:
         if not places:
@@ -295,6 +302,10 @@ def _grouped(indices: Iterable[int], key: Callable[[int], Key]) -> Iterable[tupl
 
 def _stack(found: Sequence[FoundBox]) -> Floats:
     return np.asarray([face.box for face in found], np.float32).reshape(-1, 4)
+
+
+def _turned(found: Sequence[Detection]) -> list[FoundBox]:
+    return [FoundBox(face.landmark_box, face.score, face.roll_rad) for face in found]
 
 
 def _joined(places: Sequence[FoundBox], faces: Sequence[Alignment]) -> list[FoundFace]:

@@ -147,3 +147,26 @@ def test_what_the_detector_takes_for_a_face_is_none_by_its_quality(served: Align
     assert outputs(served, buffer.getvalue())["faces"] == []
     kept = outputs(served, buffer.getvalue(), min_quality=0.0)["faces"]
     assert all(face["quality"] < 0.15 for face in kept)
+
+
+@needs_weights
+@pytest.mark.parametrize("quarter", [1, 2, 3])
+def test_a_turned_face_beside_an_upright_one_is_found_with_its_roll(
+    served: AlignHandler, quarter: int
+) -> None:
+    pixels = decode_image(ASTRONAUT, 10**6).pixels[:260, 100:360]
+    both = np.hstack([pixels, np.full_like(pixels[:, :40], 90), np.rot90(pixels, -quarter)])
+    data = io.BytesIO()
+    Pillow.fromarray(both).save(data, "PNG")
+    upright, turned = sorted(
+        outputs(served, data.getvalue())["faces"], key=lambda face: face["landmarks"][30][0]
+    )
+    rolls = [roll_deg(face["landmarks"]) for face in (upright, turned)]
+    assert abs(rolls[0]) < 15
+    assert abs((rolls[1] - rolls[0] - 90 * quarter + 180) % 360 - 180) < 10
+
+
+def roll_deg(landmarks: list[list[float]]) -> float:
+    """The direction from the outer corner of one eye to that of the other, clockwise."""
+    x, y = np.subtract(landmarks[45], landmarks[36])
+    return float(np.degrees(np.arctan2(y, x)))

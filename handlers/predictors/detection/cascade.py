@@ -21,7 +21,7 @@ from handlers.predictors.detection.proposals import (
     tiles,
     to_square,
 )
-from handlers.processing.boxes import Measure, suppress
+from handlers.processing.boxes import Measure, overlaps, suppress
 
 Floats = NDArray[np.float32]
 
@@ -29,6 +29,11 @@ MOST_PX_BESIDE = 2_000_000
 # Pixels that a network sees at once on a processor. Each is some 200 bytes within; beyond some
 # megabytes they are fresh pages of memory at every call, which takes many times longer.
 MOST_PX_AT_ONCE = 40_000
+
+# From this score of R-Net on, what is no upright face may be one on its side or upside down.
+DOUBTFUL = 0.5
+QUARTERS = (1, 2, 3)
+SAME_PLACE = 0.5
 
 REFINE_PX = 24
 OUTPUT_PX = 48
@@ -111,8 +116,26 @@ class Cascade:
 
     def run(self, images: Sequence[Floats], min_face_px: float) -> list[Candidates]:
         """Faces of pictures `(H, W, 3)` float32 RGB on [0, 255], all of one size, best first."""
-        found = self._propose(images, min_face_px)
-        return self._finish(images, self._narrow(images, found))
+        return self._finish(images, self._narrow(images, self._propose(images, min_face_px)))
+
+    def run_hinted(
+        self, images: Sequence[Floats], min_face_px: float
+    ) -> tuple[list[Candidates], list[dict[int, Candidates]]]:
+        """The same faces, and beside them places where R-Net and O-Net see one turned.
+
+        The latter by the quarters by which it is turned, clockwise as seen.
+        """
+        narrowed = self._narrow(images, self._propose(images, min_face_px))
+        found = self._finish(images, narrowed)
+        rest = [
+            one.take(overlaps(one.boxes, faces.boxes, "smaller").max(1, initial=0) < SAME_PLACE)
+            for one, faces in zip(narrowed, found, strict=True)
+        ]
+        turned = {quarter: self._turned(images, rest, quarter) for quarter in QUARTERS}
+        return found, [
+            {quarter: hints[index] for quarter, hints in turned.items()}
+            for index in range(len(images))
+        ]
 
     def _propose(self, images: Sequence[Floats], min_face_px: float) -> list[Candidates]:
         """P-Net over the pyramid."""
@@ -174,18 +197,36 @@ class Cascade:
         return found.suppressed(self._settings.level_overlap)
 
     def _narrow(self, images: Sequence[Floats], found: list[Candidates]) -> list[Candidates]:
-        """R-Net on every proposal: fewer and better boxes."""
+        """R-Net on every proposal: fewer and better boxes, doubtful ones among them."""
         settings = self._settings
+        least = min(DOUBTFUL, settings.refine_threshold)
 
         def read(seen: Candidates, scores: Floats, offsets: Floats) -> Candidates:
             kept = Candidates.boxed(move(seen.boxes, offsets), scores)
-            return kept.above(settings.refine_threshold).suppressed(settings.refine_overlap)
+            return kept.above(least).suppressed(settings.refine_overlap)
 
         return [kept.squared() for kept in self._look("refine", REFINE_PX, images, found, read)]
 
-    def _finish(self, images: Sequence[Floats], found: list[Candidates]) -> list[Candidates]:
-        """O-Net on what is left: the final boxes and five points."""
+    def _turned(
+        self, images: Sequence[Floats], found: list[Candidates], quarter: int
+    ) -> list[Candidates]:
+        """What R-Net and O-Net take for a face that is turned by so many quarters."""
         settings = self._settings
+
+        def above(threshold: float) -> Callable[..., Candidates]:
+            return lambda seen, scores, *_: Candidates.boxed(seen.boxes, scores).above(threshold)
+
+        for part, size, threshold in (
+            ("refine", REFINE_PX, settings.refine_threshold),
+            ("output", OUTPUT_PX, settings.output_threshold),
+        ):
+            found = self._look(part, size, images, found, above(threshold), quarter)
+        return found
+
+    def _finish(self, images: Sequence[Floats], found: list[Candidates]) -> list[Candidates]:
+        """O-Net on what R-Net is sure of: the final boxes and five points."""
+        settings = self._settings
+        sure = [one.above(settings.refine_threshold) for one in found]
 
         def read(
             seen: Candidates, scores: Floats, offsets: Floats, fractions: Floats
@@ -195,7 +236,7 @@ class Cascade:
             kept = kept.above(settings.output_threshold)
             return kept.suppressed(settings.output_overlap, "smaller")
 
-        return self._look("output", OUTPUT_PX, images, found, read)
+        return self._look("output", OUTPUT_PX, images, sure, read)
 
     def _look(
         self,
@@ -204,14 +245,19 @@ class Cascade:
         images: Sequence[Floats],
         found: list[Candidates],
         read: Callable[..., Candidates],
+        quarter: int = 0,
     ) -> list[Candidates]:
-        """Show the candidates of all pictures to a part together and read its answers."""
+        """Show the candidates of all pictures to a part together and read its answers.
+
+        With a `quarter` they are turned back by so much first.
+        """
         counts = [len(one.scores) for one in found]
         if not any(counts):
             return found
         crops = np.concatenate(
             [sample_crops(image, one.boxes, size) for image, one in zip(images, found, strict=True)]
         )
+        crops = np.rot90(crops, quarter, axes=(1, 2))
         most = min(self._settings.max_batch, self._at_once(size**2))
         if parallel := self._engine.is_parallel:
             most = min(most, max(math.ceil(len(crops) / 2), LEAST_SPLIT))

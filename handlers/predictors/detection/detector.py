@@ -121,6 +121,14 @@ class Detection:
 
 
 @dataclass(frozen=True)
+class Hint:
+    """A square place `(4,)`, in pixels of the picture, where a face may be turned so far."""
+
+    box: Floats
+    turn_deg: int
+
+
+@dataclass(frozen=True)
 class DetectorBounds:
     """Bounds that keep a large picture affordable: pixels of the picture worked on, and of the
     largest level of its pyramid."""
@@ -162,38 +170,61 @@ class FaceDetector:
 
         Raises ValueError for a picture of another shape or type and for `min_face_px` below 12.
         """
+        return [faces[:max_faces] for faces, _ in self._detect(images, min_face_px, hinted=False)]
+
+    def detect_hinted(
+        self, images: Sequence[Image], min_face_px: int = MIN_FACE_PX, max_faces: int = 64
+    ) -> list[tuple[list[Detection], list[Hint]]]:
+        """The same, with places beside the faces of each picture where one may be turned."""
+        found = self._detect(images, min_face_px, hinted=True)
+        return [(faces[:max_faces], hints) for faces, hints in found]
+
+    def _detect(
+        self, images: Sequence[Image], min_face_px: int, hinted: bool
+    ) -> list[tuple[list[Detection], list[Hint]]]:
         if min_face_px < CELL_PX:
             raise ValueError(f"min_face_px is {min_face_px}; it must be at least {CELL_PX}")
         for image in images:
             _check(image)
-        faces: dict[int, list[Detection]] = {}
+        faces: dict[int, tuple[list[Detection], list[Hint]]] = {}
         for indices in _same_size(images):
-            found = self._detect_alike([images[index] for index in indices], min_face_px)
+            alike = [images[index] for index in indices]
+            found = self._detect_alike(alike, min_face_px, hinted)
             faces.update(zip(indices, found, strict=True))
-        return [faces[index][:max_faces] for index in range(len(images))]
+        return [faces[index] for index in range(len(images))]
 
-    def _detect_alike(self, images: list[Image], min_face_px: float) -> list[list[Detection]]:
-        """Faces of pictures that all have one size."""
+    def _detect_alike(
+        self, images: list[Image], min_face_px: float, hinted: bool
+    ) -> list[tuple[list[Detection], list[Hint]]]:
+        """Faces and hints of pictures that all have one size."""
         height, width = images[0].shape[:2]
         if min(height, width) < CELL_PX:
-            return [[] for _ in images]
+            return [([], []) for _ in images]
         smallest = searched_face_px(height, width, min_face_px, self._bounds.max_level_px)
         scale = working_scale(height, width, self._bounds.max_picture_px)
         pictures = [prepare(image, scale) for image in images]
-        found = self._search(pictures, max(smallest * scale, CELL_PX))
-        return [self._in_order(one, scale, min_face_px) for one in found]
-
-    def _search(self, pictures: list[Floats], min_face_px: float) -> list[Candidates]:
-        """Look at each picture, and where nothing is found a second time, smoothed."""
         if not any(map(shows_something, pictures)):
-            return [Candidates.nothing() for _ in pictures]
-        found = self._cascade.run(pictures, min_face_px)
+            return [([], []) for _ in images]
+        found, hints = self._search(pictures, max(smallest * scale, CELL_PX), hinted)
+        return [
+            (self._in_order(one, scale, min_face_px), _scaled(turned, scale))
+            for one, turned in zip(found, hints, strict=True)
+        ]
+
+    def _search(
+        self, pictures: list[Floats], min_face_px: float, hinted: bool
+    ) -> tuple[list[Candidates], list[dict[int, Candidates]]]:
+        """Look at each picture, and where nothing is found a second time, smoothed."""
+        if hinted:
+            found, hints = self._cascade.run_hinted(pictures, min_face_px)
+        else:
+            found, hints = self._cascade.run(pictures, min_face_px), [{} for _ in pictures]
         empty = [index for index, one in enumerate(found) if not len(one.scores)]
         if empty:
             again = self._cascade.run([smooth(pictures[index]) for index in empty], min_face_px)
             for index, one in zip(empty, again, strict=True):
                 found[index] = one
-        return found
+        return found, hints
 
     def _in_order(self, found: Candidates, scale: float, min_face_px: float) -> list[Detection]:
         """Detections in pixels of the whole picture, without boxes that are empty or too small."""
@@ -205,6 +236,14 @@ class FaceDetector:
             Detection(boxes[i], float(found.scores[i]), points[i], landmark_boxes[i])
             for i in np.argsort(-found.scores * box_areas(boxes), kind="stable")
         ]
+
+
+def _scaled(turned: Mapping[int, Candidates], scale: float) -> list[Hint]:
+    return [
+        Hint(box / np.float32(scale), 90 * quarter)
+        for quarter, places in turned.items()
+        for box in places.boxes
+    ]
 
 
 def _same_size(images: Sequence[Image]) -> Iterable[list[int]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.predictors.detection.detector import Detection, FaceDetector
+from handlers.predictors.detection.detector import Detection, FaceDetector, Hint
 from handlers.predictors.detection.proposals import CELL_PX
 from handlers.processing.boxes import Crop, suppress
 
@@ -19,6 +19,8 @@ Floats = NDArray[np.float32]
 TURNS_DEG = ((90, 270, 180), (45, 315, 135, 225))
 LONGEST_PX = 640  # a turned picture has no longer side
 MOST_FACES = 64
+# A hint's window: so many times its box, so many pixels, of so many hints.
+HINT_CONTEXT, HINT_PX, MOST_HINTS = 2.0, 128, 16
 SAME_FACE = 0.4  # the overlap from which detections at two turns are of one face
 
 
@@ -32,6 +34,17 @@ def search_turned(
     windows = [window(image, turn) for turn in turns_deg]
     smallest = max(round(min_face_px * windows[0].scale), CELL_PX)
     seen = detector.detect([one.extract(image) for one in windows], smallest, MOST_FACES)
+    turned = zip(seen, windows, strict=True)
+    return surest([turn_back(face, one) for faces, one in turned for face in faces])
+
+
+def search_hints(detector: FaceDetector, image: Image, hints: Sequence[Hint]) -> list[Detection]:
+    """The turned faces at places of a picture `(H, W, 3)` uint8 RGB where some may be."""
+    windows = [
+        Crop.around(hint.box, HINT_CONTEXT, HINT_PX, math.radians(hint.turn_deg))
+        for hint in hints[:MOST_HINTS]
+    ]
+    seen = detector.detect([one.extract(image) for one in windows], HINT_PX // 4, 1)
     turned = zip(seen, windows, strict=True)
     return surest([turn_back(face, one) for faces, one in turned for face in faces])
 
