@@ -13,8 +13,7 @@ from starlette.routing import WebSocketRoute
 
 from service.affect import route as affect
 from service.align import route as align
-from service.http.gate import Gate
-from service.http.middleware import RequestContext
+from service.http.middleware import Gate, RequestContext
 from service.http.openapi import install_openapi
 from service.http.problems import install_error_handlers
 from service.http.replies import NOTES_HEADER

@@ -1,18 +1,22 @@
-"""The layer around every request: an id, one log line, measurements, and safe headers."""
+"""The layers around every request: an id, a log line, measurements, safe headers; and the gate."""
 
 import asyncio
+import ipaddress
 import logging
 import re
 import time
 import uuid
 from dataclasses import dataclass
 
+import httpx
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.bounds import PREFIX
 from service.errors import ConfigurationError, Problem, ServiceError
-from service.http.problems import problem_response
+from service.http.problems import problem_response, refuse_socket
+from service.settings import LOOPBACK_HOSTS, Settings
 from service.telemetry import REQUEST_ID, Metrics, Tracing, fields
 
 PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -27,8 +31,17 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-
 logger = logging.getLogger(__name__)
+HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
+# What proxies, load balancers and delivery networks tell of whom they pass on.
+FORWARDING = re.compile(
+    r"forwarded|via|(x-)?(real|client|cluster-client|proxyuser)-ip|x-forwarded(-.*)?|x-original-.*|"
+    r"(cf|fastly|fly|true|ali-cdn|cdn|wl-proxy|proxy)-(connecting|client|real)-ip(v6)?|cdn-loop|"
+    r"x-(envoy|azure|appengine|nginx|arr|amz-cf|amzn|proxy|forward)-.*|cf-(ray|visitor|ipcountry)|"
+    r"x-(scheme|url-scheme|host|proxy)|front-end-https|incap-client-ip|akamai-origin-hop"
+)
+MOST_LOGGED = 100  # reasons may hold what a client chose: the log is not its to fill
+WEB_SCHEMES = frozenset({"http", "https", "ws", "wss"})
 
 
 class RequestContext:
@@ -175,3 +188,113 @@ def request_id(headers: Headers) -> str:
     """Return the client's X-Request-ID where it is short and plain, else a new one."""
     given = headers.get("x-request-id", "")
     return given if PLAIN_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+class Gate:
+    """Turns away what must not reach a route, for requests and sockets alike.
+
+    The Host check stops DNS rebinding, the Origin check stops pages of other sites from driving a
+    service without keys, and forwarding headers without keys mean a proxy has exposed it.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, keys_required: bool) -> None:
+        self._app = app
+        self._settings = settings
+        self._keys_required = keys_required
+        self._hosts = settings.allowed_hosts or (*LOOPBACK_HOSTS, settings.host)
+        self._logged: set[str] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check the head of one request or socket, then pass it on or answer it."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        try:
+            headers = Headers(scope=scope)
+            host = self._check_host(headers, scope)
+            self._check_forwarded(headers)
+            self._check_origin(headers, host)
+        except ServiceError as error:
+            self._log_once(error)
+            if scope["type"] == "websocket":
+                await refuse_socket(error.problem, scope, receive, send)
+            else:
+                await problem_response(error, HTTPConnection(scope))(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _log_once(self, error: ServiceError) -> None:
+        """Leave one line of each reason: whoever runs the service sees which setting is missing."""
+        if error.detail not in self._logged and len(self._logged) < MOST_LOGGED:
+            self._logged.add(error.detail)
+            told = fields(problem=error.problem.slug, why=error.detail)
+            logger.warning("turned away", extra=told)
+
+    def _check_host(self, headers: Headers, scope: Scope) -> re.Match[str]:
+        given = headers.getlist("host")
+        match = HOST.fullmatch(given[0]) if len(given) == 1 else None
+        if match is None:
+            raise ServiceError(Problem.INVALID_HOST, "one Host header, name[:port], is needed")
+        known = any(host_matches(match["name"], allowed) for allowed in self._hosts)
+        if not known and not is_own_address(match["name"], scope):
+            raise ServiceError(
+                Problem.INVALID_HOST,
+                f"{match['name']!r} is not a name of this service; "
+                f"names are added with {PREFIX}ALLOWED_HOSTS",
+            )
+        return match
+
+    def _check_forwarded(self, headers: Headers) -> None:
+        if self._keys_required:
+            return
+        for name in headers:
+            if FORWARDING.fullmatch(name):
+                raise ServiceError(
+                    Problem.FORWARDED_WITHOUT_KEYS,
+                    f"{name} says that a proxy passes requests on, but no API keys are set up "
+                    f"({PREFIX}API_KEYS_FILE)",
+                )
+
+    def _check_origin(self, headers: Headers, host: re.Match[str]) -> None:
+        origin = headers.get("origin")
+        allowed = self._settings.allowed_origins
+        if origin is None or "*" in allowed or origin.lower() in allowed:
+            return
+        if not same_site(origin, host):
+            raise ServiceError(
+                Problem.ORIGIN_NOT_ALLOWED,
+                f"{origin[:100]!r} is not this service's own origin; "
+                f"others are allowed with {PREFIX}ALLOWED_ORIGINS",
+            )
+
+
+def host_matches(name: str, allowed: str) -> bool:
+    """Tell whether a host name is the allowed one, below `*.name`, or anything for `*`."""
+    name, allowed = name.lower().rstrip("."), allowed.lower()
+    if allowed.startswith("*."):
+        return name.endswith(allowed[1:])
+    return allowed in ("*", name)
+
+
+def is_own_address(name: str, scope: Scope) -> bool:
+    """Tell whether a host name is the very address that the connection came in at.
+
+    Such a name has not been looked up, so that nobody can have rebound it.
+    """
+    literal = name.strip("[]")
+    try:
+        ipaddress.ip_address(literal)
+    except ValueError:
+        return False
+    return literal == (scope.get("server") or ("",))[0]
+
+
+def same_site(origin: str, host: re.Match[str]) -> bool:
+    """Tell whether an Origin header names the host and port of the Host header."""
+    try:
+        theirs = httpx.URL(origin.lower())
+        # With the origin's scheme, whose usual port counts as not written.
+        own = httpx.URL(f"{theirs.scheme}://{host[0].lower()}")
+    except httpx.InvalidURL:
+        return False
+    return theirs.scheme in WEB_SCHEMES and theirs.netloc == own.netloc

@@ -24,8 +24,8 @@ HTTP_PROBLEMS: Mapping[int, Problem] = {
     500: Problem.INTERNAL,
 }
 MAX_INPUT_SHOWN = 80  # of what was found, which may be a whole picture
-
 logger = logging.getLogger(__name__)
+SUBPROTOCOL = "countenance"  # offered beside `bearer.<key>`, and the only one that is sent back
 
 
 class ProblemResponse(JSONResponse):
@@ -124,3 +124,16 @@ def _invalid_request(errors: Sequence[Any]) -> ServiceError:
     ]
     detail = "; ".join(f"{item['where']}: {item['message']}" for item in found)
     return ServiceError(Problem.INVALID_REQUEST, detail, extensions={"errors": found})
+
+
+async def refuse_socket(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Close a socket with the problem's code.
+
+    Pages hear nothing of a socket that was never accepted, and would try for ever; so one of
+    another origin is accepted first, and told.
+    """
+    if problem is Problem.ORIGIN_NOT_ALLOWED:
+        await receive()  # the wish to connect
+        chosen = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
+        await send({"type": "websocket.accept", "subprotocol": chosen})
+    await send({"type": "websocket.close", "code": problem.close_code, "reason": problem.slug})

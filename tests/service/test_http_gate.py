@@ -5,7 +5,7 @@ from fastapi import WebSocket
 
 from service.app import create_app
 from service.errors import URN
-from service.http.gate import host_matches
+from service.http.middleware import host_matches
 from service.services import Caller
 from service.settings import Settings
 

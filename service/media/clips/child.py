@@ -8,24 +8,14 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import msgpack
 
-from service.errors import BY_SLUG, Problem, ServiceError
-from service.media.clips.contents import (
-    ClipChunk,
-    ClipFrame,
-    ClipInfo,
-    ClipTotals,
-    Picture,
-    Sampling,
-    Sound,
-    SoundInfo,
-    SoundMeasures,
-)
+from service.errors import Problem, ServiceError
+from service.media.clips.contents import ClipChunk, ClipInfo, ClipTotals, Sampling
 from service.media.clips.limits import ClipLimits, bound_this_process
 
 Message = ClipInfo | ClipChunk | ClipTotals | ServiceError
@@ -43,19 +33,6 @@ def pack(message: Message) -> list[bytes]:
     return [len(head).to_bytes(LENGTH_BYTES, "little"), head, *pictures]
 
 
-def unpack(head: bytes) -> tuple[str, dict[str, Any], list[int]]:
-    """Read a message's msgpack: its kind, its body, and the sizes of the pictures behind it."""
-    kind, body, sizes = msgpack.unpackb(head)
-    return kind, body, sizes
-
-
-def build(kind: str, body: dict[str, Any], pictures: list[bytes]) -> Message:
-    """Make the message of what was unpacked and of the pictures behind it."""
-    if kind == ClipChunk.__name__:
-        return _chunk(body, iter(pictures))
-    return READERS[kind](body)
-
-
 def _body(message: Message, pictures: list[bytes]) -> dict[str, Any]:
     """Return a message as a map; pictures go into the list, their sizes stay."""
     if isinstance(message, ServiceError):
@@ -71,42 +48,6 @@ def _body(message: Message, pictures: list[bytes]) -> dict[str, Any]:
         "shapes": [picture and (picture.width, picture.height, picture.scale) for picture in shown],
         "sound": message.sound and (message.sound.start, message.sound.pcm),
     }
-
-
-def _error(body: Mapping[str, Any]) -> ServiceError:
-    error = ServiceError(BY_SLUG.get(body["problem"], Problem.INTERNAL), body["detail"])
-    for note in body["notes"]:
-        error.add_note(note)
-    return error
-
-
-def _info(body: dict[str, Any]) -> ClipInfo:
-    sound = body.pop("sound")
-    return ClipInfo(**body, sound=SoundInfo(**sound) if sound else None)
-
-
-def _chunk(body: Mapping[str, Any], pictures: Iterator[bytes]) -> ClipChunk:
-    frames = []
-    for time_s, number, shape in zip(body["times_s"], body["numbers"], body["shapes"], strict=True):
-        picture = None
-        if shape:
-            width, height, scale = shape
-            picture = Picture(width, height, next(pictures), scale)
-        frames.append(ClipFrame(time_s, picture, number))
-    return ClipChunk(tuple(frames), Sound(*body["sound"]) if body["sound"] else None)
-
-
-def _totals(body: dict[str, Any]) -> ClipTotals:
-    body |= {name: tuple(body[name]) for name in ("notes", "voice_notes")}
-    sound = body.pop("sound")
-    return ClipTotals(**body, sound=SoundMeasures(**sound) if sound else None)
-
-
-READERS: Mapping[str, Callable[[Any], Message]] = {
-    "ServiceError": _error,
-    "ClipInfo": _info,
-    "ClipTotals": _totals,
-}
 
 
 def main() -> None:

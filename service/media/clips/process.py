@@ -9,15 +9,26 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 
-from service.errors import Problem, ServiceError
-from service.media.clips.child import LENGTH_BYTES, Message, build, unpack
-from service.media.clips.contents import ClipChunk, ClipInfo, ClipTotals, Sampling
+import msgpack
+from pydantic import TypeAdapter
+
+from service.errors import BY_SLUG, Problem, ServiceError
+from service.media.clips.child import LENGTH_BYTES, Message
+from service.media.clips.contents import (
+    ClipChunk,
+    ClipFrame,
+    ClipInfo,
+    ClipTotals,
+    Picture,
+    Sampling,
+    Sound,
+)
 from service.media.clips.limits import ClipLimits
 from service.settings import Settings
 
@@ -36,6 +47,37 @@ MOST_BYTES = 256 * 2**20
 WRITE_BYTES = 2**20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Item = TypeVar("Item")
+READERS: Mapping[str, TypeAdapter[Any]] = {
+    kind.__name__: TypeAdapter(kind) for kind in (ClipInfo, ClipTotals)
+}
+
+
+def build(kind: str, body: dict[str, Any], pictures: list[bytes]) -> Message:
+    """Make a message of its kind, its body and the pictures behind it; `child.pack` wrote them."""
+    if kind == ClipChunk.__name__:
+        return _chunk(body, iter(pictures))
+    if kind == ServiceError.__name__:
+        return _error(body)
+    message: Message = READERS[kind].validate_python(body)
+    return message
+
+
+def _error(body: Mapping[str, Any]) -> ServiceError:
+    error = ServiceError(BY_SLUG.get(body["problem"], Problem.INTERNAL), body["detail"])
+    for note in body["notes"]:
+        error.add_note(note)
+    return error
+
+
+def _chunk(body: Mapping[str, Any], pictures: Iterator[bytes]) -> ClipChunk:
+    frames = []
+    for time_s, number, shape in zip(body["times_s"], body["numbers"], body["shapes"], strict=True):
+        picture = None
+        if shape:
+            width, height, scale = shape
+            picture = Picture(width, height, next(pictures), scale)
+        frames.append(ClipFrame(time_s, picture, number))
+    return ClipChunk(tuple(frames), Sound(*body["sound"]) if body["sound"] else None)
 
 
 class ClipProcess:
@@ -91,7 +133,7 @@ class ClipProcess:
 
     async def _read(self) -> Message:
         length = int.from_bytes(await self._bytes(LENGTH_BYTES), "little")
-        kind, body, sizes = unpack(await self._bytes(length))
+        kind, body, sizes = msgpack.unpackb(await self._bytes(length))
         return build(kind, body, [await self._bytes(size) for size in sizes])
 
     async def _bytes(self, count: int) -> bytes:
