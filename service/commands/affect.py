@@ -32,7 +32,7 @@ from service.commands.batch.pool import Job, Tick
 from service.commands.batch.running import SourceBatch, emit, tell
 from service.commands.console import CommandError, mistakes_explained
 from service.commands.films import Film, open_file
-from service.commands.forms import AFFECT_FORMS, AFFECT_PHOTO_FORMS, part
+from service.commands.forms import AFFECT_FORMS, AFFECT_PHOTO_FORMS, part, write_down
 from service.commands.options import (
     Again,
     Device,
@@ -101,15 +101,7 @@ class AffectJob(Job):
             if plot is not None:
                 drawing = stack.enter_context(whole_file(plot))
                 lines = _drawn(lines, file, self.how["rate_hz"], drawing.write)
-            length_s = None
-            for line in lines:
-                write(form.take(line))
-                for note in form.untold(line):
-                    tell(note)
-                if isinstance(line, ClipLine):
-                    length_s = line.duration_s
-                elif isinstance(line, AffectFrameLine):
-                    tick(line.time_s, length_s)
+            write_down(lines, form, write, tick)
 
 
 def _drawn(

@@ -1,7 +1,7 @@
 """Answers about photographs and clips into text that is printed or kept, as they come."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -18,6 +18,9 @@ from service.affect.replies import (
 )
 from service.client.wire import AffectLine, TrackLine
 from service.clips.replies import ClipHead, ClipLine
+from service.commands.batch.files import Emit
+from service.commands.batch.pool import Tick
+from service.commands.batch.running import tell
 from service.openface import OPENFACE_COLUMNS, OUR_COLUMNS, face_rows, write_rows
 from service.schemas import AlignReply, Face, Pose
 from service.track.clip import TRACK_COLUMNS, track_rows
@@ -49,11 +52,13 @@ def as_csv_rows(photo: str, reply: AlignReply) -> str:
 
 def as_text(photo: str, reply: AlignReply) -> str:
     """Return some lines for people, in whole pixels and degrees."""
-    count = len(reply.faces)
-    lines = [f"{photo}: {count} face{'' if count == 1 else 's'}"]
-    lines += [f"  note: {note}" for note in reply.notes]
-    lines += [f"  {number}. {_describe(face)}" for number, face in enumerate(reply.faces, 1)]
-    return "\n".join(lines) + "\n"
+    return _listed(photo, reply.notes, map(_describe, reply.faces))
+
+
+def _listed(photo: str, notes: Iterable[str], faces: Iterable[str]) -> str:
+    told = [f"  {number}. {face}" for number, face in enumerate(faces, 1)]
+    first = f"{photo}: {len(told)} face{'' if len(told) == 1 else 's'}"
+    return "\n".join([first, *(f"  note: {note}" for note in notes), *told]) + "\n"
 
 
 FORMATS: Mapping[str, Report] = {"csv": as_csv_rows, "json": as_json_line, "text": as_text}
@@ -84,6 +89,7 @@ class Form:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._frames, self._last_s = 0, 0.0
 
     def untold(self, line: Line) -> list[str]:
         """Return what a line says that people should know and the text has no place for."""
@@ -94,14 +100,18 @@ class Form:
         """Return what a line adds to the text."""
         if isinstance(line, ClipLine):
             self._clip = line
-            return self.begin()
+            return ""
         if isinstance(line, TrackFrameLine | AffectFrameLine):
+            self._frames, self._last_s = self._frames + 1, line.time_s
             return self.add(line)
         return self.finish(line)
 
-    def begin(self) -> str:
-        """Return what comes before the first frame."""
-        return ""
+    def progress(self, line: Line) -> tuple[float, float | None]:
+        """Return how much of the clip is done by a line, and of how much, None if that is unknown.
+
+        That is in frames, where every one has a line.
+        """
+        return getattr(line, "frame", None) or 0, self._clip.expected_frames
 
     def add(self, frame: Any) -> str:
         """Return what a frame adds."""
@@ -138,16 +148,6 @@ class TrackJson(Form):
 class TrackText(Form):
     """One line for people, and the notes."""
 
-    def begin(self) -> str:
-        """Begin to count."""
-        self._frames, self._last_s = 0, 0.0
-        return ""
-
-    def add(self, frame: TrackFrameLine) -> str:
-        """Count a frame."""
-        self._frames, self._last_s = self._frames + 1, frame.time_s
-        return ""
-
     def finish(self, last: TrackSummaryLine) -> str:
         """Return the line."""
         many = last.faces
@@ -159,7 +159,15 @@ class TrackText(Form):
         )
 
 
-class AffectCsv(Form):
+class AffectForm(Form):
+    """Text about estimates, which are of moments: progress is told in seconds."""
+
+    def progress(self, line: Line) -> tuple[float, float | None]:
+        """Return how much of the clip is done by a line, and how long it is."""
+        return self._last_s, self._clip.duration_s
+
+
+class AffectCsv(AffectForm):
     """A row a frame, the clip's name in front."""
 
     header = write_rows([["clip", *COLUMNS]])
@@ -170,47 +178,37 @@ class AffectCsv(Form):
         return write_rows([(self._name, *row) for row in table_rows(frame, self._clip)])
 
 
-class AffectJson(Form):
+class AffectJson(AffectForm):
     """The service's whole answer in a line, the clip's name in front."""
 
-    def begin(self) -> str:
-        """Begin to keep frames."""
-        self._frames: list[AffectMoment] = []
-        return ""
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._moments: list[AffectMoment] = []
 
     def add(self, frame: AffectFrameLine) -> str:
         """Keep a frame."""
-        self._frames.append(part(AffectMoment, frame))
+        self._moments.append(part(AffectMoment, frame))
         return ""
 
     def finish(self, last: AffectSummaryLine) -> str:
         """Return the object."""
-        fields = {**dict(part(ClipHead, self._clip)), **dict(last), "frames": self._frames}
+        fields = {**dict(part(ClipHead, self._clip)), **dict(last), "frames": self._moments}
         summary = {name: fields[name] for name in SUMMARY}
         body = AffectClipReply.model_validate({**fields, "summary": summary})
         return _named(self._name, body)
 
 
-class AffectLines(Form):
+class AffectLines(AffectForm):
     """The service's lines, the clip's name in front of each."""
 
     def take(self, line: Line) -> str:
         """Return the line."""
+        super().take(line)
         return _named(self._name, line)
 
 
-class AffectText(Form):
+class AffectText(AffectForm):
     """One line for people, and the notes."""
-
-    def begin(self) -> str:
-        """Begin to count."""
-        self._frames = 0
-        return ""
-
-    def add(self, frame: AffectFrameLine) -> str:
-        """Count a frame."""
-        self._frames += 1
-        return ""
 
     def finish(self, last: AffectSummaryLine) -> str:
         """Return the line."""
@@ -224,7 +222,16 @@ class AffectText(Form):
         )
 
 
-Forms = Mapping[str, Callable[[str], Form]]
+def write_down(lines: Iterable[Line], form: Form, write: Emit, tick: Tick) -> None:
+    """Write each line of a clip down as it comes; what the form has no place for goes to stderr."""
+    for line in lines:
+        write(form.take(line))
+        for note in form.untold(line):
+            tell(note)
+        if isinstance(line, TrackFrameLine | AffectFrameLine):
+            tick(*form.progress(line))
+
+
 TRACK_FORMS: Mapping[str, type[Form]] = {"csv": TrackCsv, "json": TrackJson, "text": TrackText}
 AFFECT_FORMS: Mapping[str, type[Form]] = {
     "csv": AffectCsv,
@@ -236,11 +243,7 @@ AFFECT_FORMS: Mapping[str, type[Form]] = {
 
 def photo_as_text(photo: str, reply: PhotographReply) -> str:
     """Return some lines for people: what each face looks like."""
-    count = len(reply.faces)
-    lines = [f"{photo}: {count} face{'' if count == 1 else 's'}"]
-    lines += [f"  note: {note}" for note in reply.notes]
-    lines += [f"  {number}. {_look(face)}" for number, face in enumerate(reply.faces, 1)]
-    return "\n".join(lines) + "\n"
+    return _listed(photo, reply.notes, map(_look, reply.faces))
 
 
 def _look(face: PhotographFace) -> str:

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from service.client import Countenance
-from service.client.wire import TrackLine
 from service.commands.batch.files import (
     CLIPS,
     Emit,
@@ -24,11 +23,11 @@ from service.commands.batch.files import (
     writing,
 )
 from service.commands.batch.pool import Job, Tick
-from service.commands.batch.running import SourceBatch, emit, tell
+from service.commands.batch.running import SourceBatch, emit
 from service.commands.cameras import follow_camera, is_camera
 from service.commands.console import CommandError, mistakes_explained
 from service.commands.films import OverlayVideo, open_file
-from service.commands.forms import TRACK_FORMS, Form
+from service.commands.forms import TRACK_FORMS, write_down
 from service.commands.options import (
     Again,
     Device,
@@ -56,7 +55,6 @@ from service.options import (
     TRACK_VARIANT,
     TrackKeywords,
 )
-from service.track.replies import TrackFrameLine
 
 DRAWN = ".mp4"
 VIDEOS = frozenset({".mp4", ".m4v", ".mov"})
@@ -85,7 +83,7 @@ class TrackJob(Job):
                 file = stack.enter_context(open_file(source))
                 lines = ask_lines(lambda: client.track_lines(file, **self.how))
                 lines = lines if video is None else video.draw(lines, file)
-            _tell(lines, form, write, tick)
+            write_down(lines, form, write, tick)
 
 
 def _check_clip(source: Source) -> None:
@@ -95,18 +93,6 @@ def _check_clip(source: Source) -> None:
             Problem.NOT_A_CLIP,
             "a photograph: use `countenance align` or `countenance affect`",
         )
-
-
-def _tell(lines: Iterator[TrackLine], form: Form, write: Emit, tick: Tick) -> None:
-    expected = None
-    for line in lines:
-        write(form.take(line))
-        for note in form.untold(line):
-            tell(note)
-        if isinstance(line, TrackFrameLine):
-            tick(line.frame or 0, expected)
-        elif line.type == "clip":
-            expected = line.expected_frames
 
 
 @contextmanager
