@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from service.media.clips.limits import load_library
+from service.media.clips.child import load_library
 
 NODE = shutil.which("node")
 

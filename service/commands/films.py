@@ -14,9 +14,8 @@ from typing import Any, BinaryIO, Self
 
 from service.client.wire import TrackLine
 from service.commands.batch.files import STDIN, Source
-from service.media.clips.contents import ClipFrame, Picture, Sampling
+from service.media.clips.contents import ClipFrame, ClipLimits, Picture, Sampling
 from service.media.clips.decoding import FileReader
-from service.media.clips.limits import ClipLimits
 from service.media.clips.process import open_clip
 from service.schemas import TrackedFace
 from service.track.replies import TrackFrameLine

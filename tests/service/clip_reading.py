@@ -5,8 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from service.media.clips.contents import RATE_HZ, ClipFrame, ClipInfo, ClipTotals, Sampling
-from service.media.clips.limits import ClipLimits
+from service.media.clips.contents import (
+    RATE_HZ,
+    ClipFrame,
+    ClipInfo,
+    ClipLimits,
+    ClipTotals,
+    Sampling,
+)
 from service.media.clips.process import open_clip
 from service.media.clips.reading import NO_END
 

@@ -8,8 +8,8 @@ import pytest
 
 from service.affect.clip import COLUMNS, table_rows
 from service.affect.interface import EXAMPLE_FRAME, EXAMPLE_HEAD
-from service.affect.photograph import landmarks_box
 from service.affect.replies import AffectMoment, PhotographReply
+from service.affect.route import landmarks_box
 from service.align.interface import FACE
 from service.app import create_app
 from service.clips.replies import ClipHead

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.media.clips.contents import RATE_HZ, Sampling
-from service.media.clips.limits import ClipLimits
+from service.media.clips.contents import RATE_HZ, ClipLimits, Sampling
 from service.media.clips.process import open_clip
 from tests.service.clip_files import CLICK_S, CODECS, numbers, pixels, write_clip
 from tests.service.clip_reading import burst_s, notes, read

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from service.errors import Problem, ServiceError
-from service.media.clips.contents import ClipChunk, Sampling
-from service.media.clips.limits import ClipLimits
+from service.media.clips.contents import ClipChunk, ClipLimits, Sampling
 from service.media.clips.process import Clip, clip_limits, open_clip
 from service.settings import Settings
 from tests.made_pictures import encoded

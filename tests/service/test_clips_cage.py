@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.media.clips.contents import Sampling
-from service.media.clips.limits import ClipLimits
+from service.media.clips.contents import ClipLimits, Sampling
 from service.media.clips.process import open_clip
 from tests.needs import SECCOMP
 from tests.service.clip_files import write_clip
@@ -30,7 +29,7 @@ TRIES = {
 }
 PROGRAM = """
 import os, socket, sys
-from service.media.clips.limits import load_library, shut_in
+from service.media.clips.child import load_library, shut_in
 assert shut_in(load_library())
 os.fstat(0)
 try:
@@ -59,6 +58,6 @@ async def test_the_reader_of_a_clip_is_in_the_cage(tmp_path: Path) -> None:
 
 
 def test_without_a_library_nothing_is_shut() -> None:
-    from service.media.clips.limits import shut_in
+    from service.media.clips.child import shut_in
 
     assert not shut_in(None)

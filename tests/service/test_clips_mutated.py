@@ -18,10 +18,11 @@ EACH = -(-500 // len(KINDS))
 PROGRAM = """
 import json, os, sys
 from service.errors import ServiceError
-from service.media.clips.limits import load_library, shut_in
+from service.media.clips.child import load_library, shut_in
 from service.media.clips.child import guarded
 from service.media.clips.contents import Sampling
-from service.media.clips.limits import ClipLimits, bound_this_process
+from service.media.clips.child import bound_this_process
+from service.media.clips.contents import ClipLimits
 from service.media.clips.reading import read_clip
 files = [os.open(path, os.O_RDONLY) for path in sys.argv[1:]]
 library, limits = load_library(), ClipLimits()

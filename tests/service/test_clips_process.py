@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import Problem, ServiceError
-from service.media.clips.contents import ClipChunk, Sampling
-from service.media.clips.limits import ClipLimits
+from service.media.clips.contents import ClipChunk, ClipLimits, Sampling
 from service.media.clips.process import Clip, open_clip, spool
 from tests.service.clip_files import write_clip, write_repeated
 from tests.waiting import until, wait_until
@@ -162,7 +161,7 @@ async def test_processor_time_beyond_the_limit_is_a_named_error(tmp_path: Path) 
 PARENT = """
 import asyncio, sys
 from service.media.clips.contents import Sampling
-from service.media.clips.limits import ClipLimits
+from service.media.clips.contents import ClipLimits
 from service.media.clips.process import open_clip
 
 async def main():

@@ -2,9 +2,27 @@
 
 from dataclasses import dataclass
 
+PADDING_S = 0.5  # coders pad the end of a clip with so much
 RATE_HZ, SAMPLE_BYTES = 22_050, 2  # of sound
 # How far beyond its own time a moment hears: half a window of the spectrogram, and a little.
 AHEAD_S = 1.55
+
+
+@dataclass(frozen=True)
+class ClipLimits:
+    """Bounds of one clip; `stall_s` is the longest wait for the next chunk."""
+
+    duration_s: float = 600.0
+    pixels: int = 3840 * 2160
+    frames: int = 72_000
+    streams: int = 32
+    memory_bytes: int = 768 * 2**20
+    cpu_s: int = 300
+    stall_s: float = 20.0
+
+    def is_too_long(self, end_s: float) -> bool:
+        """Tell whether a clip that reaches `end_s` is longer than it may; coders pad a little."""
+        return end_s > self.duration_s + PADDING_S
 
 
 @dataclass(frozen=True)

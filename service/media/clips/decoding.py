@@ -14,7 +14,7 @@ import av.subtitles.stream
 from av.container import InputContainer
 
 from service.errors import Problem, ServiceError
-from service.media.clips.limits import ClipLimits
+from service.media.clips.contents import ClipLimits
 from service.media.clips.times import Parts
 from service.media.formats import (
     OTHER_PICTURES,

@@ -10,9 +10,8 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from service.errors import Problem, ServiceError
-from service.media.clips.contents import ClipFrame, Sampling
+from service.media.clips.contents import ClipFrame, ClipLimits, Sampling
 from service.media.clips.decoding import Tally, decode, duration_s, parts_of, start_s
-from service.media.clips.limits import ClipLimits
 from service.media.clips.times import Forwards, Moment, sample
 from service.media.clips.upright import Turn, Upright
 

@@ -24,12 +24,12 @@ from service.media.clips.contents import (
     ClipChunk,
     ClipFrame,
     ClipInfo,
+    ClipLimits,
     ClipTotals,
     Picture,
     Sampling,
     Sound,
 )
-from service.media.clips.limits import ClipLimits
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)

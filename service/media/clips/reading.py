@@ -15,6 +15,7 @@ from service.media.clips.contents import (
     ClipChunk,
     ClipFrame,
     ClipInfo,
+    ClipLimits,
     ClipTotals,
     Sampling,
 )
@@ -28,7 +29,6 @@ from service.media.clips.decoding import (
     start_s,
 )
 from service.media.clips.lengths import is_cut_off, is_joined, tells_its_end
-from service.media.clips.limits import ClipLimits
 from service.media.clips.mixing import Layout, Mix, listen
 from service.media.clips.pictures import Pictures, too_long, video_stream
 from service.media.clips.sound import Finite, SoundReader, why_not

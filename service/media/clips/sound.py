@@ -9,13 +9,12 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from service.media.clips.contents import RATE_HZ, Sound, SoundInfo
+from service.media.clips.contents import RATE_HZ, ClipLimits, Sound, SoundInfo
 from service.media.clips.decoding import Tally, decode, duration_s, own_duration_s, parts_of
-from service.media.clips.limits import ClipLimits
-from service.media.clips.measures import Measuring
 from service.media.clips.mixing import (
     MOST_CHANNELS,
     Layout,
+    Measuring,
     Mix,
     even_mix,
     layout_of,
