@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar
 from pydantic import Field
 
 Value = TypeVar("Value")
+SEARCHED_PX = 12  # the smallest face that the detector can look for, which costs most
 
 
 @dataclass(frozen=True)

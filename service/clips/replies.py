@@ -11,6 +11,7 @@ from service.errors import ServiceError
 from service.live.messages import ErrorInfo, error_info
 from service.media.clips.contents import ClipInfo, ClipTotals, Picture
 from service.openface import write_rows
+from service.options import SEARCHED_PX
 from service.schemas import Body, Finite, Milliseconds, ModelVersion, Number, Seconds, TrackedFace
 
 Moment = TypeVar("Moment")
@@ -20,7 +21,6 @@ JSON, NDJSON, CSV, SVG = (
     "text/csv",
     "image/svg+xml",
 )
-SEARCHED_PX = 12  # the smallest face that the detector can look for
 
 
 class ClipSoundInfo(Body):

@@ -13,12 +13,13 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
+from service.options import SEARCHED_PX
+
 # A lane takes work up to its bound, the last one all the rest: a face in a camera's picture waits
 # for no photograph, a photograph for no panorama.
 LANES = (3_000_000, 24_000_000)
 LANES_S = (0.3, 1.5)
 PICTURE_WORK, BOX_WORK = 300_000, 150_000
-SMALL_FACE_PX = 12  # the detector's smallest: searching for these costs most
 # What an asker may bring into one call while others ask too.
 QUANTUM = 3_000_000
 # As long as a call may take, as far as is known, unless it is that of one question.
@@ -33,7 +34,7 @@ REMEMBERED = 1000  # askers, of which there may be any number
 
 def picture_work(pixels: int, min_face_px: float, boxes: int = 0) -> int:
     """Return about how much work a picture is in which faces are searched for or given."""
-    search = 4 * (SMALL_FACE_PX / max(min_face_px, SMALL_FACE_PX)) ** 2
+    search = 4 * (SEARCHED_PX / max(min_face_px, SEARCHED_PX)) ** 2
     return PICTURE_WORK + round(pixels * (1 + search)) + boxes * BOX_WORK
 
 
