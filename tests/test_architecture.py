@@ -86,7 +86,12 @@ HANDLER_ARROWS: dict[str, set[str]] = {
 }
 
 # Where the service may import handlers and torch, and only inside functions.
-LAZY_BRIDGES = ("service.inference.local", "service.cli", "service.commands")
+LAZY_BRIDGES = (
+    "service.inference.loading",
+    "service.inference.local",
+    "service.cli",
+    "service.commands",
+)
 
 # What handlers must not know of: the side of HTTP, sessions and people.
 FOREIGN_TO_HANDLERS = {"aiohttp", "fastapi", "httpx", "redis", "starlette", "typer", "uvicorn"}

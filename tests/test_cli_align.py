@@ -22,7 +22,7 @@ from service.commands.doctor import PORTRAIT
 from service.commands.forms import align_csv_header, as_csv_rows
 from service.commands.options import ask
 from service.inference import Answer, Question, Readiness
-from service.inference.ondemand import OnDemandInference
+from service.inference.local import OnDemandInference
 from service.keys import new_key
 from service.schemas import AlignReply
 from service.server import make_server

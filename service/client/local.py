@@ -40,7 +40,7 @@ class LocalService:
 
     def __init__(self, model_store: Path | None = None, device: str | None = None) -> None:
         """Check that models can run here, loading nothing; raises ConfigurationError."""
-        from service.inference.ondemand import OnDemandInference
+        from service.inference.local import OnDemandInference
 
         given = {"model_store": model_store, "device": device}
         chosen = {name: value for name, value in given.items() if value is not None}

@@ -15,7 +15,7 @@ from service.commands.console import EXIT_FAILED, CommandError, mistakes_explain
 from service.commands.models import read_store
 from service.commands.options import Device, ModelStore, Where, ask, settings_with
 from service.errors import ConfigurationError
-from service.inference.local import resolve_device
+from service.inference.loading import resolve_device
 from service.schemas import AlignReply
 from service.settings import Settings
 from service.telemetry import configure_logging

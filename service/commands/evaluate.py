@@ -16,7 +16,7 @@ from service.commands.options import (
     Record,
     settings_with,
 )
-from service.inference.local import resolve_device
+from service.inference.loading import resolve_device
 from service.options import MIN_FACE_PX
 
 

@@ -1,19 +1,17 @@
-"""The embedded default: the handlers run in this process, on one thread of their own."""
+"""The embedded default: the handlers run in this process, on threads of their own."""
 
 import asyncio
 import contextvars
 import importlib
 import importlib.util
-import logging
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from dataclasses import replace
+from typing import Any, Self, TypeVar
 
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.inference import (
@@ -27,24 +25,19 @@ from service.inference import (
     weights_of,
 )
 from service.inference.gathering import Gatherer, Reply, Row, most_rows
+from service.inference.loading import (
+    HANDLERS,
+    Handler,
+    Loaded,
+    bound_threads,
+    check_engine,
+    load_handler,
+    load_handlers,
+    missing_models,
+    resolve_device,
+)
 from service.settings import Settings
-from service.telemetry import fields
 
-HANDLERS: Mapping[str, tuple[str, str]] = {
-    "align": ("handlers.align", "AlignHandler"),
-    "track": ("handlers.track", "TrackHandler"),
-    "affect": ("handlers.affect", "AffectHandler"),
-}
-# Models of sessions, which a store may lack: by the folders of which it then has none.
-OPTIONAL: Mapping[str, tuple[str, ...]] = {
-    "track": ("dcrt",),
-    "affect": (
-        *("avi-gas", "avi-cas", "vi-des", "au-des", "vi-de", "au-de", "vi", "au"),
-        *("anclaf-sa", "anclaf-s", "anclaf", "aeg-cd-sz", "aeg-cd", "disc"),
-        *("expressions", "voice"),
-    ),
-}
-ENGINE = "onnxruntime"  # of processors; torch computes on GPUs
 CPU = "cpu"
 MOST_LANES = 4  # of usual work: what is not in the engine is done under Python's one lock
 # By lane: larger work gets what processor time the usual work leaves.
@@ -52,17 +45,7 @@ NICENESS = (0, 5, 10)
 # A thread that wants to run Python waits for others that do no longer than this.
 SWITCH_S = 0.001
 Result = TypeVar("Result")
-
-logger = logging.getLogger(__name__)
-
-
-def bound_threads(threads: int, engine: str | None = None) -> None:
-    """Choose with how many threads, and by what where it is given, this process computes.
-
-    Waking a second thread costs the small networks of a live session more than it brings them, and
-    the other cores have work: reading clips, encoding beside the tracker, other processes.
-    """
-    importlib.import_module("handlers.engines.choice").choose(threads, engine)
+LOADING_FAILS = (OSError, ValueError, KeyError, RuntimeError, ModuleNotFoundError)
 
 
 def usual_lanes(threads: int) -> int:
@@ -70,38 +53,8 @@ def usual_lanes(threads: int) -> int:
     return max(1, min(len(os.sched_getaffinity(0)) // threads, MOST_LANES))
 
 
-class Handler(Protocol):
-    """The methods of a handler that the service calls."""
-
-    def handle(self, rows: Sequence[bytes]) -> list[bytes]:
-        """Answer every row with one packed reply."""
-
-    def describe(self) -> dict[str, Any]:
-        """Say what is served."""
-
-
 class Abandoned(Exception):
     """Nobody waits for the answer any more."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """Handlers by the name of their model, the device they are on, and what the store lacks.
-
-    `previous` are those of the version before, which the sessions that began on it finish on.
-    """
-
-    device: str
-    handlers: Mapping[str, Handler]
-    absent: Mapping[str, str] = field(default_factory=dict)
-    previous: Mapping[str, Handler] = field(default_factory=dict)
-
-    def choose(self, model: str, weights: str | None) -> Handler | None:
-        """Return the handler for a state that these `weights` wrote, None for none."""
-        older = self.previous.get(model)
-        if weights is not None and older is not None and _weights(older) == weights:
-            return older
-        return self.handlers.get(model)
 
 
 class LocalInference:
@@ -168,12 +121,19 @@ class LocalInference:
 
     async def ask(self, model: str, question: Question) -> Answer:
         """Answer one question, in the order of asking; raises ServiceError."""
-        handler = self._loaded.choose(model, weights_of(question.state))
+        handler = self._choose(model, weights_of(question.state))
         if handler is None:
             raise ServiceError(Problem.UNAVAILABLE, f"the model {model} is not loaded")
         body, most = pack_question(question), most_rows(model, question)
         reply = await self._gatherer.ask(handler, body, most, load=question.load)
         return replace(unpack_answer(reply.body), batch=reply.batch)
+
+    def _choose(self, model: str, weights: str | None) -> Handler | None:
+        """Return the handler for a state that these `weights` wrote, None for none."""
+        older = self._loaded.previous.get(model)
+        if weights is not None and older is not None and weights_in(older.describe()) == weights:
+            return older
+        return self._loaded.handlers.get(model)
 
     async def describe(self) -> list[dict[str, Any]]:
         """Return what the handlers say of themselves."""
@@ -205,84 +165,6 @@ class LocalInference:
         return await loop.run_in_executor(self._threads[lane], lambda: context.run(work))
 
 
-def load_handlers(model_store: Path, device: str, previous_store: Path | None = None) -> Loaded:
-    """Make every handler from the weights in `model_store`; raises what loading raises.
-
-    An optional model whose folder is not there is left out, one that is broken is not. Of
-    `previous_store` the models of sessions are loaded too, where their weights differ.
-    """
-    device = resolve_device(device)
-    absent = missing_models(model_store)
-    for name in absent:
-        logger.warning("model not in the store", extra=fields(model=name))
-    handlers = {
-        name: load_handler(name, model_store, device) for name in HANDLERS if name not in absent
-    }
-    previous = {} if previous_store is None else _load_previous(handlers, previous_store, device)
-    return Loaded(device, handlers, absent, previous)
-
-
-def missing_models(model_store: Path) -> dict[str, str]:
-    """Name the optional models that the store lacks, each with what is missing."""
-    return {
-        name: f"the model store has no folder {folders[0]}"
-        + (" nor that of another variant" if len(folders) > 1 else "")
-        for name, folders in OPTIONAL.items()
-        if name in HANDLERS and not _holds(model_store, name)
-    }
-
-
-def _load_previous(newer: Mapping[str, Handler], store: Path, device: str) -> dict[str, Handler]:
-    found = {
-        name: load_handler(name, store, device)
-        for name in OPTIONAL
-        if name in newer and _holds(store, name)
-    }
-    return {
-        name: handler
-        for name, handler in found.items()
-        if _weights(handler) != _weights(newer[name])
-    }
-
-
-def _holds(store: Path, name: str) -> bool:
-    return any((store / folder).is_dir() for folder in OPTIONAL[name])
-
-
-def load_handler(name: str, store: Path, device: str) -> Handler:
-    """Make the handler of one model; raises what loading raises."""
-    module, cls = HANDLERS[name]
-    handler: Handler = getattr(importlib.import_module(module), cls)(store, device)
-    told = fields(model=name, device=device, version=handler.describe().get("version"))
-    logger.info("model loaded", extra=told)
-    return handler
-
-
-def _weights(handler: Handler) -> str | None:
-    return weights_in(handler.describe())
-
-
-def check_engine(settings: Settings) -> None:
-    """Refuse settings that ask for what is not installed; raises ConfigurationError."""
-    on_gpu = settings.device not in ("auto", "cpu")
-    needed, extra = ("torch", "gpu") if settings.engine == "torch" or on_gpu else (ENGINE, "models")
-    if importlib.util.find_spec(needed) is None:
-        raise ConfigurationError(
-            f"the models run in this process (inference=local), but {needed} is not installed: "
-            f"pip install 'countenance[{extra}]'"
-        )
-    if settings.engine == ENGINE and on_gpu:
-        raise ConfigurationError(
-            f"engine={ENGINE} computes on processors; device is {settings.device}, not auto or cpu"
-        )
-
-
-def resolve_device(device: str) -> str:
-    """Return the device's name, `auto` being CUDA where there is one."""
-    resolved: str = importlib.import_module("handlers.engines.choice").resolve_device(device)
-    return resolved
-
-
 def _step_back(by: int) -> None:
     """Let this thread have what processor time those of the usual work leave."""
     beside = importlib.import_module("handlers.engines.beside")
@@ -304,3 +186,59 @@ def _handle(handler: Handler, rows: Sequence[Row], left: threading.Event) -> lis
 
 def _closed() -> ServiceError:
     return ServiceError(Problem.UNAVAILABLE, "the models are closed")
+
+
+class OnDemandInference(LocalInference):
+    """Starts at once; whoever asks a model first waits until it is loaded."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(lambda: _nothing_yet(settings))
+        self._settings = settings
+        self._handlers: dict[str, Handler] = {}
+        self._loading = asyncio.Lock()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Check that handlers can run here, loading nothing; raises ConfigurationError."""
+        LocalInference.from_settings(settings)
+        return cls(settings)
+
+    async def ask(self, model: str, question: Question) -> Answer:
+        """Load the model if need be and answer; raises ServiceError."""
+        await self._load_model(model)
+        return await super().ask(model, question)
+
+    async def describe(self) -> list[dict[str, Any]]:
+        """Load every model and return what they say of themselves."""
+        for model in await self._names():
+            await self._load_model(model)
+        return await super().describe()
+
+    async def readiness(self) -> Readiness:
+        """Say which models there are; every model of the store counts as loaded."""
+        names = tuple(await self._names())
+        reason = None if names else "the model store holds no model"
+        return Readiness(bool(names), self._loaded.device, names, reason, self._loaded.absent)
+
+    async def _names(self) -> list[str]:
+        return [name for name in HANDLERS if name not in self._loaded.absent]
+
+    async def _load_model(self, model: str) -> None:
+        async with self._loading:
+            loaded = self._loaded
+            if model in loaded.handlers or model in loaded.absent or model not in HANDLERS:
+                return
+            store = self._settings.model_store
+            try:
+                handler = await self._run(lambda: load_handler(model, store, loaded.device))
+            except LOADING_FAILS as error:
+                told = f"the model {model} cannot be loaded: {error}"
+                raise ServiceError(Problem.UNAVAILABLE, told) from error
+            self._handlers[model] = handler
+            handlers: Mapping[str, Handler] = dict(self._handlers)
+            self._loaded = Loaded(loaded.device, handlers, loaded.absent)
+
+
+def _nothing_yet(settings: Settings) -> Loaded:
+    bound_threads(settings.threads, settings.engine)
+    return Loaded(resolve_device(settings.device), {}, missing_models(settings.model_store))

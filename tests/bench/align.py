@@ -28,7 +28,7 @@ from PIL import Image
 
 from handlers.predictors.alignment import LOOKS_AT_DETECTED
 from handlers.store import load_aligner, load_detector
-from service.inference.local import bound_threads
+from service.inference.loading import bound_threads
 from service.settings import load_settings
 
 ROOT = Path(__file__).parents[2]

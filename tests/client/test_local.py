@@ -12,7 +12,7 @@ from PIL import Image
 
 from service.client import AsyncCountenance, Countenance, ProblemError
 from service.errors import ConfigurationError
-from service.inference.ondemand import OnDemandInference
+from service.inference.local import OnDemandInference
 from tests.made_clips import make_clip
 from tests.service.counting import CountingTracker
 

@@ -15,7 +15,8 @@ from service.affect.session import AffectModel, AffectOptions
 from service.affect.sounds import to_samples
 from service.app import create_app
 from service.clips.serving import ClipRun
-from service.inference.local import OPTIONAL, Loaded, LocalInference
+from service.inference.loading import OPTIONAL, Loaded
+from service.inference.local import LocalInference
 from service.media.clips.contents import RATE_HZ, ClipChunk, ClipFrame, ClipInfo, Picture, Sound
 from service.settings import Settings
 from tests.service.counting import Service, receive, serving, step

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from service.inference import Answer, Question
-from service.inference.local import Loaded, LocalInference
+from service.inference.loading import Loaded
+from service.inference.local import LocalInference
 
 pytest.importorskip("handlers.track")
 

@@ -12,7 +12,8 @@ import pytest
 
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.inference import Question, pack_question, unpack_answer
-from service.inference.local import Loaded, LocalInference, resolve_device
+from service.inference.loading import Loaded, resolve_device
+from service.inference.local import LocalInference
 from service.settings import Settings
 from service.telemetry import REQUEST_ID
 from tests.waiting import MOST_S, settle, until

@@ -16,7 +16,8 @@ from PIL import Image
 
 from service.affect.replies import AffectClipReply
 from service.app import create_app
-from service.inference.local import OPTIONAL, LocalInference
+from service.inference.loading import OPTIONAL
+from service.inference.local import LocalInference
 from service.settings import Settings
 from tests.service.clip_files import write_sound
 from tests.service.counting import serving, step

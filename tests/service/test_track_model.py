@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from service.app import create_app
-from service.inference import local
-from service.inference.local import Loaded, LocalInference, load_handlers
+from service.inference import loading
+from service.inference.loading import Loaded, load_handlers
+from service.inference.local import LocalInference
 from service.settings import Settings
 from tests.waiting import MOST_S
 
@@ -111,7 +112,7 @@ class Stub:
 
 @pytest.fixture
 def only_track(monkeypatch):
-    monkeypatch.setattr(local, "HANDLERS", {"track": (__name__, "Stub")})
+    monkeypatch.setattr(loading, "HANDLERS", {"track": (__name__, "Stub")})
 
 
 def test_a_model_that_the_store_lacks_is_left_out_with_a_word_in_the_log(

@@ -23,7 +23,8 @@ from handlers.checkpoint import save_checkpoint
 from handlers.networks.align import AlignmentNetwork
 from handlers.torchserve.asking import ping
 from service.inference import Question
-from service.inference.local import Loaded, LocalInference
+from service.inference.loading import Loaded
+from service.inference.local import LocalInference
 from service.inference.remote.torchserve import TorchServeInference
 from service.settings import Settings
 from tests.serving.servers import lingers, wait_until

@@ -12,7 +12,8 @@ import msgpack
 import pytest
 
 from service.inference import Question
-from service.inference.local import Loaded, LocalInference
+from service.inference.loading import Loaded
+from service.inference.local import LocalInference
 from service.services import Sockets
 from tests.service.clip_files import write_clip
 from tests.service.counting import CountingTracker, Service, closed, receive, serving, step

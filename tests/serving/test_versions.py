@@ -13,7 +13,8 @@ from PIL import Image
 from handlers.state import dump_state
 from service.errors import Problem, ServiceError
 from service.inference import Question, weights_of
-from service.inference.local import Loaded, LocalInference
+from service.inference.loading import Loaded
+from service.inference.local import LocalInference
 from service.inference.remote.pool import version_order
 from service.settings import Settings
 from tests.service.counting import Service, headed, serving, step

@@ -25,7 +25,7 @@ from service.commands.options import (
     choose_where,
     told,
 )
-from service.inference.local import bound_threads
+from service.inference.loading import bound_threads
 from service.options import (
     AFFECT_MAX_FACES,
     MIN_FACE_PX,

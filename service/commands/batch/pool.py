@@ -16,7 +16,7 @@ from service.commands.batch.files import Emit, Source
 from service.commands.console import CommandError
 from service.commands.options import Where
 from service.errors import EXIT_INTERRUPTED, ServiceError
-from service.inference.local import bound_threads
+from service.inference.loading import bound_threads
 
 # How many sources a process has at hand: memory is bounded by what so many need.
 AT_HAND = 2
