@@ -95,6 +95,7 @@ def create_app(settings: Settings, inference: Inference | None = None) -> FastAP
     routers = [module.router for module in (align, track, affect, operations)]
     for router in routers:
         app.include_router(router)
+    # Behind all others: it takes every socket that none of them has taken.
     app.router.routes.append(WebSocketRoute("/{path:path}", refuse_unknown))
     page.mount_page(app)
     install_openapi(app, routers, services.authenticator.required)

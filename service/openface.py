@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from service.schemas import POINTS, AlignReply, Face, Point, Pose, TrackedFace
 
+# Those of the landmark networks, in their order. A test compares: no handler is imported here.
 ACTIONS = (
     "browDownLeft",
     "browDownRight",

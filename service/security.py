@@ -217,6 +217,7 @@ class Authenticator:
 
     def _take(self, keys: Sequence[KeyEntry]) -> None:
         self._keys = keys
+        # A file that is read again gives nobody a new burst.
         kept = self._meters
         self._meters = {key.id: self._meters_of(key, kept.get(key.id)) for key in keys}
 

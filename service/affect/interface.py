@@ -1,6 +1,5 @@
 """The interface of affect: query models and OpenAPI descriptions."""
 
-import json
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -9,17 +8,10 @@ from service.affect.clip import COLUMNS
 from service.affect.replies import AffectClipReply, AffectReply, HeardReply, PhotographReply
 from service.affect.session import AffectOptions, Delay
 from service.align.interface import TRACKED_FACE
-from service.clips.replies import CSV, JSON, NDJSON, SVG
+from service.clips.replies import SVG
 from service.errors import Problem
 from service.http.body import CLIP_FIELD, FIELD
-from service.http.openapi import (
-    BINARY,
-    CLIP_PROBLEMS,
-    NOTES_HEADERS,
-    PICTURE,
-    file_body,
-    problem_responses,
-)
+from service.http.openapi import BINARY, PICTURE, clip_responses, file_body, problem_responses
 from service.live.serving import STEP, StepNumber
 from service.options import RATE_HZ
 from service.schemas import Finite
@@ -108,47 +100,29 @@ EXAMPLE_TAIL: dict[str, Any] = {
         "total": 8047.4,
     },
 }
-EXAMPLE_MOMENT: dict[str, Any] = {"frame": 33, **EXAMPLE_FRAME}
-EXAMPLE_CLIP_REPLY: dict[str, Any] = {
-    **EXAMPLE_HEAD,
-    **EXAMPLE_TAIL,
-    "clip": EXAMPLE_CLIP,
-    "frames": [EXAMPLE_MOMENT],
-    "summary": EXAMPLE_SUMMARY,
-}
-_NOT_YET = {"decoded_frames": None, "used_frames": None, "complete": None}
-EXAMPLE_LINES: list[dict[str, Any]] = [
-    {"type": "clip", **EXAMPLE_HEAD, **EXAMPLE_CLIP, **_NOT_YET},
-    {"type": "frame", **EXAMPLE_MOMENT},
-    {"type": "summary", **EXAMPLE_SUMMARY, **EXAMPLE_TAIL, "clip": EXAMPLE_CLIP},
-]
 AFFECT_BODY = file_body(
     "The clip, or a photograph, as a form's file or as the body itself, which is taken by what its "
     "bytes are unless it is declared as video/..., audio/... or image/....",
     {"properties": {CLIP_FIELD: BINARY, FIELD: BINARY}, "minProperties": 1, "maxProperties": 1},
 )
-_TEXT = {"type": "string"}
-AFFECT_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The estimates over time, or of every face of a photograph: of that "
-        "there is no drawing, and one line.",
-        "model": AffectClipReply | PhotographReply,
-        "headers": NOTES_HEADERS,
-        "content": {
-            JSON: {"example": EXAMPLE_CLIP_REPLY},
-            NDJSON: {
-                "schema": _TEXT,
-                "example": "".join(json.dumps(line) + "\n" for line in EXAMPLE_LINES),
-            },
-            CSV: {"schema": _TEXT, "example": ",".join(COLUMNS) + "\n"},
-            SVG: {
-                "schema": _TEXT,
-                "example": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 360"></svg>',
-            },
-        },
+AFFECT_RESPONSES = clip_responses(
+    "/affect",
+    "The estimates over time, or of every face of a photograph: of that there is no drawing, and "
+    "one line.",
+    AffectClipReply | PhotographReply,
+    COLUMNS,
+    head=EXAMPLE_HEAD,
+    clip=EXAMPLE_CLIP,
+    moment={"frame": 33, **EXAMPLE_FRAME},
+    summary=EXAMPLE_SUMMARY,
+    tail=EXAMPLE_TAIL,
+    others={
+        SVG: {
+            "schema": {"type": "string"},
+            "example": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 360"></svg>',
+        }
     },
-    **problem_responses("/affect", CLIP_PROBLEMS),
-}
+)
 _FORM = {
     "properties": {
         FRAME_FIELD: {**BINARY, "description": "An encoded picture."},

@@ -185,6 +185,7 @@ class AffectSubject(Subject[AffectOutputs, AffectOptions]):
         try:
             return await self._ask(moment, moment.hearing.runs, state)
         except BaseException as error:
+            # Sound that cannot be used would be refused with the next step, too.
             if not (isinstance(error, ServiceError) and error.problem is Problem.INVALID_SOUND):
                 moment.sounds.give_back(moment.hearing)
             raise

@@ -83,6 +83,7 @@ class LiveSession(Generic[Reply]):
             self._replies.append(await self._next())
         message = self._pack(encoded(frame), time_s)
         connected = self._socket is not None
+        # Noted before it is written: if the connection breaks meanwhile, `_resume` sends it.
         self._unanswered.append((*self._aside, message))
         self._aside.clear()
         if connected:

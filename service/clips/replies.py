@@ -199,6 +199,7 @@ class JsonPage(WholePage):
         rest = self._reply.model_construct(
             **dict(self.head), **dict(tail), clip=clip, frames=[], summary=summary
         )
+        # From the end: notes, which stand before it, may hold the same text.
         before, empty, after = _json(rest).rpartition(b'"frames":[]')
         return before + empty[:-1] + self._frames.getvalue() + b"]" + after
 

@@ -193,6 +193,7 @@ async def answer_clip(
     With `on_picture` there may be a picture in its place, which that answers.
     """
     declared = essence(request.headers.get("content-type", ""))
+    # A declared photograph takes none of the places for clips, which are few.
     if on_picture is not None and declared.startswith("image/"):
         with services.uploads.slot():
             picture = await read_picture(request, Bounds.of_picture(services.settings), FIELD)

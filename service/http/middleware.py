@@ -65,7 +65,7 @@ class RequestContext:
                 await self._app(scope, exchange.receive, exchange.send)
             except ClientDisconnect:
                 exchange.status = CLIENT_GONE
-            except asyncio.CancelledError:
+            except asyncio.CancelledError:  # the time to stop is over: the server ends its requests
                 await exchange.fail(ServiceError(Problem.STOPPING, "ask again"))
                 raise
             except Exception:

@@ -1,5 +1,6 @@
 """The interface's description: bodies and problems of routes, and what FastAPI leaves out."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -45,6 +46,8 @@ NOTES_HEADERS = {
     }
 }
 MODEL = (Problem.OVERLOADED, Problem.UNAVAILABLE, Problem.TIMEOUT)
+# Of a clip that is still being read.
+NOT_YET = {"decoded_frames": None, "used_frames": None, "complete": None}
 CLIP_PROBLEMS = (
     Problem.NOT_ACCEPTABLE,
     Problem.BODY_TOO_SLOW,
@@ -132,6 +135,42 @@ def problem_responses(path: str, problems: Iterable[Problem]) -> dict[int | str,
     for problem in (*problems, *ALWAYS):
         by_status.setdefault(problem.status, []).append(problem)
     return {status: _response(path, found) for status, found in sorted(by_status.items())}
+
+
+def clip_responses(
+    path: str,
+    description: str,
+    model: Any,
+    columns: Iterable[str],
+    *,
+    head: Mapping[str, Any],
+    clip: Mapping[str, Any],
+    moment: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    tail: Mapping[str, Any],
+    others: Mapping[str, Any] | None = None,
+) -> dict[int | str, dict[str, Any]]:
+    """Return FastAPI's `responses` for a clip, whole, in lines and as a table with `columns`.
+
+    Examples are put together of their parts; `others` are further media types.
+    """
+    whole = {**head, **tail, "clip": clip, "frames": [moment], "summary": summary}
+    lines: tuple[dict[str, Any], ...] = (
+        {"type": "clip", **head, **clip, **NOT_YET},
+        {"type": "frame", **moment},
+        {"type": "summary", **summary, **tail, "clip": clip},
+    )
+    texts = {
+        "application/x-ndjson": "".join(json.dumps(line) + "\n" for line in lines),
+        "text/csv": ",".join(columns) + "\n",
+    }
+    content = {
+        "application/json": {"example": whole},
+        **{kind: {"schema": {"type": "string"}, "example": text} for kind, text in texts.items()},
+        **(others or {}),
+    }
+    answer = {"description": description, "model": model, "headers": NOTES_HEADERS}
+    return {200: {**answer, "content": content}, **problem_responses(path, CLIP_PROBLEMS)}
 
 
 def _response(path: str, problems: list[Problem]) -> dict[str, Any]:

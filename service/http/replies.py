@@ -89,6 +89,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -
     finally:
         for task in (working, leaving):
             task.cancel()
+        # What the work holds, such as its place in a queue, is let go of before anything goes on.
         await asyncio.gather(working, leaving, return_exceptions=True)
 
 

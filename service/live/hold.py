@@ -101,6 +101,7 @@ class Hold:
                 return Kept.CHANGED
             outcome = await self._store.commit(self._address, new.epoch, self._known_step, new)
         except StoreUnavailable:
+            # The known step stays: the next write says what the store has, as far as is known.
             self._session = new
             if self._away_since is None:
                 self._away_since = self._clock()
@@ -190,6 +191,7 @@ class Stepper(Generic[Said]):
         outputs = step.outputs
         outputs.timings_ms["wait"] = (started - arrival.arrived_s) * 1000
         outputs.timings_ms["store"] = (time.perf_counter() - stepped) * 1000
+        # Sound has no reply: what is to be told waits for the next frame.
         if arrival.is_frame:
             if self._hold.take_reset():
                 outputs.status = RESET

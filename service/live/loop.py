@@ -127,6 +127,7 @@ class LiveStream:
                 while (message := await self._socket.receive())["type"] == "websocket.receive":
                     await self._sort(message)
         await self._answer_all()
+        # Frames held back for a delay are due now: nothing comes that they could wait for.
         await self._pass_on(math.inf)
         await self._answer_all()
 
@@ -151,6 +152,7 @@ class LiveStream:
         if arrival.kind is Kind.FRAME:
             arrival.sequence = self._received
             self._received += 1
+        # A message that cannot be used starts nothing anew: the next one does.
         if arrival.error is None:
             arrival.reset, self._reset_asked = self._reset_asked, False
 
@@ -189,6 +191,7 @@ class LiveStream:
             self._busy = True
             self._be_patient()
             if arrival.is_frame:
+                # It waits in the mailbox, where a newer frame may still take its place.
                 await self._frames.wait()
             await self._answer(await self._mailbox.take())
             self._busy = False

@@ -248,6 +248,7 @@ class Mailbox:
         return len(self._arrivals) < (MOST_WAITING if self.drop else MOST_FRAMES)
 
     def _replace_by(self, newer: list[Arrival]) -> None:
+        # What was to start anew with a frame that gives way starts with the one in its place.
         for frame in self._newest:
             newer[0].reset = newer[0].reset or frame.reset
             frame.drop()

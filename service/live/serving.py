@@ -50,6 +50,7 @@ def add_session_routes(router: APIRouter, name: str, make: MakeSubject, end_name
 
     async def serve(socket: WebSocket, session: str, services: SharedServices) -> None:
         """Accept a socket and serve it to its end; what refuses it is told, and its close code."""
+        # Accepted before it is judged: of a handshake that is refused, pages hear nothing.
         if not await _accept(socket):
             return
         try:

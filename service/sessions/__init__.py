@@ -264,6 +264,7 @@ class MemoryStore(SessionStore):
         sessions.move_to_end(address)
         self._sweep(now)
         while len(sessions) > self._each:
+            # Marks of ended sessions go first: to lose one costs nobody a session.
             ended = (one for one, session in sessions.items() if session.epoch == ENDED)
             del sessions[next(ended, next(iter(sessions)))]
         while len(self) > self._most:

@@ -1,13 +1,11 @@
 """The interface of tracking: query models and OpenAPI descriptions."""
 
-import json
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from service.align.interface import TRACKED_FACE
-from service.clips.replies import CSV, JSON, NDJSON
-from service.http.openapi import CLIP_PROBLEMS, NOTES_HEADERS, PICTURE, problem_responses
+from service.http.openapi import PICTURE, clip_responses, problem_responses
 from service.live.serving import STEP, StepNumber
 from service.options import TRACK_RATE_HZ
 from service.schemas import Finite
@@ -45,46 +43,21 @@ CLIP = {
     **{"decoded_frames": 250, "expected_frames": 250, "used_frames": 250},
     **{"sound": None, "complete": True},
 }
-MOMENT: dict[str, Any] = {
-    "frame": 33,
-    "time_s": 1.28,
-    "status": "tracking",
-    "faces": [TRACKED_FACE],
-}
-_HEAD: dict[str, Any] = {"model": TRACK_REPLY["model"], "variant": "dcrt", "rate_hz": None}
-_TAIL: dict[str, Any] = {"status": "ok", "notes": [], "timings_ms": {"track": 2437.0}}
-_SUMMARY = {
+SUMMARY = {
     **{"faces": 1, "frames_with_face": 248, "frames_lost": 2, "frames_without": 0},
     "blinks": [{"track_id": 1, "start_s": 3.16, "end_s": 3.32}],
 }
-CLIP_REPLY: dict[str, Any] = {
-    **_HEAD,
-    **_TAIL,
-    "clip": CLIP,
-    "frames": [MOMENT],
-    "summary": _SUMMARY,
-}
-CLIP_LINES = (
-    {"type": "clip", **_HEAD, **CLIP, "decoded_frames": None, "complete": None},
-    {"type": "frame", **MOMENT},
-    {"type": "summary", **_SUMMARY, **_TAIL, "clip": CLIP},
+CLIP_RESPONSES = clip_responses(
+    "/track",
+    "The faces over time.",
+    TrackClipReply,
+    TRACK_COLUMNS,
+    head={"model": TRACK_REPLY["model"], "variant": "dcrt", "rate_hz": None},
+    clip=CLIP,
+    moment={"frame": 33, "time_s": 1.28, "status": "tracking", "faces": [TRACKED_FACE]},
+    summary=SUMMARY,
+    tail={"status": "ok", "notes": [], "timings_ms": {"track": 2437.0}},
 )
-CLIP_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The faces over time.",
-        "model": TrackClipReply,
-        "headers": NOTES_HEADERS,
-        "content": {
-            JSON: {"example": CLIP_REPLY},
-            NDJSON: {
-                "schema": {"type": "string"},
-                "example": "".join(json.dumps(line) + "\n" for line in CLIP_LINES),
-            },
-            CSV: {"schema": {"type": "string"}, "example": ",".join(TRACK_COLUMNS) + "\n"},
-        },
-    },
-    **problem_responses("/track", CLIP_PROBLEMS),
-}
 
 
 class TrackQuery(TrackOptions):
