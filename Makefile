@@ -31,9 +31,11 @@ ARGS ?=
 FIRST := 7c42361
 BENCH_SHORT = $(BIN)/python -m tests.bench.align --requests 600 --pairs 60 \
 	&& $(BIN)/python -m tests.bench.against $(FIRST) --rounds 5 --same-environment \
-		--out tests/bench/results/against.json \
+		--torchserve --out tests/bench/results/against.json \
 	&& $(BIN)/python -m tests.bench.scaling \
-	&& $(BIN)/python -m tests.bench.live --sessions 1,4,16 --seconds 3
+	&& $(BIN)/python -m tests.bench.service_cost --out tests/bench/results/service_cost.json \
+	&& $(BIN)/python -m tests.bench.live --sessions 1,4,16 --seconds 2 \
+	&& $(BIN)/python -m tests.bench.speed_table
 
 # Threads that wait sleep: spinning ones slow everything down beside other busy processes.
 export OMP_WAIT_POLICY ?= PASSIVE

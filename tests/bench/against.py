@@ -1,11 +1,13 @@
 """This tree against another commit of it, measured in turn in one run: medians, and their ratios.
 
-    python -m tests.bench.against COMMIT [--rounds 5] [--seconds 3] [--same-environment] [--out F]
+    python -m tests.bench.against COMMIT [--rounds 5] [--seconds 3] [--same-environment]
+        [--torchserve] [--out F]
 
 The other commit is laid beside this tree (`git worktree`) with an environment of its own, as `make
 run` installs it; `--same-environment` runs it in this one, where it needs nothing else. Both serve
-the same pictures (640 x 480, one face) and the same clip (10 s with sound). Times are those of a
-client; processor time is what the service used, and says more than they do on a busy machine.
+the same pictures (640 x 480, one face) and the same clip (10 s with sound); with `--torchserve`
+both serve live sessions with TorchServe behind them, too. Times are those of a client; processor
+time is what the service used, and says more than they do on a busy machine.
 """
 
 import argparse
@@ -83,15 +85,17 @@ def other_tree(commit: str, same_environment: bool) -> Iterator[tuple[Path, str]
             subprocess.run([*git, "remove", "--force", str(tree)], check=True)
 
 
+def _environment(tree: Path) -> dict[str, str]:
+    known = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**known, "PYTHONPATH": str(tree), "OMP_WAIT_POLICY": "PASSIVE"}
+
+
 @contextmanager
-def serving(name: str, tree: Path, python: str) -> Iterator[Arm]:
+def serving(name: str, tree: Path, python: str, **settings: str) -> Iterator[Arm]:
     """A service of a tree, ready to be asked."""
     port = free_port()
-    known = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     environment = {
-        **known,
-        "PYTHONPATH": str(tree),
-        "OMP_WAIT_POLICY": "PASSIVE",
+        **_environment(tree),
         "COUNTENANCE_PORT": str(port),
         "COUNTENANCE_LOG_LEVEL": "error",
         "COUNTENANCE_DEVICE": "cpu",
@@ -99,6 +103,7 @@ def serving(name: str, tree: Path, python: str) -> Iterator[Arm]:
         # What is compared is how fast each is, not how fast a socket may be.
         "COUNTENANCE_REQUESTS_PER_MINUTE": "100000",
         "COUNTENANCE_MAX_FRAMES_PER_S": "10000",
+        **settings,
     }
     started = time.perf_counter()
     process = subprocess.Popen([python, "-m", "service"], cwd=tree, env=environment)
@@ -111,6 +116,24 @@ def serving(name: str, tree: Path, python: str) -> Iterator[Arm]:
     finally:
         process.terminate()
         process.wait()
+
+
+@contextmanager
+def serving_behind(name: str, tree: Path, python: str) -> Iterator[Arm]:
+    """The same with a TorchServe of the tree behind it."""
+    with tempfile.TemporaryDirectory(prefix="cnt-") as run:
+        address = f"unix:{run}/inference.sock"
+        command = [python, "-m", "handlers.torchserve", "serve", "--run", run, "--threads", "1"]
+        command += ["--model-store", str(tree / "model_store"), "--address", address]
+        models = subprocess.Popen(
+            command, cwd=tree, env=_environment(tree), stdout=subprocess.DEVNULL
+        )
+        try:
+            with serving(name, tree, python, COUNTENANCE_INFERENCE=address) as arm:
+                yield arm
+        finally:
+            models.terminate()
+            models.wait()
 
 
 def _wait_until_ready(arm: Arm) -> None:
@@ -137,12 +160,16 @@ def measure(arm: Arm, image: bytes, clip: bytes, seconds: float) -> None:
     found = tally.summary(passed, used)
     arm.note(track_ms=found["p50_ms"], track_p95_ms=found["p95_ms"])
     arm.note(track_frame_ms=1000 / found["per_second"], track_cpu_ms=found["cpu_ms_each"])
-    tally, started = Tally(), time.perf_counter()
-    asyncio.run(_many(arm, image, started + seconds, tally))
-    rate = tally.summary(time.perf_counter() - started, 0.0)["per_second"]
-    arm.note(track_frame_ms_of_16_sessions=1000 / rate)
+    arm.note(track_frame_ms_of_16_sessions=frame_ms_of_many(arm, image, seconds))
     with arm.processor_time("clip_cpu_ms"):
         _ask_affect(arm, clip)
+
+
+def frame_ms_of_many(arm: Arm, image: bytes, seconds: float) -> float:
+    """The time of a client's frame over how many sessions there are."""
+    tally, started = Tally(), time.perf_counter()
+    asyncio.run(_many(arm, image, started + seconds, tally))
+    return 1000 / float(tally.summary(time.perf_counter() - started, 0.0)["per_second"])
 
 
 async def _many(arm: Arm, image: bytes, until_s: float, tally: Tally) -> None:
@@ -178,7 +205,9 @@ def compare(one: Arm, other: Arm) -> dict[str, Any]:
     return rows
 
 
-def run(commit: str, rounds: int, seconds: float, same_environment: bool) -> dict[str, Any]:
+def run(
+    commit: str, rounds: int, seconds: float, same_environment: bool, torchserve: bool
+) -> dict[str, Any]:
     """Both services side by side, one asked after the other."""
     image, _ = picture()
     with ExitStack() as stack:
@@ -198,6 +227,16 @@ def run(commit: str, rounds: int, seconds: float, same_environment: bool) -> dic
                     arm.figures["ready_s"] = ready
         for arm in (ours, theirs):
             arm.note(resident_mb=machine.resident_mb(arm.process.pid))
+        if torchserve:
+            behind = [
+                stack.enter_context(serving_behind(arm.name, where, how))
+                for arm, where, how in ((ours, ROOT, sys.executable), (theirs, tree, python))
+            ]
+            for number in range(rounds + 1):
+                for arm, asked in zip((ours, theirs), behind, strict=True):
+                    took_ms = frame_ms_of_many(asked, image, seconds)
+                    if number:  # the first round warms up
+                        arm.note(torchserve_frame_ms_of_16_sessions=took_ms)
         return {
             "command": " ".join(["python -m tests.bench.against", *sys.argv[1:]]),
             "machine": machine.describe(1),
@@ -212,9 +251,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--same-environment", action="store_true")
+    parser.add_argument("--torchserve", action="store_true", help="measure that way, too")
     parser.add_argument("--out", type=Path, help="a file for what is printed")
     options = parser.parse_args()
-    result = run(options.commit, options.rounds, options.seconds, options.same_environment)
+    result = run(
+        options.commit,
+        options.rounds,
+        options.seconds,
+        options.same_environment,
+        options.torchserve,
+    )
     text = json.dumps(result, indent=2) + "\n"
     if options.out:
         options.out.write_text(text)

@@ -9,6 +9,7 @@ processor time of the service's process, which other work on the machine hardly 
 import argparse
 import asyncio
 import json
+import sys
 import tempfile
 from multiprocessing import get_context
 from pathlib import Path
@@ -90,6 +91,7 @@ def drive(
     results = asyncio.run(crowd(service, frame, given.sessions, given.frames))
     found = {name: machine.cpu_s(one) - before[name] for name, one in pids.items()}
     return {
+        "command": " ".join(["python -m tests.bench.service_cost", *sys.argv[1:]]),
         "frames": results,
         "frame_bytes": len(frame),
         **{f"{name}_ms_each": round(s * 1000 / results, 3) for name, s in found.items()},
@@ -100,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=8)
     parser.add_argument("--frames", type=int, default=2000)
+    parser.add_argument("--out", type=Path, help="a file for what is printed")
     given = parser.parse_args()
     reply, frame = real_reply()
     redis = RedisServer()
@@ -113,7 +116,10 @@ def main() -> None:
             settings |= {"COUNTENANCE_REDIS_URL": redis.url, "COUNTENANCE_MAX_FRAMES_PER_S": "1000"}
             service = ServiceProcess(settings)
             try:
-                print(json.dumps(drive(service, redis, given, frame)))
+                text = json.dumps(drive(service, redis, given, frame), indent=2) + "\n"
+                if given.out:
+                    given.out.write_text(text)
+                print(text)
             finally:
                 service.process.terminate()
                 service.process.wait(60)
