@@ -13,8 +13,9 @@ CPU, CUDA = "cpu", "cuda"
 NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 # glibc's names of its settings, and their values: by itself it comes to keep buffers of up to
 # 32 MiB each, of which those of large pictures leave holes that nothing fits into.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 KEPT_BYTES, GIVEN_BACK_BYTES = 64 * 2**20, 8 * 2**20
+ARENAS = 2
 
 
 @dataclass
@@ -70,6 +71,8 @@ def _give_back_large_buffers() -> None:
     if hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
         libc.mallopt(M_MMAP_THRESHOLD, GIVEN_BACK_BYTES)
+        # Each thread's own would keep as much again.
+        libc.mallopt(M_ARENA_MAX, ARENAS)
 
 
 def _has_driver() -> bool:

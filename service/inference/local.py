@@ -73,7 +73,8 @@ class LocalInference:
         self._load = load
         self._lanes = lanes
         self._loaded = Loaded("none", {})
-        self._threads: list[ThreadPoolExecutor] = []
+        self._threads: list[list[ThreadPoolExecutor]] = []
+        self._free: list[list[ThreadPoolExecutor]] = []
         self._gatherer = Gatherer(self._answer, self._usual_lanes, apart=True)
 
     @classmethod
@@ -100,11 +101,13 @@ class LocalInference:
         """Load every handler on the worker thread; raises what loading raises."""
         sys.setswitchinterval(SWITCH_S)
         self._threads = [
-            ThreadPoolExecutor(
-                1 if lane else self._lanes, f"inference-{lane}", _step_back, (niceness,)
-            )
+            [
+                ThreadPoolExecutor(1, f"inference-{lane}", _step_back, (niceness,))
+                for _ in range(1 if lane else self._lanes)
+            ]
             for lane, niceness in enumerate(NICENESS)
         ]
+        self._free = [list(lane) for lane in self._threads]
         try:
             self._loaded = await self._run(self._load)
         except BaseException:
@@ -115,7 +118,7 @@ class LocalInference:
         """Drop what waits, let what runs finish, and forget the handlers."""
         threads, self._threads = self._threads, []
         self._gatherer.close(_closed())
-        for thread in threads:
+        for thread in (thread for lane in threads for thread in lane):
             await asyncio.to_thread(thread.shutdown, wait=True, cancel_futures=True)
         self._loaded = Loaded(self._loaded.device, {})
 
@@ -162,7 +165,14 @@ class LocalInference:
             raise _closed()
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads[lane], lambda: context.run(work))
+        # The one that worked last: its caches are warm, and so a lone session has one thread.
+        free = self._free[lane]
+        thread = free.pop() if free else self._threads[lane][0]
+        try:
+            return await loop.run_in_executor(thread, lambda: context.run(work))
+        finally:
+            if thread not in free:
+                free.append(thread)
 
 
 def _step_back(by: int) -> None:

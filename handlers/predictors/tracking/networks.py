@@ -50,11 +50,6 @@ class TrackingNetworks:
         self.tracker, self.validator = tracker, validator
         self.tracker_context, self.validator_context = contexts
 
-    @property
-    def are_parallel(self) -> bool:
-        """Whether FV may be asked beside other networks."""
-        return self.validator.is_parallel
-
     def remember(self, views: Sequence[View]) -> list[Floats]:
         """Features `(F,)` of every view, as the next step needs them of the frame before."""
         if not views:

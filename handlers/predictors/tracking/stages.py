@@ -6,13 +6,11 @@ rough on heads that turn or jerk, and the landmark network finds the face from a
 """
 
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.engines.beside import run_all
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.tracking.attempt import SURE_UPRIGHT, Attempt
 from handlers.predictors.tracking.identity import duplicates
@@ -52,11 +50,13 @@ class Stages:
         tracked = [a for a in attempts if a.source is BoxSource.TRACKER and not a.lost]
         self._estimate(tracked)
         clock.lap("track")
-        self._validate_and_align(tracked, attempts)
-        clock.lap("align")
+        self._validate(tracked)
+        clock.lap("validate")
         again = [a for a in tracked if a.lost and a.options.variant.aligns]
         for attempt in again:
             attempt.lost = False
+        self._align([a for a in attempts if a.options.variant.aligns and not a.lost])
+        clock.lap("align")
         previous = [a for a in attempts if a.source is BoxSource.PREVIOUS and not a.lost]
         self._validate(previous + again)
         for attempt in attempts:
@@ -86,30 +86,11 @@ class Stages:
         for attempt, estimate in zip(attempts, estimates, strict=True):
             attempt.estimate, attempt.landmarks = estimate, estimate.points
 
-    def _validate_and_align(self, tracked: Sequence[Attempt], attempts: Sequence[Attempt]) -> None:
-        """Lines 15 to 18: what FV says of BT's landmarks decides about no look, so both may be
-        asked at once."""
-        looked_at = [a for a in attempts if a.options.variant.aligns and not a.lost]
-        asked, validate = self._validation(tracked)
-        align = partial(self._align, looked_at)
-        both: list[Callable[[], list[float] | None]] = [align, validate]
-        _, answers = run_all(both, bool(asked and looked_at) and self._networks.are_parallel)
-        self._take(asked, answers or [])
-
     def _validate(self, attempts: Sequence[Attempt]) -> None:
         """Lines 15 and 16: FV on the landmarks so far."""
-        asked, validate = self._validation(attempts)
-        self._take(asked, validate())
-
-    def _validation(
-        self, attempts: Sequence[Attempt]
-    ) -> tuple[list[Attempt], Callable[[], list[float]]]:
-        """Those that FV is asked about, and what asks it of their landmarks as they are now."""
         asked = [a for a in attempts if a.options.variant.validates]
         landmarks = [a.landmarks for a in asked if a.landmarks is not None]
-        return asked, partial(self._networks.validate, [a.frame for a in asked], landmarks)
-
-    def _take(self, asked: Sequence[Attempt], answers: Sequence[float]) -> None:
+        answers = self._networks.validate([a.frame for a in asked], landmarks)
         for attempt, answer in zip(asked, answers, strict=True):
             attempt.probability, attempt.lost = answer, answer < self._t_c
 
