@@ -10,7 +10,7 @@ import numpy as np
 
 from handlers.checkpoint import CONFIG_FILE, Checkpoint, CheckpointError, load_arrays
 from handlers.engines.base import Engine
-from handlers.engines.load import load_engine
+from handlers.engines.choice import load_engine
 from handlers.networks.variants import FACE, AffectConfig
 from handlers.predictors.affect.estimator import DescriptorScale, Estimator
 from handlers.predictors.affect.expressions import Calibration, ExpressionEstimator

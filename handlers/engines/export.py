@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from handlers.checkpoint import WEIGHTS_FILE, annotate, load_checkpoint
 from handlers.engines.base import Input
 from handlers.engines.card import write_section
-from handlers.engines.load import GRAPHS
+from handlers.engines.choice import GRAPHS
 from handlers.engines.onnx_engine import SUFFIX
 from handlers.engines.parts import Part
 from handlers.engines.torch_engine import build_network

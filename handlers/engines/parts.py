@@ -11,18 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from handlers.engines.base import MIRRORED, NEXT, Input
-from handlers.networks.affect import AffectNetworks, ConditionalNetworks, Networks, build
-from handlers.networks.align import AlignmentNetwork
-from handlers.networks.box_tracker import BoxTracker, to_pixels
-from handlers.networks.denoiser import DirectDenoiser
+from handlers.networks.affect import (
+    AffectNetworks,
+    ConditionalNetworks,
+    Networks,
+    VoiceNetwork,
+    build,
+)
+from handlers.networks.box_tracker import BoxTracker, FaceValidator, to_pixels
+from handlers.networks.denoiser import AlignmentNetwork, DirectDenoiser
 from handlers.networks.expressions import INPUT_PX, ExpressionNetwork, standardise
-from handlers.networks.face_validator import FaceValidator
 from handlers.networks.landmarks import RefinedHead
 from handlers.networks.latent import LATENT_PX
 from handlers.networks.mtcnn import MTCNN
 from handlers.networks.speech import WIDTH, SpeechNetwork
 from handlers.networks.variants import DESCRIPTORS, SPEECH_CHUNK, SPEECH_CONTEXT, AffectConfig
-from handlers.networks.voice import VoiceNetwork
 
 Config = Mapping[str, Any]
 Forward = Callable[..., Sequence[Tensor]]

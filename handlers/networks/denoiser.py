@@ -1,11 +1,18 @@
-"""The internal image denoiser of chapters 3 and 4: auto-encoders, noise classifiers, selection."""
+"""The internal image denoiser of chapters 3 and 4; with landmark networks, FADeNN and DFA.
+
+Auto-encoders, noise classifiers and selection; equations 3.1 (FADeNN) and 4.8 (DFA).
+"""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
+
+from handlers.networks.landmarks import LandmarkNetwork
+
+CROP_PX = 128
 
 
 @dataclass(frozen=True)
@@ -22,8 +29,6 @@ SIZES = {
     "compact": AutoEncoderSize((8, 16, 32, 48, 64), 128, (128, 64)),
     "tiny": AutoEncoderSize((4, 4, 4, 4, 4), 8, (8, 8)),
 }
-
-CROP_PX = 128
 
 
 class Encoder(nn.Module):
@@ -184,3 +189,25 @@ class DirectDenoiser(nn.Module):
         rows = len(crops)
         chosen = torch.zeros(rows, dtype=torch.long, device=crops.device)
         return Cleaned(cleaned, crops.new_ones((rows, 1)), chosen)
+
+
+def build_denoiser(
+    kind: str, size: str, classes: tuple[str, ...] | list[str] = ()
+) -> DirectDenoiser | SelectiveDenoiser:
+    """The denoiser of a configuration: `kind` "direct" (-D), "stc" (-S) or "mtc" (-M and DFA)."""
+    if kind == "direct":
+        return DirectDenoiser(size)
+    if kind in ("stc", "mtc"):
+        return SelectiveDenoiser(size, tuple(classes), kind)
+    raise ValueError(f"unknown denoiser {kind!r}: direct, stc or mtc")
+
+
+class AlignmentNetwork(nn.Module):
+    """Either part may be missing: a landmark network alone is FLL or FLE, a denoiser alone IID."""
+
+    def __init__(
+        self, landmarks: dict[str, Any] | None = None, denoiser: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        self.landmarks = None if landmarks is None else LandmarkNetwork(**landmarks)
+        self.denoiser = None if denoiser is None else build_denoiser(**denoiser)

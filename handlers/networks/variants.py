@@ -36,7 +36,7 @@ class AffectConfig:
     `recurrent` is the LSTM, `states` the number of past states that attention sees (0: none).
     `generator` False leaves G out, `estimator` is "combiner" (chapters 6, 7) or "discriminator"
     (chapter 5), the latter with `conditioned` given Z and sound descriptors, or without G, D and C
-    "expressions" and "voice", see `networks.expressions` and `networks.voice`. `size` is "thesis",
+    "expressions" and "voice", see `networks.expressions` and `networks.affect`. `size` is "thesis",
     "compact" or, for tests, "tiny"; `norm` is G's, "instance" or "batch".
     """
 

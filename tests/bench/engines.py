@@ -12,8 +12,7 @@ import numpy as np
 
 from handlers.checkpoint import read_checkpoint
 from handlers.engines.base import Array, Engine
-from handlers.engines.choice import ONNX, TORCH, choose
-from handlers.engines.load import load_engine
+from handlers.engines.choice import ONNX, TORCH, choose, load_engine
 from handlers.engines.parts import kind_of
 
 STORE = Path(__file__).parents[2] / "model_store"

@@ -11,7 +11,7 @@ import torch
 from handlers.checkpoint import save_checkpoint
 from handlers.evaluation.actions import compare, evaluate_actions
 from handlers.networks.actions import ACTIONS
-from handlers.networks.align import AlignmentNetwork
+from handlers.networks.denoiser import AlignmentNetwork
 from handlers.training.align.recipe import LandmarkModel
 from handlers.training.datasets.folders import read_labels
 

@@ -9,9 +9,8 @@ import torch
 from torch.testing import assert_close
 
 from handlers.evaluation.affect.harmed import CHANNELS
-from handlers.networks.affect import build
+from handlers.networks.affect import VoiceNetwork, build
 from handlers.networks.variants import variant
-from handlers.networks.voice import VoiceNetwork
 from handlers.predictors.affect.estimator import Moment
 from handlers.predictors.affect.tone import tone_features
 from handlers.predictors.affect.voice import VoiceEstimator

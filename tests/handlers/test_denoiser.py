@@ -2,8 +2,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from handlers.networks.align import AlignmentNetwork, build_denoiser
-from handlers.networks.denoiser import DenoisingAutoEncoder, NoiseClassifier, SelectiveDenoiser
+from handlers.networks.denoiser import (
+    AlignmentNetwork,
+    DenoisingAutoEncoder,
+    NoiseClassifier,
+    SelectiveDenoiser,
+    build_denoiser,
+)
 
 KINDS = ("blur", "illumination")
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from handlers.checkpoint import load_checkpoint
-from handlers.engines.load import load_engine
+from handlers.engines.choice import load_engine
 from handlers.engines.parts import detection_parts
 from handlers.engines.torch_engine import TorchEngine
 from handlers.networks.mtcnn import MTCNN

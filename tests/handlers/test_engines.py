@@ -15,9 +15,8 @@ import torch
 
 from handlers.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
 from handlers.engines.base import Array, Engine
-from handlers.engines.choice import chosen
+from handlers.engines.choice import chosen, load_engine
 from handlers.engines.export import export_model
-from handlers.engines.load import load_engine
 from handlers.engines.parts import kind_of
 
 STORE = Path(__file__).parents[2] / "model_store"
@@ -167,7 +166,7 @@ def test_a_part_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 def tiny_model(folder: Path, seed: int = 0) -> Path:
     """A landmark network with random weights in half precision, as training writes it."""
-    from handlers.networks.align import AlignmentNetwork
+    from handlers.networks.denoiser import AlignmentNetwork
 
     torch.manual_seed(seed)
     landmarks = {"backbone": "senet", "size": "tiny", "head": "heatmap"}

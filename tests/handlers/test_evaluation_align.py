@@ -23,7 +23,7 @@ from handlers.evaluation.align.running import (
     best_match,
     run,
 )
-from handlers.networks.align import AlignmentNetwork
+from handlers.networks.denoiser import AlignmentNetwork
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.folders import read_folder
 from tests.handlers.evaluation_fakes import (

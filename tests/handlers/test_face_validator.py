@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.testing import assert_close
 
-from handlers.networks.face_validator import FaceValidator
+from handlers.networks.box_tracker import FaceValidator
 
 
 @pytest.fixture

@@ -10,9 +10,16 @@ from torch.testing import assert_close
 
 from handlers.networks.speech import SpeechMemory, SpeechNetwork
 from handlers.networks.variants import SPEECH_CHUNK
-from handlers.predictors.affect.speech import CHUNK_S, SpeechDetector, SpeechStream
+from handlers.predictors.affect.speech import (
+    CHUNK_S,
+    PERIOD,
+    REACH,
+    TO_HZ,
+    SpeechDetector,
+    SpeechStream,
+    resample,
+)
 from handlers.processing.mel import RATE_HZ
-from handlers.processing.resampling import PERIOD, REACH, TO_HZ, resample
 from handlers.store import load_speech_detector
 from tests.spoken import speech
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from handlers.checkpoint import save_checkpoint
 from handlers.engines.parts import TrackingModules, tracking_parts
 from handlers.engines.torch_engine import TorchEngine
-from handlers.networks.box_tracker import REGION_POINTS, BoxTracker
-from handlers.networks.face_validator import FaceValidator
+from handlers.networks.box_tracker import REGION_POINTS, BoxTracker, FaceValidator
 from handlers.predictors.tracking.networks import TrackingNetworks, View
 from handlers.predictors.tracking.options import TrackingOptions, TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor

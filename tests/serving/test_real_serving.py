@@ -20,7 +20,7 @@ from PIL import Image
 
 from handlers.align import AlignHandler
 from handlers.checkpoint import save_checkpoint
-from handlers.networks.align import AlignmentNetwork
+from handlers.networks.denoiser import AlignmentNetwork
 from handlers.torchserve.asking import ping
 from service.inference import Question
 from service.inference.loading import Loaded

@@ -14,7 +14,7 @@ from typing import Any
 
 from handlers.checkpoint import Checkpoint
 from handlers.engines.base import Engine
-from handlers.engines.load import load_engine
+from handlers.engines.choice import load_engine
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.tracking.networks import TrackingNetworks
 from handlers.predictors.tracking.options import VARIANTS, TrackingOptions, TrackingSettings

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,21 @@ from numpy.typing import NDArray
 
 from handlers.engines.base import Engine, carried
 from handlers.networks.variants import SPEECH_CHUNK, SPEECH_CONTEXT
-from handlers.processing.mel import HOP, RATE_HZ, WINDOW, Floats, pcm_to_samples
+from handlers.processing.mel import HOP, RATE_HZ, WINDOW, pcm_to_samples
 from handlers.processing.mel_stream import BRIDGED_SAMPLES
-from handlers.processing.resampling import PERIOD, REACH, RESAMPLED, TO_HZ, resample
 
+Floats = NDArray[np.float32]
+FROM_HZ, TO_HZ = 22_050, 16_000
+# So many samples become so many others.
+PERIOD, RESAMPLED = 441, 320
+# How far the filter reaches to either side of a new sample, in samples of what comes.
+REACH = 22
+# The middle of its slope, as a share of half the new rate.
+CUTOFF = 0.94
+KAISER_BETA = 8.0
 Pcm = NDArray[np.int16]
 Times = NDArray[np.float64]
 Memory = Mapping[str, Floats]
-
 CHUNK_S = SPEECH_CHUNK / TO_HZ
 # The window that belongs to a picture reaches so far to either side of it.
 WINDOW_REACH_S = WINDOW * HOP / RATE_HZ / 2
@@ -30,6 +38,32 @@ REMEMBERED = {"h": 128, "c": 128, "context": SPEECH_CONTEXT, "level": 1}
 # by no more than 40 dB; what is louder stays as it is. A loud chunk counts half after 10 s.
 LOUD, LARGEST_GAIN, FADING = 0.03, 100.0, 0.5 ** (CHUNK_S / 10)
 MOST_CHUNKS = round(60 / CHUNK_S)
+
+
+def resample(samples: Floats) -> Floats:
+    """Samples at 22 050 Hz -> those at 16 kHz, as many whole periods as there are.
+
+    The first new sample lies at `samples[22]`. Of n new periods the first 441 n samples are used
+    up; the others are needed again before what comes next.
+    """
+    periods = max((len(samples) - 2 * REACH) // PERIOD, 0)
+    if periods == 0:
+        return np.zeros(0, np.float32)
+    pieces = np.lib.stride_tricks.sliding_window_view(samples, PERIOD + 2 * REACH)
+    resampled = pieces[::PERIOD][:periods] @ _filters()
+    return np.asarray(resampled.reshape(-1), np.float32)
+
+
+@cache
+def _filters() -> Floats:
+    """Weights `(485, 320)` of the samples around every new one: sincs under Kaiser's window."""
+    places = REACH + np.arange(RESAMPLED) * PERIOD / RESAMPLED
+    away = np.arange(PERIOD + 2 * REACH)[:, None] - places
+    cutoff = CUTOFF * TO_HZ / FROM_HZ
+    inside = np.sqrt(np.clip(1 - np.square(away / REACH), 0, None))
+    window = np.i0(KAISER_BETA * inside) * (np.abs(away) < REACH)
+    weights = window * np.sinc(cutoff * away)
+    return np.asarray(weights / weights.sum(axis=0), np.float32)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.checkpoint import load_checkpoint, save_checkpoint
-from handlers.engines.load import load_engine
+from handlers.engines.choice import load_engine
 from handlers.predictors.detection.cascade import Cascade, CascadeSettings
 from handlers.predictors.detection.detector import LandmarkBoxMap
 from handlers.processing.boxes import overlaps

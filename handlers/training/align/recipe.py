@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from handlers.checkpoint import load_checkpoint
-from handlers.networks.align import AlignmentNetwork
+from handlers.networks.denoiser import AlignmentNetwork
 from handlers.training.align.denoising import DenoiserLearner, DenoisingBatches, JointLearner
 from handlers.training.align.landmarks import (
     ActionLearner,

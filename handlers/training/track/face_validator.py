@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from handlers.networks.box_tracker import CROP_PX
-from handlers.networks.face_validator import FaceValidator
+from handlers.networks.box_tracker import CROP_PX, FaceValidator
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
 from handlers.training.faces import Image, to_tensor

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from handlers.checkpoint import Checkpoint, load_checkpoint
-from handlers.networks.box_tracker import BoxTracker
-from handlers.networks.face_validator import FaceValidator
+from handlers.networks.box_tracker import BoxTracker, FaceValidator
 from handlers.training.faces import Source
 from handlers.training.loop import Task
 from handlers.training.recipe import LearnedRecipe, Recipe, RecipeError, take_over

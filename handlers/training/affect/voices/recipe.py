@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from handlers.networks.affect import build
+from handlers.networks.affect import VoiceNetwork, build
 from handlers.networks.variants import variant
-from handlers.networks.voice import VoiceNetwork
 from handlers.processing.mel import BANDS, WINDOW, without_level
 from handlers.training.affect.made.bank import HEARD, SpeechSource, read_utterances
 from handlers.training.affect.voices.heard import VERSIONS, HeardVoices, hear_all
