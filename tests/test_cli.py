@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from service.commands.doctor import PORTRAIT
-from service.commands.models import ROLES, brief, terms_in_a_word
+from service.commands.models import DOORS, ROLES, terms_in_a_word
 from service.commands.train import find_recipe
 
 ROOT = Path(__file__).parent.parent
@@ -86,11 +86,29 @@ def test_terms_in_a_word_are_the_strictest_of_a_licence() -> None:
     assert terms_in_a_word(None) == "not told"
 
 
-def test_the_table_shows_of_many_figures_the_one_that_counts() -> None:
-    measured = {"auc": {"truth": {"clean": 0.75, "blur 5": 0.5}}, "faces": 110}
-    assert brief("helen/test", measured) == "helen/test: AUC 0.750"
-    assert brief("helen/test", {"auc": {"truth": {"clean": None}}}) == "helen/test: see --json"
-    assert brief("faces", 110) == "faces: 110"
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_lists_the_models_behind_it(door: str) -> None:
+    told = json.loads(CliRunner().invoke(app, ["models", door, "--json"]).stdout)
+    names = {model["name"] for model in told}
+    inside = {"align": "dfa", "track": "dcrt", "affect": "vi-de", "face-voice": "voice"}
+    assert inside[door] in names
+    assert ("avi-gas" in names) == (door == "affect")
+    assert "fle" not in names
+
+
+def test_one_model_is_told_with_its_cards_figures_those_of_another_source_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.commands.models.out", Console(width=250))
+    told = CliRunner().invoke(app, ["models", "expressions"]).stdout
+    assert "terms   non-commercial research only" in told
+    assert -1 < told.index("1 000 citizen faces") < told.index("500 faces of FER2013Test")
+
+
+@pytest.mark.parametrize("name", sorted(ROLES))
+def test_what_is_told_of_a_shipped_model_has_figures(name: str) -> None:
+    told = CliRunner().invoke(app, ["models", name]).stdout
+    assert re.search(r"Figures|present weights|\d\.\d+|probabilit", told.partition("\ncard ")[2])
 
 
 def test_models_takes_the_store_from_the_settings(

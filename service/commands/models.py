@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
+from rich.markdown import Markdown
 from rich.table import Table
 
 from service.commands.console import CommandError, mistakes_explained, out
@@ -18,41 +19,61 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
 
 SERVED, ASKABLE, MEASURED = "served", "variant=", "evaluate"
-# What the models that come along do, and who uses them; of others `about` tells what they do.
+FINDS, ALIGNS, FOLLOWS, FEELS = ("align", "track", "affect"), ("align",), ("track",), ("affect",)
+DEFAULT = "face-voice"  # what `/affect` serves without a variant: three models together
+JUDGED = (*FEELS, DEFAULT)
+
+
+@dataclass(frozen=True)
+class Role:
+    """The use of a model that comes along: who uses it, what for, and the doors behind it."""
+
+    used: str
+    does: str
+    doors: tuple[str, ...] = ()
+
+
+# Of others their configuration's `about` tells what they do.
 ROLES = {
-    "dfa": (SERVED, "68 landmarks, facial actions; cleans blurred faces"),
-    "dcrt": (SERVED, "follows faces through time"),
-    "expressions": (SERVED, "emotion words, valence and arousal of a face"),
-    "voice": (SERVED, "arousal of a voice"),
-    "mtcnn": (SERVED, "finds faces"),
-    "silero": (SERVED, "hears whether anybody speaks"),
-    "face_shape": (SERVED, "the mean head, for head pose"),
-    "avi-gas": (ASKABLE, "affect of face and voice, joined by a gate"),
-    "avi-cas": (ASKABLE, "affect of face and voice, side by side"),
-    "vi-des": (ASKABLE, "affect of a face over time"),
-    "vi-de": (ASKABLE, "affect of a single face"),
-    "vi": (ASKABLE, "affect of a single face, learned from clean ones"),
-    "au-des": (ASKABLE, "affect of a voice over time"),
-    "au-de": (ASKABLE, "affect of a voice"),
-    "au": (ASKABLE, "affect of a voice, learned from clean sound"),
-    "anclaf-sa": (ASKABLE, "affect of a face, with attention (chapter 6)"),
-    "anclaf-s": (ASKABLE, "affect of a face over time (chapter 6)"),
-    "anclaf": (ASKABLE, "affect of a single face (chapter 6)"),
-    "aeg-cd-sz": (ASKABLE, "affect of a face with its sound (chapter 5)"),
-    "aeg-cd": (ASKABLE, "affect of a cleaned face (chapter 5)"),
-    "disc": (ASKABLE, "affect of a face by a plain network (chapter 5)"),
-    "fle": (MEASURED, "68 landmarks, of clean faces"),
-    "fle-augmented": (MEASURED, "68 landmarks, degraded faces learned, none cleaned"),
-    "fadenn-m": (MEASURED, "68 landmarks, each kind of noise cleaned apart"),
-    "fadenn-s": (MEASURED, "as fadenn-m, kinds of noise told by a smaller part"),
-    "fadenn-d": (MEASURED, "68 landmarks, all noise cleaned by one network"),
-    "fll": (MEASURED, "68 landmarks, of clean faces (chapters 2 and 3)"),
-    "fll-augmented": (MEASURED, "as fll, degraded faces learned, none cleaned"),
+    "dfa": Role(SERVED, "68 landmarks, facial actions; cleans blurred faces", FINDS),
+    "dcrt": Role(SERVED, "follows faces through time", (*FOLLOWS, *FEELS)),
+    "expressions": Role(SERVED, "emotion words, valence and arousal of a face", JUDGED),
+    "voice": Role(SERVED, "arousal of a voice", JUDGED),
+    "mtcnn": Role(SERVED, "finds faces", FINDS),
+    "silero": Role(SERVED, "hears whether anybody speaks", JUDGED),
+    "face_shape": Role(SERVED, "the mean head, for head pose", FINDS),
+    "avi-gas": Role(ASKABLE, "affect of face and voice, joined by a gate", FEELS),
+    "avi-cas": Role(ASKABLE, "affect of face and voice, side by side", FEELS),
+    "vi-des": Role(ASKABLE, "affect of a face over time", FEELS),
+    "vi-de": Role(ASKABLE, "affect of a single face", FEELS),
+    "vi": Role(ASKABLE, "affect of a single face, learned from clean ones", FEELS),
+    "au-des": Role(ASKABLE, "affect of a voice over time", FEELS),
+    "au-de": Role(ASKABLE, "affect of a voice", FEELS),
+    "au": Role(ASKABLE, "affect of a voice, learned from clean sound", FEELS),
+    "anclaf-sa": Role(ASKABLE, "affect of a face, with attention (chapter 6)", FEELS),
+    "anclaf-s": Role(ASKABLE, "affect of a face over time (chapter 6)", FEELS),
+    "anclaf": Role(ASKABLE, "affect of a single face (chapter 6)", FEELS),
+    "aeg-cd-sz": Role(ASKABLE, "affect of a face with its sound (chapter 5)", FEELS),
+    "aeg-cd": Role(ASKABLE, "affect of a cleaned face (chapter 5)", FEELS),
+    "disc": Role(ASKABLE, "affect of a face by a plain network (chapter 5)", FEELS),
+    "fle": Role(MEASURED, "68 landmarks, of clean faces"),
+    "fle-augmented": Role(MEASURED, "68 landmarks, degraded faces learned, none cleaned"),
+    "fadenn-m": Role(MEASURED, "68 landmarks, each kind of noise cleaned apart"),
+    "fadenn-s": Role(MEASURED, "as fadenn-m, kinds of noise told by a smaller part"),
+    "fadenn-d": Role(MEASURED, "68 landmarks, all noise cleaned by one network"),
+    "fll": Role(MEASURED, "68 landmarks, of clean faces (chapters 2 and 3)"),
+    "fll-augmented": Role(MEASURED, "as fll, degraded faces learned, none cleaned"),
 }
+DOORS = (*FINDS, DEFAULT)
 LEGEND = f"""{SERVED}: by the service and the commands, without asking
 {ASKABLE}: asked for by name, as variant=vi-de of /affect or --variant vi-de
 {MEASURED}: only by `countenance evaluate align --model NAME`
-`countenance models NAME` tells a model's terms in full, figures and card."""
+{DEFAULT}: what /affect serves if no variant is named, of expressions, voice and silero
+`countenance models NAME` tells a model's terms in full and its card's figures;
+`countenance models {" | ".join(DOORS)}` lists what is behind one door."""
+# Where a card tells what was measured: of cards that tell of two versions, the present one.
+FIGURES = ("The present weights", "Figures")
+CARD, SECTION = "README.md", re.compile(r"^## (.+)$\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -106,7 +127,11 @@ def read_model(folder: Path) -> StoredModel:
 
 def models(
     name: Annotated[
-        str | None, typer.Argument(help="One model, with terms, figures and card.", metavar="NAME")
+        str | None,
+        typer.Argument(
+            help=f"One model, with terms and figures, or the models of one of {', '.join(DOORS)}.",
+            metavar="NAME",
+        ),
     ] = None,
     model_store: ModelStore = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list, no table.")] = False,
@@ -115,14 +140,20 @@ def models(
     with mistakes_explained():
         found = read_store(settings_with(model_store=model_store).model_store)
         if name is not None:
-            found = [model_named(name, found)]
+            found = behind(name, found) or [model_named(name, found)]
     if as_json:
         typer.echo(json.dumps([describe(model) for model in found], indent=2, ensure_ascii=False))
-    elif name is not None:
+    elif name == found[0].name:
         typer.echo(in_full(found[0]))
+        out.print(Markdown(card_figures(found[0])))
     else:
         out.print(as_table(found))
         out.print(LEGEND, markup=False, highlight=False)
+
+
+def behind(door: str, found: list[StoredModel]) -> list[StoredModel]:
+    """Return the models that a door uses or may be asked for; none for what is no door."""
+    return [m for m in found if m.name in ROLES and door in ROLES[m.name].doors]
 
 
 def model_named(name: str, found: list[StoredModel]) -> StoredModel:
@@ -130,7 +161,10 @@ def model_named(name: str, found: list[StoredModel]) -> StoredModel:
     for model in found:
         if model.name == name:
             return model
-    raise CommandError(f"no model is called {name}: {', '.join(model.name for model in found)}")
+    raise CommandError(
+        f"no model is called {name}: {', '.join(model.name for model in found)}; "
+        f"{', '.join(DOORS)} list those behind a door"
+    )
 
 
 def describe(model: StoredModel) -> dict[str, object]:
@@ -146,9 +180,13 @@ def as_table(found: list[StoredModel]) -> Table:
     table.add_column("terms", no_wrap=True)
     order = {name: place for place, name in enumerate(ROLES)}
     for model in sorted(found, key=lambda model: order.get(model.name, len(order))):
-        used, does = ROLES.get(model.name, ("", first_words(model.about)))
-        table.add_row(model.name, does, used, terms_in_a_word(model.licence))
+        role = role_of(model)
+        table.add_row(model.name, role.does, role.used, terms_in_a_word(model.licence))
     return table
+
+
+def role_of(model: StoredModel) -> Role:
+    return ROLES.get(model.name) or Role("", first_words(model.about))
 
 
 def first_words(about: str | None) -> str:
@@ -164,28 +202,30 @@ def terms_in_a_word(licence: str | None) -> str:
 
 
 def in_full(model: StoredModel) -> str:
-    """Return all that there is to tell of a model, a line each."""
-    used, does = ROLES.get(model.name, ("", ""))
+    """Return what the configuration tells of a model, a line each."""
     facts = {
-        "does": does,
+        "does": role_of(model).does,
         "about": model.about,
-        "used": used,
+        "used": role_of(model).used,
         "terms": model.licence or "not told",
         "version": model.version,
         "sha256": model.sha256,
         "size": f"{model.size_bytes / 1e6:.1f} MB",
-        "card": model.folder / "README.md",
+        "card": model.folder / CARD,
     }
-    lines = [f"{name:8}{fact}" for name, fact in facts.items() if fact]
-    figures = [f"        {brief(name, value)}" for name, value in model.figures.items()]
-    return "\n".join([model.name, *lines, *(["figures", *figures] if figures else [])])
+    return "\n".join([model.name, *(f"{name:8}{fact}" for name, fact in facts.items() if fact)])
 
 
-def brief(name: str, value: object) -> str:
-    """One figure in a line; of a data set's alignment figures the AUC at ground-truth boxes."""
-    if not isinstance(value, dict):
-        return f"{name}: {value}"
+def card_figures(model: StoredModel) -> str:
+    """Return what the model's card tells of its figures, or its configuration's if it has none.
+
+    A card that is one page without such a section is returned whole.
+    """
     try:
-        return f"{name}: AUC {value['auc']['truth']['clean']:.3f}"
-    except (KeyError, TypeError, ValueError):
-        return f"{name}: see --json"
+        text = (model.folder / CARD).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return "\n".join(f"- {name}: {figure}" for name, figure in model.figures.items())
+    before, *parts = SECTION.split(text)
+    sections = dict(zip(parts[::2], parts[1::2], strict=True))
+    title = next((title for title in FIGURES if title in sections), None)
+    return f"## {title}\n{sections[title]}" if title else before
