@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from handlers.tools.gpu_check.__main__ import STEPS, main
-from handlers.tools.gpu_check.answers import apart
+from handlers.tools.gpu_check.answers import TOLERANCES, apart, are_alike
 from handlers.tools.gpu_check.steps import STEPS as KNOWN
 
 MOST_MB = 60
@@ -53,7 +53,7 @@ def test_it_runs_to_its_end_on_a_processor(unpacked: Path) -> None:
     status, found = run(unpacked, "--device", "cpu", *tiny)
     assert (status, tuple(found)) == (0, STEPS)
     for judged in (found["same_answers"]["track dcrt"], found["states_across"]["track"]):
-        assert judged == {"pixels": 0.0, "of_one": 0.0, "is_alike": True}
+        assert judged == {**dict.fromkeys(TOLERANCES, 0.0), "is_alike": True}
     assert found["bare_steps"]["track"].keys() == found["transfers"]["track"].keys() == {"1", "2"}
     assert found["several_processes"]["2"]["rows_per_second"] > 0
     assert "skipped" in found["out_of_memory"]
@@ -72,9 +72,16 @@ def test_without_time_nothing_is_begun(unpacked: Path) -> None:
     assert found["facts"] == {"failed": "no time left"}
 
 
-def test_what_lies_apart_is_told_by_its_unit() -> None:
-    one = {"faces": [{"box": [1.0, 2.0], "pose": {"yaw": 0.5}}], "note": "a"}
-    other = {"faces": [{"box": [1.25, 2.0], "pose": {"yaw": 0.25}}], "note": "b"}
-    assert apart(one, other) == {"pixels": 0.25, "of_one": 0.25}
+def test_what_lies_apart_is_told_and_judged_by_its_unit() -> None:
+    one = {"faces": [{"box": [1.0, 2.0], "pose": {"yaw_deg": 0.5}}], "valence": 0.5, "note": "a"}
+    other = {
+        "faces": [{"box": [1.25, 2.0], "pose": {"yaw_deg": 0.25}}],
+        "valence": 0.5,
+        "note": "b",
+    }
+    found = apart(one, other)
+    assert found == {**dict.fromkeys(TOLERANCES, 0.0), "pixels": 0.25, "degrees": 0.25}
+    assert are_alike(found)
+    assert not are_alike(apart(one, {**other, "valence": 0.4}))
     with pytest.raises(ValueError, match="faces count"):
         apart(one, {"faces": [], "note": "a"})

@@ -11,10 +11,15 @@ from handlers.wire import pack, unpack
 
 Reply = dict[str, Any]
 
-# What a GPU may differ by: pixels of points and boxes, and all else, which lies in [-1, 1] or is a
-# step, a time or an angle.
-PIXELS, OF_ONE = 0.5, 0.01
-IN_PIXELS = frozenset({"box", "landmarks", "boxes"})
+# What a GPU may differ by, by the unit; several times what TF32's rounding moves an answer.
+# `shares` is all that has no other unit: probabilities, actions, steps, times.
+TOLERANCES = {"pixels": 0.25, "shares": 0.02, "affect": 0.01, "degrees": 0.5, "millimetres": 2.0}
+UNITS = {
+    **dict.fromkeys(("box", "boxes", "landmarks", "scale", "translation"), "pixels"),
+    **dict.fromkeys(("valence", "arousal"), "affect"),
+    **dict.fromkeys(("pitch_deg", "yaw_deg", "roll_deg", "rotation_deg"), "degrees"),
+    "position_mm": "millimetres",
+}
 COUNT = " count"
 UNCOMPARED = frozenset({"timings_ms", "state"})
 
@@ -63,16 +68,21 @@ def numbers(reply: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def apart(one: Any, other: Any) -> dict[str, float]:
-    """The largest differences of two replies, in `pixels` and `of_one`.
+    """The largest differences of two replies by their units, those of TOLERANCES.
 
     Raises ValueError where they differ in more than numbers: other faces, or other keys.
     """
-    most = {"pixels": 0.0, "of_one": 0.0}
+    most = dict.fromkeys(TOLERANCES, 0.0)
     for (key, a), (name, b) in zip(numbers(one), numbers(other), strict=True):
         is_another = key != name or (a is None) != (b is None)
         if is_another or (key.endswith(COUNT) and a != b):
             raise ValueError(f"{key} is {a!r:.40} here and {name} {b!r:.40} there")
         if a is not None:
-            kind = "pixels" if key in IN_PIXELS else "of_one"
-            most[kind] = max(most[kind], abs(float(a) - float(b)))
+            unit = UNITS.get(key, "shares")
+            most[unit] = max(most[unit], abs(float(a) - float(b)))
     return most
+
+
+def are_alike(differences: Mapping[str, float]) -> bool:
+    """Tell whether no difference is larger than its unit allows."""
+    return all(most <= TOLERANCES[unit] for unit, most in differences.items())

@@ -18,7 +18,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from handlers.base import DeviceFault, Handler
 from handlers.engines.choice import CPU, CUDA, TORCH, chosen
-from handlers.tools.gpu_check.answers import OF_ONE, PIXELS, apart, make_handler, told
+from handlers.tools.gpu_check.answers import apart, are_alike, make_handler, told
 from handlers.tools.gpu_check.load import Sessions, time_batches
 from handlers.torchserve.adaptor import prepare_gpu, touch
 from handlers.torchserve.models import MODELS, face_row, servable, sizes_of, warm_up
@@ -265,7 +265,7 @@ def run_step(name: str, settings: Settings) -> Found:
 
 def _judged(one: Any, other: Any) -> Found:
     found = apart(one, other)
-    return {**found, "is_alike": found["pixels"] <= PIXELS and found["of_one"] <= OF_ONE}
+    return {**found, "is_alike": are_alike(found)}
 
 
 def _profiled(settings: Settings, model: str, rows: int) -> Found:
