@@ -40,6 +40,7 @@ def is_installed(program: str) -> bool:
 PROMETHEUS = Need("Prometheus", is_installed("prometheus"), "apt-get install prometheus")
 CADDY = Need("Caddy", is_installed("caddy"), "apt-get install caddy")
 NODE_20 = Need("Node.js 20 or newer", has_sockets(), "nodejs.org, or your distribution's")
+TSC = Need("the TypeScript compiler", is_installed("tsc"), "npm install --global typescript")
 SECCOMP = Need("libseccomp", load_library() is not None, "apt-get install libseccomp2")
 OPENSMILE = Need(
     "opensmile",
@@ -47,4 +48,4 @@ OPENSMILE = Need(
     "pip install opensmile, whose licence is for research only",
 )
 GPU = Need("an NVIDIA GPU", is_installed("nvidia-smi"), "`make` then installs torch for it")
-NEEDS = (PROMETHEUS, CADDY, NODE_20, SECCOMP, OPENSMILE, GPU)
+NEEDS = (PROMETHEUS, CADDY, NODE_20, TSC, SECCOMP, OPENSMILE, GPU)

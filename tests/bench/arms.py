@@ -27,8 +27,8 @@ class Arm:
 
 
 @contextmanager
-def embedded(store: Path, threads: int) -> Iterator[Arm]:
-    """The default: one process."""
+def embedded(store: Path, threads: int, workers: int | None = None) -> Iterator[Arm]:
+    """The default: one process, which has no workers."""
     with _redis() as redis:
         started = time.monotonic()
         service = _service(redis, threads, COUNTENANCE_MODEL_STORE=str(store))
@@ -56,6 +56,9 @@ def torchserve(store: Path, threads: int, workers: int | None = None) -> Iterato
                 pids = [service.process.pid, models.pid, redis.pid]
                 yield Arm("torchserve", service, pids, time.monotonic() - started)
     shutil.rmtree(run, ignore_errors=True)
+
+
+ARMS = {"torchserve": torchserve, "embedded": embedded}
 
 
 def _service(redis: RedisServer, threads: int, **settings: str) -> ServiceProcess:

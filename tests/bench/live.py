@@ -1,12 +1,11 @@
 """How many live sessions are served how fast, with the networks inside and behind TorchServe.
 
-    python -m tests.bench.live [--sessions 1,2,4,8,16,32,64] [--seconds 10] [--capacity]
+    python -m tests.bench.live [--sessions 1,2,4,8,16,32,64] [--seconds 10]
 
 Closed loops send the next frame when the last is answered; open loops send at a fixed rate. Both
 arms run one after the other with the same weights, threads and pictures (640 x 480, one face), each
 with a Redis of its own; the bare predictor steps batches in this process, with the threads of a
 worker, and where it is the yardstick of a whole deployment, with all cores too: the better counts.
-`--capacity` looks for the number of 25-fps sessions at a 95th percentile under 50 ms.
 """
 
 import argparse
@@ -35,7 +34,6 @@ from tests.bench.loads import Tally, closed_align, closed_track, open_track
 from tests.serving.deployment import ROOT
 
 OPEN_HZ = 5.0
-LIVE_HZ, LIVE_P95_MS = 25.0, 50.0
 WARM_S = 2.0
 IDLE_SESSIONS, IDLE_PX = 100, 160
 SHARED, TURNS = 16, 5
@@ -80,7 +78,6 @@ async def run_arm(arm: arms.Arm, image: bytes, options: argparse.Namespace) -> d
         "closed": closed,
         f"open_{OPEN_HZ:g}_hz": opened,
         "mix": mixed,
-        "sessions_at_25_hz": await capacity(arm, image, options) if options.capacity else None,
         "idle_session_kib": await idle_kib(arm) if arm.name == "torchserve" else None,
     }
 
@@ -105,18 +102,6 @@ async def in_turn(
         shared = await measure(behind, sessions(behind, image, SHARED), options.seconds)
         shares.append(round(shared["per_second"] / max(alone), 3))
     return {"added_ms": added, "shares_of_bare": shares}
-
-
-async def capacity(arm: arms.Arm, image: bytes, options: argparse.Namespace) -> int:
-    """The most sessions of 25 frames a second whose 95th percentile stays under 50 ms."""
-    fits, count = 0, 1
-    while True:
-        loads = sessions(arm, image, count, LIVE_HZ)
-        found = await measure(arm, loads, options.seconds)
-        late = found["dropped"] + found["errors"] > found["results"] / 100
-        if late or found.get("p95_ms", LIVE_P95_MS) >= LIVE_P95_MS:
-            return fits
-        fits, count = count, count + max(1, count // 4)
 
 
 async def idle_kib(arm: arms.Arm) -> float:
@@ -216,7 +201,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--threads", type=int, help="of each worker; default its share of cores")
     parser.add_argument("--workers", type=int, help="of each model; default as served")
-    parser.add_argument("--capacity", action="store_true")
     parser.add_argument("--model-store", type=Path, default=ROOT / "model_store")
     parser.add_argument("--out", type=Path, default=ROOT / "tests/bench/results/live.json")
     options = parser.parse_args()

@@ -22,6 +22,7 @@ class Tally:
 
     latencies_ms: list[float] = field(default_factory=list)
     stages_ms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    late_ms: list[float] = field(default_factory=list)  # of what was sent, after its time
     bytes_out: int = 0
     bytes_in: int = 0
     dropped: int = 0
@@ -38,6 +39,17 @@ class Tally:
         self.latencies_ms.append((time.perf_counter() - started_s) * 1000)
         for stage, milliseconds in reply.get("timings_ms", {}).items():
             self.stages_ms[stage].append(milliseconds)
+
+    def add(self, other: "Tally") -> None:
+        """Count what another process's clients saw as this one's."""
+        self.latencies_ms += other.latencies_ms
+        self.late_ms += other.late_ms
+        for stage, times in other.stages_ms.items():
+            self.stages_ms[stage] += times
+        self.bytes_out += other.bytes_out
+        self.bytes_in += other.bytes_in
+        self.dropped += other.dropped
+        self.errors += other.errors
 
     def summary(self, seconds: float, cpu_s: float) -> dict[str, Any]:
         """The figures of a load that lasted so long and cost so much processor time."""
@@ -77,27 +89,26 @@ async def closed_track(address: str, image: bytes, until_s: float, tally: Tally)
 
 
 async def open_track(
-    address: str, image: bytes, until_s: float, tally: Tally, rate_hz: float
+    address: str, image: bytes, until_s: float, tally: Tally, rate_hz: float, phase_s: float = 0.0
 ) -> None:
-    """One session that sends at its own pace, whatever comes back."""
-    sent: list[float] = []
+    """One session that sends at its own pace, whatever comes back, from `phase_s` on."""
+    sent: asyncio.Queue[float | None] = asyncio.Queue()
     async with connect(address, proxy=None, compression=None, ping_interval=None) as socket:
 
         async def read() -> None:
-            for number in range(1_000_000):
-                while number >= len(sent) and time.perf_counter() < until_s:
-                    await asyncio.sleep(0.001)
-                if number >= len(sent):
-                    return
-                await _take(socket, tally, len(image) + HEADER.size, sent[number])
+            while (sent_s := await sent.get()) is not None:
+                await _take(socket, tally, len(image) + HEADER.size, sent_s)
 
         reading = asyncio.create_task(read())
-        begun_s, number = time.perf_counter(), 0
-        while time.perf_counter() < until_s:
-            sent.append(time.perf_counter())
-            await socket.send(HEADER.pack(b"F", sent[-1]) + image)
+        begun_s, number = time.perf_counter() + phase_s, 0
+        while (due_s := begun_s + number / rate_hz) < until_s:
+            await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
+            now_s = time.perf_counter()
+            tally.late_ms.append((now_s - due_s) * 1000)
+            sent.put_nowait(now_s)
+            await socket.send(HEADER.pack(b"F", now_s) + image)
             number += 1
-            await asyncio.sleep(max(0.0, begun_s + number / rate_hz - time.perf_counter()))
+        sent.put_nowait(None)
         await reading
 
 
