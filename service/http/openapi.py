@@ -16,6 +16,7 @@ from service.schemas import ProblemBody
 
 COMPONENTS = "#/components/schemas/"
 EXAMPLES = ("example", "examples")
+SHORT = 200  # the longest example of a part, in characters: landmarks are shown in whole replies
 PROBLEM_SCHEMA = {"$ref": f"{COMPONENTS}{ProblemBody.__name__}"}
 BINARY = {"type": "string", "format": "binary"}
 ANY_TYPE = "application/octet-stream"
@@ -84,6 +85,7 @@ def install_openapi(app: FastAPI, routers: Iterable[APIRouter], keys_required: b
         )
         schema["components"]["schemas"].update(definitions["$defs"])
         _restore_examples(schema, routers)
+        _show_parts(schema)
         _say_keys(schema, keys_required)
         return schema
 
@@ -100,6 +102,38 @@ def _restore_examples(schema: dict[str, Any], routers: Iterable[APIRouter]) -> N
                 for kind, media in response.get("content", {}).items():
                     shown = {name: media[name] for name in EXAMPLES if name in media}
                     described[str(status)]["content"][kind].update(shown)
+
+
+def _show_parts(schema: dict[str, Any]) -> None:
+    """Give every part of a reply, such as a pose's angle, its value in the reply's example."""
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            for response in operation["responses"].values():
+                for media in response.get("content", {}).values():
+                    named = [one["value"] for one in media.get("examples", {}).values()]
+                    for example in (media.get("example"), *named):
+                        _show(schema["components"]["schemas"], media.get("schema", {}), example)
+
+
+def _show(parts: dict[str, Any], described: dict[str, Any], example: Any) -> None:
+    for one in (described, *described.get("anyOf", ())):
+        if isinstance(example, list) and example:
+            _show(parts, one.get("items", {}), example[0])
+        part = parts.get(one.get("$ref", "").removeprefix(COMPONENTS), {})
+        if _is_shown_by(part, example):
+            for name, field in part.get("properties", {}).items():
+                value = example.get(name)
+                if value is not None and "$ref" not in field and len(str(value)) <= SHORT:
+                    field.setdefault("examples", [value])
+                _show(parts, field, value)
+
+
+def _is_shown_by(part: dict[str, Any], example: Any) -> bool:
+    """Tell whether an example is one of this part, and of no other that may stand in its place."""
+    if not isinstance(example, dict) or not example.keys() >= set(part.get("required", ())):
+        return False
+    fields = part.get("properties", {}).items()
+    return all(example.get(name) == field["const"] for name, field in fields if "const" in field)
 
 
 def _say_keys(schema: dict[str, Any], keys_required: bool) -> None:

@@ -72,6 +72,21 @@ def test_every_reference_in_the_description_holds():
     assert "#/$defs" not in str(described)
 
 
+def test_parts_of_answers_have_short_examples_that_fit_them():
+    parts = app.openapi()["components"]["schemas"]
+    assert parts["Pose"]["properties"]["yaw_deg"]["examples"] == [4.4]
+    assert parts["TrackedFace"]["properties"]["status"]["examples"] == ["tracking"]
+    shown = 0
+    for part in parts.values():
+        for field in part.get("properties", {}).values():
+            for example in field.get("examples", ()):
+                whole = {"$schema": JSON_SCHEMA, "components": {"schemas": parts}, **field}
+                jsonschema_rs.validate(whole, example)
+                assert len(str(example)) <= 200
+                shown += 1
+    assert shown > 100
+
+
 def test_every_answer_of_every_operation_has_an_example():
     for path, operations in app.openapi()["paths"].items():
         for operation in operations.values():
