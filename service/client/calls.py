@@ -13,13 +13,13 @@ from pydantic import BaseModel
 from pydantic import ValidationError as InvalidReply
 
 from service.affect.replies import AffectClipReply, PhotographReply
-from service.client.dialing import Dial, given
-from service.client.live import AffectSession, LiveSession
+from service.client.live import AffectSession, LiveSession, Retries
 from service.client.local import ADDRESS, LocalService
 from service.client.wire import (
     AffectAnswer,
     AffectLine,
     ClipFile,
+    Dial,
     Lines,
     Picture,
     TrackAnswer,
@@ -27,6 +27,7 @@ from service.client.wire import (
     UnreachableError,
     affect_lines,
     encoded,
+    given,
     opened,
     read_affect,
     read_track,
@@ -95,7 +96,8 @@ class AsyncCountenance:
             timeout=self._timeout_s,
             follow_redirects=False,
         )
-        self._dial = Dial(self._http.base_url, self._headers, reconnect_s, file, self._start)
+        self._reconnect_s = reconnect_s
+        self._dial = Dial(self._http.base_url, self._headers, file, self._start)
 
     async def __aenter__(self) -> Self:
         return self
@@ -150,7 +152,7 @@ class AsyncCountenance:
         cameras. `ahead` frames may be without a reply at once.
         """
         socket = self._dial.to(f"track/{_quoted(session)}", {**how, "drop": drop})
-        return LiveSession(socket, read_track, self._dial.retries(), ahead, self._timeout_s)
+        return LiveSession(socket, read_track, self._retries(), ahead, self._timeout_s)
 
     async def affect(self, clip: ClipFile, **how: Unpack[AffectClipKeywords]) -> AffectClipReply:
         """Estimate valence and arousal over a clip, pictures and sound or one of them."""
@@ -181,7 +183,7 @@ class AsyncCountenance:
         `drop` and `ahead` are those of `track_live`.
         """
         socket = self._dial.to(f"affect/{_quoted(session)}", {**how, "drop": drop})
-        return AffectSession(socket, read_affect, self._dial.retries(), ahead, self._timeout_s)
+        return AffectSession(socket, read_affect, self._retries(), ahead, self._timeout_s)
 
     async def end_tracking(self, session: str) -> None:
         """Let the service forget a session of `track` now."""
@@ -195,6 +197,10 @@ class AsyncCountenance:
     async def models(self) -> Models:
         """Return which models the service has, with their terms and figures."""
         return self._checked(Models, (await self._ask("GET", "models")).content)
+
+    def _retries(self) -> Retries:
+        """Return a new count of failures, for one session."""
+        return Retries(str(self._http.base_url), self._reconnect_s)
 
     async def _start(self) -> None:
         if self._local is not None:

@@ -1,8 +1,8 @@
-"""The wire of the client: pictures and clips out, replies and problems in."""
+"""The wire of the client: sockets, pictures and clips out, replies and problems in."""
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NoReturn, Protocol, TypeVar
 import httpx
 from PIL import Image, ImageOps
 from pydantic import TypeAdapter
+from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.affect.replies import AffectFrameLine, AffectReply, AffectSummaryLine
@@ -23,17 +24,18 @@ Reply = TypeVar("Reply")
 Said = TypeVar("Said")
 # What reads one line of a clip's answer.
 Lines = Callable[[str], Said]
-
 TrackAnswer = TrackReply | DroppedReply | ErrorReply
 AffectAnswer = AffectReply | DroppedReply | ErrorReply
 TrackLine = ClipLine | TrackFrameLine | TrackSummaryLine
 AffectLine = ClipLine | AffectFrameLine | AffectSummaryLine
-
 _TRACK: TypeAdapter[TrackAnswer] = TypeAdapter(TrackAnswer)
 _AFFECT: TypeAdapter[AffectAnswer] = TypeAdapter(AffectAnswer)
 _TRACK_LINE: TypeAdapter[TrackLine | ErrorLine] = TypeAdapter(TrackLine | ErrorLine)
 _AFFECT_LINE: TypeAdapter[AffectLine | ErrorLine] = TypeAdapter(AffectLine | ErrorLine)
 ClipFile = BinaryIO | bytes | str | PathLike[str]
+# What Pillow writes as PNG as it is; other modes are converted.
+PNG_MODES = frozenset({"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"})
+MOST_REPLY_BYTES = 2**24  # far above any reply; unbounded ones could fill the memory
 
 
 class Array(Protocol):
@@ -44,8 +46,6 @@ class Array(Protocol):
 
 
 Picture = BinaryIO | bytes | str | PathLike[str] | Array
-# What Pillow writes as PNG as it is; other modes are converted.
-PNG_MODES = frozenset({"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"})
 
 
 def encoded(picture: Picture) -> bytes:
@@ -194,3 +194,48 @@ def affect_lines(text: str) -> AffectLine:
 def _refuse(line: ErrorLine) -> NoReturn:
     told = line.error
     raise ProblemError(told.type, told.title, told.status, told.detail)
+
+
+class Dial:
+    """Opens sockets at `base`, with the headers that its requests have."""
+
+    def __init__(
+        self,
+        base: httpx.URL,
+        headers: Mapping[str, str],
+        file: str | None = None,
+        start: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Take a socket file in place of a host and port, and what starts the service behind it."""
+        self._base = base
+        self._headers = headers
+        self._file = file
+        self._start = start
+
+    def to(
+        self, path: str, query: Mapping[str, object]
+    ) -> Callable[[], Awaitable[ClientConnection]]:
+        """Return a function that opens a socket at a path below."""
+        address = self._base.join(path).copy_merge_params(given(query))
+        scheme = "wss" if address.scheme == "https" else "ws"
+        url = str(address.copy_with(scheme=scheme))
+
+        async def open_socket() -> ClientConnection:
+            if self._start is not None:
+                await self._start()
+            how: dict[str, Any] = {
+                "additional_headers": self._headers,
+                "compression": None,  # the frames are compressed already
+                "max_size": MOST_REPLY_BYTES,
+                "ping_interval": None,  # a reply that does not come tells more than a ping
+            }
+            if self._file is not None:
+                return await unix_connect(self._file, url, **how)
+            return await connect(url, **how)
+
+        return open_socket
+
+
+def given(query: Mapping[str, object]) -> dict[str, Any]:
+    """Return the parameters that are not None, for httpx to write into an address."""
+    return {name: value for name, value in query.items() if value is not None}

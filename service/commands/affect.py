@@ -28,8 +28,7 @@ from service.commands.batch.files import (
     whole_file,
     writing,
 )
-from service.commands.batch.pool import Job, Tick
-from service.commands.batch.running import SourceBatch, emit, tell
+from service.commands.batch.running import Job, SourceBatch, Tick, emit, tell
 from service.commands.console import CommandError, mistakes_explained
 from service.commands.films import Film, open_file
 from service.commands.forms import AFFECT_FORMS, AFFECT_PHOTO_FORMS, part, write_down

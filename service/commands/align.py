@@ -19,8 +19,7 @@ from service.commands.batch.files import (
     read_source,
     writing,
 )
-from service.commands.batch.pool import Job, Tick
-from service.commands.batch.running import SourceBatch, emit, tell
+from service.commands.batch.running import Job, SourceBatch, Tick, emit, tell
 from service.commands.console import mistakes_explained
 from service.commands.forms import FORMATS, align_csv_header
 from service.commands.options import (

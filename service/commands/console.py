@@ -12,7 +12,6 @@ from service.errors import EXIT_INTERRUPTED, ConfigurationError, ServiceError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-
 # What the extras bring; any other missing module is a fault of ours and shows its traceback.
 EXTRAS = {
     "cv2": "models",
@@ -28,7 +27,6 @@ EXTRAS = {
     "ray": "annotate",
     "tqdm": "train",
 }
-
 out = Console()
 err = Console(stderr=True)
 
@@ -76,3 +74,12 @@ def fail(message: str, code: int = EXIT_FAILED) -> None:
     err.print("[bold red]error:[/] ", end="")
     err.print(message, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(code)
+
+
+def explain(error: Exception) -> str:
+    """Return one line for people."""
+    if isinstance(error, ServiceError):
+        return f"{error.problem.title}: {error.detail}"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)

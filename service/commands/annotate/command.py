@@ -11,8 +11,17 @@ import typer
 
 from service.commands.annotate.worker import AnnotateJob, TableFolder, agree_on, take_stock
 from service.commands.batch.files import Source
-from service.commands.batch.pool import Done, Job, Tick, attempt, carry_out
-from service.commands.batch.running import emit, summarise, tell, watch
+from service.commands.batch.running import (
+    Done,
+    Job,
+    Tick,
+    attempt,
+    carry_out,
+    emit,
+    summarise,
+    tell,
+    watch,
+)
 from service.commands.console import CommandError, mistakes_explained
 from service.commands.options import (
     Device,

@@ -1,1 +1,1 @@
-"""Many files by one command: sources, results, progress and the pool."""
+"""Many files by one command: sources, results, progress and processes."""
