@@ -54,6 +54,11 @@ class Worker:
     def __enter__(self) -> Self:
         return self
 
+    @property
+    def pid(self) -> int:
+        """Return the process that answers."""
+        return self._process.pid
+
     def __exit__(self, *_: object) -> None:
         self._process.communicate(timeout=30)
 
