@@ -1,6 +1,7 @@
 """Names of formats by their first bytes; HEIC and AVIF walked from box to box."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from service.media.av1 import coded_sizes
 
@@ -21,8 +22,27 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GIF87a", "GIF"),
     (0, b"GIF89a", "GIF"),
     (8, b"WEBP", "WEBP"),
+    (8, b"CR\2\0", "a camera's raw picture (CR2)"),
+    (4, b"ftypcrx ", "a camera's raw picture (CR3)"),
+    (0, b"FUJIFILMCCD-RAW", "a camera's raw picture (RAF)"),
+    (0, b"IIRO", "a camera's raw picture (ORF)"),
+    (0, b"IIRS", "a camera's raw picture (ORF)"),
+    (0, b"IIU\0", "a camera's raw picture (RW2)"),
     (0, b"II*\0", "TIFF"),
     (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "TIFF"),
+    (0, b"MM\0+", "TIFF"),
+    (0, b"DDS ", "DDS"),
+    (0, b"qoif", "QOI"),
+    (0, b"icns", "ICNS"),
+    (0, b"v/1\1", "OpenEXR"),
+    (0, b"#?RADIANCE", "Radiance HDR"),
+    (0, b"P5\n", "PNM"),
+    (0, b"P6\n", "PNM"),
+    (128, b"DICM", "DICOM"),
+    (0, b"%!PS", "PostScript"),
+    (0, b"\x89PNG", "PNG that was changed on its way, as by a transfer of text"),
+    (0, b"\0\5\x16\7", "what macOS keeps beside a file (AppleDouble), not the file"),
     (0, b"\0\0\x01\0", "ICO"),
     (0, b"\0\0\0\x0cjP  ", "JPEG 2000"),
     (0, b"\xff\x0a", "JPEG XL"),
@@ -47,10 +67,28 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x7fELF", "ELF program"),
     (0, b"MZ", "Windows program"),
 )
+DNG = "a camera's raw picture (DNG)"
 BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 READ_HERE = ("JPEG", "PNG", "WEBP", "HEIC", "AVIF", "BMP", "GIF")
 SEND_INSTEAD = f"send {', '.join(READ_HERE[:-1])} or {READ_HERE[-1]}"
-OTHER_PICTURES = frozenset({"TIFF", "ICO", "JPEG 2000", "JPEG XL", "Photoshop", "SVG"})
+RAW = frozenset(name for _, _, name in SIGNATURES if name.startswith("a camera's raw")) | {DNG}
+OTHER_PICTURES = RAW | {
+    *("TIFF", "ICO", "JPEG 2000", "JPEG XL", "Photoshop", "SVG"),
+    *("DDS", "QOI", "ICNS", "OpenEXR", "Radiance HDR", "PNM", "DICOM"),
+}
+# What text begins with that people send instead of a file.
+TEXTS: tuple[tuple[str, str], ...] = (
+    ("<!doctype html", "an HTML page, as servers answer where a file is not"),
+    ("<html", "an HTML page, as servers answer where a file is not"),
+    ("{", "JSON (the file itself is read, as the body or as a field of a form)"),
+    ("data:", "a data URL (decode it first)"),
+    ("/9j/", "a JPEG as base64 (decode it first)"),
+    ("ivborw0kggo", "a PNG as base64 (decode it first)"),
+    ("uklgr", "WebP, AVI or WAVE as base64 (decode it first)"),
+    ("version https://git-lfs", "Git LFS's pointer to a file, not the file"),
+)
+FORM = "a form whose header Content-Type does not say so: multipart/form-data; boundary=..."
+DNG_VERSION, MOST_TAGS = 0xC612, 200
 PICTURES = frozenset(READ_HERE) | OTHER_PICTURES
 SNIFFED_BYTES = 512  # are enough to name a format
 SHOWN_BYTES = 16
@@ -185,7 +223,7 @@ def name_format(data: bytes) -> str | None:
     """Name the format that `data` begins, such as `JPEG` or `PDF`; None where it is unknown."""
     for offset, signature, name in SIGNATURES:
         if data.startswith(signature, offset):
-            return name
+            return DNG if name == "TIFF" and _is_dng(data) else name
     if data[4:8] == b"ftyp":
         return name_heif(data) or "MP4 or QuickTime video"
     if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in BMP_HEADER_SIZES:
@@ -195,8 +233,26 @@ def name_format(data: bytes) -> str | None:
     return None
 
 
+def _is_dng(data: bytes) -> bool:
+    """Whether the first directory of a TIFF has the version of DNG."""
+    order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+
+    def number(at: int, count: int) -> int:
+        return int.from_bytes(data[at : at + count], order)
+
+    at = number(4, 4)
+    tags = min(number(at, 2), MOST_TAGS)
+    return any(number(at + 2 + 12 * tag, 2) == DNG_VERSION for tag in range(tags))
+
+
 def describe_bytes(data: bytes) -> str:
     """Say for people what `data` begins with, where it is no known format."""
+    begin = data[:SNIFFED_BYTES].decode("utf-8-sig", "replace").lower().lstrip()
+    for start, name in TEXTS:
+        if begin.startswith(start):
+            return name
+    if begin.startswith("--") and "content-disposition" in begin:
+        return FORM
     try:
         text = data[:SHOWN_CHARACTERS].decode("ascii")
     except UnicodeDecodeError:

@@ -202,6 +202,35 @@ def declare(data: bytes, width: int, height: int) -> bytes:
     return b"ispe".join([parts[0], *(part[:4] + size + part[12:] for part in parts[1:])])
 
 
+DNG_HEAD = b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHII", 0xC612, 1, 4, 0x0401)
+PNG_AS_TEXT = b"\x89PNG\n\x1a\n\0\0\0\rIHDR"
+SENT_BY_MISTAKE = {
+    "raw picture (CR2)": b"II*\0\x10\0\0\0CR\2\0",
+    "raw picture (CR3)": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom",
+    "raw picture (DNG)": DNG_HEAD,
+    "raw picture (RAF)": b"FUJIFILMCCD-RAW 0201",
+    "TIFF": b"II+\0\x08\0\0\0\x10\0",
+    "DICOM": bytes(128) + b"DICM",
+    "changed on its way": PNG_AS_TEXT,
+    "macOS": b"\0\5\x16\7\0\2\0\0Mac OS X",
+    "HTML page": b"\n<!DOCTYPE html><html>",
+    "JSON": b'{"image": "/9j/4AAQ"}',
+    "data URL": b"data:image/jpeg;base64,/9j/4AAQ",
+    "JPEG as base64": b"/9j/4AAQSkZJRgABAQAAAQAB",
+    "PNG as base64": b"iVBORw0KGgoAAAANSUhEUgAA",
+    "Git LFS": b"version https://git-lfs.github.com/spec/v1",
+    "form whose header": b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n\xff\xd8\xff',
+}
+
+
+@pytest.mark.parametrize("name", SENT_BY_MISTAKE)
+def test_what_people_send_by_mistake_is_named(name):
+    with pytest.raises(ServiceError) as caught:
+        sniff(SENT_BY_MISTAKE[name] + bytes(64))
+    assert name in caught.value.detail
+    assert caught.value.problem in (Problem.NOT_AN_IMAGE, Problem.UNSUPPORTED_FORMAT)
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 @pytest.mark.parametrize("frames", [1, 2])
 def test_an_avif_that_holds_more_than_it_declares_is_refused(mode, frames):
