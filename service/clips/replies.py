@@ -21,6 +21,7 @@ JSON, NDJSON, CSV, SVG = (
     "text/csv",
     "image/svg+xml",
 )
+ROUNDING_S = 0.25  # of a length that is declared
 
 
 class ClipSoundInfo(Body):
@@ -32,7 +33,8 @@ class ClipSoundInfo(Body):
     )
     decoded_s: Number | None = Field(description="Seconds of sound that were decoded.")
     expected_s: Number | None = Field(
-        description="Seconds of sound that the clip declares; null where it does not."
+        description="Seconds of sound that the clip declares; null where it declares none, or "
+        "those of the first of joined files alone."
     )
     level_dbfs: Finite | None = Field(
         description="Level of the sound as it came (RMS), in dB of full scale; null for silence."
@@ -125,6 +127,13 @@ class Look(Generic[Moment]):
     picture: Picture | None
 
 
+def _expected_s(declared_s: float | None, decoded_s: float | None) -> float | None:
+    """What the first of joined files declares says nothing of all of them."""
+    if declared_s is None or decoded_s is None or decoded_s <= declared_s + ROUNDING_S:
+        return declared_s
+    return None
+
+
 def describe_clip(info: ClipInfo, totals: ClipTotals | None) -> ClipInfoBody:
     """Return what is told of a clip; `totals` None while it is being read."""
     measures = totals and totals.sound
@@ -132,7 +141,7 @@ def describe_clip(info: ClipInfo, totals: ClipTotals | None) -> ClipInfoBody:
         sample_rate_hz=info.sound.sample_rate_hz,
         channels=info.sound.channels,
         decoded_s=None if totals is None else totals.decoded_sound_s,
-        expected_s=info.sound.expected_s,
+        expected_s=_expected_s(info.sound.expected_s, totals.decoded_sound_s if totals else None),
         level_dbfs=measures and measures.level_dbfs,
         peak_dbfs=measures and measures.peak_dbfs,
         band_hz=measures and measures.band_hz,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from service.media.clips.contents import Sampling
+from service.media.clips.reading import BROKEN_OFF, CUTS, NO_END
 from service.media.clips.reading import CUT_OFF as CUT
-from service.media.clips.reading import NO_END
 from tests.service.clip_files import numbers, tone, write_clip, write_sound
 from tests.service.clip_reading import Found, burst_s, notes, read
 
@@ -143,7 +143,7 @@ async def test_a_file_that_is_cut_off_is_not_whole(kind: str, tmp_path: Path) ->
         assert not found.totals.complete
         assert found.totals.notes
         if kind not in {"mp3", "flac"}:
-            assert CUT in found.totals.notes
+            assert CUTS.intersection(found.totals.notes)
         if kind in {"mkv", "webm", "mpg"}:
             assert found.totals.expected_frames is None
         if kind in {"mp4", "avi"}:
@@ -184,6 +184,26 @@ async def test_what_declares_its_end_does_not_doubt_it(kind: str, tmp_path: Path
     found = await read(write_clip(tmp_path / f"clip.{kind}"))
     assert found.totals.complete
     assert NO_END not in found.totals.notes
+
+
+async def test_a_broadcast_that_is_cut_off_is_not_said_to_declare_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "clip.ts"
+    write_undeclared(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 376 * 188 + 90])
+    found = await read(path)
+    assert BROKEN_OFF in found.totals.notes
+    assert CUT not in found.totals.notes
+    assert not found.totals.complete
+
+
+@pytest.mark.parametrize("kind", ["mpg", "mp4"])
+async def test_the_length_of_sound_is_what_the_file_declares_and_no_guess(
+    kind: str, tmp_path: Path
+) -> None:
+    info = (await read(write_clip(tmp_path / f"clip.{kind}", frames=50, sound_s=2.0))).info
+    declared_s = None if info.sound is None else info.sound.expected_s
+    assert declared_s == (pytest.approx(2.0, abs=0.1) if kind == "mp4" else None)
 
 
 async def test_old_quicktime_that_is_cut_off_is_seen(tmp_path: Path) -> None:

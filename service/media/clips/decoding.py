@@ -31,6 +31,7 @@ READ_HERE = "mp4, mov, webm, mkv, avi, mpg, ts, wav, mp3, ogg, flac or m4a"
 # AVFMT_TS_DISCONT: times of the format may leap.
 TS_DISCONT = 0x200
 TIMED = ("video", "audio")
+GUESSED = ("mpeg", "aac")
 BUFFER_BYTES = 256 * 1024  # FFmpeg asks for so much at once: fewer calls into Python
 # How often a demuxer may fail without a packet between before the rest is given up.
 MOST_FAILURES = 50
@@ -188,9 +189,14 @@ def start_s(container: InputContainer, stream: Any) -> float:
     return min(begin, float(stream.start_time * stream.time_base))
 
 
+def tells_lengths(container: InputContainer) -> bool:
+    """Tell whether a format declares lengths: those of others are FFmpeg's guesses."""
+    return not container.format.name.startswith(GUESSED)
+
+
 def own_duration_s(container: InputContainer, stream: Any) -> float | None:
-    """Return the length that a stream declares of itself, in seconds; MPEG's is FFmpeg's guess."""
-    if stream.duration and not container.format.name.startswith("mpeg"):
+    """Return the length that a stream declares of itself, in seconds."""
+    if stream.duration and tells_lengths(container):
         return float(stream.duration * stream.time_base)
     return None
 

@@ -38,6 +38,8 @@ FIRST_FRAMES = 2  # of the first chunk: its answer is the first that anybody see
 # A chunk of few pictures ends after this time.
 CHUNK_S = 4.0
 CUT_OFF = "the file ends before the end that it declares"
+BROKEN_OFF = "the file ends in the middle of a packet: its end is missing"
+CUTS = frozenset({CUT_OFF, BROKEN_OFF})
 NO_END = (
     "it does not declare where it ends, as recordings of live pictures and broadcasts: whether its "
     "end is missing cannot be known"
@@ -132,7 +134,7 @@ class Reading:
                 *faults,
                 *(pictures.notes if pictures else ()),
                 *(sound.notes if sound else ()),
-                *([] if self._ends or CUT_OFF in faults else [NO_END]),
+                *([] if self._ends or CUTS.intersection(faults) else [NO_END]),
             ),
             voice_notes=tuple(sound.voice_notes) if sound else (),
             sound=sound.measuring.result if sound else None,
@@ -146,13 +148,13 @@ class Reading:
         pictures = self._pictures
         if pictures is None:
             return None
-        lost = damages or CUT_OFF in self._lacks
+        lost = damages or CUTS.intersection(self._lacks)
         return None if lost and pictures.expected is None else pictures.tally.frames + missing
 
     def _faults(self, damages: int, missing: int, end_s: float) -> list[str]:
         """Say what of the file could not be used."""
         faults = list(self._lacks)
-        if CUT_OFF in faults and self._ends and (self._declared_s or 0.0) > end_s + SLACK_S:
+        if CUT_OFF in faults and (self._declared_s or 0.0) > end_s + SLACK_S:
             faults.append(f"it declares {self._declared_s:.1f} s, of which {end_s:.1f} s are there")
         if missing:
             faults.append(
@@ -206,9 +208,10 @@ def _outer_faults(descriptor: int) -> tuple[list[str], bool]:
         return os.pread(descriptor, count, at)
 
     size = os.fstat(descriptor).st_size
-    faults = [CUT_OFF] * is_cut_off(read, size)
+    tells = tells_its_end(read, size)
+    faults = [CUT_OFF if tells else BROKEN_OFF] * is_cut_off(read, size)
     faults += ["another file is joined to it, which is not read"] * is_joined(read, size)
-    return faults, tells_its_end(read, size)
+    return faults, tells
 
 
 def _open_pictures(

@@ -10,7 +10,14 @@ import av
 from av.container import InputContainer
 
 from service.media.clips.contents import RATE_HZ, ClipLimits, Sound, SoundInfo
-from service.media.clips.decoding import Tally, decode, duration_s, own_duration_s, parts_of
+from service.media.clips.decoding import (
+    Tally,
+    decode,
+    duration_s,
+    own_duration_s,
+    parts_of,
+    tells_lengths,
+)
 from service.media.clips.mixing import (
     MOST_CHANNELS,
     Layout,
@@ -51,7 +58,10 @@ class SoundReader:
         self.declared_s = duration_s(container, stream)
         self.own_s = own_duration_s(container, stream)
         self.info = SoundInfo(
-            context.codec.canonical_name, context.rate, context.channels, self.declared_s
+            context.codec.canonical_name,
+            context.rate,
+            context.channels,
+            self.declared_s if tells_lengths(container) else None,
         )
         self.decoded_samples = 0
         self.tally = Tally()
