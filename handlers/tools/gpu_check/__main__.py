@@ -4,7 +4,7 @@
     python -m handlers.tools.gpu_check pack gpu-check.tar.gz  # what that needs, for another machine
 
 It needs the folders `handlers` and `model_store` (of that what is served) and the packages torch,
-numpy, opencv-python-headless, msgpack, safetensors, pillow and onnxruntime.
+numpy, opencv-python-headless, msgpack, safetensors, pillow, pi-heif, simplejpeg and onnxruntime.
 """
 
 import argparse
