@@ -1,4 +1,4 @@
-"""Shared parts of all reports: tables and notes on a terminal, a bar, files, recorded figures."""
+"""Shared parts of all reports: tables and notes on a terminal, a bar, files, marks on pictures."""
 
 import csv
 import math
@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
@@ -17,8 +20,12 @@ from rich.text import Text
 from handlers.checkpoint import annotate, load_checkpoint
 from handlers.evaluation.published import MARK, PublishedLine, PublishedSheet
 
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
 FIGURES = "figures"
 PUBLISHED_STYLE = "dim"
+GREEN, RED = (0, 220, 0), (230, 30, 30)  # what was found, and the truth
 
 
 def write_json(content: object, path: Path) -> None:
@@ -112,3 +119,17 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(title, total=total)
         yield lambda count: progress.advance(task, count)
+
+
+def dots(image: Image, points: Floats, color: tuple[int, int, int]) -> None:
+    """Dots at sub-pixel places, in place; points that are not finite are left out."""
+    for x, y in points[np.isfinite(points).all(axis=1)]:
+        if abs(x) < 1e4 and abs(y) < 1e4:
+            centre = (round(float(x) * 16), round(float(y) * 16))
+            cv2.circle(image, centre, 24, color, cv2.FILLED, cv2.LINE_AA, shift=4)
+
+
+def caption(image: Image, text: str, at: tuple[int, int]) -> None:
+    """White words with a dark edge, in place."""
+    for color, width in ((0, 0, 0), 3), ((255, 255, 255), 1):
+        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, width)

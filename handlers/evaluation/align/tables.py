@@ -22,7 +22,11 @@ from handlers.evaluation.align.running import (
 )
 from handlers.evaluation.metrics import THRESHOLD, auc, cumulative_errors
 from handlers.evaluation.output import (
+    GREEN,
     PUBLISHED_STYLE,
+    RED,
+    caption,
+    dots,
     layout_title,
     marked,
     new_table,
@@ -38,7 +42,6 @@ from handlers.training.datasets.folders import FaceSample
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-GREEN, RED, WHITE = (0, 220, 0), (230, 30, 30), (255, 255, 255)
 TILE_PX = 200
 COLUMNS = 6
 BOX_NAMES = {Boxes.TRUTH: "true box", Boxes.DETECTOR: "detector"}
@@ -86,21 +89,13 @@ def _tile(sample: FaceSample, errors: Errors, index: int) -> Image:
     view = read_view(sample.image_path, sample.landmarks)
     crop = Crop.around(bounding_box(sample.landmarks), context=1.5, size=TILE_PX)
     tile = crop.extract(view.image)
-    _dots(tile, crop.to_crop(sample.landmarks), RED)
-    caption = "missed"
+    dots(tile, crop.to_crop(sample.landmarks), RED)
+    said = "missed"
     if errors.landmarks is not None and np.isfinite(errors.box[index]):
-        _dots(tile, crop.to_crop(errors.landmarks[index]), GREEN)
-        caption = f"{errors.box[index]:.3f}"
-    for color, width in ((0, 0, 0), 3), (WHITE, 1):
-        cv2.putText(tile, caption, (5, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, width)
+        dots(tile, crop.to_crop(errors.landmarks[index]), GREEN)
+        said = f"{errors.box[index]:.3f}"
+    caption(tile, said, (5, 15))
     return tile
-
-
-def _dots(tile: Image, points: Floats, color: tuple[int, int, int]) -> None:
-    """Dots at sub-pixel places (OpenCV's `shift` counts sixteenths)."""
-    for x, y in np.clip(points, -TILE_PX, 2 * TILE_PX):
-        centre = (round(float(x) * 16), round(float(y) * 16))
-        cv2.circle(tile, centre, 24, color, cv2.FILLED, cv2.LINE_AA, shift=4)
 
 
 def write_figures(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.evaluation.metrics import THRESHOLD, auc, cumulative_errors
+from handlers.evaluation.output import GREEN, RED, caption, dots
 from handlers.evaluation.track.metrics import TrackTrace, joined, success, success_auc
 from handlers.evaluation.track.sequences import FPS, TrackedVideo
 from handlers.predictors.tracking.results import TrackedFace
@@ -16,7 +17,7 @@ from handlers.predictors.tracking.results import TrackedFace
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-GREEN, RED, GREY = (0, 220, 0), (230, 30, 30), (150, 150, 150)
+GREY = (150, 150, 150)
 COLORS = (GREEN, (255, 170, 0), (0, 170, 255), (255, 80, 200), (160, 255, 60), (120, 120, 255))
 SHEET_FRAMES, SHEET_PX = 8, 320
 
@@ -111,20 +112,6 @@ def draw_faces(image: Image, faces: Iterable[TrackedFace]) -> Image:
         if face.landmarks is not None:
             dots(image, face.landmarks, color)
     return image
-
-
-def dots(image: Image, points: Floats, color: tuple[int, int, int]) -> None:
-    """Dots at sub-pixel places, in place; points that are not finite are left out."""
-    for x, y in points[np.isfinite(points).all(axis=1)]:
-        if abs(x) < 1e4 and abs(y) < 1e4:
-            centre = (round(float(x) * 16), round(float(y) * 16))
-            cv2.circle(image, centre, 24, color, cv2.FILLED, cv2.LINE_AA, shift=4)
-
-
-def caption(image: Image, text: str, at: tuple[int, int]) -> None:
-    """White words with a dark edge, in place."""
-    for color, width in ((0, 0, 0), 3), ((255, 255, 255), 1):
-        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, width)
 
 
 def open_writer(path: Path, shape: Sequence[int], fps: float) -> cv2.VideoWriter:
