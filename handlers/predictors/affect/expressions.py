@@ -1,5 +1,6 @@
 """The expression network: each face seen twice, what is seen smoothed over time."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -51,7 +52,26 @@ class Calibration:
     actions: tuple[float, float] = (0.0, 0.0)
 
 
-class ExpressionEstimator(Estimator):
+class SmoothEstimator(Estimator):
+    """Estimates that are numbers of their moment, smoothed over time."""
+
+    @abstractmethod
+    def answer(self, values: Floats, reading: Reading) -> Answer:
+        """Answer with smoothed values; the reading says what is there now."""
+
+    def step(
+        self,
+        readings: Sequence[Reading],
+        memories: Sequence[Memory | None],
+        news: Sequence[float],
+    ) -> list[Answer]:
+        return [
+            self.answer(smooth(reading.features, memory, new), reading)
+            for reading, memory, new in zip(readings, memories, news, strict=True)
+        ]
+
+
+class ExpressionEstimator(SmoothEstimator):
     """Words, valence and arousal of a face, alone.
 
     A crop is looked at twice: its middle as it is, and all of it mirrored. The estimate is the mean
@@ -123,20 +143,9 @@ class ExpressionEstimator(Estimator):
         views = [_resized(middle, self._side), _resized(grey, self._side)[..., ::-1]]
         return np.concatenate(views)[:, None]
 
-    def step(
-        self,
-        readings: Sequence[Reading],
-        memories: Sequence[Memory | None],
-        news: Sequence[float],
-    ) -> list[Answer]:
-        answers = []
-        for reading, memory, new in zip(readings, memories, news, strict=True):
-            values = smooth(reading.features, memory, new)
-            valence, arousal, *shares, agreement = values.tolist()
-            answers.append(
-                Answer(valence, arousal, (), halve({"values": values}), tuple(shares), agreement)
-            )
-        return answers
+    def answer(self, values: Floats, reading: Reading) -> Answer:
+        valence, arousal, *shares, agreement = values.tolist()
+        return Answer(valence, arousal, (), halve({"values": values}), tuple(shares), agreement)
 
 
 def action_features(actions: Floats) -> Floats:

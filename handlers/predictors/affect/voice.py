@@ -15,7 +15,7 @@ from handlers.predictors.affect.estimator import (
     Reading,
     Sound,
 )
-from handlers.predictors.affect.expressions import ExpressionEstimator, smooth
+from handlers.predictors.affect.expressions import ExpressionEstimator, SmoothEstimator
 from handlers.predictors.affect.state import halve
 from handlers.predictors.affect.tone import tone_features
 from handlers.predictors.tracking.state import Memory
@@ -79,7 +79,7 @@ class VoiceEstimator(Estimator):
         return np.asarray((1 - self.share) * told + self.share * sounding, np.float32)
 
 
-class FaceVoiceEstimator(Estimator):
+class FaceVoiceEstimator(SmoothEstimator):
     """Valence of the face; arousal of the face and, while somebody speaks, of the voice too.
 
     `share` is what the face counts for arousal where there are both. It is the gate of the answer.
@@ -103,18 +103,6 @@ class FaceVoiceEstimator(Estimator):
         seen, heard = self.face.read(moments), self.voice.read(moments)
         return [self._join(*both) for both in zip(seen, heard, strict=True)]
 
-    def step(
-        self,
-        readings: Sequence[Reading],
-        memories: Sequence[Memory | None],
-        news: Sequence[float],
-    ) -> list[Answer]:
-        answers = []
-        for reading, memory, new in zip(readings, memories, news, strict=True):
-            values = smooth(reading.features, memory, new)
-            answers.append(self._answer(values, reading))
-        return answers
-
     def _join(self, seen: Reading | None, heard: Reading | None) -> Reading | None:
         """Features `(12,)`: those of the face and the voice's arousal, not a number where one is
         missing."""
@@ -126,7 +114,7 @@ class FaceVoiceEstimator(Estimator):
         gate = self.share if len(used) == 2 else float(used == (FACE,))
         return Reading(np.concatenate([face, voice]), gate, None, used)
 
-    def _answer(self, values: Floats, reading: Reading) -> Answer:
+    def answer(self, values: Floats, reading: Reading) -> Answer:
         """Answer with what is there now; what is not is only remembered."""
         valence, arousal, *shares, agreement, voice = values.tolist()
         memory = halve({"values": values})
