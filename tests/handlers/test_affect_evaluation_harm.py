@@ -152,7 +152,9 @@ def a_clip() -> LabelledClip:
     )
 
 
-@pytest.mark.parametrize("harm", [*HARMS, *DESTROYED], ids=str)
+@pytest.mark.parametrize(
+    "harm", [*HARMS, *DESTROYED], ids=lambda harm: f"{harm.modality}: {harm.name}"
+)
 def test_a_harm_changes_its_modality_alone_and_always_alike(harm: Harm) -> None:
     clip = a_clip()
     harmed, again = harm(clip, seed=3), harm(clip, seed=3)

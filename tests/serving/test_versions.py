@@ -59,7 +59,9 @@ def test_a_state_tells_which_weights_wrote_it():
 
 
 @pytest.mark.parametrize(
-    "state", [None, b"", b"state", b"\xff" * 40, b"\x02" + bytes(7) + b"[]", state_of(OLD)[:40]]
+    "state",
+    [None, b"", b"state", b"\xff" * 40, b"\x02" + bytes(7) + b"[]", state_of(OLD)[:40]],
+    ids=["none", "empty", "a word", "a length beyond all", "a list", "cut short"],
 )
 def test_a_state_that_is_none_belongs_to_no_version(state):
     assert weights_of(state) is None
