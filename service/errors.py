@@ -26,7 +26,7 @@ class Problem(Enum):
     NOT_A_CLIP = 415, 1003, "The bytes are neither a video nor sound"
     UNSUPPORTED_CLIP = 415, 1003, "A clip in a format or coding that is not read here"
     INVALID_CLIP = 422, 1007, "The clip cannot be read"
-    EMPTY_CLIP = 422, 1007, "The clip holds neither pictures nor sound"
+    EMPTY_CLIP = 422, 1007, "The clip holds nothing that can be used here"
     CLIP_TOO_LONG = 422, 1009, "The clip is too long"
     TOO_MANY_STREAMS = 422, 1009, "The clip holds too many streams"
     CLIP_TOO_COSTLY = 422, 1009, "The clip takes more memory or time than a clip may"

@@ -60,6 +60,15 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xf3", "MP3 sound"),
     (0, b"\xff\xf1", "AAC sound"),
     (0, b"fLaC", "FLAC sound"),
+    (8, b"AIFF", "AIFF sound"),
+    (8, b"AIFC", "AIFF sound"),
+    (0, b"caff", "CAF sound"),
+    (0, b"riff\x2e\x91", "Wave64 sound"),
+    (0, b".snd", "AU sound"),
+    (0, b"#!AMR", "AMR sound"),
+    (0, b"MThd", "MIDI notes"),
+    (0, b"YUV4MPEG2", "YUV4MPEG video"),
+    (0, b"\6\x0e\x2b\x34", "MXF video"),
     (0, b"FLV\x01", "Flash video"),
     (0, b"\x30\x26\xb2\x75", "Windows Media video"),
     (0, b"\0\0\x01\xba", "MPEG video"),
@@ -247,7 +256,8 @@ def _is_dng(data: bytes) -> bool:
 
 def describe_bytes(data: bytes) -> str:
     """Say for people what `data` begins with, where it is no known format."""
-    begin = data[:SNIFFED_BYTES].decode("utf-8-sig", "replace").lower().lstrip()
+    # Of what reads clips no further codec of Python can be loaded: utf-8-sig would be one.
+    begin = data[:SNIFFED_BYTES].decode("utf-8", "replace").lstrip("\ufeff").lower().lstrip()
     for start, name in TEXTS:
         if begin.startswith(start):
             return name

@@ -35,6 +35,9 @@ BYTES: dict[str, tuple[bytes, Problem, str]] = {
     "text": (b"what a laugh this is\n" * 50, Problem.NOT_A_CLIP, "text that begins"),
     "noise": (bytes(range(1, 256)) * 9, Problem.NOT_A_CLIP, "bytes that begin 01 02"),
     "picture": (b"\x89PNG\r\n\x1a\n" + bytes(400), Problem.NOT_A_CLIP, "PNG"),
+    "web page": (b"\xef\xbb\xbf<!DOCTYPE html><html>" + bytes(99), Problem.NOT_A_CLIP, "HTML page"),
+    "data URL": (b"data:video/mp4;base64,AAAAIGZ0", Problem.NOT_A_CLIP, "decode it first"),
+    "AIFF": (b"FORM\0\0\1\0AIFFCOMM" + bytes(99), Problem.UNSUPPORTED_CLIP, "AIFF sound"),
     "archive": (gzip.compress(bytes(10_000)), Problem.NOT_A_CLIP, "gzip"),
     "playlist": (
         b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n",
