@@ -40,8 +40,8 @@ class Calibration:
 
     The words' logits are divided by `temperature`, behind an `offset` each; the mean of their
     places counts `words`, the network's own valence and arousal the rest. What comes out is
-    stretched around zero by `scale` and moved by `shift`, both `(2,)`. What lines through facial
-    actions say, stretched alike, counts `actions` `(2,)`, where they are known.
+    stretched around zero by `scale` and moved by `shift`, both `(2,)`. Of arousal, what a line
+    through facial actions says, stretched alike, counts `actions`, where they are known.
     """
 
     temperature: float = 1.0
@@ -49,7 +49,7 @@ class Calibration:
     words: float = 1.0
     scale: tuple[float, float] = (1.0, 1.0)
     shift: tuple[float, float] = (0.0, 0.0)
-    actions: tuple[float, float] = (0.0, 0.0)
+    actions: float = 0.0
 
 
 class SmoothEstimator(Estimator):
@@ -85,10 +85,10 @@ class ExpressionEstimator(SmoothEstimator):
         engine: Engine,
         context: float,
         calibration: Calibration,
-        line: Sequence[Sequence[float]] | None = None,
+        line: Sequence[float] | None = None,
     ) -> None:
-        """`engine` has the part of `networks.expressions.ExpressionNetwork`; `line` `(2, 81)`
-        weighs what `action_features` gives, for valence and arousal."""
+        """`engine` has the part of `networks.expressions.ExpressionNetwork`; `line` `(81,)` weighs
+        what `action_features` gives, for arousal."""
         self.engine, self.context, self.calibration = engine, context, calibration
         self.line = None if line is None else np.array(line, np.float32)
         self._places = np.array(list(FACE_PLACES.values()), np.float32)
@@ -107,17 +107,16 @@ class ExpressionEstimator(SmoothEstimator):
             batch = rows[begin : begin + MAX_BATCH]
             seen = self.look([face for row in batch if (face := moments[row].face) is not None])
             for row, features in zip(batch, seen, strict=True):
-                features[:2] = self._with_actions(features[:2], moments[row].actions)
+                features[1] = self._with_actions(features[1], moments[row].actions)
                 readings[row] = Reading(features, None, None, (FACE,))
         return readings
 
-    def _with_actions(self, place: Floats, actions: Floats | None) -> Floats:
+    def _with_actions(self, arousal: np.float32, actions: Floats | None) -> np.float32:
         told = self.calibration
         if self.line is None or actions is None:
-            return place
-        share, scale, shift = map(np.array, (told.actions, told.scale, told.shift))
-        done = np.clip(scale * (self.line @ action_features(actions)) + shift, -1, 1)
-        return np.asarray((1 - share) * place + share * done, np.float32)
+            return arousal
+        line = told.scale[1] * (action_features(actions) @ self.line) + told.shift[1]
+        return np.float32((1 - told.actions) * arousal + told.actions * np.clip(line, -1, 1))
 
     def look(self, crops: Sequence[Image]) -> Floats:
         """Crops uint8 RGB `(128, 128, 3)` -> `(B, 11)`: valence, arousal, shares of EXPRESSIONS,

@@ -1,4 +1,4 @@
-"""Valence and arousal from facial actions: straight lines through them and their roots."""
+"""Arousal from facial actions: a straight line through them and their roots."""
 
 from collections.abc import Sequence
 
@@ -15,15 +15,16 @@ Floats = NDArray[np.float32]
 
 # So many faces say as much as all of them, in a minute; and how strongly weights are held small.
 MOST_FACES, HELD = 2000, 0.01
+AROUSAL = 1
 # A face whose word n others have counts n to this power.
 EVENING = -0.3
 
 
 def fit_actions(
     sets: Sequence[AffectFaces], boxes: Sequence[Sequence[Floats]], aligner: AlignmentPredictor
-) -> list[list[float]]:
-    """The weights `(2, 81)` of `action_features` for valence and arousal, from faces of all sets
-    with the boxes of their landmarks. Rare words count more than they come."""
+) -> list[float]:
+    """The weights `(81,)` of `action_features` for arousal, from faces of all sets with the boxes
+    of their landmarks. Rare words count more than they come."""
     everyone = [(group, row) for group, faces in enumerate(sets) for row in range(len(faces))]
     places = np.linspace(0, len(everyone) - 1, min(MOST_FACES, len(everyone))).astype(int)
     chosen = [everyone[place] for place in places.tolist()]
@@ -32,9 +33,9 @@ def fit_actions(
     known = [place for place, one in zip(chosen, done, strict=True) if one is not None]
     told = action_features(np.stack([one for one in done if one is not None]))
     features = told[:, :-1].astype(np.float64)
-    labels = np.stack([sets[group].labels[row] for group, row in known]).astype(np.float64)
+    arousal = np.array([float(sets[group].labels[row, AROUSAL]) for group, row in known])
     counts = evening([sets[group].emotions[row] for group, row in known])
-    return [fit_line(features, labels[:, axis], HELD, counts) for axis in range(2)]
+    return fit_line(features, arousal, HELD, counts)
 
 
 def evening(words: Sequence[str]) -> NDArray[np.float64]:

@@ -134,7 +134,7 @@ class ExpressionRecipe(LearnedRecipe):
         }
 
         def export() -> None:
-            if any(self.calibration.actions):
+            if self.calibration.actions > 0:
                 aligner = load_aligner(Path(self.aligner), "dfa").predictor
                 config["line"] = fit_actions(sets, boxes, aligner)
             self.save(store, config, networks.state_dict())
