@@ -174,6 +174,14 @@ def evaluate_track(
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most so many made videos of each kind.")
     ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Another list of made videos than handlers/evaluation/track/sequences.toml.",
+        ),
+    ] = None,
     clip: Annotated[
         list[Path] | None,
         typer.Option(exists=True, dir_okay=False, help="A video without landmarks; repeat."),
@@ -196,6 +204,7 @@ def evaluate_track(
             made=made,
             groups=tuple(group or ()),
             limit=limit,
+            plan=plan,
             clips=tuple(clip or ()),
             faces=faces,
             out=out,
