@@ -11,8 +11,8 @@ JPEG = {"Content-Type": "image/jpeg"}
 
 CASES = {
     "text": (b"hello, world", "not-an-image", "text that begins 'hello, world'"),
-    "a web page": (b"<!doctype html><p>", "not-an-image", "<!doctype html>"),
-    "JSON": (b'{"a": 1}', "not-an-image", "text that begins"),
+    "a web page": (b"<!doctype html><p>", "not-an-image", "HTML page"),
+    "JSON": (b'{"a": 1}', "not-an-image", "found JSON"),
     "PDF": (b"%PDF-1.7\n...", "not-an-image", "PDF"),
     "video": (b"\0\0\0\x18ftypisom....", "not-an-image", "MP4 or QuickTime"),
     "random bytes": (bytes(range(128, 255)), "not-an-image", "80 81 82"),
