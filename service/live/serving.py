@@ -166,6 +166,8 @@ async def step_once(
         if found is not None and found.damage is not None:
             lost, notes = True, [f"the session starts anew: {found.damage}"]
             found = None
+        elif found is not None and notes:
+            lost, notes = False, []  # what was damaged was its epoch or time alone
         if found is not None and (repeated := _find_reply(found, expected)) is not None:
             return repeated
         lost = lost or (found is None and (expected or 1) > 1)
@@ -180,7 +182,7 @@ async def step_once(
         outcome = await _commit(store, address, found, new)
         if outcome is Outcome.STORED:
             return reply
-        if outcome is Outcome.CONFLICT and expected is None:
+        if outcome is Outcome.CONFLICT and expected is None and not notes:
             break
         lost = lost or outcome is Outcome.MISSING
     raise ServiceError(

@@ -156,7 +156,7 @@ class RedisStore(SessionStore):
             return Session("", damage=f"it could not be read ({error})"[:MOST_SHOWN])
         state, reply = session.state or b"", session.reply or b""
         seal = self._seal(address, session.step, state, reply)
-        if (state or reply) and not hmac.compare_digest(seal, values[-1] or b""):
+        if (state or reply or session.step) and not hmac.compare_digest(seal, values[-1] or b""):
             return Session("", damage="another has written it: its seal does not fit")
         return replace(session, damage=damage.decode() or None)
 

@@ -302,6 +302,7 @@ DAMAGES: dict[str, list[tuple[str | int, ...]]] = {
     "no seal": [("HDEL", KEY, "seal")],
     "no epoch": [("HDEL", KEY, "epoch")],
     "no step": [("HDEL", KEY, "step")],
+    "a late step of nothing": [("HSET", KEY, "step", 2**53, "state", "", "reply", "")],
     "a step in words": [("HSET", KEY, "step", "many")],
     "a step that is no number": [("HSET", KEY, "step", "nan")],
     "a step below nought": [("HSET", KEY, "step", -3)],

@@ -13,6 +13,7 @@ from tests.waiting import MOST_S, until
 CLIP = frames(4)
 KEY = "countenance:track:anonymous:s"
 DAMAGES = {
+    "a late step of nothing": [("HSET", KEY, "step", 2**53, "state", "", "reply", "")],
     "text": [("DEL", KEY), ("SET", KEY, "text")],
     "another's state": [("HSET", KEY, "state", "x" * 40_000)],
     "100 MB": [("HSET", KEY, "state", "x" * 100_000_000)],
@@ -138,3 +139,17 @@ async def test_a_damaged_session_is_reset_with_the_reason_and_never_a_lasting_er
                 assert await closed(socket) == (4409, "session-taken")
         assert (await service.http.delete("/track/s")).status_code in (204, 404)
         assert json.loads((await service.post(CLIP[0][0], time_s=0)).content)["step"] >= 1
+
+
+@pytest.mark.parametrize("damage", [("updated", "nan"), ("epoch", "e" * 1000)])
+async def test_a_session_of_which_only_the_holder_was_damaged_goes_on(redis_server, damage):
+    async with serving(
+        CountingTracker(), redis_url=redis_server.url, store_timeout_s=MOST_S
+    ) as service:
+        for _ in range(2):
+            await service.post(CLIP[0][0], time_s=0)
+        await asyncio.to_thread(redis_server.ask, "HSET", KEY, *damage)
+        for number in (3, 4):
+            posted = await service.post(CLIP[1][0], time_s=number)
+            assert posted.status_code == 200
+            assert posted.json()["status"] in ("tracking", "reset")
