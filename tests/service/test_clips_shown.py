@@ -146,3 +146,23 @@ async def test_every_kind_of_pixel_shows_its_colour(name: str, tmp_path: Path) -
     assert len(found.frames) == 3
     assert np.abs(pixels(found.frames[1].picture).mean((0, 1)) - colour).max() < 5
     assert found.totals.complete
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv"])
+async def test_of_several_tracks_of_pictures_the_first_is_used_and_that_is_told(
+    kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"clip.{kind}"
+    with av.open(str(path), "w") as container:
+        tracks: list[Any] = [container.add_stream("libx264", rate=25) for _ in range(2)]
+        for track in tracks:
+            track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+        for number, track in enumerate(tracks):
+            picture = np.full((48, 64, 3), 200 - 150 * number, np.uint8)
+            for _ in range(5):
+                container.mux(track.encode(av.VideoFrame.from_ndarray(picture)))
+            container.mux(track.encode(None))
+    found = await read(path)
+    assert "tracks of pictures: 2 (the first one is used)" in found.totals.notes
+    assert found.totals.complete
+    assert pixels(found.frames[0].picture).mean() > 180

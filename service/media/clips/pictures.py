@@ -38,6 +38,7 @@ class Pictures:
             raise ServiceError(
                 Problem.UNSUPPORTED_CLIP, "its pictures are coded in a way that is not read here"
             )
+        self._tracks = len(_of_pictures(container))
         self.codec: str = context.codec.canonical_name
         self.zero_s = start_s(container, stream)
         self.declared_s = duration_s(container, stream)
@@ -106,6 +107,8 @@ class Pictures:
     def notes(self) -> list[str]:
         """Say what was done to the times of frames."""
         notes = [*self._upright.notes]
+        if self._tracks > 1:
+            notes.append(f"tracks of pictures: {self._tracks} (the first one is used)")
         if self.parts.joints:
             notes.append(
                 f"jumps of its times, as in joined files: {self.parts.joints} (each part is put "
@@ -189,8 +192,12 @@ class Pictures:
 
 def video_stream(container: InputContainer) -> Any:
     """Return the first stream of pictures that is no cover of an album; None without one."""
+    return next(iter(_of_pictures(container)), None)
+
+
+def _of_pictures(container: InputContainer) -> list[Any]:
     streams = container.streams.video
-    return next((s for s in streams if not s.disposition & Disposition.attached_pic), None)
+    return [one for one in streams if not one.disposition & Disposition.attached_pic]
 
 
 def too_long(limits: ClipLimits, declared_s: float | None = None) -> ServiceError:
