@@ -189,7 +189,7 @@ def test_every_name_that_the_service_reads_is_taken_and_the_rest_is_named(
     (folder / "notes.txt").touch()
     result = run(folder, "--url", url, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.stderr
-    assert "1 files were left out, no photographs by name:" in result.stderr
+    assert "1 file was left out, no photographs by name:" in result.stderr
     assert "notes.txt" in result.stderr
     assert "3 of 3 photographs done." in result.stderr
 

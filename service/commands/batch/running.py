@@ -207,7 +207,9 @@ class SourceBatch:
         if self.left_out:
             names = ", ".join(str(path) for path in self.left_out[:MOST_NAMED])
             more = ", ..." if len(self.left_out) > MOST_NAMED else ""
-            tell(f"{len(self.left_out)} files were left out, no {self.what} by name: {names}{more}")
+            count = len(self.left_out)
+            were = "1 file was" if count == 1 else f"{count} files were"
+            tell(f"{were} left out, no {self.what} by name: {names}{more}")
         if not (err.is_terminal or self.prints):
             tell(f"{len(self.sources) - len(failures)} of {len(self.sources)} {self.what} done.")
         summarise(self.what, len(self.sources), failures)
