@@ -128,7 +128,7 @@ class Look(Generic[Moment]):
 
 
 def _expected_s(declared_s: float | None, decoded_s: float | None) -> float | None:
-    """What the first of joined files declares says nothing of all of them."""
+    """Return the declared seconds, None of joined files: the first one declares its own alone."""
     if declared_s is None or decoded_s is None or decoded_s <= declared_s + ROUNDING_S:
         return declared_s
     return None

@@ -1,4 +1,4 @@
-"""How a voice sounds over a window: its spectrum's balance and how steady its pitch is.
+"""The sound of a voice over a window: its spectrum's balance and how steady its pitch is.
 
 These few numbers say nearly as much of arousal as a network does, and err on other windows: who
 is roused speaks with more of the high bands, and with a pitch that moves.
@@ -40,7 +40,7 @@ def _features(window: Floats) -> Floats:
 
 
 def _pitch(bands: NDArray[np.floating]) -> Floats:
-    """How much the logarithm of the pitch moves, and how harmonic columns `(38, C)` are."""
+    """Return how much the logarithm of the pitch moves, and how harmonic columns `(38, C)` are."""
     bands = bands - bands.mean(axis=0)
     power = np.maximum(np.square(bands).mean(axis=0), 1e-6)
     alike = np.stack([(bands[:-k] * bands[k:]).mean(axis=0) for k in PERIODS]) / power

@@ -185,7 +185,7 @@ class Cascade:
         )
 
     def _at_once(self, pixels: int) -> int:
-        """How many pieces of so many pixels a network sees at once."""
+        """Return how many pieces of so many pixels a network sees at once."""
         return max(MOST_PX_AT_ONCE // pixels, 1) if self._engine.is_parallel else MANY
 
     def _read_maps(self, scores: Floats, offsets: Floats, scale: float) -> Candidates:

@@ -10,7 +10,7 @@ Pixels = NDArray[np.floating]
 
 
 class Overlaps(NamedTuple):
-    """What two pictures have in common by shift, `(K,)` each, about the means of the channels of
+    """Sums of what two pictures share by shift, `(K,)` each, about the means of the channels of
     what overlaps: the number of values, the sums of their squares, and that of their products."""
 
     size: Pixels

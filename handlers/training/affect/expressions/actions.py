@@ -39,6 +39,6 @@ def fit_actions(
 
 
 def evening(words: Sequence[str]) -> NDArray[np.float64]:
-    """How much each face counts, `(N,)`."""
+    """Return the weight of each face, `(N,)`."""
     _, places, counts = np.unique(words, return_inverse=True, return_counts=True)
     return np.asarray(counts[places].astype(np.float64) ** EVENING)
