@@ -103,6 +103,8 @@ async def test_a_killed_service_costs_its_clients_the_frame_in_flight_and_no_ses
 async def test_a_stopped_service_answers_what_it_has_read_and_says_1012(deployment):
     slow = await how_slow(deployment)
     async with await fifty(deployment) as crowd:
+        # On a slow machine some were told at the door to come again later, and went to the other.
+        there = [client for client in crowd.clients[::2] if not client.closes]
         started = time.monotonic()
         status = await asyncio.to_thread(deployment.services[0].kill, signal.SIGTERM)
         seconds = time.monotonic() - started
@@ -112,7 +114,7 @@ async def test_a_stopped_service_answers_what_it_has_read_and_says_1012(deployme
     assert status in (0, -signal.SIGTERM)
     assert seconds < 20 * slow
     # The other service may tell who comes over to come again later.
-    assert {client.closes[0] for client in crowd.clients[::2]} == {1012}
+    assert {client.closes[0] for client in there} == {1012}
     assert no_session_was_reset(crowd)
 
 
