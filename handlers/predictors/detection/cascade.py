@@ -131,11 +131,7 @@ class Cascade:
             one.take(overlaps(one.boxes, faces.boxes, "smaller").max(1, initial=0) < SAME_PLACE)
             for one, faces in zip(narrowed, found, strict=True)
         ]
-        turned = {quarter: self._turned(images, rest, quarter) for quarter in QUARTERS}
-        return found, [
-            {quarter: hints[index] for quarter, hints in turned.items()}
-            for index in range(len(images))
-        ]
+        return found, self._turned(images, rest)
 
     def _propose(self, images: Sequence[Floats], min_face_px: float) -> list[Candidates]:
         """P-Net over the pyramid."""
@@ -208,20 +204,25 @@ class Cascade:
         return [kept.squared() for kept in self._look("refine", REFINE_PX, images, found, read)]
 
     def _turned(
-        self, images: Sequence[Floats], found: list[Candidates], quarter: int
-    ) -> list[Candidates]:
-        """What R-Net and O-Net take for a face that is turned by so many quarters."""
+        self, images: Sequence[Floats], places: list[Candidates]
+    ) -> list[dict[int, Candidates]]:
+        """What R-Net and O-Net take for a face turned by one, two or three quarters."""
         settings = self._settings
 
         def above(threshold: float) -> Callable[..., Candidates]:
             return lambda seen, scores, *_: Candidates.boxed(seen.boxes, scores).above(threshold)
 
+        # Every picture once for each quarter: the parts are asked once for all of them.
+        shown = [image for image in images for _ in QUARTERS]
+        found = [place for place in places for _ in QUARTERS]
         for part, size, threshold in (
             ("refine", REFINE_PX, settings.refine_threshold),
             ("output", OUTPUT_PX, settings.output_threshold),
         ):
-            found = self._look(part, size, images, found, above(threshold), quarter)
-        return found
+            turns = QUARTERS * len(images)
+            found = self._look(part, size, shown, found, above(threshold), turns)
+        turned = iter(found)
+        return [{quarter: next(turned) for quarter in QUARTERS} for _ in images]
 
     def _finish(self, images: Sequence[Floats], found: list[Candidates]) -> list[Candidates]:
         """O-Net on what R-Net is sure of: the final boxes and five points."""
@@ -245,19 +246,21 @@ class Cascade:
         images: Sequence[Floats],
         found: list[Candidates],
         read: Callable[..., Candidates],
-        quarter: int = 0,
+        turns: Sequence[int] | None = None,
     ) -> list[Candidates]:
         """Show the candidates of all pictures to a part together and read its answers.
 
-        With a `quarter` they are turned back by so much first.
+        With `turns`, those of each picture are turned back by so many quarters first.
         """
         counts = [len(one.scores) for one in found]
         if not any(counts):
             return found
         crops = np.concatenate(
-            [sample_crops(image, one.boxes, size) for image, one in zip(images, found, strict=True)]
+            [
+                np.rot90(sample_crops(image, one.boxes, size), turn, axes=(1, 2))
+                for image, one, turn in zip(images, found, turns or [0] * len(found), strict=True)
+            ]
         )
-        crops = np.rot90(crops, quarter, axes=(1, 2))
         most = min(self._settings.max_batch, self._at_once(size**2))
         if parallel := self._engine.is_parallel:
             most = min(most, max(math.ceil(len(crops) / 2), LEAST_SPLIT))
