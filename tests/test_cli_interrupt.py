@@ -83,6 +83,8 @@ class Terminal:
             cwd=ROOT,
             env={**os.environ, "TMPDIR": self._folder.name},
             start_new_session=True,
+            # What was started in the background of a shell ignores Ctrl-C, and so would this.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         os.close(end)
         return self

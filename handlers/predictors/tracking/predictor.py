@@ -21,7 +21,8 @@ from handlers.predictors.tracking.state import FaceState, SessionState
 from handlers.predictors.tracking.turns import (
     LEAST_QUALITY_TURNED,
     UPRIGHT,
-    quarter_of,
+    is_upright,
+    quarters_of,
     turned,
     turned_back,
 )
@@ -112,15 +113,14 @@ class TrackingPredictor:
         ]
         clock = Stopwatch()
         answers = self._look(sessions, clock)
-        turned = {
-            index: attempted
+        turned = [
+            (index, attempted)
             for index, (session, (result, state)) in enumerate(zip(sessions, answers, strict=True))
-            if (attempted := turn_for(session, result, state)) is not None
-        }
-        again = self._look(list(turned.values()), clock)
-        for index, (result, state) in zip(turned, again, strict=True):
-            if state.faces:
-                answers[index] = result, state
+            for attempted in turns_for(session, result, state)
+        ]
+        again = self._look([attempted for _, attempted in turned], clock)
+        for (index, _), answer in zip(turned, again, strict=True):
+            answers[index] = max(answers[index], answer, key=surest)
         return answers
 
     def _look(self, sessions: Sequence[Session], clock: Stopwatch) -> list[Answer]:
@@ -229,16 +229,35 @@ def recognise(attempt: Attempt, time_s: float | None) -> Looks | None:
     return looks
 
 
-def turn_for(session: Session, result: FrameResult, after: SessionState) -> Session | None:
-    """The session with its frame turned, where a search has found nobody and a turn is due."""
+def turns_for(session: Session, result: FrameResult, after: SessionState) -> list[Session]:
+    """The session with its frame turned, where a search has found nobody, or nobody upright who is
+    surely a face: an upright mesh on a turned head is none."""
     options = session.options
-    if not options.variant.validates or after.faces or not result.searched:
-        return None
-    if (quarters := quarter_of(session.state.searches)) is None:
-        return None
+    if not options.variant.validates or not result.searched or session.state.faces:
+        return []
+    if surest((result, after)) >= LEAST_QUALITY_TURNED:
+        return []
+    searches = 0 if after.faces else session.state.searches
     least = max(options.min_quality, LEAST_QUALITY_TURNED)
-    state = replace(session.state, faces=(), quarters=quarters, detected_s=-math.inf)
-    return replace(session, state=state, options=replace(options, min_quality=least))
+    options = replace(options, min_quality=least)
+    state = replace(session.state, faces=(), detected_s=-math.inf)
+    return [
+        replace(session, state=replace(state, quarters=quarters), options=options)
+        for quarters in quarters_of(searches)
+    ]
+
+
+def surest(answer: Answer) -> float:
+    """Rate an answer by its best face that is upright, turned as the session is: 0 where others
+    alone are followed, below that where none is."""
+    result, after = answer
+    upright = [
+        face.alignment.quality(None)
+        for face in result.faces
+        if face.alignment and face.landmarks is not None
+        if is_upright(face.landmarks, after.quarters)
+    ]
+    return max(upright, default=0.0 if after.faces else -1.0)
 
 
 def enter(frame: Image, state: SessionState | None, options: TrackingOptions) -> SessionState:

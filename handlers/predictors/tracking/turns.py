@@ -4,6 +4,7 @@ A session is turned as a whole, by quarters, so that all that follows a face fin
 degrees. It is turned where a search finds a face so, and upright again once nobody is left.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,16 +17,28 @@ Floats = NDArray[np.float32]
 
 UPRIGHT = 0
 QUARTERS = (1, 3, 2)  # clockwise, in the order in which they are tried
-# Searches look at one turned frame, too, so often: each turn is tried every other second.
+# The first search looks at every turn, the later ones at one of them so often: each turn is tried
+# every other second.
 TURNED_EVERY = 3
 # A turned face is surer: shelves and leaves look like faces to some of many searches.
 LEAST_QUALITY_TURNED = 0.6
+# The detector finds some faces that lie on their side; followed so, they are lost again soon.
+MOST_TURNED_COS = math.cos(math.radians(60))
 
 
-def quarter_of(searches: int) -> int | None:
-    """The turn that a search tries, counted from 0; None where it looks upright alone."""
+def quarters_of(searches: int) -> tuple[int, ...]:
+    """The turns that a search tries beside the frame as it is, counted from 0."""
     count, rest = divmod(searches, TURNED_EVERY)
-    return None if rest else QUARTERS[count % len(QUARTERS)]
+    if searches == 0:
+        return QUARTERS
+    return () if rest else (QUARTERS[count % len(QUARTERS)],)
+
+
+def is_upright(landmarks: Floats, quarters: int) -> bool:
+    """Whether a face `(68, 2)` in pixels of the frame as it came is upright in the turned one."""
+    across, down = landmarks[45] - landmarks[36]
+    apart = math.atan2(down, across) - quarters * math.pi / 2
+    return math.cos(apart) > MOST_TURNED_COS
 
 
 def turned(frame: Image, quarters: int) -> Image:
