@@ -168,9 +168,13 @@ async def test_answers_equal_those_of_the_models_in_this_process(remote, serving
 
 async def test_a_model_whose_weights_are_broken_is_named_and_the_other_one_works(remote, serving):
     await until_said(remote, "cannot be loaded")
-    state = await remote.readiness()
-    assert (state.ready, state.models) == (False, ("align",))
-    assert "track" in (state.reason or "")
+
+    async def names_the_broken_one() -> bool:
+        state = await remote.readiness()
+        told = "track" in (state.reason or "")
+        return told and (state.ready, state.models) == (False, ("align",))
+
+    await until(names_the_broken_one)
     status, told = await asyncio.to_thread(serving.check)
     assert status == 1
     assert "track: the model cannot be loaded" in told
