@@ -1,7 +1,7 @@
 """The interface of all affect models: the moments they are given, to readings, to answers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -150,3 +150,17 @@ class Estimator(ABC):
         `news` says how much of each moment counts beside what was before, 1 for all; memories
         that learned how to remember do without it.
         """
+
+
+def read_batches(
+    moments: Sequence[Moment],
+    rows: Sequence[int],
+    read: Callable[[list[Moment]], Iterable[Reading]],
+) -> list[Reading | None]:
+    """Read the moments at `rows`, at most MAX_BATCH at once; the others give None."""
+    readings: list[Reading | None] = [None] * len(moments)
+    for begin in range(0, len(rows), MAX_BATCH):
+        batch = rows[begin : begin + MAX_BATCH]
+        for row, reading in zip(batch, read([moments[row] for row in batch]), strict=True):
+            readings[row] = reading
+    return readings

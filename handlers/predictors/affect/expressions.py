@@ -1,7 +1,7 @@
 """The expression network: each face seen twice, what is seen smoothed over time."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from handlers.engines.base import Engine
 from handlers.networks.variants import FACE, FACE_PLACES
 from handlers.predictors.affect.estimator import (
-    MAX_BATCH,
     Answer,
     Estimator,
     Moment,
     Reading,
     Sound,
+    read_batches,
 )
 from handlers.predictors.affect.state import halve
 from handlers.predictors.tracking.state import Memory
@@ -101,15 +101,14 @@ class ExpressionEstimator(SmoothEstimator):
         return None
 
     def read(self, moments: Sequence[Moment]) -> list[Reading | None]:
-        readings: list[Reading | None] = [None] * len(moments)
         rows = [row for row, moment in enumerate(moments) if moment.face is not None]
-        for begin in range(0, len(rows), MAX_BATCH):
-            batch = rows[begin : begin + MAX_BATCH]
-            seen = self.look([face for row in batch if (face := moments[row].face) is not None])
-            for row, features in zip(batch, seen, strict=True):
-                features[1] = self._with_actions(features[1], moments[row].actions)
-                readings[row] = Reading(features, None, None, (FACE,))
-        return readings
+        return read_batches(moments, rows, self._read)
+
+    def _read(self, moments: Sequence[Moment]) -> Iterator[Reading]:
+        seen = self.look([moment.face for moment in moments if moment.face is not None])
+        for moment, features in zip(moments, seen, strict=True):
+            features[1] = self._with_actions(features[1], moment.actions)
+            yield Reading(features, None, None, (FACE,))
 
     def _with_actions(self, arousal: np.float32, actions: Floats | None) -> np.float32:
         told = self.calibration

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from handlers.engines.base import Engine, carried, zeros
 from handlers.networks.variants import FACE, VOICE
 from handlers.predictors.affect.estimator import (
-    MAX_BATCH,
     Answer,
     DescriptorScale,
     Estimator,
@@ -17,6 +16,7 @@ from handlers.predictors.affect.estimator import (
     Sound,
     hear_descriptors,
     hear_window,
+    read_batches,
     windows_to_input,
 )
 from handlers.predictors.affect.state import halve
@@ -48,15 +48,13 @@ class ConditionalEstimator(Estimator):
         return hear_descriptors(sound, time_s, self.scale)
 
     def read(self, moments: Sequence[Moment]) -> list[Reading | None]:
-        readings: list[Reading | None] = [None] * len(moments)
         rows = [row for row, moment in enumerate(moments) if moment.face is not None]
-        for begin in range(0, len(rows), MAX_BATCH):
-            batch = rows[begin : begin + MAX_BATCH]
-            estimates = self._estimate([moments[row] for row in batch])
-            for row, estimate in zip(batch, estimates, strict=True):
-                heard = moments[row].voice is not None
-                readings[row] = Reading(estimate, None, None, (FACE, VOICE) if heard else (FACE,))
-        return readings
+        return read_batches(moments, rows, self._read)
+
+    def _read(self, moments: Sequence[Moment]) -> list[Reading]:
+        heard = [(FACE,) if moment.voice is None else (FACE, VOICE) for moment in moments]
+        rows = zip(self._estimate(moments), heard, strict=True)
+        return [Reading(estimate, None, None, used) for estimate, used in rows]
 
     def step(
         self,
@@ -93,15 +91,8 @@ class LatentEstimator(Estimator):
         return hear_window(sound, time_s)
 
     def read(self, moments: Sequence[Moment]) -> list[Reading | None]:
-        used = [self._usable(moment) for moment in moments]
-        rows = [row for row, modalities in enumerate(used) if modalities]
-        readings: list[Reading | None] = [None] * len(moments)
-        for begin in range(0, len(rows), MAX_BATCH):
-            batch = rows[begin : begin + MAX_BATCH]
-            read = self._read([moments[row] for row in batch], [used[row] for row in batch])
-            for row, reading in zip(batch, read, strict=True):
-                readings[row] = reading
-        return readings
+        rows = [row for row, moment in enumerate(moments) if self._usable(moment)]
+        return read_batches(moments, rows, self._read)
 
     def step(
         self,
@@ -125,8 +116,9 @@ class LatentEstimator(Estimator):
         there = {FACE: moment.face is not None, VOICE: moment.voice is not None}
         return tuple(name for name in self.modalities if there[name])
 
-    def _read(self, moments: Sequence[Moment], used: Sequence[tuple[str, ...]]) -> list[Reading]:
-        """Readings of moments of which each gives something."""
+    def _read(self, moments: Sequence[Moment]) -> list[Reading]:
+        """Read moments of which each gives something."""
+        used = [self._usable(moment) for moment in moments]
         maps, quadrants, there = {}, {}, {}
         for name in self.modalities:
             maps[name], quadrants[name] = self._encode(name, moments, used)

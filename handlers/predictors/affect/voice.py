@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from handlers.engines.base import Engine
 from handlers.networks.variants import FACE, VOICE
 from handlers.predictors.affect.estimator import (
-    MAX_BATCH,
     Answer,
     Estimator,
     Moment,
     Reading,
     Sound,
+    read_batches,
 )
 from handlers.predictors.affect.expressions import ExpressionEstimator, SmoothEstimator
 from handlers.predictors.affect.state import halve
@@ -52,14 +52,12 @@ class VoiceEstimator(Estimator):
         return without_level(power) if share_with_sound(power, heard) > 0 else None
 
     def read(self, moments: Sequence[Moment]) -> list[Reading | None]:
-        readings: list[Reading | None] = [None] * len(moments)
         rows = [row for row, moment in enumerate(moments) if moment.voice is not None]
-        for begin in range(0, len(rows), MAX_BATCH):
-            batch = rows[begin : begin + MAX_BATCH]
-            arousal = self.arousal([moments[row].voice for row in batch])
-            for row, one in zip(batch, arousal, strict=True):
-                readings[row] = Reading(one[None], None, None, (VOICE,))
-        return readings
+        return read_batches(moments, rows, self._read)
+
+    def _read(self, moments: Sequence[Moment]) -> list[Reading]:
+        arousal = self.arousal([moment.voice for moment in moments])
+        return [Reading(one[None], None, None, (VOICE,)) for one in arousal]
 
     def step(
         self,
