@@ -44,10 +44,6 @@ class Checkpoint:
     tensors: "dict[str, Tensor]"
     sha256: str
 
-    def emptied(self) -> "Checkpoint":
-        """The same without its tensors, for who has built a network of them and needs the rest."""
-        return replace(self, tensors={})
-
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read and verify the checkpoint in `folder`, leaving its tensors out.

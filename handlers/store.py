@@ -35,7 +35,7 @@ HEAD = ("head_mean", "head_modes", "head_spread")
 
 @dataclass(frozen=True)
 class StoredAligner:
-    """An alignment predictor, and the checkpoint that it was built from, emptied."""
+    """An alignment predictor, and its checkpoint without tensors."""
 
     predictor: AlignmentPredictor
     checkpoint: Checkpoint
@@ -87,7 +87,7 @@ def has_estimator(folder: Path) -> bool:
 
 
 def load_estimator(folder: Path, device: str = "cpu") -> tuple[Estimator, Checkpoint]:
-    """A variant as it is served, and its checkpoint, emptied.
+    """A variant as it is served, and its checkpoint without tensors.
 
     Raises CheckpointError, and MissingExtra without opensmile.
     """
@@ -156,7 +156,7 @@ def read_variants(config: Mapping[str, Any]) -> dict[str, Variant]:
 
 
 def load_tracking(folder: Path, device: str = "cpu") -> tuple[TrackingNetworks, Checkpoint]:
-    """BT and FV of a tracking model, and its checkpoint, emptied. Raises CheckpointError."""
+    """BT and FV of a tracking model, and its checkpoint without tensors. Raises CheckpointError."""
     engine, checkpoint = load_engine(folder, device)
     if "tracker" not in checkpoint.config or "validator" not in checkpoint.config:
         raise CheckpointError(f"{folder}: no tracking model, it lacks BT or FV")

@@ -82,7 +82,7 @@ HANDLER_ARROWS: dict[str, set[str]] = {
         "training.synthetic",
     }
     | LOWER_HANDLERS,
-    "tools": {"base", "torchserve", "wire"} | LOWER_HANDLERS,
+    "convert": {"checkpoint", "networks"},
 }
 
 # Where the service may import handlers and torch, and only inside functions.

@@ -1,7 +1,7 @@
 """Silero's voice activity detector: sound at 16 kHz to the probability that somebody speaks.
 
-The network of the package `silero-vad` 6 (Silero Team, MIT); `handlers.tools.convert_silero` brings
-its published weights here.
+The network of the package `silero-vad` 6 (Silero Team, MIT); `handlers.convert` brings its weights
+here.
 """
 
 from dataclasses import dataclass

@@ -28,10 +28,10 @@ from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectRow, Heard
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.store import load_aligner, load_estimator
-from handlers.tools.gpu_check.answers import apart, are_alike, told
 from handlers.torchserve.models import face_row, sizes_of
 from handlers.track import TrackHandler
 from handlers.wire import unpack
+from tests.bench.gpu_check.answers import apart, are_alike, told
 from tests.handlers.affect_fakes import RATE, frame, loud_detector, parts, save, voice
 from tests.handlers.far_device import FarTensor, Traffic, counted, far_device
 

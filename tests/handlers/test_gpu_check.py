@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from handlers.tools.gpu_check.__main__ import STEPS, main
-from handlers.tools.gpu_check.answers import TOLERANCES, apart, are_alike
-from handlers.tools.gpu_check.steps import STEPS as KNOWN
+from tests.bench.gpu_check.__main__ import STEPS, main
+from tests.bench.gpu_check.answers import TOLERANCES, apart, are_alike
+from tests.bench.gpu_check.steps import STEPS as KNOWN
 
 MOST_MB = 60
 
@@ -20,7 +20,7 @@ MOST_MB = 60
 def run(folder: Path, *options: str) -> tuple[int, dict[str, Any]]:
     """Run the check with the code in a folder; its status and what it has written."""
     out = folder / "found.json"
-    command = [sys.executable, "-m", "handlers.tools.gpu_check", "run", "--out", str(out), *options]
+    command = [sys.executable, "-m", "tests.bench.gpu_check", "run", "--out", str(out), *options]
     environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
     status = subprocess.run(command, cwd=folder, env=environment, capture_output=True).returncode
     return status, json.loads(out.read_text())

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from handlers.checkpoint import load_checkpoint
+from handlers.convert import SOURCES, name_parameters, read_source, to_torch
 from handlers.networks.mtcnn import MTCNN, ProposalNet
-from handlers.tools.convert_mtcnn import SOURCES, name_parameters, read_source, to_torch
 
 STORE = Path(__file__).parents[2] / "model_store"
 

@@ -6,7 +6,7 @@ from tests.sources import IMPORTS, SOURCES, within
 
 UNPICKLERS = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 LOADS = ("torch.load(", "np.load(", "numpy.load(")
-OFFLINE = ("handlers.tools", "handlers.training", "handlers.evaluation")
+OFFLINE = ("handlers.convert", "handlers.training", "handlers.evaluation")
 
 
 def serves(module: str) -> bool:

@@ -18,11 +18,11 @@ from torch.profiler import ProfilerActivity, profile
 
 from handlers.base import DeviceFault, Handler
 from handlers.engines.choice import CPU, CUDA, TORCH, chosen
-from handlers.tools.gpu_check.answers import apart, are_alike, make_handler, told
-from handlers.tools.gpu_check.load import Sessions, time_batches
 from handlers.torchserve.adaptor import prepare_gpu, touch
 from handlers.torchserve.models import MODELS, face_row, servable, sizes_of, warm_up
 from handlers.wire import unpack
+from tests.bench.gpu_check.answers import apart, are_alike, make_handler, told
+from tests.bench.gpu_check.load import Sessions, time_batches
 
 Found = dict[str, Any]
 
@@ -165,7 +165,7 @@ def several_processes(settings: Settings) -> Found:
     found: Found = {}
     for count in settings.processes:
         command = [
-            *(sys.executable, "-m", "handlers.tools.gpu_check", "step", "one_process"),
+            *(sys.executable, "-m", "tests.bench.gpu_check", "step", "one_process"),
             *("--store", str(settings.store), "--device", settings.device),
             *("--seconds", str(settings.seconds)),
         ]

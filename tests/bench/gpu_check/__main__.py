@@ -1,10 +1,10 @@
 """Check a GPU in ten minutes, without TorchServe or Java.
 
-    python -m handlers.tools.gpu_check run --out gpu.json     # everything, written after each step
-    python -m handlers.tools.gpu_check pack gpu-check.tar.gz  # what that needs, for another machine
+    python -m tests.bench.gpu_check run --out gpu.json     # everything, written after each step
+    python -m tests.bench.gpu_check pack gpu-check.tar.gz  # what that needs, for another machine
 
-It needs the folders `handlers` and `model_store` (of that what is served) and the packages torch,
-numpy, opencv-python-headless, msgpack, safetensors, pillow, pi-heif, simplejpeg and onnxruntime.
+It needs the packages torch, numpy, opencv-python-headless, msgpack, safetensors, pillow, pi-heif,
+simplejpeg and onnxruntime.
 """
 
 import argparse
@@ -22,6 +22,7 @@ STEPS = (
     *("facts", "same_answers", "states_across", "loading", "bare_steps", "transfers"),
     *("cuda_graphs", "several_processes", "out_of_memory", "device_assert"),
 )
+CODE = ("handlers", "tests/bench/gpu_check")
 LEFT_OUT = frozenset({"training", "evaluation", "__pycache__"})
 SERVED_TOO = ("expressions", "voice")
 MOST_SHOWN = 2000
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     parser = argparse.ArgumentParser(
-        prog="python -m handlers.tools.gpu_check",
+        prog="python -m tests.bench.gpu_check",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -78,7 +79,7 @@ def run(given: argparse.Namespace) -> int:
 
 def step(given: argparse.Namespace) -> int:
     """Carry out one step in this process; what it found is the last line of the output."""
-    from handlers.tools.gpu_check.steps import Settings, run_step
+    from tests.bench.gpu_check.steps import Settings, run_step
 
     measured = (given.seconds, given.batches, given.processes, tuple(given.models.split(",")))
     settings = Settings(given.store.resolve(), given.device, *measured)
@@ -100,9 +101,10 @@ def needed(store: Path) -> Iterator[tuple[Path, str]]:
     """The files that the check reads, and their names in an archive."""
     from handlers.torchserve.models import MODELS
 
-    for path in sorted((ROOT / "handlers").rglob("*")):
-        if path.is_file() and not LEFT_OUT & set(path.relative_to(ROOT).parts):
-            yield path, str(path.relative_to(ROOT))
+    for folder in CODE:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.is_file() and not LEFT_OUT & set(path.relative_to(ROOT).parts):
+                yield path, str(path.relative_to(ROOT))
     served = {folder for one in MODELS.values() for folder in one.weights}
     for folder in sorted(served | {*SERVED_TOO}):
         for path in sorted((store / folder).glob("*")):
@@ -111,7 +113,7 @@ def needed(store: Path) -> Iterator[tuple[Path, str]]:
 
 def _guarded(name: str, given: argparse.Namespace, left_s: float) -> dict[str, Any]:
     command = [
-        *(sys.executable, "-m", "handlers.tools.gpu_check", "step", name),
+        *(sys.executable, "-m", "tests.bench.gpu_check", "step", name),
         *("--store", str(given.store), "--device", given.device),
         *("--seconds", str(given.seconds)),
         *("--batches", _text(given.batches), "--processes", _text(given.processes)),
