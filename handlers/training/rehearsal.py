@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from handlers.networks.actions import ACTIONS
 from handlers.training.align.recipe import AlignmentRecipe
 from handlers.training.datasets.folders import write_pts
-from handlers.training.faces import Source
+from handlers.training.faces import Source, faces_of
 from handlers.training.loop import Schedule, Task
 from handlers.training.recipe import RecipeError
 from handlers.training.track.recipe import AssemblyRecipe, BoxTrackerRecipe, FaceValidatorRecipe
@@ -35,6 +35,22 @@ class Rehearsed:
     name: str
     steps: int
     seconds: float | None
+
+
+def check_data(paths: Sequence[Path], data: Path) -> None:
+    """Raise RecipeError unless every recipe of drawable faces finds some face of each source."""
+    for path in paths:
+        recipe = read_recipe(path)
+        if not isinstance(recipe, Drawable) or isinstance(recipe, AssemblyRecipe):
+            continue
+        held_out = recipe.held_out if isinstance(recipe, FaceValidatorRecipe) else ()
+        for source in (*recipe.sources, *held_out):
+            try:
+                face = next(faces_of(data, source), None)
+            except FileNotFoundError as error:
+                raise RecipeError(f"{path}: {error}") from error
+            if face is None or not face.picture.is_file():
+                raise RecipeError(f"{path}: no pictures of {source.labels} in {source.folder}")
 
 
 def rehearse(

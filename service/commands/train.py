@@ -37,8 +37,8 @@ def train(
 ) -> None:
     """Train the models of recipes and put their weights into the store (hours).
 
-    First each recipe makes a few steps on drawn faces: that tells what cannot work, and how long
-    it will all take here.
+    First the faces and labels that the recipes name are looked for, and each recipe makes a few
+    steps on drawn faces: that tells what cannot work, and how long it will all take here.
     """
     with mistakes_explained():
         paths = [find_recipe(recipe) for recipe in recipes]
@@ -49,7 +49,7 @@ def train(
         from handlers.training.train import train as carry_out
 
         with as_mistakes(CheckpointError, RecipeError):
-            announce(paths, store)
+            announce(paths, data, store)
             for path in paths:
                 folder = carry_out(
                     path, data, runs, store, resume, without=without or (), changes=changes or ()
@@ -57,10 +57,11 @@ def train(
                 err.print(f"The weights are in {folder}.", markup=False)
 
 
-def announce(paths: list[Path], store: Path) -> None:
-    """Rehearse the recipes and say how long each will take."""
-    from handlers.training.rehearsal import in_words, rehearse
+def announce(paths: list[Path], data: Path, store: Path) -> None:
+    """Look for the recipes' faces, rehearse the recipes and say how long each will take."""
+    from handlers.training.rehearsal import check_data, in_words, rehearse
 
+    check_data(paths, data)
     total = 0.0
     for one in rehearse(paths, store):
         took = "not rehearsed" if one.seconds is None else f"about {in_words(one.seconds)}"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from handlers.training.recipe import RecipeError
-from handlers.training.rehearsal import drawn_face, in_words, rehearse
+from handlers.training.rehearsal import check_data, draw_faces, drawn_face, in_words, rehearse
 from tests.handlers.test_training import HEAD, LANDMARKS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -38,6 +38,25 @@ def test_a_recipe_whose_start_is_nowhere_is_refused_before_anything_is_learned(
     path.write_text(text.replace("[schedule]", 'start = ["earlier"]\n[schedule]', 1))
     with pytest.raises(RecipeError, match="train 'earlier' first"):
         list(rehearse([path], tmp_path / "store"))
+
+
+def test_faces_and_labels_that_are_missing_are_named_before_anything_is_learned(
+    tmp_path: Path,
+) -> None:
+    path, labelled = tmp_path / "one.toml", tmp_path / "labelled.toml"
+    path.write_text(HEAD.format(steps=3) + LANDMARKS.format(head="heatmap"))
+    more = '[[sources]]\nfolder = "faces"\nlabels = "labels/faces.npz"\nshare = 1.0\n'
+    labelled.write_text(path.read_text() + more)
+    with pytest.raises(RecipeError, match="no .pts file under .*faces"):
+        check_data([path], tmp_path)
+    draw_faces(tmp_path / "faces")
+    check_data([path], tmp_path)
+    with pytest.raises(RecipeError, match=r"labels/faces.npz: docs/training-labels.md"):
+        check_data([path, labelled], tmp_path)
+    for picture in (tmp_path / "faces").glob("*.png"):
+        picture.unlink()
+    with pytest.raises(RecipeError, match="no picture beside"):
+        check_data([path], tmp_path)
 
 
 def test_the_time_is_that_of_all_steps(tmp_path: Path) -> None:

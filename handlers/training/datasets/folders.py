@@ -99,12 +99,14 @@ class Labelled(NamedTuple):
 
 
 def read_points(folder: Path) -> Iterator[Labelled]:
-    """The faces of a folder with `.pts` files. Raises FileNotFoundError where there are none."""
+    """The faces of a folder with `.pts` files. Raises FileNotFoundError where something lacks."""
     paths = sorted(folder.rglob("*.pts"))
     if not paths:
         raise FileNotFoundError(f"no .pts file under {folder}")
     for path in paths:
-        picture = next(p for s in (".jpg", ".png") if (p := path.with_suffix(s)).exists())
+        pictures = (p for s in (".jpg", ".png") if (p := path.with_suffix(s)).exists())
+        if (picture := next(pictures, None)) is None:
+            raise FileNotFoundError(f"no picture beside {path}")
         yield Labelled(picture, read_pts(path), UNKNOWN)
 
 
