@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -13,11 +12,10 @@ from handlers.evaluation.align.running import read_view
 from handlers.evaluation.output import new_table, number
 from handlers.networks.actions import ACTIONS
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, AlignmentPredictor
+from handlers.processing.arrays import Floats
 from handlers.processing.landmarks import N_POINTS, bounding_box
 from handlers.store import load_aligner
 from handlers.training.datasets.folders import Labelled, read_labels
-
-Floats = NDArray[np.float32]
 
 CLOSE = 0.85  # a correlation from which an action counts as learnt
 AT_A_TIME = 16

@@ -13,17 +13,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.evaluation.align.running import CLEAN, Condition, FaceView, apply, read_view
 from handlers.predictors.detection.detector import MIN_FACE_PX, FaceDetector
+from handlers.processing.arrays import Image
 from handlers.processing.boxes import overlap
 from handlers.processing.landmarks import bounding_box
 from handlers.store import load_detector
 from handlers.training.datasets.layouts import read_layout
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 LEAST_OVERLAP = 0.5
 SCENE_PX = (640, 480)  # width, height

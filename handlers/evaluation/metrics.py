@@ -8,12 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from handlers.processing.arrays import Doubles, Floats
 from handlers.processing.landmarks import OUTER_EYE_CORNERS
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 
 THRESHOLD = 0.08  # sections 3.4 and 4.4, after Bulat and Tzimiropoulos 2017
 

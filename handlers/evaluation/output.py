@@ -10,7 +10,6 @@ from typing import Any
 import cv2
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
@@ -19,9 +18,7 @@ from rich.text import Text
 
 from handlers.checkpoint import annotate, load_checkpoint
 from handlers.evaluation.published import MARK, PublishedLine, PublishedSheet
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+from handlers.processing.arrays import Floats, Image
 
 FIGURES = "figures"
 PUBLISHED_STYLE = "dim"

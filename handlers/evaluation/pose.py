@@ -5,17 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from handlers.evaluation.output import new_table
+from handlers.processing.arrays import Doubles
 from handlers.processing.landmarks import OUTER_EYE_CORNERS
 from handlers.processing.pose import HeadPose, PoseEstimator
 from handlers.store import load_pose
 from handlers.training.align.fit_face_shape import Heads
-
-Floats = NDArray[np.float64]
 
 ANGLES = ("pitch", "yaw", "roll")
 NOISES = (0.0, 0.015, 0.03)  # in distances of the outer eye corners
@@ -32,14 +30,14 @@ class PoseRow:
 
     turn_deg: tuple[float, float]
     noise: float
-    errors: Floats
+    errors: Doubles
 
     @property
-    def mean_absolute(self) -> Floats:
+    def mean_absolute(self) -> Doubles:
         return np.asarray(np.abs(self.errors).mean(axis=0))
 
     @property
-    def bias(self) -> Floats:
+    def bias(self) -> Doubles:
         return np.asarray(self.errors.mean(axis=0))
 
 
@@ -77,7 +75,7 @@ def measure(
     return PoseRow(turn_deg, noise, np.array(errors))
 
 
-def project(head: Floats, pose: HeadPose, rng: np.random.Generator, noise: float) -> Floats:
+def project(head: Doubles, pose: HeadPose, rng: np.random.Generator, noise: float) -> Doubles:
     """Landmarks `(68, 2)` of a head `(68, 3)` as a camera that looks at it sees it, with noise in
     eye distances, somewhere in a picture at some size."""
     left, right = OUTER_EYE_CORNERS

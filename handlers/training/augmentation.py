@@ -5,15 +5,12 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from handlers.processing.arrays import Doubles, Floats, Image
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import N_POINTS, bounding_box, mirror
 from handlers.training.synthetic.motion import similarity
 from handlers.training.synthetic.occluders import PAINTS, SPRITE_PX
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 class Cut(NamedTuple):
@@ -67,7 +64,7 @@ class Augmentation:
             crop = (cover if rng.random() < self.things else occlude)(crop, rng)
         return Cut(crop, moved, mirrored)
 
-    def _matrix(self, points: Floats, rng: np.random.Generator) -> NDArray[np.float64]:
+    def _matrix(self, points: Floats, rng: np.random.Generator) -> Doubles:
         amount = 1.0 if rng.random() < self.loose else 0.3
         angle = amount * self.angle_deg * rng.standard_normal()
         if rng.random() < 0.1 * amount:

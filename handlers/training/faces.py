@@ -8,18 +8,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from handlers.networks.actions import ACTION_MIRROR
+from handlers.processing.arrays import Floats, Image, Ints
 from handlers.processing.boxes import Crop
 from handlers.processing.degradations import LEVELS, degrade
 from handlers.processing.landmarks import N_POINTS, bounding_box
 from handlers.training.augmentation import Augmentation
 from handlers.training.datasets.folders import Labelled, read_labels, read_points
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class FaceBank:
         self.images: list[Image] = []
         self.points: list[Floats] = []
         self.actions: list[Floats] = []
-        self.members: list[NDArray[np.int64]] = []
+        self.members: list[Ints] = []
         for source in sources:
             first = len(self.images)
             for face in faces_of(root, source):

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.networks.actions import ACTIONS
+from handlers.processing.arrays import Doubles
 from handlers.training.align.recipe import AlignmentRecipe
 from handlers.training.datasets.folders import write_pts
 from handlers.training.faces import Source, faces_of
@@ -149,7 +149,7 @@ def draw_faces(folder: Path) -> None:
         write_pts(folder / f"{index}.pts", points)
 
 
-def drawn_face() -> NDArray[np.float64]:
+def drawn_face() -> Doubles:
     """The 68 landmarks `(68, 2)` of a plain face about (0, 0), 120 pixels wide."""
     around = np.pi - np.arange(17) * np.pi / 16
     jaw = np.stack([60 * np.cos(around), 70 * np.sin(around)], axis=1)
@@ -164,7 +164,7 @@ def drawn_face() -> NDArray[np.float64]:
     )
 
 
-def _ring(count: int, width: float, height: float) -> NDArray[np.float64]:
+def _ring(count: int, width: float, height: float) -> Doubles:
     """Points on an ellipse, from its left over its top."""
     at = np.pi + np.arange(count) * 2 * np.pi / count
     return np.stack([width * np.cos(at), height * np.sin(at)], axis=1)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from handlers.evaluation.affect.traces import Trace, Units, groups_of, joined
 from handlers.evaluation.metrics import Interval, draw_groups, interval
+from handlers.processing.arrays import Doubles
 
 Floats = NDArray[np.floating]
-Doubles = NDArray[np.float64]
 MEASURES = ("rmse", "cor", "ccc", "icc")
 DIMENSIONS = ("valence", "arousal")
 CONSTANT = 1e-12  # variances below are rounding; values are in [-1, 1]

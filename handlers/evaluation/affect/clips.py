@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from handlers.processing.arrays import Doubles, Floats, Image, Names, Pcm
 from handlers.processing.degradations import LEVELS, REFERENCE_FACE_PX, degrade
 from handlers.training.datasets.affect.records import AffectPicture, Recording
-from handlers.training.datasets.affect.speech import Pcm, sound_of, to_pcm
+from handlers.training.datasets.affect.speech import sound_of, to_pcm
 from handlers.training.datasets.affect.watching import (
     Follower,
     crop_of_picture,
@@ -16,9 +16,6 @@ from handlers.training.datasets.affect.watching import (
     watch,
 )
 
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-Names = NDArray[np.str_]
 # Who errs together, by kinds: the name of a whole clip, or one for each of its moments `(T,)`.
 People = Mapping[str, str | Names]
 
@@ -49,7 +46,7 @@ class LabelledClip:
 
     name: str
     people: People
-    times_s: NDArray[np.float64]
+    times_s: Doubles
     labels: Floats
     faces: Sequence[Image | None]
     pcm: Pcm | None = None

@@ -5,15 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.evaluation.affect.agreement import DIMENSIONS, agreement
 from handlers.evaluation.affect.clips import LabelledClip
 from handlers.evaluation.affect.rows import printed
 from handlers.evaluation.affect.traces import Trace, Units, joined
 from handlers.processing.mel import mel_power, pcm_to_samples, to_network
-
-Image = NDArray[np.uint8]
 
 SHOWN = ("vi-des", "au-des", "avi-cas", "avi-gas")
 COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown")

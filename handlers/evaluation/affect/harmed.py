@@ -8,11 +8,12 @@ import librosa
 import numpy as np
 
 from handlers.evaluation.affect.agreement import Agreement, agreement, mean_agreement
-from handlers.evaluation.affect.clips import FACE, Floats, Harm, LabelledClip, to_samples
+from handlers.evaluation.affect.clips import FACE, Harm, LabelledClip, to_samples
 from handlers.evaluation.affect.running import run_all
 from handlers.evaluation.affect.traces import Trace, Units, joined, over_clip
 from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.speech import SpeechDetector
+from handlers.processing.arrays import Floats
 from handlers.processing.mel import RATE_HZ
 from handlers.training.datasets.affect.speech import to_pcm
 

@@ -5,15 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from handlers.evaluation.affect.clips import (
-    PICTURE_HARMS,
-    SOUND_HARMS,
-    LabelledClip,
-    Names,
-    to_samples,
-)
+from handlers.evaluation.affect.clips import PICTURE_HARMS, SOUND_HARMS, LabelledClip, to_samples
+from handlers.processing.arrays import Floats, Image, Names
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import (
     FRAMES_A_SECOND,
@@ -32,9 +26,6 @@ from handlers.training.datasets.affect.pictures import (
 )
 from handlers.training.datasets.affect.records import AffectFaces, Utterance
 from handlers.training.datasets.affect.speech import EMODB, RAVDESS, read_mono, to_pcm
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 MADE = "made"
 FACES, SPEECH = "expressions", "speech/ravdess"

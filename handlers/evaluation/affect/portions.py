@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.evaluation.affect.agreement import Agreement, Score, agreement, mean_agreement
-from handlers.evaluation.affect.traces import Floats, Trace, Units, joined
+from handlers.evaluation.affect.traces import Trace, Units, joined
+from handlers.processing.arrays import Bools, Floats
 
 ATTENTION, GATE = "attention", "gate"
 SPREADS = (0.125, 0.25, 0.5)
@@ -103,14 +103,12 @@ def _portions(
     return found
 
 
-def _chosen(quantity: str, level: float, trace: Trace) -> NDArray[np.bool_]:
+def _chosen(quantity: str, level: float, trace: Trace) -> Bools:
     """The moments that count, `(T,)`; what is not a number does not."""
     return spread(trace) > level if quantity == ATTENTION else undecided(trace) < level
 
 
-def _within(
-    units: Units, chosen: Mapping[str, Sequence[NDArray[np.bool_]]]
-) -> tuple[Agreement, float]:
+def _within(units: Units, chosen: Mapping[str, Sequence[Bools]]) -> tuple[Agreement, float]:
     """The mean agreement over the units at the chosen moments, and their share."""
     agreements, counts = [], np.zeros(2)
     for unit, part in units.items():

@@ -6,7 +6,7 @@ from itertools import chain, islice
 
 import numpy as np
 
-from handlers.evaluation.affect.clips import FACE, VOICE, Image, LabelledClip
+from handlers.evaluation.affect.clips import FACE, VOICE, LabelledClip
 from handlers.evaluation.affect.rows import share_branches
 from handlers.evaluation.affect.traces import Trace
 from handlers.predictors.affect.estimator import Answer, Estimator, Moment, Reading, Sound
@@ -14,6 +14,7 @@ from handlers.predictors.affect.latent import LatentEstimator
 from handlers.predictors.affect.run import SMOOTHING_S, share_of_news
 from handlers.predictors.affect.speech import SpeechDetector, SpeechStream
 from handlers.predictors.tracking.state import Memory
+from handlers.processing.arrays import Image
 from handlers.processing.mel import RATE_HZ, REFERENCE, TINY, mel_power, pcm_to_samples
 from handlers.processing.mel_stream import MelStream
 

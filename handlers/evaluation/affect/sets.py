@@ -21,6 +21,7 @@ from handlers.evaluation.affect.made import (
 )
 from handlers.evaluation.track.rows import TrackerRow
 from handlers.predictors.alignment import AlignmentPredictor
+from handlers.processing.arrays import Floats
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import Plot
 from handlers.training.affect.made.studio import balanced
@@ -34,7 +35,7 @@ from handlers.training.datasets.affect.pictures import (
     whole_box,
 )
 from handlers.training.datasets.affect.recordings import AFFECTNET, FOLDS, MEASURED, folds_of
-from handlers.training.datasets.affect.records import AffectFaces, Floats, Utterance
+from handlers.training.datasets.affect.records import AffectFaces, Utterance
 from handlers.training.datasets.affect.speech import SPOKEN, read_mono, to_pcm
 
 Thing = TypeVar("Thing")

@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.evaluation.affect.clips import People
-
-Floats = NDArray[np.float32]
-Flags = NDArray[np.bool_]
+from handlers.processing.arrays import Bools, Doubles, Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +27,13 @@ class Trace:
 
     clip: str
     people: People
-    times_s: NDArray[np.float64]
+    times_s: Doubles
     labels: Floats
     estimates: Floats
     weights: Floats
     gate: Floats
-    face: Flags
-    voice: Flags
+    face: Bools
+    voice: Bools
 
 
 # The traces of one model in every unit, a unit being a fold or a seed.

@@ -9,16 +9,10 @@ from typing import Any
 import numpy as np
 
 from handlers.evaluation.align.running import Boxes, Case, Condition, Errors
-from handlers.evaluation.metrics import (
-    THRESHOLD,
-    Doubles,
-    Interval,
-    auc,
-    failure_rate,
-    paired_bootstrap,
-)
+from handlers.evaluation.metrics import THRESHOLD, Interval, auc, failure_rate, paired_bootstrap
 from handlers.evaluation.output import write_csv, write_json
 from handlers.evaluation.published import PublishedTable
+from handlers.processing.arrays import Doubles
 from handlers.training.datasets.folders import FaceSample
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -19,15 +18,12 @@ from handlers.evaluation.align.command import spread
 from handlers.evaluation.align.running import LEAST_OVERLAP, FaceView, read_view
 from handlers.evaluation.metrics import nme_box
 from handlers.evaluation.output import new_table, number, progress_bar
+from handlers.processing.arrays import Doubles, Image
 from handlers.processing.boxes import Crop, overlap
 from handlers.processing.image import DecodedImage
 from handlers.processing.landmarks import bounding_box
 from handlers.row_checks import AlignOptions
 from handlers.training.datasets.layouts import read_layout
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 
 TURNS_DEG = tuple(range(0, 360, 30))
 CLOSE = 1.3  # times the upright error

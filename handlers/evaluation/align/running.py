@@ -13,20 +13,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.evaluation.metrics import box_size, nme_box, nme_eyes
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, AlignmentPredictor
 from handlers.predictors.detection.detector import MIN_FACE_PX, FaceDetector
+from handlers.processing.arrays import Doubles, Floats, Image
 from handlers.processing.boxes import overlap
 from handlers.processing.degradations import LEVELS, REFERENCE_FACE_PX, degrade
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.folders import FaceSample
 
 LONGEST_SIDE_PX = 4096  # a picture is not blown up beyond this for the sake of a tiny face
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 LEAST_OVERLAP = 0.3  # a detection that covers less of the face's box has found something else
 
 

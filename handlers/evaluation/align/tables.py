@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console, RenderableType
 from rich.table import Table
 
@@ -35,13 +34,12 @@ from handlers.evaluation.output import (
     with_notes,
 )
 from handlers.evaluation.published import PublishedTable
+from handlers.processing.arrays import Image
 from handlers.processing.boxes import Crop
 from handlers.processing.degradations import LEVELS
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.folders import FaceSample
 
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 TILE_PX = 200
 COLUMNS = 6
 BOX_NAMES = {Boxes.TRUTH: "true box", Boxes.DETECTOR: "detector"}

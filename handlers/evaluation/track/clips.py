@@ -9,16 +9,14 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.evaluation.track.figures import draw_faces, open_writer
 from handlers.evaluation.track.rows import TrackerRow
 from handlers.predictors.detection.detector import FaceDetector
 from handlers.predictors.tracking.results import TrackedFace
+from handlers.processing.arrays import Floats
 from handlers.processing.boxes import overlap
 from handlers.training.datasets.video import read_clip
-
-Floats = NDArray[np.float32]
 
 SAME = 0.4  # overlap of boxes that show one face
 GAP_FRAMES = 3  # that a tracklet of detections may bridge

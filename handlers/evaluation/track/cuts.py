@@ -11,14 +11,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from handlers.evaluation.track.rows import TrackerRow, TrackingParts
 from handlers.predictors.tracking.results import FrameResult
+from handlers.processing.arrays import Floats, Image
 from handlers.training.datasets.video import read_clip
-
-Image = NDArray[np.uint8]
 
 WIDTH_PX = 320
 BEFORE, AFTER = 16, 8  # frames on either side of a join
@@ -177,7 +175,7 @@ def _filling(kind: str, other: Image, width: int, height: int, rng: np.random.Ge
     return np.asarray(cv2.resize(corner, (width, height)), np.uint8)
 
 
-def _widened(box: NDArray[np.float32], width: int, height: int) -> tuple[int, int, int, int]:
+def _widened(box: Floats, width: int, height: int) -> tuple[int, int, int, int]:
     margin = SPREAD * float((box[2:] - box[:2]).max())
     low, high = np.maximum(box[:2] - margin, 0), np.minimum(box[2:] + margin, (width, height))
     x1, y1, x2, y2 = np.concatenate([low, high]).astype(int).tolist()

@@ -6,16 +6,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.evaluation.metrics import THRESHOLD, auc, cumulative_errors
 from handlers.evaluation.output import GREEN, RED, caption, dots
 from handlers.evaluation.track.metrics import TrackTrace, joined, success, success_auc
 from handlers.evaluation.track.sequences import FPS, TrackedVideo
 from handlers.predictors.tracking.results import TrackedFace
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+from handlers.processing.arrays import Image
 
 GREY = (150, 150, 150)
 COLORS = (GREEN, (255, 170, 0), (0, 170, 255), (255, 80, 200), (160, 255, 60), (120, 120, 255))

@@ -18,13 +18,11 @@ from handlers.evaluation.track.rows import TrackerRow
 from handlers.evaluation.track.sequences import TrackedFrame, TrackedVideo, first_box
 from handlers.predictors.tracking.results import FrameResult
 from handlers.predictors.tracking.state import SessionState
+from handlers.processing.arrays import Bools, Doubles, Floats, Ints
 from handlers.processing.boxes import overlap
 from handlers.processing.landmarks import bounding_box
 
 FRAMES_A_SECOND = 25  # of the made videos and of 300-VW's
-Floats = NDArray[np.float32]
-Flags = NDArray[np.bool_]
-Doubles = NDArray[np.float64]
 FAST = 0.02  # of the face a frame: from here on, motion tells a lag
 ABSENT, HIDDEN = 0.2, 0.5  # shares of the landmarks: inside below, covered above
 BACK, BARE = 0.95, 0.2  # and when it is over: inside above, covered below
@@ -52,12 +50,12 @@ class TrackTrace:
     sizes: Doubles
     inside: Doubles
     covered: Doubles
-    found: Flags
-    ids: NDArray[np.int64]
+    found: Bools
+    ids: Ints
     ms: Doubles
 
     @property
-    def counts(self) -> Flags:
+    def counts(self) -> Bools:
         """The frames that are measured."""
         return ~np.isnan(self.errors)
 

@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 
+from handlers.processing.arrays import Floats, Image
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.folders import read_folder
 from handlers.training.datasets.video import CATEGORIES, Video, read_300vw, read_frames
 from handlers.training.synthetic.scene import Scene
 from handlers.training.synthetic.stills import Stills
 from handlers.training.synthetic.style import Style, draw_scene
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 FPS = 25.0
 HELD = 0.6  # with fewer of the landmarks in the frame, or more of them covered, it does not count

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from handlers.predictors.affect.estimator import DescriptorScale
+from handlers.processing.arrays import Floats, Pcm
 from handlers.processing.audio_descriptors import (
     DESCRIPTORS,
     PICTURE_S,
     REACH,
-    Pcm,
     descriptors,
     is_silent,
 )
@@ -24,8 +23,6 @@ from handlers.training.affect.made.faces import FaceBatches
 from handlers.training.datasets.affect.records import WORDS, Utterance
 from handlers.training.datasets.affect.speech import read_mono
 from handlers.training.loop import Batch
-
-Floats = NDArray[np.float32]
 
 FULL_SCALE = 32767
 

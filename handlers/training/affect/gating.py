@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from handlers.networks.affect import AffectNetworks
 from handlers.networks.combiner import GatedUnit
 from handlers.networks.variants import FACE, VOICE
+from handlers.processing.arrays import Floats, Image
 from handlers.processing.degradations import degrade
-from handlers.processing.mel import BANDS, Floats
+from handlers.processing.mel import BANDS
 from handlers.training.affect.made.bank import STEADY, encode
-from handlers.training.affect.made.faces import CROP_PX, MARGIN, Image, moved, tinted
+from handlers.training.affect.made.faces import CROP_PX, MARGIN, moved, tinted
 from handlers.training.affect.made.speech import Voices, to_tensor, white, window_at
 from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.faces import to_tensor as faces_to_tensor

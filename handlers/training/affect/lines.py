@@ -1,15 +1,14 @@
 """Straight lines through a few numbers, learned so that little of their source stays in them."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from handlers.processing.arrays import Doubles
 
 # What hardly moves at all counts as moving so much.
 STILL = 0.02
 
 
-def fit_line(features: Floats, wanted: Floats, held: float, counts: Floats) -> list[float]:
+def fit_line(features: Doubles, wanted: Doubles, held: float, counts: Doubles) -> list[float]:
     """The weights of features `(N, F)` for `wanted` `(N,)`, and last what is added.
 
     Weights of features of equal spread are held small, by `held` times that spread, and brought

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+
+from handlers.processing.arrays import Floats
 
 CLASSES = 10  # of 0.2 each on [-1, 1]
 HEAVIEST = 4.0  # times the mean weight: a class of two faces should not rule a batch
@@ -48,7 +49,7 @@ def affect_loss(estimates: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     return (found.rmse + (1 - found.cor) + (1 - found.ccc) + (1 - found.icc)).mean()
 
 
-def class_weights(labels: NDArray[np.float32], power: float) -> NDArray[np.float32]:
+def class_weights(labels: Floats, power: float) -> Floats:
     """Weights `(N, 2)` of mean 1 by how common the class of a label is, in each dimension.
 
     Labels are sorted into ten classes of 0.2; a sample weighs its class's share to the `power`:

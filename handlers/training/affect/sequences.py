@@ -5,17 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import FACE, VOICE
+from handlers.processing.arrays import Bools, Floats, Halves, Ints
 from handlers.training.affect.losses import affect_loss
 from handlers.training.affect.made.studio import Staged, Studio
 from handlers.training.loop import Batch, Losses, make_fabric
-
-Floats = NDArray[np.float32]
-Halves = NDArray[np.float16]
 
 BATCH = 128
 STRIDES = (1, 1, 2, 3, 5)  # frames of a clip skipped: other frame rates than 25 a second
@@ -29,7 +26,7 @@ class FeatureClip:
     features: Floats | Halves
     gate: Floats | Halves
     labels: Floats
-    present: NDArray[np.bool_]
+    present: Bools
 
 
 def feature_clips(networks: AffectNetworks, studio: Studio) -> list[FeatureClip]:
@@ -45,16 +42,14 @@ def feature_clips(networks: AffectNetworks, studio: Studio) -> list[FeatureClip]
     ]
 
 
-def _keys(one: Staged, sees: bool, hears: bool) -> NDArray[np.int64]:
+def _keys(one: Staged, sees: bool, hears: bool) -> Ints:
     """Of every frame the rows of its maps and which modalities are used `(T, 4)`."""
     face, voice = one.has_face & sees, one.has_voice & hears
     return np.stack([one.face * face, one.voice * voice, face, voice], axis=1).astype(np.int64)
 
 
 @torch.inference_mode()
-def _features(
-    networks: AffectNetworks, studio: Studio, frames: NDArray[np.int64]
-) -> tuple[Floats, Floats]:
+def _features(networks: AffectNetworks, studio: Studio, frames: Ints) -> tuple[Floats, Floats]:
     fabric = make_fabric("bf16-mixed")
     fabric.to_device(networks)
     networks.eval()
@@ -95,7 +90,7 @@ class SequenceBatches:
             "present": torch.from_numpy(present),
         }
 
-    def _draw(self, rng: np.random.Generator) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    def _draw(self, rng: np.random.Generator) -> tuple[Floats, Floats, Bools]:
         clip = self.clips[int(rng.integers(len(self.clips)))]
         stride = min(int(rng.choice(STRIDES)), (len(clip.labels) - 1) // self.frames)
         begin = int(rng.integers(len(clip.labels) - stride * self.frames))

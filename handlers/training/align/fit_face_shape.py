@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from handlers.checkpoint import save_checkpoint
+from handlers.processing.arrays import Doubles
 from handlers.processing.landmarks import (
     FRAME_SIZE,
     MIRROR,
@@ -27,8 +27,6 @@ from handlers.processing.landmarks import (
     procrustes_mean,
 )
 from handlers.training.datasets.folders import read_pts
-
-Floats = NDArray[np.float64]
 
 FACE_SHARE = 0.68  # of the frame, the longer side of the mean shape's box
 FACE_DROP = 5.0  # pixels that the box's centre lies below the frame's: room for the forehead
@@ -41,9 +39,9 @@ SHOWN, STRONGEST = 0.12, 0.8  # the share of expressions that a face shows, and 
 class Heads:
     """The kit in the camera's axes and mm: `neutral` `(68, 3)`, two kinds of modes `(M, 68, 3)`."""
 
-    neutral: Floats
-    people: Floats
-    expressions: Floats
+    neutral: Doubles
+    people: Doubles
+    expressions: Doubles
 
     @classmethod
     def read(cls, path: Path) -> "Heads":
@@ -56,7 +54,7 @@ class Heads:
             raise ValueError(f"{path} holds no heads of {N_POINTS} points")
         return cls(*parts)
 
-    def draw(self, rng: np.random.Generator) -> Floats:
+    def draw(self, rng: np.random.Generator) -> Doubles:
         """Somebody `(68, 3)` with some expression."""
         count = len(self.expressions)
         shown = (rng.random(count) < SHOWN) * rng.uniform(0, STRONGEST, count)
@@ -64,7 +62,7 @@ class Heads:
         return np.asarray(self.neutral + person + np.tensordot(shown, self.expressions, 1))
 
 
-def fit_plane(faces: Floats) -> Floats:
+def fit_plane(faces: Doubles) -> Doubles:
     """The mean shape `(68, 2)` of faces `(F, 68, 2)`, symmetric, in pixels of the frame."""
     mean = procrustes_mean(with_mirrored(faces))
     mean = (mean + mean[MIRROR] * (-1, 1)) / 2
@@ -75,7 +73,7 @@ def fit_plane(faces: Floats) -> Floats:
     return np.asarray(scaled + (FRAME_SIZE - 1) / 2 + (0.0, FACE_DROP))
 
 
-def fit_space(heads: Heads, count: int = MODES) -> dict[str, Floats]:
+def fit_space(heads: Heads, count: int = MODES) -> dict[str, Doubles]:
     """Fit `HeadModel`: mean `(68, 3)`, the `count` strongest modes `(68, 3, count)` and
     the spread `(68,)` of what they miss, in mm, exact for the distribution that `draw` draws from.
     """
@@ -94,11 +92,11 @@ def fit_space(heads: Heads, count: int = MODES) -> dict[str, Floats]:
     }
 
 
-def with_mirrored(faces: Floats) -> Floats:
+def with_mirrored(faces: Doubles) -> Doubles:
     return np.concatenate([faces, np.asarray(faces[:, MIRROR] * (-1, 1))])
 
 
-def read_faces(folders: Sequence[Path]) -> Floats:
+def read_faces(folders: Sequence[Path]) -> Doubles:
     """All `.pts` files of `folders` as `(F, 68, 2)`; raises ValueError where there are none."""
     files = [path for folder in folders for path in sorted(folder.glob("*.pts"))]
     if not files:

@@ -13,17 +13,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.checkpoint import load_checkpoint, save_checkpoint
 from handlers.engines.choice import load_engine
 from handlers.predictors.detection.cascade import Cascade, CascadeSettings
 from handlers.predictors.detection.detector import LandmarkBoxMap
+from handlers.processing.arrays import Floats
 from handlers.processing.boxes import overlaps
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.folders import FaceSample, read_folder
-
-Floats = NDArray[np.float32]
 
 MIN_FACE_PX = 24
 LEAST_OVERLAP = 0.3  # of a detection with the true landmark box, to be of that face

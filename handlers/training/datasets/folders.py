@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.networks.actions import ACTIONS
+from handlers.processing.arrays import Floats
 
 FIRST_PIXEL = 1.0  # iBUG annotated in Matlab: its top-left pixel is (1, 1), ours is (0, 0)
-Floats = NDArray[np.float32]
 UNKNOWN = np.full(len(ACTIONS), np.nan, np.float32)
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 LANDMARKS = 68
@@ -32,7 +32,7 @@ def count_points(path: Path) -> int:
     return _split(path)[0]
 
 
-def read_pts(path: Path, n_points: int = 68) -> NDArray[np.float32]:
+def read_pts(path: Path, n_points: int = 68) -> Floats:
     """Landmarks of a `.pts` file, float32 `(n_points, 2)` `(x, y)` in pixels counted from 0.
 
     Raises:
@@ -142,7 +142,7 @@ class FaceSample:
     """
 
     image_path: Path
-    landmarks: NDArray[np.float32]
+    landmarks: Floats
     person: str | None
     source: str
 

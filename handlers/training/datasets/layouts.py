@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.processing.arrays import Doubles, Floats
 from handlers.training.datasets.folders import (
     FIRST_PIXEL,
     FaceSample,
@@ -149,7 +150,7 @@ def _annotation(root: Path, image: Path) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _read(path: Path) -> NDArray[np.float32]:
+def _read(path: Path) -> Floats:
     if path.suffix == ".pts":
         return read_pts(path)
     points = read_t7(path) if path.suffix == ".t7" else _read_mat(path)
@@ -158,7 +159,7 @@ def _read(path: Path) -> NDArray[np.float32]:
     return (points - FIRST_PIXEL).astype(np.float32)
 
 
-def _read_mat(path: Path) -> NDArray[np.float64]:
+def _read_mat(path: Path) -> Doubles:
     from scipy.io import loadmat  # type: ignore[import-untyped]
 
     content = loadmat(path, variable_names=MAT_KEYS)

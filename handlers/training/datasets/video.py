@@ -12,12 +12,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from handlers.processing.arrays import Floats, Image
 from handlers.training.datasets.folders import images_under, read_pts
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 FOLDER_RATE_HZ = 25.0
 # The subjects of the published test set by the difficulty of their videos (Shen et al. 2015).

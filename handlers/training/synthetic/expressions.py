@@ -12,12 +12,10 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from handlers.processing.arrays import Doubles, Floats
 from handlers.training.synthetic.fields import ACTIONS, CELLS, Mouth, action_fields, mouth_of
-from handlers.training.synthetic.motion import Doubles, Track, grid, pulses, waves
-
-Floats = NDArray[np.float32]
+from handlers.training.synthetic.motion import Track, grid, pulses, waves
 
 STEEPEST = 0.75  # a field's largest slope: below 1 the map has an inverse
 BELOW_MOUTH = [*range(2, 15), *range(55, 60), *range(65, 68)]

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from handlers.processing.arrays import Doubles, Floats
 from handlers.processing.landmarks import bounding_box
-from handlers.training.synthetic.motion import Doubles
-
-Floats = NDArray[np.float32]
 
 CELLS = 96  # of the grid on which fields are kept
 UPPER_LIP, LOWER_LIP = slice(61, 64), slice(65, 68)

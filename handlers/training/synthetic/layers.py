@@ -4,13 +4,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from handlers.processing.arrays import Doubles, Floats, Image
 from handlers.training.synthetic.expressions import Origin
-from handlers.training.synthetic.motion import Doubles, Track, grid, project, steps, waves
+from handlers.training.synthetic.motion import Track, grid, project, steps, waves
 
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 CAVITY = np.array([45, 18, 18], np.float32)  # the colour inside a mouth that opens
 
@@ -35,7 +33,7 @@ class Light:
         log_gain, slope_x, slope_y = self.track.at(np.array([time]))[0]
         image = cv2.LUT(image, self._table(float(np.exp(log_gain))))  # type: ignore[assignment]
         height, width = image.shape[:2]
-        values: NDArray[np.float32] | Image = image
+        values: Floats | Image = image
         if abs(slope_x) + abs(slope_y) > 0.02:
             x = (np.arange(width, dtype=np.float32) - centre[0]) * np.float32(slope_x / unit)
             y = (np.arange(height, dtype=np.float32) - centre[1]) * np.float32(slope_y / unit)
@@ -49,7 +47,7 @@ class Light:
         curve = np.linspace(0, 1, 256)[:, None] ** self.gamma * gain * np.array(self.color)
         return np.asarray(np.clip(np.rint(curve * 255), 0, 255)[:, None], np.uint8)
 
-    def _grain(self, shape: tuple[int, ...], seed: list[int]) -> NDArray[np.float32]:
+    def _grain(self, shape: tuple[int, ...], seed: list[int]) -> Floats:
         """The sum of two uniform bytes: nearly normal, and quick."""
         bytes_ = np.random.default_rng(seed).integers(0, 256, (2, *shape), dtype=np.uint8)
         total = bytes_[0].astype(np.float32) + bytes_[1] - 255

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Doubles = NDArray[np.float64]
+from handlers.processing.arrays import Doubles
+
 SUBSTEPS = 8  # samples a frame: motion blur looks between the frames
 MARGIN_FRAMES = 1.0  # an exposure may begin before the first frame and end after the last
-Matrix = NDArray[np.float64]
 # How far a lively head goes: widths of the face, logarithm, radians.
 REACH = np.array([0.7, 0.35, 0.18, 0.22, 0.40, 0.25])
 CAMERA_REACH = np.array([0.25, 0.25, 0.06, 0.04])
@@ -183,7 +183,7 @@ def draw_camera(rng: np.random.Generator, frames: int, speed: float, amount: flo
     return Track(track)
 
 
-def camera_matrix(camera: Doubles, centre: Doubles, face_px: float) -> Matrix:
+def camera_matrix(camera: Doubles, centre: Doubles, face_px: float) -> Doubles:
     """The 3 x 3 map of a camera row `(4,)` on frame pixels."""
     x, y, zoom, roll = camera
     matrix = similarity(np.exp(zoom), roll)
@@ -191,7 +191,7 @@ def camera_matrix(camera: Doubles, centre: Doubles, face_px: float) -> Matrix:
     return matrix
 
 
-def head_matrix(pose: Doubles, centre: Doubles, face_px: float) -> Matrix:
+def head_matrix(pose: Doubles, centre: Doubles, face_px: float) -> Doubles:
     """The 3 x 3 map from a face's plane, in widths from its centre, to frame pixels.
 
     Yaw and pitch turn the plane in space before the perspective projection.
@@ -207,13 +207,13 @@ def head_matrix(pose: Doubles, centre: Doubles, face_px: float) -> Matrix:
     return np.asarray(place @ turned)
 
 
-def similarity(scale: float, angle: float) -> Matrix:
+def similarity(scale: float, angle: float) -> Doubles:
     """Scale and turn as a 3 x 3 matrix (positive angles clockwise as seen)."""
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
     return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
 
-def project(matrix: Matrix, points: NDArray[np.floating]) -> Doubles:
+def project(matrix: Doubles, points: NDArray[np.floating]) -> Doubles:
     """Points `(N, 2)` through a 3 x 3 homography."""
     moved = points @ matrix[:2, :2].T + matrix[:2, 2]
     return np.asarray(moved / (points @ matrix[2, :2] + matrix[2, 2])[:, None])

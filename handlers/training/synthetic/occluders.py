@@ -5,12 +5,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from handlers.training.synthetic.motion import Doubles, Track, grid, similarity, smooth
-
-Image = NDArray[np.uint8]
-Matrix = NDArray[np.float64]
+from handlers.processing.arrays import Doubles, Image
+from handlers.training.synthetic.motion import Track, grid, similarity, smooth
 
 SPRITE_PX = 96
 CORNER = SPRITE_PX / 2
@@ -28,7 +25,7 @@ class Occluder:
     sprite: Image
     track: Track
 
-    def matrix(self, time: float, centre: Doubles, face_px: float) -> Matrix:
+    def matrix(self, time: float, centre: Doubles, face_px: float) -> Doubles:
         """The 3 x 3 map from sprite to frame pixels at a time."""
         x, y, width, angle = self.track.at(np.array([time]))[0]
         matrix = similarity(width * face_px / SPRITE_PX, angle)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from handlers.processing.arrays import Doubles, Floats, Image
 from handlers.processing.boxes import Crop
 from handlers.processing.degradations import degrade
 from handlers.training.synthetic.expressions import Expression, Fields
@@ -23,13 +23,9 @@ from handlers.training.synthetic.layers import (
     paint,
     plane_coordinates,
 )
-from handlers.training.synthetic.motion import Doubles, Track, camera_matrix, head_matrix, project
+from handlers.training.synthetic.motion import Track, camera_matrix, head_matrix, project
 from handlers.training.synthetic.occluders import SPRITE_PX, Occluder
 from handlers.training.synthetic.stills import Still
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-Matrix = NDArray[np.float64]
 
 PX_A_SUBFRAME = 2.0  # motion blur samples as finely as this, up to
 MOST_SUBFRAMES = 12
@@ -46,7 +42,7 @@ class Degradation:
 class Window(NamedTuple):
     """A part of a frame: the 3 x 3 map from frame pixels to the window's, and its size."""
 
-    matrix: Matrix
+    matrix: Doubles
     width: int
     height: int
 
@@ -84,7 +80,7 @@ class Scene:
     occluders: tuple[Occluder, ...]
     light: Light
     backdrop: Image
-    backdrop_matrix: Matrix
+    backdrop_matrix: Doubles
     parallax: float
     exposure: float
     degradation: Degradation | None
@@ -205,14 +201,14 @@ class Scene:
     def _middle(self) -> Doubles:
         return np.array([(self.width - 1) / 2, (self.height - 1) / 2])
 
-    def _camera_matrix(self, time: float) -> Matrix:
+    def _camera_matrix(self, time: float) -> Doubles:
         return camera_matrix(self.camera.at(np.array([time]))[0], self._middle, self.face_px)
 
-    def _occluder_matrix(self, occluder: Occluder, time: float) -> Matrix:
+    def _occluder_matrix(self, occluder: Occluder, time: float) -> Doubles:
         matrix = occluder.matrix(time, self._middle, self.face_px)
         return np.asarray(self._camera_matrix(time) @ matrix)
 
-    def _face_matrix(self, time: float) -> Matrix:
+    def _face_matrix(self, time: float) -> Doubles:
         """The 3 x 3 map from the still's pixels to the frame's."""
         head = head_matrix(self.pose.at(np.array([time]))[0], self._middle, self.face_px)
         to_widths = np.eye(3) / self.still.unit

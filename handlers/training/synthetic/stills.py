@@ -5,15 +5,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from handlers.processing.arrays import Floats, Image
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box, mirror
 from handlers.training.datasets.folders import FaceSample
 from handlers.training.synthetic.fields import uncross_lips
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 REACH = 2.2  # side of the picture in sides of the landmark box
 

@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 from pydantic import ConfigDict
 
+from handlers.processing.arrays import Doubles, Image
 from handlers.processing.degradations import LEVELS
 from handlers.training.synthetic.expressions import draw_expression
 from handlers.training.synthetic.layers import draw_light
 from handlers.training.synthetic.motion import draw_camera, draw_pose, similarity
 from handlers.training.synthetic.occluders import Occluder, draw_occluder
-from handlers.training.synthetic.scene import Degradation, Image, Matrix, Scene
+from handlers.training.synthetic.scene import Degradation, Scene
 from handlers.training.synthetic.stills import Still, Stills, cut_out
 
 Range = tuple[float, float]
@@ -108,7 +109,7 @@ def _draw_backdrop(rng: np.random.Generator, other: Still, style: Style) -> Imag
 
 
 def _draw_occluders(
-    rng: np.random.Generator, style: Style, other: Still, places: Matrix, frames: int
+    rng: np.random.Generator, style: Style, other: Still, places: Doubles, frames: int
 ) -> tuple[Occluder, ...]:
     if rng.random() >= style.covered:
         return ()
@@ -124,7 +125,7 @@ def _draw_degradation(rng: np.random.Generator, style: Style) -> Degradation | N
     return Degradation(name, float(rng.choice(LEVELS[name])))
 
 
-def _draw_place(rng: np.random.Generator, size: int, style: Style) -> Matrix:
+def _draw_place(rng: np.random.Generator, size: int, style: Style) -> Doubles:
     """A background's map into the frame: it fills it, or is larger, turned a little."""
     zoom = style.width / size * rng.uniform(0.6, 1.6)
     matrix = similarity(zoom, rng.uniform(-0.3, 0.3))

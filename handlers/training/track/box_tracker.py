@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from handlers.networks.box_tracker import CROP_PX, BoxTracker, from_pixels, to_pixels
+from handlers.processing.arrays import Bools, Doubles, Floats
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
 from handlers.training.loop import Losses
@@ -20,8 +20,6 @@ from handlers.training.synthetic.scene import Truth
 from handlers.training.synthetic.stills import Stills
 from handlers.training.synthetic.style import Style, draw_scene
 from handlers.training.track.videos import RecordedVideos, Videos, VideoView
-
-Floats = NDArray[np.float32]
 
 LEAST_INSIDE = 0.5  # of the landmarks: with fewer in the frame, nothing is learnt from it
 FARTHEST, MOST_SCALING = 0.6, 2.0  # where a tracker has lost the face: box sides, factor
@@ -123,8 +121,8 @@ class TrackerLearner(nn.Module):
         points: Tensor,
         crops: list[Crop],
         truths: list[Truth],
-        own: NDArray[np.bool_],
-        slack: NDArray[np.float64],
+        own: Bools,
+        slack: Doubles,
     ) -> list[Floats]:
         """Choose the next crop's box: BT's where it is its turn and it still has the face."""
         found = to_pixels(points.detach().float()).cpu().numpy()
@@ -143,7 +141,7 @@ def distance(points: Tensor, crops: list[Crop], truths: list[Truth]) -> Tensor:
     return (points - target).abs().mean(dim=(1, 2)) * (CROP_PX / 2)
 
 
-def true_boxes(truths: list[Truth], slack: NDArray[np.float64]) -> list[Floats]:
+def true_boxes(truths: list[Truth], slack: Doubles) -> list[Floats]:
     """Landmark boxes `(4,)`, moved and scaled by errors `(B, 4)` in shares of their sides."""
     boxes = []
     for truth, (dx, dy, width, height) in zip(truths, slack, strict=True):

@@ -6,23 +6,20 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from handlers.networks.box_tracker import CROP_PX, FaceValidator
+from handlers.processing.arrays import Doubles, Floats, Image
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
-from handlers.training.faces import Image, to_tensor
+from handlers.training.faces import to_tensor
 from handlers.training.loop import Batch, Losses
 from handlers.training.synthetic.scene import Scene, Truth
 from handlers.training.synthetic.stills import Stills
 from handlers.training.synthetic.style import Style, draw_scene
 from handlers.training.track.lures import without_face
 from handlers.training.track.places import KINDS, place
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 
 SAMPLES_A_SCENE = 12
 LURES = 0.12  # the share of scenes without a face

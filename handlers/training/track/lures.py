@@ -5,14 +5,13 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from handlers.processing.arrays import Floats, Image
 from handlers.training.synthetic.layers import lay
 from handlers.training.synthetic.motion import similarity
 from handlers.training.synthetic.occluders import SPRITE_PX, paint_hand
 from handlers.training.synthetic.scene import Scene
 
-Image = NDArray[np.uint8]
 Paint = Callable[[np.random.Generator, int], Image]
 
 FONTS = (
@@ -132,7 +131,7 @@ def gradient(rng: np.random.Generator, size: int) -> Image:
     return np.ascontiguousarray(np.broadcast_to(picture, (size, size, 3)), dtype=np.uint8)
 
 
-def noise(rng: np.random.Generator, size: int, octaves: int) -> NDArray[np.float32]:
+def noise(rng: np.random.Generator, size: int, octaves: int) -> Floats:
     """Smooth noise of `octaves` scales, about in [-1, 1]."""
     total = np.zeros((size, size), np.float32)
     for octave in range(octaves):

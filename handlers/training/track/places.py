@@ -1,14 +1,11 @@
 """Landmarks on a face and beside it: what FV learns to tell apart."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from handlers.processing.arrays import Doubles, Floats
 from handlers.processing.landmarks import REGIONS
 from handlers.training.synthetic.scene import Scene, Truth
 from handlers.training.synthetic.stills import Stills
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 
 RIGHT, WRONG = 0.085, 0.16  # errors in widths of the face: at most, at least
 COVERED = 0.75  # of the landmarks: what hides more is no face, half of it is no matter

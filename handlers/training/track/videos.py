@@ -5,17 +5,15 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from handlers.processing.arrays import Image
 from handlers.processing.boxes import Crop
 from handlers.training.datasets.folders import read_folder
 from handlers.training.datasets.video import VideoFrame, read_300vw_training
 from handlers.training.faces import Source, to_tensor
 from handlers.training.synthetic.scene import Truth
 from handlers.training.synthetic.stills import Stills
-
-Image = NDArray[np.uint8]
 
 
 class RecordedStretch:

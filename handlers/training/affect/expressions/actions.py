@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.predictors.affect.expressions import action_features
 from handlers.predictors.alignment import AlignmentPredictor
+from handlers.processing.arrays import Doubles, Floats
 from handlers.training.affect.lines import fit_line
 from handlers.training.datasets.affect.pictures import actions_of
 from handlers.training.datasets.affect.records import AffectFaces
-
-Floats = NDArray[np.float32]
 
 # So many faces say as much as all of them, in a minute; and how strongly weights are held small.
 MOST_FACES, HELD = 2000, 0.01
@@ -38,7 +36,7 @@ def fit_actions(
     return fit_line(features, arousal, HELD, counts)
 
 
-def evening(words: Sequence[str]) -> NDArray[np.float64]:
+def evening(words: Sequence[str]) -> Doubles:
     """Return the weight of each face, `(N,)`."""
     _, places, counts = np.unique(words, return_inverse=True, return_counts=True)
     return np.asarray(counts[places].astype(np.float64) ** EVENING)

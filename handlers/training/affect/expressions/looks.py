@@ -6,14 +6,12 @@ from functools import cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.networks.expressions import INPUT_PX
+from handlers.processing.arrays import Doubles, Floats, Image
 from handlers.processing.boxes import Crop
 
-Grey = NDArray[np.uint8]
-Box = NDArray[np.float32]
-Change = Callable[[Grey, np.random.Generator], Grey]
+Change = Callable[[Image, np.random.Generator], Image]
 
 BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT, cv2.BORDER_REFLECT)
 SAMPLINGS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)
@@ -32,7 +30,7 @@ class Cutting:
     scale: float = 0.04
 
 
-def cut(image: Grey, box: Box, cutting: Cutting, rng: np.random.Generator) -> Grey:
+def cut(image: Image, box: Floats, cutting: Cutting, rng: np.random.Generator) -> Image:
     """A face `(S, S)` cut out around its landmarks' box, a little off, half of them mirrored."""
     window = Crop.around(box, rng.uniform(*cutting.context), INPUT_PX)
     away = rng.normal(0, cutting.shift, 2) * window.side
@@ -46,31 +44,31 @@ def cut(image: Grey, box: Box, cutting: Cutting, rng: np.random.Generator) -> Gr
     return _warp(image, matrix, int(rng.choice(SAMPLINGS)), int(rng.choice(BORDERS)))
 
 
-def vary(face: Grey, rng: np.random.Generator) -> Grey:
+def vary(face: Image, rng: np.random.Generator) -> Image:
     """A crop as another camera, light or channel shows it, or something before it."""
     return spoil(relight(face, rng), rng)
 
 
-def relight(face: Grey, rng: np.random.Generator) -> Grey:
+def relight(face: Image, rng: np.random.Generator) -> Image:
     """A crop in other light."""
     return _by_chance(face, LIGHTS, rng)
 
 
-def spoil(face: Grey, rng: np.random.Generator) -> Grey:
+def spoil(face: Image, rng: np.random.Generator) -> Image:
     """A crop as a worse camera or channel shows it, or with something before it."""
     return _by_chance(face, HARMS, rng)
 
 
 def _by_chance(
-    face: Grey, changes: Sequence[tuple[float, Change]], rng: np.random.Generator
-) -> Grey:
+    face: Image, changes: Sequence[tuple[float, Change]], rng: np.random.Generator
+) -> Image:
     for share, change in changes:
         if rng.random() < share:
             face = change(face, rng)
     return face
 
 
-def _warp(image: Grey, matrix: NDArray[np.float64], sampling: int, border: int) -> Grey:
+def _warp(image: Image, matrix: Doubles, sampling: int, border: int) -> Image:
     size = (INPUT_PX, INPUT_PX)
     return np.asarray(
         cv2.warpAffine(image, matrix, size, flags=sampling, borderMode=border), np.uint8
@@ -78,24 +76,24 @@ def _warp(image: Grey, matrix: NDArray[np.float64], sampling: int, border: int) 
 
 
 @cache
-def _plane(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _plane(side: int) -> tuple[Doubles, Doubles]:
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     return x, y
 
 
-def _light(face: Grey, rng: np.random.Generator) -> Grey:
+def _light(face: Image, rng: np.random.Generator) -> Image:
     """Light from a side."""
     (x, y), way = _plane(len(face)), rng.uniform(0, 2 * np.pi)
     slope = rng.normal(0, 0.4) * (np.cos(way) * x + np.sin(way) * y)
     return np.asarray(np.clip(face * np.exp(slope), 0, 255), np.uint8)
 
 
-def _gamma(face: Grey, rng: np.random.Generator) -> Grey:
+def _gamma(face: Image, rng: np.random.Generator) -> Image:
     curve = 255 * (np.arange(256) / 255) ** np.exp(rng.normal(0, 0.35))
     return np.asarray(curve.astype(np.uint8)[face], np.uint8)
 
 
-def _resample(face: Grey, rng: np.random.Generator) -> Grey:
+def _resample(face: Image, rng: np.random.Generator) -> Image:
     """Few pixels, made many again."""
     side = round(np.exp(rng.uniform(np.log(SMALLEST_PX), np.log(len(face)))))
     small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
@@ -103,11 +101,11 @@ def _resample(face: Grey, rng: np.random.Generator) -> Grey:
     return np.asarray(grown, np.uint8)
 
 
-def _blur(face: Grey, rng: np.random.Generator) -> Grey:
+def _blur(face: Image, rng: np.random.Generator) -> Image:
     return np.asarray(cv2.GaussianBlur(face, (0, 0), rng.uniform(0.4, 2.2)), np.uint8)
 
 
-def _motion(face: Grey, rng: np.random.Generator) -> Grey:
+def _motion(face: Image, rng: np.random.Generator) -> Image:
     """A face that moved along a line of nine pixels."""
     line = np.zeros((9, 9), np.float32)
     line[4] = 1
@@ -117,25 +115,25 @@ def _motion(face: Grey, rng: np.random.Generator) -> Grey:
     return np.asarray(cv2.filter2D(face, -1, turned / turned.sum()), np.uint8)
 
 
-def _sharpen(face: Grey, rng: np.random.Generator) -> Grey:
+def _sharpen(face: Image, rng: np.random.Generator) -> Image:
     """Sharpen as cameras do and small pictures never are."""
     soft = cv2.GaussianBlur(face, (0, 0), rng.uniform(1, 2.5))
     much = rng.uniform(0.3, 1.5)
     return np.asarray(cv2.addWeighted(face, 1 + much, soft, -much, 0), np.uint8)
 
 
-def _noise(face: Grey, rng: np.random.Generator) -> Grey:
+def _noise(face: Image, rng: np.random.Generator) -> Image:
     noisy = face + rng.normal(0, rng.uniform(2, 14), face.shape)
     return np.asarray(np.clip(noisy, 0, 255), np.uint8)
 
 
-def _compress(face: Grey, rng: np.random.Generator) -> Grey:
+def _compress(face: Image, rng: np.random.Generator) -> Image:
     quality = int(rng.uniform(15, 80))
     packed = cv2.imencode(".jpg", face, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
-def _cover(face: Grey, rng: np.random.Generator) -> Grey:
+def _cover(face: Image, rng: np.random.Generator) -> Image:
     """Something before the face."""
     side = len(face)
     high, wide = rng.integers(side // 12, round(0.4 * side), 2)

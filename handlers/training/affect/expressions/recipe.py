@@ -13,9 +13,10 @@ from handlers.networks.affect import build
 from handlers.networks.expressions import ExpressionNetwork, standardise
 from handlers.networks.variants import EXPRESSIONS, FACE_PLACES, VARIANTS, variant
 from handlers.predictors.affect.expressions import Calibration
+from handlers.processing.arrays import Floats
 from handlers.store import load_aligner
 from handlers.training.affect.expressions.actions import fit_actions
-from handlers.training.affect.expressions.looks import Box, Cutting, cut, vary
+from handlers.training.affect.expressions.looks import Cutting, cut, vary
 from handlers.training.affect.made.bank import FaceSource, read_faces
 from handlers.training.affect.made.faces import BOXES, find_boxes
 from handlers.training.affect.single_recipe import load_affect
@@ -65,7 +66,7 @@ class ExpressionBatches:
     def __init__(
         self,
         sets: Sequence[AffectFaces],
-        boxes: Sequence[Sequence[Box]],
+        boxes: Sequence[Sequence[Floats]],
         cutting: Cutting,
         power: float,
     ) -> None:

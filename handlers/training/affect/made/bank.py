@@ -12,18 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import FACE, VOICE
-from handlers.processing.mel import HOP, RATE_HZ, WINDOW, Floats
-from handlers.training.affect.made.clips import Clip, Ints, ModalityHealth
+from handlers.processing.arrays import Bools, Floats, Image, Ints
+from handlers.processing.mel import HOP, RATE_HZ, WINDOW
+from handlers.training.affect.made.clips import Clip, ModalityHealth
 from handlers.training.affect.made.faces import (
     CROP_PX,
     MARGIN,
     Framing,
-    Image,
     Moving,
     WeightedFaces,
     moved,
@@ -160,8 +159,8 @@ class Shown:
 
     face: Ints
     voice: Ints
-    has_face: NDArray[np.bool_]
-    has_voice: NDArray[np.bool_]
+    has_face: Bools
+    has_voice: Bools
 
 
 def show(clip: Clip, rng: np.random.Generator) -> Shown:

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
+from handlers.processing.arrays import Floats, Ints
 
 FRAMES_A_SECOND = 25.0
 TRANSITION_S = 0.8

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from handlers.networks.variants import EXPRESSIONS
+from handlers.processing.arrays import Doubles, Image
 from handlers.store import load_aligner
 from handlers.training.affect.expressions.looks import relight, spoil
 from handlers.training.affect.losses import class_weights
@@ -19,7 +19,6 @@ from handlers.training.datasets.affect.records import WORDS, AffectFaces, soft_q
 from handlers.training.faces import Degrading, to_tensor
 from handlers.training.loop import Batch
 
-Image = NDArray[np.uint8]
 CROP_PX = 128
 # Pictures of framed faces are so many times as wide as served crops.
 MARGIN = 1.25
@@ -111,7 +110,7 @@ class FaceBatches:
         return self.degrading(light[grey], CROP_PX / 1.2, rng)[0]
 
 
-def drawn_by_word(words: Sequence[str], power: float) -> NDArray[np.float64]:
+def drawn_by_word(words: Sequence[str], power: float) -> Doubles:
     """Place each face's end on a line of length 1, to be hit by chance."""
     _, places, counts = np.unique(words, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts[places].astype(np.float64) ** power)

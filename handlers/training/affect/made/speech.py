@@ -10,11 +10,11 @@ from functools import cache
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from handlers.processing.mel import BANDS, RATE_HZ, REFERENCE, WINDOW, Floats, mel_power, to_network
+from handlers.processing.arrays import Floats
+from handlers.processing.mel import BANDS, RATE_HZ, REFERENCE, WINDOW, mel_power, to_network
 from handlers.training.affect.losses import class_weights
 from handlers.training.datasets.affect.records import WORDS, soft_quadrants
 from handlers.training.loop import Batch
@@ -231,7 +231,7 @@ def both_forms(
     return _until(window, heard), _until(worse, heard)
 
 
-def _until(power: Floats, heard: int) -> NDArray[np.float32]:
+def _until(power: Floats, heard: int) -> Floats:
     """The window with what comes after the first `heard` columns not heard."""
     if heard >= WINDOW:
         return power

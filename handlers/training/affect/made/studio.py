@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import FACE, VOICE
+from handlers.processing.arrays import Bools, Ints
 from handlers.processing.mel import HOP, RATE_HZ
 from handlers.training.affect.gating import GateBank, make_gate_bank
 from handlers.training.affect.made.bank import (
@@ -20,7 +20,7 @@ from handlers.training.affect.made.bank import (
     show,
     voice_maps,
 )
-from handlers.training.affect.made.clips import Cast, Clip, Ints, Plot, make_clip
+from handlers.training.affect.made.clips import Cast, Clip, Plot, make_clip
 from handlers.training.affect.made.faces import Framing
 from handlers.training.affect.made.speech import Voices
 from handlers.training.datasets.affect.records import AffectFaces
@@ -35,8 +35,8 @@ class Staged:
     clip: Clip
     face: Ints
     voice: Ints
-    has_face: NDArray[np.bool_]
-    has_voice: NDArray[np.bool_]
+    has_face: Bools
+    has_voice: Bools
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,37 +11,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from handlers.processing.mel import (
-    BANDS,
-    SILENCE_DB,
-    WINDOW,
-    Floats,
-    level_db,
-    mel_power,
-    pcm_to_samples,
-)
+from handlers.processing.arrays import Bools, Doubles, Floats, Image
+from handlers.processing.mel import BANDS, SILENCE_DB, WINDOW, level_db, mel_power, pcm_to_samples
 from handlers.processing.mel_stream import column_at
 from handlers.training.affect.made.faces import MARGIN
 from handlers.training.datasets.affect.records import AffectPicture, Recording
 from handlers.training.datasets.affect.speech import sound_of
-from handlers.training.datasets.affect.watching import (
-    CROP_PX,
-    Follower,
-    Image,
-    crop_of_picture,
-    watch,
-)
+from handlers.training.datasets.affect.watching import CROP_PX, Follower, crop_of_picture, watch
 
 # Faces are kept a little wider than they are served, to be turned and shifted.
 STORED_PX = round(CROP_PX * MARGIN)
 QUALITY = 92
 LOUDEST = 6e4  # of Mel power: half precision ends at 65 504
 FORMAT = 1
-
-Bools = NDArray[np.bool_]
 
 
 def recording_key(recording: Recording, context: float, rate_hz: float) -> str:
@@ -88,9 +72,7 @@ def write_pictures(pictures: Sequence[AffectPicture], path: Path) -> None:
     )
 
 
-def _write(
-    path: Path, times_s: NDArray[np.float64], faces: Iterable[Image | None], power: Floats
-) -> None:
+def _write(path: Path, times_s: Doubles, faces: Iterable[Image | None], power: Floats) -> None:
     packed, ends = bytearray(), [0]
     for face in faces:
         if face is not None:
@@ -114,7 +96,7 @@ def _packed(face: Image) -> bytes:
     return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
-def _heard(times_s: NDArray[np.float64], power: Floats) -> Bools:
+def _heard(times_s: Doubles, power: Floats) -> Bools:
     """Whether the window around each time `(T,)` holds more than silence."""
     loud = np.concatenate([[0], np.cumsum(level_db(power) > SILENCE_DB)])
     begins = np.array([column_at(time_s) for time_s in times_s.tolist()]) - WINDOW // 2

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import FACE, VOICE
+from handlers.processing.arrays import Halves, Ints
 from handlers.training.affect.gating import gate_bank
 from handlers.training.affect.made.clips import Clip, ModalityHealth
 from handlers.training.affect.made.speech import to_tensor as sound_to_tensor
@@ -31,7 +32,6 @@ from handlers.training.recipe import RecipeError
 
 BATCH = 64
 SAVED_EVERY = 100  # batches
-Halves = NDArray[np.float16]
 Rows = NDArray[np.int32]  # of frames: the place of the piece, and the moment in it
 Frame = tuple[Piece, int]
 
@@ -159,7 +159,7 @@ def _inputs(modality: str, frames: Sequence[Frame]) -> Tensor:
     return sound_to_tensor([piece.window(index) for piece, index in frames])
 
 
-def _rows(moments: Sequence[NDArray[np.int64]]) -> Rows:
+def _rows(moments: Sequence[Ints]) -> Rows:
     """Moments of every piece as rows."""
     places = np.repeat(np.arange(len(moments)), [len(part) for part in moments])
     return np.stack([places, np.concatenate(moments)], axis=1).astype(np.int32)

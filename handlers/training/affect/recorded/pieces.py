@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from handlers.networks.variants import FACE, VOICE
-from handlers.processing.mel import WINDOW, Floats
+from handlers.processing.arrays import Bools, Floats, Image, Ints
+from handlers.processing.mel import WINDOW
 from handlers.training.affect.losses import class_weights
 from handlers.training.affect.made.bank import BAD, FORMS, GOOD_FORMS
-from handlers.training.affect.made.clips import Ints, ModalityHealth, Plot, healths
-from handlers.training.affect.made.faces import CROP_PX, MARGIN, Image, Moving, moved, relit
+from handlers.training.affect.made.clips import ModalityHealth, Plot, healths
+from handlers.training.affect.made.faces import CROP_PX, MARGIN, Moving, moved, relit
 from handlers.training.affect.made.speech import (
     Microphone,
     both_forms,
@@ -34,7 +35,6 @@ WIDE = WINDOW * 3 // 2  # columns that hold a window however it is stretched
 PIECE_S = 20.0
 SHORTEST = 3  # moments: two and a stage of two frames needs one more
 LIVE = 0.3  # the share of pieces whose sound is heard up to the moment only
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

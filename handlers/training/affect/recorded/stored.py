@@ -7,14 +7,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import safe_open
 from tqdm import tqdm
 
 from handlers.checkpoint import CheckpointError
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.tracking.predictor import TrackingPredictor
-from handlers.processing.mel import BANDS, Floats
+from handlers.processing.arrays import Bools, Doubles, Floats, Image, Ints
+from handlers.processing.mel import BANDS
 from handlers.processing.mel_stream import column_at
 from handlers.store import load_aligner, load_detector, load_tracking, read_settings
 from handlers.training.affect.recorded.cache import (
@@ -33,7 +33,7 @@ from handlers.training.datasets.affect.recordings import (
     read_aff_wild2,
 )
 from handlers.training.datasets.affect.records import AffectPicture, Recording
-from handlers.training.datasets.affect.watching import WORKING_RATE_HZ, Follower, Image, labels_at
+from handlers.training.datasets.affect.watching import WORKING_RATE_HZ, Follower, labels_at
 from handlers.training.loop import make_fabric
 from handlers.training.recipe import RecipeError
 
@@ -100,14 +100,14 @@ class StoredRecording:
 
     path: Path
     person: str | None
-    times_s: NDArray[np.float64]
+    times_s: Doubles
     labels: Floats
-    seen: NDArray[np.bool_]
-    heard: NDArray[np.bool_]
-    ends: NDArray[np.int64]
+    seen: Bools
+    heard: Bools
+    ends: Ints
 
     @property
-    def labelled(self) -> NDArray[np.bool_]:
+    def labelled(self) -> Bools:
         """Tell where there are labels, `(T,)`."""
         return np.asarray(np.isfinite(self.labels).all(axis=1))
 
@@ -190,7 +190,7 @@ def learnt_from(data: Path, source: RecordingSource) -> list[Recording]:
 
 
 def open_stored(
-    path: Path, person: str | None, labels: Callable[[NDArray[np.float64]], Floats]
+    path: Path, person: str | None, labels: Callable[[Doubles], Floats]
 ) -> StoredRecording:
     """A file that `recorded_cache` wrote, with the labels at its times."""
     with safe_open(path, "np") as file:

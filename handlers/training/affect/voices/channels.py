@@ -11,6 +11,7 @@ from av import AudioStream
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve  # type: ignore[import-untyped]
 
+from handlers.processing.arrays import Floats
 from handlers.processing.mel import FULL_SCALE, RATE_HZ
 
 Samples = NDArray[np.float64]
@@ -18,7 +19,6 @@ CHORDS = ((0, 4, 7), (9, 12, 16), (5, 9, 12), (7, 11, 14))
 # Of three ways to play: how fast a note fades, and for how many beats it sounds.
 FADING, LASTING = (3.0, 0.6, 6.0), (1.0, 4.0, 0.8)
 TAIL_S = 4
-Floats = NDArray[np.float32]
 TELEPHONE_HZ = 8000
 MU = 255
 # Encoder, container, sampling rates and bit rates of codecs for talk.

@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from handlers.processing.mel import BANDS, WINDOW, Floats, mel_power
+from handlers.processing.arrays import Floats, Halves, Ints
+from handlers.processing.mel import BANDS, WINDOW, mel_power
 from handlers.training.affect.voices.channels import by_chance, music
 from handlers.training.datasets.affect.records import Utterance
 from handlers.training.datasets.affect.speech import read_mono
-
-Levels = NDArray[np.float16]
-Ints = NDArray[np.int64]
 
 # Each utterance as it is, and so many times by chance.
 VERSIONS = 5
@@ -27,7 +24,7 @@ class HeardVoices:
     """Levels in dB `(columns, 128)` of all versions of all utterances, one after the other, and
     where each begins and ends `(utterances, VERSIONS, 2)`."""
 
-    levels: Levels
+    levels: Halves
     places: Ints
 
     def power(self, utterance: int, version: int) -> Floats:
@@ -67,7 +64,7 @@ def hear_all(utterances: Sequence[Utterance], folder: Path) -> HeardVoices:
     return HeardVoices(np.load(levels_file, mmap_mode="r", allow_pickle=False), places)
 
 
-def _hear(utterances: Sequence[Utterance]) -> tuple[Levels, Ints]:
+def _hear(utterances: Sequence[Utterance]) -> tuple[Halves, Ints]:
     rng = np.random.default_rng(PIECES_SEED)
     pieces = [music(PIECE_S, rng) for _ in range(PIECES)]
     voices = [read_mono(one.path) for one in utterances]

@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from handlers.networks.affect import VoiceNetwork, build
 from handlers.networks.variants import variant
+from handlers.processing.arrays import Floats
 from handlers.processing.mel import BANDS, WINDOW, without_level
 from handlers.training.affect.made.bank import HEARD, SpeechSource, read_utterances
 from handlers.training.affect.voices.heard import VERSIONS, HeardVoices, hear_all
@@ -50,7 +50,7 @@ class VoiceBatches:
             "word": torch.from_numpy(self._words[rows]),
         }
 
-    def _window(self, row: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    def _window(self, row: int, rng: np.random.Generator) -> Floats:
         """One at a random time, a little faster or slower, higher or lower, by a random microphone;
         often its end is not heard yet, as in a live stream."""
         version, centre = int(rng.integers(VERSIONS)), rng.uniform(0.15, 0.85)

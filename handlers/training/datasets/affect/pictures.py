@@ -8,18 +8,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.networks.variants import EXPRESSIONS
 from handlers.predictors.affect.estimator import in_order
 from handlers.predictors.alignment import AlignmentPredictor
+from handlers.processing.arrays import Floats, Image
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.affect.records import AffectFaces, AffectPicture
 from handlers.training.datasets.folders import person_before_number
 
-Grey = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 # Where a face lies in its picture before anybody looked: its side, and how far down its middle is,
 # as shares of the picture's side.
 SIDE, DOWN = 0.84, 0.524
@@ -37,7 +35,7 @@ AGREED, LONE = 2, 0.5
 SHARE = 0.8
 
 
-def frame_faces(images: Sequence[Grey], aligner: AlignmentPredictor) -> Floats:
+def frame_faces(images: Sequence[Image], aligner: AlignmentPredictor) -> Floats:
     """The boxes `(N, 4)` of the landmarks of grey pictures `(S, S)` of one set.
 
     Where they are not found, a box is the median of all.
@@ -58,7 +56,7 @@ def frame_faces(images: Sequence[Grey], aligner: AlignmentPredictor) -> Floats:
 
 
 def actions_of(
-    images: Sequence[NDArray[np.uint8]], boxes: Sequence[Floats], aligner: AlignmentPredictor
+    images: Sequence[Image], boxes: Sequence[Floats], aligner: AlignmentPredictor
 ) -> list[Floats | None]:
     """Look at grey faces `(S, S)` in their landmarks' boxes for their actions; None where the
     aligner does not tell."""
@@ -72,7 +70,7 @@ def actions_of(
     return found
 
 
-def crop_framed(image: Grey, box: Floats, context: float, size: int = 128) -> Grey:
+def crop_framed(image: Image, box: Floats, context: float, size: int = 128) -> Image:
     """The crop `(size, size, 3)` of a grey face, its border repeated where it ends.
 
     A camera's picture goes on around a face; a set's ends there.
@@ -154,7 +152,7 @@ def read_ferplus(root: Path, part: str) -> AffectFaces:
     return AffectFaces.of_shares(np.stack(images), np.stack(shares), (None,) * len(images))
 
 
-def shares_of(votes: Mapping[str, float]) -> NDArray[np.float32]:
+def shares_of(votes: Mapping[str, float]) -> Floats:
     """Votes by word, as shares `(8,)` in the order of EXPRESSIONS."""
     counted = [votes[word] for word in EXPRESSIONS]
     weighed = np.array([n if n >= AGREED else LONE * n for n in counted], np.float32)
@@ -179,7 +177,7 @@ def read_votes(path: Path, part: str) -> list[tuple[str, dict[str, float], float
         ]
 
 
-def decode_grey(content: bytes, name: str) -> NDArray[np.uint8]:
+def decode_grey(content: bytes, name: str) -> Image:
     """An encoded picture in grey, `(H, W)` uint8. Raises ValueError where it is none."""
     grey = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
     if grey is None:

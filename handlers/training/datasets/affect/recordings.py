@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from handlers.training.datasets.affect.records import Floats, Recording
+from handlers.processing.arrays import Doubles, Floats, Ints
+from handlers.training.datasets.affect.records import Recording
 from handlers.training.datasets.video import frame_rate_hz
 
-Doubles = NDArray[np.float64]
 RaterTrace = tuple[Doubles, Doubles]  # times in seconds, values
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg")
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".m4a")
@@ -21,7 +20,6 @@ SEMAINE_NAME = re.compile(r"R(?P<rater>\d+)S(?P<session>\d+)TU\w*D(?P<dimension>
 SEMAINE_RATE_HZ = 50.0
 AFEW_RATE_HZ, AFEW_SCALE = 25.0, 10.0
 AFF_WILD2_UNLABELLED = -5.0
-Indices = NDArray[np.int64]
 AFFECTNET, AFF_WILD2 = "affectnet", "aff-wild2"
 FOLDS = 5
 Reader = Callable[[Path], list[Recording]]
@@ -244,7 +242,7 @@ MEASURED: Mapping[str, Reader] = {
 }
 
 
-def subject_folds(people: Sequence[str], count: int = 5, seed: int = 0) -> list[Indices]:
+def subject_folds(people: Sequence[str], count: int = 5, seed: int = 0) -> list[Ints]:
     """Places of the samples of each fold, every sample in one, nobody in two.
 
     People are dealt out from those with most samples on, each to the fold with fewest so far;
@@ -264,7 +262,7 @@ def subject_folds(people: Sequence[str], count: int = 5, seed: int = 0) -> list[
     return [np.flatnonzero(fold_of[owner] == fold) for fold in range(count)]
 
 
-def folds_of(recordings: Sequence[Recording], count: int = FOLDS) -> list[Indices]:
+def folds_of(recordings: Sequence[Recording], count: int = FOLDS) -> list[Ints]:
     """Places of the recordings of each fold, the same for training and evaluation.
 
     Raises ValueError for fewer people than folds.

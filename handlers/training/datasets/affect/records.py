@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.networks.variants import EXPRESSIONS, FACE_PLACES
+from handlers.processing.arrays import Doubles, Floats, Image, Ints
 
 # Pleasure and arousal of emotion words (Russell and Mehrabian 1977); calm is ours. Those of faces
 # are FACE_PLACES, beside the network that tells the words. New words stand last: their places are
@@ -26,7 +26,6 @@ PLACES: Mapping[str, tuple[float, float]] = {
 # How far from an axis a label is before its side of it is beyond doubt.
 SOFTNESS = 0.08
 WORDS = (*PLACES, "contempt")
-Floats = NDArray[np.float32]
 
 
 def soft_quadrants(labels: Floats) -> Floats:
@@ -59,7 +58,7 @@ class AffectFaces:
         people: who each face shows, None where the set does not say.
     """
 
-    images: NDArray[np.uint8]
+    images: Image
     shares: Floats
     labels: Floats
     emotions: tuple[str, ...]
@@ -67,7 +66,7 @@ class AffectFaces:
 
     @classmethod
     def of_shares(
-        cls, images: NDArray[np.uint8], shares: Floats, people: tuple[str | None, ...]
+        cls, images: Image, shares: Floats, people: tuple[str | None, ...]
     ) -> "AffectFaces":
         """Faces whose shares say all else."""
         labels = shares @ np.array([FACE_PLACES[word] for word in EXPRESSIONS], np.float32)
@@ -77,7 +76,7 @@ class AffectFaces:
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, indices: NDArray[np.int64]) -> "AffectFaces":
+    def take(self, indices: Ints) -> "AffectFaces":
         """The faces at some places."""
         chosen = [int(index) for index in indices]
         return AffectFaces(
@@ -125,7 +124,7 @@ class Recording:
 
     media: Path
     person: str
-    times_s: NDArray[np.float64]
+    times_s: Doubles
     labels: Floats
     landmarks: Floats | None = None
     sound: Path | None = None

@@ -9,12 +9,10 @@ import av
 import librosa
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
-from numpy.typing import NDArray
 
-from handlers.processing.mel import FULL_SCALE, RATE_HZ, Floats
+from handlers.processing.arrays import Floats, Pcm
+from handlers.processing.mel import FULL_SCALE, RATE_HZ
 from handlers.training.datasets.affect.records import PLACES, Recording, Utterance
-
-Pcm = NDArray[np.int16]
 
 SUFFIXES = frozenset({".wav", ".ogg", ".flac", ".mp3"})
 

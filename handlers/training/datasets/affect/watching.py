@@ -6,18 +6,14 @@ from typing import overload
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.predictor import TrackingPredictor
+from handlers.processing.arrays import Bools, Doubles, Floats, Image, Ints
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.affect.records import AffectPicture, Recording
 from handlers.training.datasets.video import Video, VideoFrame, frame_rate_hz
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-Indices = NDArray[np.int64]
 
 CROP_PX = 128
 WORKING_RATE_HZ = 25.0
@@ -43,7 +39,7 @@ class VideoFaces(Sequence[Image | None]):
     def __init__(
         self,
         video: Video,
-        frames: Indices,
+        frames: Ints,
         boxes: Floats,
         context: float,
         size_px: int = CROP_PX,
@@ -85,8 +81,8 @@ class Watched:
     landmark boxes `(T, 4)` in their pixels, not a number where no face is seen."""
 
     video: Video
-    times_s: NDArray[np.float64]
-    frames: Indices
+    times_s: Doubles
+    frames: Ints
     boxes: Floats
 
     def faces(self, context: float, size_px: int = CROP_PX) -> VideoFaces:
@@ -116,7 +112,7 @@ def watch(
     return Watched(video, frames / rate, frames, boxes)
 
 
-def labels_at(times_s: NDArray[np.float64], recording: Recording) -> Floats:
+def labels_at(times_s: Doubles, recording: Recording) -> Floats:
     """Labels `(T, 2)` between the annotated times; not a number away from any."""
     known = recording.times_s
     columns = [np.interp(times_s, known, recording.labels[:, d]) for d in (0, 1)]
@@ -136,7 +132,7 @@ def crop_of_picture(picture: AffectPicture, context: float = 1.0, size_px: int =
     return Crop.around(box, context, size_px).extract(image)
 
 
-def _followed(video: Video, frames: Indices, follower: Follower) -> tuple[Indices, Floats]:
+def _followed(video: Video, frames: Ints, follower: Follower) -> tuple[Ints, Floats]:
     """The boxes of the first face over the wanted frames, as far as the video goes."""
     wanted = set(frames.tolist())
     found, boxes, state = [], [], None
@@ -153,7 +149,7 @@ def _followed(video: Video, frames: Indices, follower: Follower) -> tuple[Indice
     return np.array(found, np.int64), np.stack(boxes).astype(np.float32)
 
 
-def _boxes_at(times_s: NDArray[np.float64], recording: Recording) -> Floats:
+def _boxes_at(times_s: Doubles, recording: Recording) -> Floats:
     """Boxes `(T, 4)` of the landmarks nearest in time; not a number away from any."""
     assert recording.landmarks is not None
     nearest = np.abs(times_s[:, None] - recording.times_s).argmin(axis=1)
@@ -162,7 +158,7 @@ def _boxes_at(times_s: NDArray[np.float64], recording: Recording) -> Floats:
     return np.asarray(boxes, np.float32)
 
 
-def _near(times_s: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _near(times_s: Doubles, known: Doubles) -> Bools:
     """Whether a time is no farther from an annotated one than these are from each other."""
     spacing = float(np.median(np.diff(known))) if len(known) > 1 else 0.0
     after = np.searchsorted(known, times_s).clip(0, len(known) - 1)
