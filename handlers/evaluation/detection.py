@@ -9,6 +9,7 @@ more than half (intersection over union).
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,7 @@ from handlers.processing.boxes import overlap
 from handlers.processing.landmarks import bounding_box
 from handlers.store import load_detector
 from handlers.training.datasets.layouts import read_layout
+from handlers.training.datasets.video import read_clip
 
 LEAST_OVERLAP = 0.5
 SCENE_PX = (640, 480)  # width, height
@@ -111,17 +113,7 @@ def read_empty(path: Path, every: int = 10) -> Iterator[Image]:
 
     Raises ValueError if it is neither.
     """
-    capture = cv2.VideoCapture(str(path))
-    index = 0
-    while True:
-        there, frame = capture.read()
-        if not there:
-            break
-        if index % every == 0:
-            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
-        index += 1
-    if not index:
-        raise ValueError(f"{path}: neither a picture nor a clip that can be decoded")
+    return (frame.image for frame in islice(read_clip(path), None, None, every))
 
 
 def report(

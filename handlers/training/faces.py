@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from handlers.processing.boxes import Crop
 from handlers.processing.degradations import LEVELS, degrade
 from handlers.processing.landmarks import N_POINTS, bounding_box
 from handlers.training.augmentation import Augmentation
-from handlers.training.datasets.folders import Labelled, read_labels, read_points
+from handlers.training.datasets.folders import Labelled, read_labels, read_picture, read_points
 
 
 @dataclass(frozen=True)
@@ -66,16 +65,10 @@ class FaceBank:
         self.shares = shares / shares.sum()
 
     def _add(self, face: Labelled, limit: int) -> None:
-        loaded = cv2.imread(str(face.picture), cv2.IMREAD_COLOR)
-        if loaded is None:
-            raise ValueError(f"{face.picture}: no picture that can be read")
-        image = cv2.cvtColor(loaded, cv2.COLOR_BGR2RGB)
-        points = face.points
-        crop = Crop.around(bounding_box(points[:N_POINTS]), context=2.2)
-        size = min(round(crop.side), limit)
-        crop = Crop(crop.centre, crop.side, size)
-        self.images.append(crop.extract(np.asarray(image, np.uint8)))
-        self.points.append(crop.to_crop(points))
+        whole = Crop.around(bounding_box(face.points[:N_POINTS]), context=2.2)
+        crop = Crop(whole.centre, whole.side, min(round(whole.side), limit))
+        self.images.append(crop.extract(read_picture(face.picture)))
+        self.points.append(crop.to_crop(face.points))
         self.actions.append(face.actions)
 
     def draw(self, rng: np.random.Generator, count: int, augmentation: Augmentation) -> Drawn:

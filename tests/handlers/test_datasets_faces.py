@@ -13,15 +13,7 @@ from handlers.training.datasets.folders import (
     read_pts,
     write_pts,
 )
-from handlers.training.datasets.layouts import (
-    Split,
-    read_300w,
-    read_afw,
-    read_helen,
-    read_layout,
-    read_lfpw,
-    read_menpo,
-)
+from handlers.training.datasets.layouts import read_layout, read_menpo
 
 
 def pts_text(points: list[str], n_points: int | None = None) -> str:
@@ -113,35 +105,35 @@ def put_300w(root: Path) -> None:
 @pytest.mark.parametrize(
     ("split", "sources"),
     [
-        (Split.TRAIN, ["lfpw/trainset", "helen/trainset", "afw"]),
-        (Split.COMMON, ["lfpw/testset", "helen/testset"]),
-        (Split.CHALLENGING, ["ibug"]),
-        (Split.FULL, ["lfpw/testset", "helen/testset", "ibug"]),
-        (Split.TEST, ["300W/01_Indoor", "300W/02_Outdoor", "300W/02_Outdoor"]),
+        ("train", ["lfpw/trainset", "helen/trainset", "afw"]),
+        ("common", ["lfpw/testset", "helen/testset"]),
+        ("challenging", ["ibug"]),
+        ("full", ["lfpw/testset", "helen/testset", "ibug"]),
+        ("test", ["300W/01_Indoor", "300W/02_Outdoor", "300W/02_Outdoor"]),
     ],
 )
 def test_each_part_of_300w_takes_its_own_folders(
-    tmp_path: Path, split: Split, sources: list[str]
+    tmp_path: Path, split: str, sources: list[str]
 ) -> None:
     put_300w(tmp_path)
-    assert [sample.source for sample in read_300w(tmp_path, split)] == sources
+    assert [sample.source for sample in read_layout(tmp_path, f"300w-{split}")] == sources
 
 
 def test_mirrored_copies_in_repacked_300w_are_left_out_and_counted(tmp_path: Path) -> None:
     put_300w(tmp_path)
-    assert read_300w(tmp_path, Split.TRAIN).skipped == {"mirrored copy": 1}
+    assert read_layout(tmp_path, "300w-train").skipped == {"mirrored copy": 1}
 
 
 def test_a_missing_part_of_300w_is_named(tmp_path: Path) -> None:
     put(tmp_path / "afw/1_1.jpg")
     with pytest.raises(ValueError, match="should have the folder lfpw/trainset"):
-        read_300w(tmp_path, Split.TRAIN)
+        read_layout(tmp_path, "300w-train")
 
 
 def test_landmarks_arrive_counted_from_zero_with_their_picture(tmp_path: Path) -> None:
     landmarks = face(3)
     image = put(tmp_path / "trainset/100032540_1.jpg", landmarks)
-    (sample,) = read_helen(tmp_path, Split.TRAIN)
+    (sample,) = read_layout(tmp_path, "helen-train")
     assert (sample.image_path, sample.person, sample.source) == (image, None, "helen/trainset")
     assert sample.landmarks.dtype == np.float32
     np.testing.assert_allclose(sample.landmarks, landmarks, atol=1e-4)
@@ -149,15 +141,15 @@ def test_landmarks_arrive_counted_from_zero_with_their_picture(tmp_path: Path) -
 
 def test_helen_and_lfpw_have_no_other_parts_than_train_and_test(tmp_path: Path) -> None:
     put(tmp_path / "testset/image_0001.png")
-    assert len(read_lfpw(tmp_path, Split.TEST)) == 1
-    with pytest.raises(ValueError, match="train and test, not common"):
-        read_lfpw(tmp_path, Split.COMMON)
+    assert len(read_layout(tmp_path, "lfpw-test")) == 1
+    with pytest.raises(ValueError, match="'lfpw-common' is unknown"):
+        read_layout(tmp_path, "lfpw-common")
 
 
 def test_two_faces_of_one_afw_photograph_are_two_samples(tmp_path: Path) -> None:
     put(tmp_path / "111076519_1.jpg")
     put(tmp_path / "111076519_2.jpg")
-    assert [sample.source for sample in read_afw(tmp_path)] == ["afw", "afw"]
+    assert [sample.source for sample in read_layout(tmp_path, "afw")] == ["afw", "afw"]
 
 
 def test_menpo_profiles_are_skipped_and_counted(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from handlers.processing.arrays import Doubles, Floats, Image
 from handlers.processing.boxes import overlap
 from handlers.processing.degradations import LEVELS, REFERENCE_FACE_PX, degrade
 from handlers.processing.landmarks import bounding_box
-from handlers.training.datasets.folders import FaceSample
+from handlers.training.datasets.folders import FaceSample, read_picture
 
 LONGEST_SIDE_PX = 4096  # a picture is not blown up beyond this for the sake of a tiny face
 LEAST_OVERLAP = 0.3  # a detection that covers less of the face's box has found something else
@@ -61,15 +61,8 @@ class FaceView:
 
 
 def read_view(path: Path, landmarks: Floats) -> FaceView:
-    """A picture as its annotators saw it: RGB, any EXIF orientation ignored.
-
-    Raises ValueError if it cannot be decoded.
-    """
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = cv2.imread(str(path), flags)
-    if pixels is None:
-        raise ValueError(f"{path}: no picture that can be decoded")
-    return FaceView(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8), landmarks)
+    """A picture as `read_picture` reads it, with its landmarks."""
+    return FaceView(read_picture(path), landmarks)
 
 
 def apply(view: FaceView, condition: Condition, rng: np.random.Generator) -> FaceView:

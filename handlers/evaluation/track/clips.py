@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from handlers.evaluation.track.figures import draw_faces, open_writer
@@ -16,7 +15,7 @@ from handlers.predictors.detection.detector import FaceDetector
 from handlers.predictors.tracking.results import TrackedFace
 from handlers.processing.arrays import Floats
 from handlers.processing.boxes import overlap
-from handlers.training.datasets.video import read_clip
+from handlers.training.datasets.video import frame_rate_hz, read_clip
 
 SAME = 0.4  # overlap of boxes that show one face
 GAP_FRAMES = 3  # that a tracklet of detections may bridge
@@ -63,7 +62,7 @@ def run_clip(
     With a detector identity switches are counted against its tracklets; with `video` the frames
     are written there with what was found. Raises ValueError for a clip that cannot be decoded.
     """
-    fps = _fps(path)
+    fps = frame_rate_hz(path)
     options = replace(row.options, max_faces=faces)
     writer, state = None, None
     statuses: list[str] = []
@@ -162,10 +161,3 @@ def _status(faces: Sequence[TrackedFace]) -> str:
     if not faces:
         return "searching"
     return "followed" if any(face.landmarks is not None for face in faces) else "lost"
-
-
-def _fps(path: Path) -> float:
-    capture = cv2.VideoCapture(str(path))
-    fps = float(capture.get(cv2.CAP_PROP_FPS))
-    capture.release()
-    return fps if fps > 0 else 25.0

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from handlers.checkpoint import load_checkpoint, save_checkpoint
@@ -21,7 +20,7 @@ from handlers.predictors.detection.detector import LandmarkBoxMap
 from handlers.processing.arrays import Floats
 from handlers.processing.boxes import overlaps
 from handlers.processing.landmarks import bounding_box
-from handlers.training.datasets.folders import FaceSample, read_folder
+from handlers.training.datasets.folders import FaceSample, read_folder, read_picture
 
 MIN_FACE_PX = 24
 LEAST_OVERLAP = 0.3  # of a detection with the true landmark box, to be of that face
@@ -46,10 +45,7 @@ def collect(cascade: Cascade, folder: Path) -> Iterator[Pair]:
 
 
 def _find(cascade: Cascade, sample: FaceSample) -> Pair | None:
-    pixels = cv2.imread(str(sample.image_path), cv2.IMREAD_COLOR_RGB)
-    if pixels is None:
-        raise ValueError(f"{sample.image_path}: no picture that can be decoded")
-    found = cascade.run([np.asarray(pixels, np.float32)], MIN_FACE_PX)[0]
+    found = cascade.run([read_picture(sample.image_path).astype(np.float32)], MIN_FACE_PX)[0]
     truth = bounding_box(sample.landmarks)
     shared = overlaps(found.boxes, truth[None])[:, 0]
     if shared.max(initial=0) < LEAST_OVERLAP:

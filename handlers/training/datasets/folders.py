@@ -5,22 +5,25 @@ The format `.pts` of the 300-W re-annotations (Sagonas et al. 2013): a header of
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from handlers.networks.actions import ACTIONS
-from handlers.processing.arrays import Floats
+from handlers.processing.arrays import Floats, Image
 
 FIRST_PIXEL = 1.0  # iBUG annotated in Matlab: its top-left pixel is (1, 1), ours is (0, 0)
 UNKNOWN = np.full(len(ACTIONS), np.nan, np.float32)
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 LANDMARKS = 68
 Person = Callable[[Path], str | None]
+Look = Callable[[Path], Floats | str]  # a picture's landmarks, or why it has none
 
 
 def count_points(path: Path) -> int:
@@ -65,19 +68,13 @@ def write_pts(path: Path, landmarks: NDArray[np.floating]) -> None:
 def _split(path: Path) -> tuple[int, list[str]]:
     """The declared number of points and the lines between the braces."""
     text = path.read_text(encoding="utf-8", errors="replace")
-    header, opening, rest = text.partition("{")
-    body, closing, _ = rest.partition("}")
-    if not opening or not closing:
+    parts = re.match(r"(.*?)\{(.*?)\}", text, re.DOTALL)
+    if parts is None:
         raise ValueError(f"{path}: no points between braces, this is no .pts file")
-    return _declared(path, header), [line for line in body.splitlines() if line.strip()]
-
-
-def _declared(path: Path, header: str) -> int:
-    for line in header.splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == "n_points" and value.strip().isdecimal():
-            return int(value)
-    raise ValueError(f"{path}: the header has no 'n_points: <number>' line")
+    declared = re.search(r"^\s*n_points\s*:\s*(\d+)\s*$", parts[1], re.MULTILINE)
+    if declared is None:
+        raise ValueError(f"{path}: the header has no 'n_points: <number>' line")
+    return int(declared[1]), [line for line in parts[2].splitlines() if line.strip()]
 
 
 def _pair(path: Path, line: str) -> tuple[float, float]:
@@ -163,11 +160,10 @@ class FaceSet:
 
 def join(sets: list[FaceSet]) -> FaceSet:
     """All faces of several sets, their skip counts added up."""
-    skipped: dict[str, int] = {}
+    skipped: Counter[str] = Counter()
     for part in sets:
-        for reason, count in part.skipped.items():
-            skipped[reason] = skipped.get(reason, 0) + count
-    return FaceSet(tuple(sample for part in sets for sample in part), skipped)
+        skipped.update(part.skipped)
+    return FaceSet(tuple(sample for part in sets for sample in part), dict(skipped))
 
 
 def nobody(_: Path) -> str | None:
@@ -181,29 +177,44 @@ def person_before_number(image: Path) -> str | None:
     return match[1] if match else None
 
 
-def read_folder(root: Path, source: str | None = None, person: Person = nobody) -> FaceSet:
-    """Every picture under `root`, at any depth, that has a 68-point `.pts` beside it.
+def beside(image: Path) -> Floats | str:
+    """The landmarks of the 68-point `.pts` beside a picture, or why there are none.
 
-    The source of a face is `source` or, by default, its folder named from `root` on.
-    Pictures without `.pts`, faces with another number of points (39 in Menpo profiles) and
-    the mirrored copies that some re-packings of 300-W add are left out and counted.
+    Faces with another number of points (39 in Menpo profiles) and the mirrored copies that some
+    re-packings of 300-W add are left out.
+    """
+    annotation = image.with_suffix(".pts")
+    if image.stem.endswith("_mirror"):
+        return "mirrored copy"
+    if not annotation.is_file():
+        return "no .pts beside it"
+    found = count_points(annotation)
+    return read_pts(annotation) if found == LANDMARKS else f"{found} points"
+
+
+def read_folder(
+    root: Path, source: str | None = None, person: Person = nobody, landmarks: Look = beside
+) -> FaceSet:
+    """Every picture under `root`, at any depth, of which `landmarks` finds the landmarks.
+
+    The source of a face is `source` or, by default, its folder named from `root` on. Pictures
+    without landmarks are left out and counted.
 
     Raises:
-        ValueError: `root` is no folder, or a `.pts` file is broken.
+        ValueError: `root` is no folder, or an annotation is broken.
     """
     if not root.is_dir():
         raise ValueError(f"{root}: no such folder")
     samples: list[FaceSample] = []
-    skipped: dict[str, int] = {}
+    skipped: Counter[str] = Counter()
     for image in images_under(root):
-        reason = _reason_to_skip(image)
-        if reason is not None:
-            skipped[reason] = skipped.get(reason, 0) + 1
+        found = landmarks(image)
+        if isinstance(found, str):
+            skipped[found] += 1
             continue
-        landmarks = read_pts(image.with_suffix(".pts"), LANDMARKS)
-        where = source if source is not None else folder_name(root, image)
-        samples.append(FaceSample(image, landmarks, person(image), where))
-    return FaceSet(tuple(samples), skipped)
+        folder = "/".join((root.name, *image.parent.relative_to(root).parts))
+        samples.append(FaceSample(image, found, person(image), source or folder))
+    return FaceSet(tuple(samples), dict(skipped))
 
 
 def images_under(root: Path) -> Iterator[Path]:
@@ -211,16 +222,12 @@ def images_under(root: Path) -> Iterator[Path]:
     return (path for path in sorted(root.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
-def folder_name(root: Path, image: Path) -> str:
-    """The folder of a picture, written from `root`'s own name on."""
-    return "/".join((root.name, *image.parent.relative_to(root).parts))
+def read_picture(path: Path) -> Image:
+    """A picture as its annotators saw it: RGB `(H, W, 3)`, any EXIF orientation ignored.
 
-
-def _reason_to_skip(image: Path) -> str | None:
-    annotation = image.with_suffix(".pts")
-    if image.stem.endswith("_mirror"):
-        return "mirrored copy"
-    if not annotation.is_file():
-        return "no .pts beside it"
-    found = count_points(annotation)
-    return None if found == LANDMARKS else f"{found} points"
+    Raises ValueError if it cannot be decoded.
+    """
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None:
+        raise ValueError(f"{path}: no picture that can be decoded")
+    return np.asarray(pixels, np.uint8)

@@ -16,9 +16,8 @@ iBUG's files.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,10 +28,7 @@ from numpy.typing import NDArray
 from handlers.processing.arrays import Doubles, Floats
 from handlers.training.datasets.folders import (
     FIRST_PIXEL,
-    FaceSample,
     FaceSet,
-    folder_name,
-    images_under,
     join,
     person_before_number,
     read_folder,
@@ -125,18 +121,12 @@ def read_ls3d(root: Path) -> FaceSet:
     Raises:
         ValueError: `root` is no folder, or an annotation is broken or not 68 points.
     """
-    if not root.is_dir():
-        raise ValueError(f"{root}: no such folder")
-    samples: list[FaceSample] = []
-    missing = 0
-    for image in images_under(root):
+
+    def landmarks(image: Path) -> Floats | str:
         annotation = _annotation(root, image)
-        if annotation is None:
-            missing += 1
-            continue
-        landmarks = _read(annotation)
-        samples.append(FaceSample(image, landmarks, None, folder_name(root, image)))
-    return FaceSet(tuple(samples), {"no 3DA-2D landmarks": missing} if missing else {})
+        return "no 3DA-2D landmarks" if annotation is None else _read(annotation)
+
+    return read_folder(root, landmarks=landmarks)
 
 
 def _annotation(root: Path, image: Path) -> Path | None:
@@ -170,52 +160,24 @@ def _read_mat(path: Path) -> Doubles:
     raise ValueError(f"{path}: has none of {', '.join(MAT_KEYS)}")
 
 
-class Split(StrEnum):
-    """The parts of 300-W by their usual names."""
-
-    TRAIN = "train"
-    COMMON = "common"
-    CHALLENGING = "challenging"
-    FULL = "full"
-    TEST = "test"
-
-
+# The folders of the parts of 300-W, below the one that holds `afw`, `helen`, `ibug`, ...
 PARTS_300W = {
-    Split.TRAIN: ("lfpw/trainset", "helen/trainset", "afw"),
-    Split.COMMON: ("lfpw/testset", "helen/testset"),
-    Split.CHALLENGING: ("ibug",),
-    Split.FULL: ("lfpw/testset", "helen/testset", "ibug"),
-    Split.TEST: ("300W/01_Indoor", "300W/02_Outdoor"),
+    "train": ("lfpw/trainset", "helen/trainset", "afw"),
+    "common": ("lfpw/testset", "helen/testset"),
+    "challenging": ("ibug",),
+    "full": ("lfpw/testset", "helen/testset", "ibug"),
+    "test": ("300W/01_Indoor", "300W/02_Outdoor"),
 }
 
 
-def read_300w(root: Path, split: Split) -> FaceSet:
-    """One part of 300-W from the folder that holds `afw`, `helen`, `ibug`, `lfpw`, `300W`.
-
-    Raises:
-        ValueError: one of the folders of that part is missing; its name is in the message.
-    """
-    return join([read_folder(_part(root, name), name) for name in PARTS_300W[split]])
+def read_parts(root: Path, names: Sequence[str]) -> FaceSet:
+    """Several folders of 300-W; raises ValueError naming one that is missing."""
+    return join([read_folder(_part(root, name), name) for name in names])
 
 
-def read_helen(root: Path, split: Split) -> FaceSet:
-    """HELEN (Le et al. 2012) in 300-W's annotation: `trainset` or `testset` under `root`."""
-    return _train_or_test(root, split, "helen")
-
-
-def read_lfpw(root: Path, split: Split) -> FaceSet:
-    """LFPW (Belhumeur et al. 2011) in 300-W's annotation: `trainset` or `testset`."""
-    return _train_or_test(root, split, "lfpw")
-
-
-def read_afw(root: Path) -> FaceSet:
-    """AFW (Zhu and Ramanan 2012) in 300-W's annotation; `ID_1` and `ID_2` share a photograph."""
-    return read_folder(root, "afw")
-
-
-def read_youtube_faces(root: Path) -> FaceSet:
-    """Frames of YouTube Faces (Wolf et al. 2011), named `Person_Name_00.jpg`, with `.pts`."""
-    return read_folder(root, person=person_before_number)
+def read_half(root: Path, name: str) -> FaceSet:
+    """The folder `trainset` or `testset` below `root`, called such as `helen/trainset`."""
+    return read_folder(root / name.rpartition("/")[2], name)
 
 
 def read_menpo(root: Path) -> FaceSet:
@@ -233,13 +195,6 @@ def read_menpo(root: Path) -> FaceSet:
     return faces
 
 
-def _train_or_test(root: Path, split: Split, source: str) -> FaceSet:
-    if split not in (Split.TRAIN, Split.TEST):
-        raise ValueError(f"{source} has the parts train and test, not {split}")
-    folder = f"{split}set"
-    return read_folder(root / folder, f"{source}/{folder}")
-
-
 def _part(root: Path, name: str) -> Path:
     """A part's folder; the archive of the test set may be unpacked with or without `300W/`."""
     short = name.removeprefix("300W/")
@@ -249,16 +204,19 @@ def _part(root: Path, name: str) -> Path:
     raise ValueError(f"{root}: 300-W should have the folder {name}")
 
 
+# HELEN (Le et al. 2012), LFPW (Belhumeur et al. 2011) and AFW (Zhu and Ramanan 2012) are in 300-W's
+# annotation; frames of YouTube Faces (Wolf et al. 2011) are named `Person_Name_00.jpg`.
 LAYOUTS: dict[str, Callable[[Path], FaceSet]] = {
-    **{f"300w-{split}": partial(read_300w, split=split) for split in Split},
-    "helen-train": partial(read_helen, split=Split.TRAIN),
-    "helen-test": partial(read_helen, split=Split.TEST),
-    "lfpw-train": partial(read_lfpw, split=Split.TRAIN),
-    "lfpw-test": partial(read_lfpw, split=Split.TEST),
-    "afw": read_afw,
+    **{f"300w-{part}": partial(read_parts, names=names) for part, names in PARTS_300W.items()},
+    **{
+        f"{name}-{half}": partial(read_half, name=f"{name}/{half}set")
+        for name in ("helen", "lfpw")
+        for half in ("train", "test")
+    },
+    "afw": partial(read_folder, source="afw"),
     "menpo": read_menpo,
     "ls3d-w": read_ls3d,
-    "youtube-faces": read_youtube_faces,
+    "youtube-faces": partial(read_folder, person=person_before_number),
     "folder": read_folder,
 }
 

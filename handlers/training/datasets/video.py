@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from handlers.processing.arrays import Floats, Image
-from handlers.training.datasets.folders import images_under, read_pts
+from handlers.training.datasets.folders import images_under, read_picture, read_pts
 
 FOLDER_RATE_HZ = 25.0
 # The subjects of the published test set by the difficulty of their videos (Shen et al. 2015).
@@ -122,10 +122,7 @@ def _video_of(folder: Path, category: str) -> Video:
 
 def _pictures(folder: Path, first: int) -> Iterator[Image]:
     for path in islice(images_under(folder), first, None):
-        pixels = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if pixels is None:
-            raise ValueError(f"{path}: no picture that can be decoded")
-        yield np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+        yield read_picture(path)
 
 
 def _decoded(path: Path, first: int) -> Iterator[Image]:

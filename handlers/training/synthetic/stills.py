@@ -9,7 +9,7 @@ import numpy as np
 from handlers.processing.arrays import Floats, Image
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box, mirror
-from handlers.training.datasets.folders import FaceSample
+from handlers.training.datasets.folders import FaceSample, read_picture
 from handlers.training.synthetic.fields import uncross_lips
 
 REACH = 2.2  # side of the picture in sides of the landmark box
@@ -95,10 +95,7 @@ def read_still(sample: FaceSample, face_px: int) -> Still:
 
     Raises ValueError for a picture that cannot be decoded.
     """
-    pixels = cv2.imread(str(sample.image_path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if pixels is None:
-        raise ValueError(f"{sample.image_path}: no picture that can be decoded")
-    image = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+    image = read_picture(sample.image_path)
     eyes = sample.landmarks[42:48].mean(axis=0) - sample.landmarks[36:42].mean(axis=0)
     angle = float(np.arctan2(eyes[1], eyes[0]))
     upright = Crop((0.0, 0.0), 1.0, 1, angle)

@@ -1,6 +1,5 @@
 """Sets annotated over time, in the layouts they are handed out in, to recordings."""
 
-import csv
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -32,15 +31,13 @@ def read_sewa(root: Path) -> list[Recording]:
     second, split by semicolons; `video/Train_DE_01.avi` and `audio/Train_DE_01.wav` lie beside.
     Raises ValueError for a label file without the columns, and where nothing is found.
     """
-    recordings = []
-    for path in sorted((root / "labels").glob("*.csv")):
-        video = find_media(root / "video", path.stem, VIDEO_SUFFIXES)
-        if video is not None:
-            table = read_table(path, ";")
-            times = column(table, "timestamp" if "timestamp" in table else "time", path)
-            labels = pair(column(table, "valence", path), column(table, "arousal", path))
-            sound = find_media(root / "audio", path.stem, SOUND_SUFFIXES)
-            recordings.append(Recording(video, path.stem, times, labels, sound=sound))
+
+    def label(path: Path) -> tuple[Doubles, Floats]:
+        table = read_table(path, ";")
+        times = column(table, "timestamp" if "timestamp" in table else "time", path)
+        return times, pair(column(table, "valence", path), column(table, "arousal", path))
+
+    recordings = _beside_videos(root, sorted((root / "labels").glob("*.csv")), label)
     return some(recordings, root, "labels/*.csv with a video of its name in video/")
 
 
@@ -52,17 +49,29 @@ def read_recola(root: Path) -> list[Recording]:
     raters' mean at valence's times. Raises ValueError for a table without times or raters, and
     where nobody is found.
     """
+
+    def label(path: Path) -> tuple[Doubles, Floats]:
+        traces, others = _raters(path), _raters(root / "arousal" / path.name)
+        times = traces[0][0]
+        return times, pair(mean_of_raters(traces, times), mean_of_raters(others, times))
+
+    tables = sorted((root / "valence").glob("*.csv"))
+    both = [path for path in tables if (root / "arousal" / path.name).is_file()]
+    wanted = "valence/*.csv, arousal/*.csv and video/* of one person"
+    return some(_beside_videos(root, both, label), root, wanted)
+
+
+def _beside_videos(
+    root: Path, paths: Sequence[Path], label: Callable[[Path], tuple[Doubles, Floats]]
+) -> list[Recording]:
+    """Recordings of label files that have a video of their name in `video`; sound is in `audio`."""
     recordings = []
-    for path in sorted((root / "valence").glob("*.csv")):
-        other = root / "arousal" / path.name
+    for path in paths:
         video = find_media(root / "video", path.stem, VIDEO_SUFFIXES)
-        if video is not None and other.is_file():
-            traces = _raters(path)
-            times = traces[0][0]
-            labels = pair(mean_of_raters(traces, times), mean_of_raters(_raters(other), times))
+        if video is not None:
             sound = find_media(root / "audio", path.stem, SOUND_SUFFIXES)
-            recordings.append(Recording(video, path.stem, times, labels, sound=sound))
-    return some(recordings, root, "valence/*.csv, arousal/*.csv and video/* of one person")
+            recordings.append(Recording(video, path.stem, *label(path), sound=sound))
+    return recordings
 
 
 def read_semaine(root: Path) -> list[Recording]:
@@ -124,30 +133,23 @@ def some(recordings: list[Recording], root: Path, wanted: str) -> list[Recording
 
 
 def read_table(path: Path, delimiter: str) -> dict[str, Doubles]:
-    """The columns of a csv file that hold nothing but numbers, by their names.
+    """The columns of a csv file that hold nothing but numbers, by their names in small letters.
 
-    Raises ValueError for a file without rows and for rows of another length than the first.
+    Raises ValueError for rows of another length than the first.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        header, *rows = csv.reader(file, delimiter=delimiter)
-    rows = [row for row in rows if row]
-    if not rows or any(len(row) != len(header) for row in rows):
-        raise ValueError(f"{path}: needed rows of {len(header)} columns split by {delimiter!r}")
-    columns = {}
-    for name, values in zip(header, zip(*rows, strict=True), strict=True):
-        try:
-            columns[name.strip()] = np.array(values, np.float64)
-        except ValueError:
-            continue
-    return columns
+    table = np.genfromtxt(
+        path, delimiter=delimiter, names=True, dtype=None, encoding="utf-8-sig",
+        case_sensitive="lower", ndmin=1,
+    )  # fmt: skip
+    names = table.dtype.names or ()
+    return {name: table[name].astype(float) for name in names if table[name].dtype.kind in "if"}
 
 
 def column(table: dict[str, Doubles], name: str, path: Path) -> Doubles:
-    """A column of a table whatever case its name is in; raises ValueError where there is none."""
-    found = {key.lower(): values for key, values in table.items()}
-    if name not in found:
+    """A column of a table; raises ValueError where there is none."""
+    if name not in table:
         raise ValueError(f"{path}: no column {name!r} of numbers, found {', '.join(table)}")
-    return found[name]
+    return table[name]
 
 
 def mean_of_raters(traces: Sequence[RaterTrace], times_s: Doubles) -> Floats:
@@ -171,7 +173,7 @@ def _raters(path: Path) -> list[RaterTrace]:
     first = path.read_text(encoding="utf-8-sig").split("\n", 1)[0]
     table = read_table(path, ";" if ";" in first else ",")
     times = column(table, "time", path)
-    raters = [(times, values) for name, values in table.items() if name.lower() != "time"]
+    raters = [(times, values) for name, values in table.items() if name != "time"]
     if not raters:
         raise ValueError(f"{path}: no rater's column beside the time")
     return raters

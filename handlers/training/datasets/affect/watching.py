@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
-import cv2
 import numpy as np
 
 from handlers.predictors.tracking.options import TrackingOptions
@@ -13,6 +12,7 @@ from handlers.processing.arrays import Bools, Doubles, Floats, Image, Ints
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.affect.records import AffectPicture, Recording
+from handlers.training.datasets.folders import read_picture
 from handlers.training.datasets.video import Video, VideoFrame, frame_rate_hz
 
 CROP_PX = 128
@@ -123,10 +123,7 @@ def labels_at(times_s: Doubles, recording: Recording) -> Floats:
 
 def crop_of_picture(picture: AffectPicture, context: float = 1.0, size_px: int = CROP_PX) -> Image:
     """The face of a labelled picture, cut out by its box as the set gives it, or so much wider."""
-    pixels = cv2.imread(str(picture.path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise ValueError(f"{picture.path}: no picture that can be decoded")
-    image = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+    image = read_picture(picture.path)
     whole = (0, 0, image.shape[1] - 1, image.shape[0] - 1)
     box = np.array(picture.box or whole, np.float32)
     return Crop.around(box, context, size_px).extract(image)
