@@ -17,7 +17,7 @@ has `faces`, each by itself, and no state.
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from handlers.checkpoint import Checkpoint, CheckpointError, describe_model, nam
 from handlers.networks.variants import EXPRESSIONS, QUADRANTS, VARIANTS
 from handlers.predictors.affect.estimator import in_order
 from handlers.predictors.affect.predictor import AffectPredictor
-from handlers.predictors.affect.run import AffectResult, AffectRow, Floats, FrameAffect
+from handlers.predictors.affect.run import AffectResult, AffectRow, Floats, FrameAffect, Record
 from handlers.predictors.affect.state import SCHEMA, AffectState
 from handlers.processing.audio_descriptors import MissingExtra
 from handlers.processing.landmarks import N_POINTS
@@ -169,10 +169,10 @@ class AffectHandler(Handler[ReadRow | Photograph]):
         ]
 
     def _follow(self, items: Sequence[ReadRow]) -> list[Answer]:
-        results = self.parts.predictor.step([item.row for item in items])
-        faces = iter(self._faces(items, results))
+        describe = partial(describe_faces, self.parts.attributes)
+        results = self.parts.predictor.step([item.row for item in items], describe)
         return [
-            (self._outputs(item, result, faces), self._dump(item.row.variant, result.state))
+            (self._outputs(item, result), self._dump(item.row.variant, result.state))
             for item, result in zip(items, results, strict=True)
         ]
 
@@ -206,21 +206,6 @@ class AffectHandler(Handler[ReadRow | Photograph]):
             return None
         return replace(item, row=replace(item.row, state=None), reset=UNUSABLE)
 
-    def _faces(
-        self, items: Sequence[ReadRow], results: Sequence[AffectResult]
-    ) -> list[dict[str, Any]]:
-        """The records of all faces, in the order of their frames."""
-        return describe_faces(
-            self.parts.attributes,
-            [
-                (image, frame.face)
-                for item, result in zip(items, results, strict=True)
-                for image, moment in zip(item.row.frames, result.frames, strict=True)
-                for frame in (moment, *moment.others)
-                if image is not None and frame.face is not None
-            ],
-        )
-
     def _read_state(self, variant: str, blob: bytes) -> AffectState:
         written = load_state(blob, *self.parts.written_by(variant), SCHEMA)
         return AffectState.from_tensors(*written)
@@ -228,9 +213,7 @@ class AffectHandler(Handler[ReadRow | Photograph]):
     def _dump(self, variant: str, state: AffectState) -> bytes:
         return dump_state(state.to_tensors(), *self.parts.written_by(variant), SCHEMA, state.step)
 
-    def _outputs(
-        self, item: ReadRow, result: AffectResult, faces: Iterator[dict[str, Any]]
-    ) -> dict[str, Any]:
+    def _outputs(self, item: ReadRow, result: AffectResult) -> dict[str, Any]:
         reset = [] if item.reset is None else [item.reset]
         return {
             "model": name_model(NAME, self.parts.checkpoints[item.row.variant]),
@@ -238,7 +221,7 @@ class AffectHandler(Handler[ReadRow | Photograph]):
             "status": RESET if reset else OK,
             "notes": [*reset, *item.frames.notes, *_notes(result.frames)],
             "timings_ms": {"decode": item.frames.decode_ms, **result.timings_ms},
-            "frames": [_frame(frame, faces) for frame in result.frames],
+            "frames": [_frame(*pair) for pair in zip(result.frames, result.records, strict=True)],
         }
 
 
@@ -306,7 +289,7 @@ def _notes(frames: Sequence[FrameAffect]) -> list[str]:
     return [UNSPOKEN] * unspoken + [ONLY_AROUSAL] * only_arousal
 
 
-def _frame(frame: FrameAffect, faces: Iterator[dict[str, Any]]) -> dict[str, Any]:
+def _frame(frame: FrameAffect, faces: Mapping[int, Record]) -> dict[str, Any]:
     return {
         "time_s": frame.time_s,
         **_estimate(frame),
@@ -315,8 +298,12 @@ def _frame(frame: FrameAffect, faces: Iterator[dict[str, Any]]) -> dict[str, Any
         "attention_ages_s": list(frame.attention_ages_s),
         "gate": frame.gate,
         "used": list(frame.used),
-        "face": None if frame.face is None else next(faces),
-        "others": [{**_estimate(other), "face": next(faces)} for other in frame.others],
+        "face": None if frame.face is None else faces[frame.face.track_id],
+        "others": [
+            {**_estimate(other), "face": faces[other.face.track_id]}
+            for other in frame.others
+            if other.face is not None
+        ],
         "voice": None if frame.voice is None else {"arousal": frame.voice},
     }
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from handlers.engines.base import is_device_fault, is_out_of_memory, release_memory
 from handlers.engines.choice import threads
-from handlers.wire import Request, WireError, read_request, write_error, write_reply
+from handlers.wire import Request, Row, WireError, read_request, write_error, write_reply
 
 Item = TypeVar("Item")
 Outputs = dict[str, Any]
@@ -57,7 +57,7 @@ class Handler(ABC, Generic[Item]):
     def describe(self) -> dict[str, Any]:
         """Say what is served: name, version, weights hash, licence, figures."""
 
-    def handle(self, rows: Sequence[bytes | bytearray]) -> list[bytes]:
+    def handle(self, rows: Sequence[Row]) -> list[bytes]:
         """Answer every row with a packed reply or a packed error, in order.
 
         Raises DeviceFault, and nothing else.
@@ -67,7 +67,7 @@ class Handler(ABC, Generic[Item]):
         answers = iter(self._compute_guarded(items))
         return [one if isinstance(one, bytes) else next(answers) for one in found]
 
-    def _decode_all(self, rows: Sequence[bytes | bytearray]) -> list[Item | bytes]:
+    def _decode_all(self, rows: Sequence[Row]) -> list[Item | bytes]:
         """The items of rows that can be read, and replies to the others.
 
         Pictures are decoded side by side, by as many threads as compute.
@@ -78,7 +78,7 @@ class Handler(ABC, Generic[Item]):
         with ThreadPoolExecutor(workers) as pool:
             return list(pool.map(self._decode_guarded, rows))
 
-    def _decode_guarded(self, row: bytes | bytearray) -> Item | bytes:
+    def _decode_guarded(self, row: Row) -> Item | bytes:
         try:
             return self.decode(read_request(row))
         except WireError as error:

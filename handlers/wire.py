@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Row = bytes | bytearray | Mapping[str, Any]
 
 MAX_BYTES = 256 * 2**20
 MAX_AXES = 8
@@ -64,9 +65,12 @@ def unpack(blob: bytes | bytearray, max_bytes: int = MAX_BYTES) -> dict[str, Any
     return message
 
 
-def read_request(blob: bytes | bytearray, max_bytes: int = MAX_BYTES) -> Request:
-    """Read one row `{"inputs": map, "options": map, "state": bytes?}`; raises WireError."""
-    message = unpack(blob, max_bytes)
+def read_request(row: Row, max_bytes: int = MAX_BYTES) -> Request:
+    """Read one row `{"inputs": map, "options": map, "state": bytes?}`; raises WireError.
+
+    Of a row that was never packed, arrays are views of its bytes.
+    """
+    message = _as_unpacked(row) if isinstance(row, Mapping) else unpack(row, max_bytes)
     if unknown := sorted(message.keys() - {"inputs", "options", "state"}):
         raise WireError(f"request holds {', '.join(unknown)}; known are inputs, options and state")
     inputs, options = message.get("inputs"), message.get("options", {})
@@ -98,6 +102,13 @@ def _pack_value(value: object) -> Any:
         raise TypeError(f"an array of {value.dtype.name}; sent are {', '.join(sorted(DTYPES))}")
     little = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
     return {"dtype": value.dtype.name, "shape": list(value.shape), "data": little.tobytes()}
+
+
+def _as_unpacked(value: Any) -> Any:
+    """Return what `unpack` would read of the value once packed."""
+    if isinstance(value, Mapping):
+        return _unpack_map({name: _as_unpacked(one) for name, one in value.items()})
+    return [_as_unpacked(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _unpack_map(value: dict[str, Any]) -> dict[str, Any] | Array:

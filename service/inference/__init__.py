@@ -35,6 +35,12 @@ class Question:
     state: bytes | None = None
     load: Load = field(default=Load(), compare=False)
 
+    @property
+    def message(self) -> dict[str, Any]:
+        """What a handler reads: `{"inputs": map, "options": map, "state": bytes?}`."""
+        message: dict[str, Any] = {"inputs": self.inputs, "options": self.options}
+        return message if self.state is None else {**message, "state": self.state}
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -94,11 +100,8 @@ class Inference(Protocol):
 
 
 def pack_question(question: Question) -> bytes:
-    """Write `{"inputs": map, "options": map, "state": bytes?}`."""
-    message: dict[str, Any] = {"inputs": question.inputs, "options": question.options}
-    if question.state is not None:
-        message["state"] = question.state
-    return bytes(msgpack.packb(message))
+    """Write the message of a question for a worker elsewhere."""
+    return bytes(msgpack.packb(question.message))
 
 
 def unpack_answer(reply: bytes) -> Answer:

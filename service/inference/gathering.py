@@ -3,7 +3,7 @@
 import asyncio
 from bisect import insort
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
@@ -22,15 +22,21 @@ NOBODY = Load()
 
 @dataclass(frozen=True)
 class Row:
-    """A packed question, the id of its request, and for how long its call may be at work.
+    """A question, the id of its request, and for how long its call may be at work.
 
-    `lane` is that of its call: 0 for usual work, more for larger.
+    `body` is packed for a worker elsewhere, a map for a handler of this process. `lane` is that of
+    its call: 0 for usual work, more for larger.
     """
 
-    body: bytes
+    body: bytes | Mapping[str, Any]
     request_id: str | None
     limit_s: float = 0.0
     lane: int = 0
+
+    @property
+    def size(self) -> int:
+        """Its share of a message; a map is in none."""
+        return len(self.body) if isinstance(self.body, bytes) else 0
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,12 @@ class Gatherer:
         self._turns = [Turns() for _ in range(len(LANES) + 1)]
 
     async def ask(
-        self, key: object, body: bytes, most: int, limit_s: float = 0.0, load: Load = NOBODY
+        self,
+        key: object,
+        body: bytes | Mapping[str, Any],
+        most: int,
+        limit_s: float = 0.0,
+        load: Load = NOBODY,
     ) -> Reply:
         """Return the reply to one row; raises what its call raised."""
         loop = asyncio.get_running_loop()
@@ -176,7 +187,7 @@ class Gatherer:
 
     def _take(self, waiting: Sequence[_Waiting], share: int) -> list[_Waiting]:
         first, *others = waiting
-        taken, size, work = [first], len(first.row.body), first.load.work
+        taken, size, work = [first], first.row.size, first.load.work
         takes_s = self._expected_s(first)
         brought = Counter({first.load.owner: work})
         for other in others:
@@ -184,13 +195,13 @@ class Gatherer:
             fits = (
                 other.key == first.key
                 and len(taken) < min(first.most, other.most, share)
-                and size + len(other.row.body) <= MOST_BYTES
+                and size + other.row.size <= MOST_BYTES
                 and work + more <= MOST_WORK
                 and takes_s + self._expected_s(other) <= CALL_S
             )
             if fits and (brought[owner] + more <= QUANTUM or self._askers.is_alone(owner)):
                 taken.append(other)
-                size, work = size + len(other.row.body), work + more
+                size, work = size + other.row.size, work + more
                 takes_s += self._expected_s(other)
                 brought[owner] += more
         return taken

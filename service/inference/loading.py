@@ -43,8 +43,8 @@ def bound_threads(threads: int, engine: str | None = None) -> None:
 class Handler(Protocol):
     """The methods of a handler that the service calls."""
 
-    def handle(self, rows: Sequence[bytes]) -> list[bytes]:
-        """Answer every row with one packed reply."""
+    def handle(self, rows: Sequence[bytes | Mapping[str, Any]]) -> list[bytes]:
+        """Answer every row, packed or not, with one packed reply."""
 
     def describe(self) -> dict[str, Any]:
         """Say what is served."""

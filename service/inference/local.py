@@ -19,7 +19,6 @@ from service.inference import (
     Batch,
     Question,
     Readiness,
-    pack_question,
     unpack_answer,
     weights_in,
     weights_of,
@@ -127,8 +126,9 @@ class LocalInference:
         handler = self._choose(model, weights_of(question.state))
         if handler is None:
             raise ServiceError(Problem.UNAVAILABLE, f"the model {model} is not loaded")
-        body, most = pack_question(question), most_rows(model, question)
-        reply = await self._gatherer.ask(handler, body, most, load=question.load)
+        # Not packed: that would copy every picture of a clip twice.
+        message, most = question.message, most_rows(model, question)
+        reply = await self._gatherer.ask(handler, message, most, load=question.load)
         return replace(unpack_answer(reply.body), batch=reply.batch)
 
     def _choose(self, model: str, weights: str | None) -> Handler | None:

@@ -93,6 +93,17 @@ def test_a_request_is_read_from_any_bytes_like_object() -> None:
     assert request.state == b"s"
 
 
+def test_a_row_that_was_never_packed_is_read_like_a_packed_one() -> None:
+    array = {"dtype": "uint8", "shape": [1, 2], "data": b"xy"}
+    row = {"inputs": {"frames": [array, None], "times_s": (0.0, 1.0)}, "options": {"a": 1}}
+    packed, bare = read_request(pack(row)), read_request(row)
+    assert bare.inputs["times_s"] == packed.inputs["times_s"] == [0.0, 1.0]
+    np.testing.assert_array_equal(bare.inputs["frames"][0], packed.inputs["frames"][0])
+    assert (bare.inputs["frames"][1], bare.options, bare.state) == (None, {"a": 1}, None)
+    with pytest.raises(WireError, match="needs 4 bytes"):
+        read_request({"inputs": {"frames": [{**array, "shape": [2, 2]}]}})
+
+
 @pytest.mark.parametrize(
     ("message", "reason"),
     [

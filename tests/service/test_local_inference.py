@@ -35,7 +35,7 @@ class Echo:
         self.gate.wait(MOST_S)
         self.threads.add(threading.current_thread().name)
         self.request_ids.append(REQUEST_ID.get())
-        return [self._answer(msgpack.unpackb(row)) for row in rows]
+        return [self._answer(row) for row in rows]
 
     def _answer(self, request):
         self.seen.append(request["inputs"]["image"])

@@ -1,14 +1,15 @@
 """Runs of frames with their sound, and the states of their sessions, to affect and next states."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
-from typing import Any
 
 from handlers.engines.beside import others
 from handlers.predictors.affect.estimator import Estimator, Moment, crop_face
 from handlers.predictors.affect.run import (
     AffectResult,
     AffectRow,
+    Describe,
     Floats,
     FrameAffect,
     Image,
@@ -21,6 +22,7 @@ from handlers.predictors.tracking.stages import Stopwatch
 
 # Of a clip's run so many frames are encoded while the next ones are tracked.
 GROUP = 3
+Laps = dict[str, float]
 
 
 class AffectPredictor:
@@ -39,38 +41,35 @@ class AffectPredictor:
         self.estimators, self.tracker, self.speech = dict(estimators), tracker, speech
         self._others: Callable[[], Executor] = others
 
-    def step(self, rows: Sequence[AffectRow]) -> list[AffectResult]:
-        """Take every row to its end.
+    def step(
+        self, rows: Sequence[AffectRow], describe: Describe | None = None
+    ) -> list[AffectResult]:
+        """Take every row to its end; `describe` makes the records of its faces.
 
-        Faces are followed frame by frame. What needs no time, of some frames of all rows, shares
-        batches, beside the tracker but for the last ones; sound is heard beside it, too. Memories
-        then step in lockstep. Raises KeyError for an unknown variant.
+        Faces are followed frame by frame. All else, of some frames of all rows in shared batches,
+        is done beside the tracker but for the last frame. Memories step in lockstep. Raises
+        KeyError for an unknown variant.
         """
         clock = Stopwatch()
         runs = [RowRun(row, self.estimators[row.variant]) for row in rows]
         pool = self._others()
         hearing = pool.submit(self._hear, runs)
-        beside: list[Future[Any]] = [hearing]
+        beside: list[Future[Laps]] = [hearing]
         groups = _groups(runs)
         try:
             for number, group in enumerate(groups, 1):
                 for moment in group:
                     self._follow([run for run in runs if run.looks_at(moment)], moment)
                 if number < len(groups):
-                    beside.append(pool.submit(_encode, runs, group, hearing))
+                    beside.append(pool.submit(_read, runs, group, describe, hearing, beside[-1]))
             clock.lap("track")
-            clock.laps_ms["hear"] = hearing.result()
-            for group in groups[-1:]:
-                _encode(runs, group, hearing)
+            last = [_read(runs, group, describe, hearing, beside[-1]) for group in groups[-1:]]
         finally:
             wait(beside)
-        for future in beside:
-            future.result()
-        clock.lap("encode")
-        for estimator, members in _by_estimator(runs):
-            _remember(estimator, members)
-        clock.lap("estimate")
-        return [run.conclude(clock.laps_ms) for run in runs]
+        laps = Counter(clock.laps_ms)
+        for part in (*(future.result() for future in beside), *last):
+            laps.update(part)
+        return [run.conclude(dict(laps)) for run in runs]
 
     def look(
         self,
@@ -110,13 +109,13 @@ class AffectPredictor:
             for box, reading, answer in zip(boxes, readings, answers, strict=True)
         ]
 
-    def _hear(self, runs: Sequence[RowRun]) -> float:
-        """Hear the sound of all rows; returns the milliseconds that took."""
+    def _hear(self, runs: Sequence[RowRun]) -> Laps:
+        """Hear the sound of all rows."""
         clock = Stopwatch()
         for run in runs:
             run.hear(self.speech)
         clock.lap("hear")
-        return clock.laps_ms["hear"]
+        return clock.laps_ms
 
     def _follow(self, runs: Sequence[RowRun], moment: int) -> None:
         """The tracker's step of one frame of every run."""
@@ -142,23 +141,60 @@ def _groups(runs: Sequence[RowRun]) -> list[range]:
     return [*early, range(last, longest)] if longest else []
 
 
-def _encode(runs: Sequence[RowRun], group: range, hearing: Future[float]) -> None:
-    """Read some moments of every run once its sound is heard, those of a model in shared batches.
+def _read(
+    runs: Sequence[RowRun],
+    group: range,
+    describe: Describe | None,
+    hearing: Future[Laps],
+    before: Future[Laps],
+) -> Laps:
+    """Encode some moments of every run once its sound is heard, and estimate them after those
+    `before`.
 
-    What waits here for the hearing holds no thread that that needs: it was begun before.
+    What waits here holds no thread that another needs: what it waits for was begun before.
     """
     hearing.result()
+    clock = Stopwatch()
     for estimator, members in _by_estimator(runs):
-        places = [
-            (run, moment, lane, given)
-            for run in members
-            for moment in group
-            if moment < len(run.row.times_s)
-            for lane, given in run.moments(moment).items()
-        ]
-        readings = estimator.read([given for _, _, _, given in places])
-        for (run, moment, lane, _), reading in zip(places, readings, strict=True):
-            run.readings[moment][lane] = reading
+        _encode(estimator, members, group)
+    if describe is not None:
+        _describe(runs, group, describe)
+    clock.lap("encode")
+    before.result()
+    begun = Stopwatch()
+    for estimator, members in _by_estimator(runs):
+        for moment in group:
+            _remember(estimator, members, moment)
+    begun.lap("estimate")
+    return clock.laps_ms | begun.laps_ms
+
+
+def _encode(estimator: Estimator, runs: Sequence[RowRun], group: range) -> None:
+    """What needs no time, in shared batches."""
+    places = [
+        (run, moment, lane, given)
+        for run in runs
+        for moment in group
+        if moment < len(run.row.times_s)
+        for lane, given in run.moments(moment).items()
+    ]
+    readings = estimator.read([given for _, _, _, given in places])
+    for (run, moment, lane, _), reading in zip(places, readings, strict=True):
+        run.readings[moment][lane] = reading
+
+
+def _describe(runs: Sequence[RowRun], group: range, describe: Describe) -> None:
+    """Make the records of the faces that were followed."""
+    seen = [
+        (run.records[moment], run.frame(moment), face)
+        for run in runs
+        for moment in group
+        if run.looks_at(moment)
+        for face in run.faces[moment]
+    ]
+    records = describe([(frame, face) for _, frame, face in seen])
+    for (kept, _, face), record in zip(seen, records, strict=True):
+        kept[face.track_id] = record
 
 
 def _by_estimator(runs: Sequence[RowRun]) -> list[tuple[Estimator, list[RowRun]]]:
@@ -168,22 +204,21 @@ def _by_estimator(runs: Sequence[RowRun]) -> list[tuple[Estimator, list[RowRun]]
     return list(groups.values())
 
 
-def _remember(estimator: Estimator, runs: Sequence[RowRun]) -> None:
-    """Step the memories of all lanes in lockstep, moment by moment; a lane whose moment gives
-    nothing to use stays as it is."""
-    for moment in range(max(len(run.readings) for run in runs)):
-        read = [
-            (run, lane, reading)
-            for run in runs
-            if moment < len(run.readings)
-            for lane, reading in run.readings[moment].items()
-            if reading is not None
-        ]
-        if read:
-            answers = estimator.step(
-                [reading for _, _, reading in read],
-                [run.memory(lane) for run, lane, _ in read],
-                [run.news(moment, lane) for run, lane, _ in read],
-            )
-            for (run, lane, reading), answer in zip(read, answers, strict=True):
-                run.take(moment, lane, reading, answer)
+def _remember(estimator: Estimator, runs: Sequence[RowRun], moment: int) -> None:
+    """Step the memories of all lanes; one whose moment gives nothing to use stays as it is."""
+    read = [
+        (run, lane, reading)
+        for run in runs
+        if moment < len(run.readings)
+        for lane, reading in run.readings[moment].items()
+        if reading is not None
+    ]
+    if not read:
+        return
+    answers = estimator.step(
+        [reading for _, _, reading in read],
+        [run.memory(lane) for run, lane, _ in read],
+        [run.news(moment, lane) for run, lane, _ in read],
+    )
+    for (run, lane, reading), answer in zip(read, answers, strict=True):
+        run.take(moment, lane, reading, answer)

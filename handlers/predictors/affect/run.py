@@ -1,8 +1,9 @@
 """One session's run of moments: what is asked, what is answered, and the way between."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ from handlers.processing.landmarks import LEAST_QUALITY
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
 Pcm = NDArray[np.int16]
+Record = dict[str, Any]
+# Describes followed faces, each with the frame that it was seen in.
+Describe = Callable[[Sequence[tuple[Image, TrackedFace]]], Sequence[Record]]
 
 SEEN = (Status.TRACKING, Status.REDETECTED)
 # What is no further than this from the middle of the circumplex is neutral.
@@ -131,10 +135,14 @@ class AffectRow:
 
 @dataclass(frozen=True)
 class AffectResult:
-    """The moments of a row and the state after them; `timings_ms` are those of the whole batch."""
+    """The moments of a row and the state after them; `timings_ms` are those of the whole batch.
+
+    `records` describe the faces of each moment that has a picture, by their `track_id`.
+    """
 
     frames: tuple[FrameAffect, ...]
     state: AffectState
+    records: tuple[Mapping[int, Record], ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict, compare=False)
 
 
@@ -148,6 +156,7 @@ class RowRun:
         self.tracker = self.state.tracker
         self.lanes = dict(self.state.lanes)
         self.faces: list[tuple[TrackedFace, ...]] = [()] * len(row.frames)
+        self.records: list[dict[int, Record]] = [{} for _ in row.frames]
         self.readings: list[dict[int, Reading | None]] = [{} for _ in row.frames]
         self.answers: list[dict[int, FrameAffect]] = [{} for _ in row.frames]
         self.unspoken = [False] * len(row.frames)
@@ -269,4 +278,4 @@ class RowRun:
             lanes,
         )
         results = tuple(self._result(moment) for moment in range(len(self.row.frames)))
-        return AffectResult(results, state, timings_ms)
+        return AffectResult(results, state, tuple(self.records), timings_ms)

@@ -6,6 +6,7 @@ is its standard input, its messages are its standard output.
 
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -13,6 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -23,6 +25,7 @@ from service.media.clips.contents import ClipChunk, ClipInfo, ClipLimits, ClipTo
 
 Message = ClipInfo | ClipChunk | ClipTotals | ServiceError
 LENGTH_BYTES = 4
+PIPE_BYTES = 2**20  # a picture fits: neither side is woken for every 64 KiB of it
 MOST_FILES = 64  # open at once: the clip, pipes and libraries
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 # All that reading an open file, working in memory and writing to an open pipe takes.
@@ -74,6 +77,7 @@ def main() -> None:
     limits, sampling = ClipLimits(**json.loads(sys.argv[2])), Sampling(**json.loads(sys.argv[3]))
     # Written before there is too little memory to write it.
     needs_memory, library = pack(_needs_memory(limits)), load_library()
+    _widen_pipe()
     bound_this_process(limits, int(sys.argv[1]))
     shut_in(library)
     try:
@@ -109,6 +113,13 @@ def _write(buffers: list[bytes]) -> None:
         view = memoryview(buffer)
         while view:
             view = view[os.write(1, view) :]
+
+
+def _widen_pipe() -> None:
+    """Let the pipe hold more, where there is such a call and this user may."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def _needs_memory(limits: ClipLimits) -> ServiceError:

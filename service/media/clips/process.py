@@ -19,7 +19,7 @@ import msgpack
 from pydantic import TypeAdapter
 
 from service.errors import BY_SLUG, Problem, ServiceError
-from service.media.clips.child import LENGTH_BYTES, Message
+from service.media.clips.child import LENGTH_BYTES, PIPE_BYTES, Message
 from service.media.clips.contents import (
     ClipChunk,
     ClipFrame,
@@ -42,7 +42,6 @@ ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
 }
-PIPE_BYTES = 2**20
 MOST_BYTES = 256 * 2**20
 WRITE_BYTES = 2**20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
