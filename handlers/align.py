@@ -20,8 +20,14 @@ from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, describe_model, load_arrays, name_model
 from handlers.engines.choice import trim
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, Alignment, AlignmentPredictor
-from handlers.predictors.detection.detector import Detection, FaceDetector, Hint
-from handlers.predictors.detection.turned import TURNS_DEG, search_hints, search_turned
+from handlers.predictors.detection.detector import (
+    TURNS_DEG,
+    Detection,
+    FaceDetector,
+    Hint,
+    search_hints,
+    search_turned,
+)
 from handlers.processing.boxes import beyond_picture, suppress
 from handlers.processing.drawing import DrawnFace, draw_faces
 from handlers.processing.image import DecodedImage, encode_png

@@ -25,8 +25,7 @@ from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.tracking.options import TrackingOptions, Variant
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.predictors.tracking.results import FrameResult, TrackedFace
-from handlers.predictors.tracking.smoothing import OneEuro
-from handlers.predictors.tracking.state import SCHEMA, SessionState
+from handlers.predictors.tracking.state import SCHEMA, OneEuro, SessionState
 from handlers.processing.image import DecodedImage
 from handlers.processing.landmarks import LEAST_QUALITY
 from handlers.row_checks import (

@@ -1,13 +1,20 @@
-"""The choice of engine and threads in this process, and the engine of a checkpoint."""
+"""The choice of engine and threads in this process, the engine of a checkpoint, and who goes first.
+
+Independent computations of one question run side by side where a core is free. A thread that has
+stepped back gets what processor time the others leave; what it computes beside itself does so, too.
+"""
 
 import ctypes
 import os
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 
@@ -23,6 +30,10 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 KEPT_BYTES, GIVEN_BACK_BYTES = 64 * 2**20, 8 * 2**20
 ARENAS = 2
 GRAPHS = "graphs"
+Result = TypeVar("Result")
+LAST = 19
+# Elsewhere a thread has no priority of its own.
+HAS_PRIORITIES = sys.platform == "linux"
 
 
 @dataclass
@@ -119,3 +130,45 @@ def graphs(checkpoint: Checkpoint) -> list[str]:
     """The parts that there are graphs of, made for these very weights."""
     told: Mapping[str, Any] = checkpoint.config.get(GRAPHS, {})
     return list(told["parts"]) if told.get("weights") == checkpoint.sha256 else []
+
+
+def run_all(calls: Sequence[Callable[[], Result]], in_parallel: bool) -> list[Result]:
+    """The results of all calls, in order; in parallel the first is made here, the others beside it.
+
+    What no other thread has begun by then is made here, too: where all cores have work, nothing is
+    waited for. Engines give up Python's lock while they compute. Raises what a call raises.
+    """
+    if not in_parallel:
+        return [call() for call in calls]
+    waiting = [others().submit(call) for call in calls[1:]]
+    try:
+        results = [call() for call in calls[:1]]
+        for call, future in zip(calls[1:], waiting, strict=True):
+            results.append(call() if future.cancel() else future.result())
+    finally:
+        for future in waiting:
+            future.cancel()
+    return results
+
+
+def step_back(to: int) -> None:
+    """Lower this thread's priority for good: 0 is the usual one, 19 the last."""
+    if HAS_PRIORITIES and to > niceness():
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(to, LAST))
+
+
+def niceness() -> int:
+    """Return how far this thread has stepped back."""
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) if HAS_PRIORITIES else 0
+
+
+def others() -> ThreadPoolExecutor:
+    """The threads that compute beside this one, as far stepped back as it is."""
+    return _others(niceness())
+
+
+@cache
+def _others(to: int) -> ThreadPoolExecutor:
+    """The threads that compute beside those that have stepped back so far."""
+    most = max(len(os.sched_getaffinity(0)) - 1, 1)
+    return ThreadPoolExecutor(most, "computing-beside", step_back, (to,))

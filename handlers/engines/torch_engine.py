@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from handlers.checkpoint import Checkpoint, CheckpointError
 from handlers.engines.base import Array, Input, padded
 from handlers.engines.choice import CPU, CUDA, chosen
-from handlers.engines.cuda_graphs import CapturedParts
+from handlers.engines.gpu import CapturedParts, Slot, join, pack, unpack
 from handlers.engines.parts import Part, kind_of
-from handlers.engines.transfers import Slot, join, pack, unpack
 from handlers.networks.layers import fuse
 
 

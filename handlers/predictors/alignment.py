@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.engines.base import MIRRORED, Engine
-from handlers.engines.beside import run_all
+from handlers.engines.choice import run_all
 from handlers.networks.actions import ACTION_MIRROR, ACTIONS
 from handlers.processing.boxes import Crop, to_image, to_input
 from handlers.processing.landmarks import MIRROR, bounding_box, landmark_quality

@@ -177,8 +177,8 @@ class LocalInference:
 
 def _step_back(by: int) -> None:
     """Let this thread have what processor time those of the usual work leave."""
-    beside = importlib.import_module("handlers.engines.beside")
-    beside.step_back(beside.niceness() + by)
+    turns = importlib.import_module("handlers.engines.choice")
+    turns.step_back(turns.niceness() + by)
 
 
 def _handle(handler: Handler, rows: Sequence[Row], left: threading.Event) -> list[Reply]:

@@ -3,27 +3,94 @@
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
 
+from service.align.interface import TRACKED_FACE
 from service.clips.replies import CSV, JSON, NDJSON, CsvPage, JsonPage, LinesPage, Page
 from service.clips.serving import answer_clip
 from service.http.body import read_upload
-from service.http.openapi import CLIP_BODY, PICTURE_BODY
+from service.http.openapi import CLIP_BODY, PICTURE, PICTURE_BODY, clip_responses, problem_responses
 from service.http.replies import choose_media_type
 from service.live.messages import Arrival, check_time
 from service.live.model import parse_into
-from service.live.serving import SessionName, add_session_routes, answer_step
+from service.live.serving import STEP, SessionName, StepNumber, add_session_routes, answer_step
 from service.media.formats import name_format
 from service.media.images import notes_on
+from service.options import TRACK_RATE_HZ
+from service.schemas import Finite
 from service.services import Caller, Services, SharedServices
 from service.sessions import Address
 from service.settings import Settings
 from service.track.clip import TRACK_COLUMNS, TrackClip, track_rows
-from service.track.interface import CLIP_RESPONSES, TRACK_RESPONSES, TrackClipQuery, TrackQuery
-from service.track.replies import TrackClipReply, TrackFrameLine, TrackSummaryLine
-from service.track.session import MODEL, SocketOptions, Tracker, TrackSubject
+from service.track.replies import TrackClipReply, TrackFrameLine, TrackReply, TrackSummaryLine
+from service.track.session import MODEL, SocketOptions, Tracker, TrackOptions, TrackSubject
+
+PATH = "/track/camera-1"
+TRACK_REPLY: dict[str, Any] = {
+    "type": "frame",
+    "model": {"name": "track", "version": "0.1.0", "sha256": "5d7a" + 60 * "0"},
+    "image": {"width": 640, "height": 480},
+    "variant": "dcrt",
+    "steady": True,
+    "smoothing": False,
+    "status": "tracking",
+    "faces": [TRACKED_FACE],
+    "notes": [],
+    "timings_ms": {"decode": 3.1, "track": 9.8, "align": 8.4},
+    "sequence": None,
+    "time_s": 1.28,
+    "step": 33,
+    "stored": True,
+}
+TRACK_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The faces of the frame.",
+        "model": TrackReply,
+        "content": {"application/json": {"example": TRACK_REPLY}},
+    },
+    **problem_responses(PATH, (*PICTURE, *STEP)),
+}
+CLIP = {
+    **{"format": "mp4", "duration_s": 10.0, "width": 640, "height": 480, "rotation_deg": 0},
+    **{"decoded_frames": 250, "expected_frames": 250, "used_frames": 250},
+    **{"sound": None, "complete": True},
+}
+SUMMARY = {
+    **{"faces": 1, "frames_with_face": 248, "frames_lost": 2, "frames_without": 0},
+    "blinks": [{"track_id": 1, "start_s": 3.16, "end_s": 3.32}],
+}
+CLIP_RESPONSES = clip_responses(
+    "/track",
+    "The faces over time.",
+    TrackClipReply,
+    TRACK_COLUMNS,
+    head={"model": TRACK_REPLY["model"], "variant": "dcrt", "rate_hz": None},
+    clip=CLIP,
+    moment={"frame": 33, "time_s": 1.28, "status": "tracking", "faces": [TRACKED_FACE]},
+    summary=SUMMARY,
+    tail={"status": "ok", "notes": [], "timings_ms": {"track": 2437.0}},
+)
+
+
+class TrackQuery(TrackOptions):
+    """The options of a frame, and the number of its step."""
+
+    step: StepNumber = None
+    time_s: Finite | None = Field(
+        default=None, description="The frame's time in seconds; that of its arrival if not given."
+    )
+
+
+class TrackClipQuery(TrackOptions):
+    """The options of a clip."""
+
+    rate_hz: Annotated[float | None, TRACK_RATE_HZ.bounds, Field(allow_inf_nan=False)] = (
+        TRACK_RATE_HZ.default
+    )
+
 
 router = APIRouter(tags=["track"])
 

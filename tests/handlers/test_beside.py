@@ -8,7 +8,7 @@ from threading import Barrier
 
 import pytest
 
-from handlers.engines.beside import HAS_PRIORITIES, niceness, run_all, step_back
+from handlers.engines.choice import HAS_PRIORITIES, niceness, run_all, step_back
 
 
 @pytest.mark.parametrize("in_parallel", [True, False])

@@ -16,8 +16,13 @@ from handlers.engines.parts import detection_parts
 from handlers.engines.torch_engine import TorchEngine
 from handlers.networks.mtcnn import MTCNN
 from handlers.predictors.detection import cascade
-from handlers.predictors.detection.detector import Detection, FaceDetector
-from handlers.predictors.detection.turned import TURNS_DEG, search_turned, window
+from handlers.predictors.detection.detector import (
+    TURNS_DEG,
+    Detection,
+    FaceDetector,
+    search_turned,
+    window,
+)
 from handlers.store import load_detector
 
 HEIGHT, WIDTH = 300, 400

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from handlers.predictors.tracking.smoothing import OneEuro, SmoothingState, smooth
+from handlers.predictors.tracking.state import OneEuro, SmoothingState, smooth
 from tests.handlers.tracking_fakes import box, points_in
 
 Floats = NDArray[np.float32]

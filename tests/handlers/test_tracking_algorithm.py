@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.predictors.tracking.identity import distance_ratio
+from handlers.predictors.tracking.attempt import distance_ratio
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.results import Status
 from tests.handlers.tracking_fakes import FACES, STILL, Faces, Run, box

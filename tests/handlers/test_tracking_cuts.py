@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from handlers.predictors.tracking.cuts import SceneGlance, change, follow, glance
+from handlers.predictors.tracking.changes import SceneGlance, follow, glance, scene_change
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.state import SessionState
 from tests.handlers.tracking_fakes import FACES, STILL, Faces, Run, numbered
@@ -43,7 +43,7 @@ def test_a_camera_that_moves_and_light_that_changes_are_none() -> None:
 def test_before_the_same_wall_another_person_is_a_cut_where_all_was_calm() -> None:
     first, second = room(1), room(1)
     second[80:200, 160:260] = room(3)[80:200, 160:260]
-    assert 0.1 < change(*(glance(one.astype(np.uint8)) for one in (first, second))) < 0.45
+    assert 0.1 < scene_change(*(glance(one.astype(np.uint8)) for one in (first, second))) < 0.45
     assert seen(*[first] * 20, second)[20]
     busy = [room(1, shift) for shift in (0, 3, 6, 10, 14, 19, 24, 29)]
     assert (

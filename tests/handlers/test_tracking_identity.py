@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from handlers.predictors.tracking.identity import (
+from handlers.predictors.tracking.attempt import (
     distance_ratio,
     duplicates,
     has_size,

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from handlers.predictors.tracking.likeness import MOST_AGE, MOST_AGE_S, Looks, compare, look
+from handlers.predictors.tracking.changes import MOST_AGE, MOST_AGE_S, Looks, compare, look
 from handlers.predictors.tracking.state import FaceState, SessionState
 from tests.handlers.tracking_fakes import FACES, STILL, Run, numbered
 

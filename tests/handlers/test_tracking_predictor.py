@@ -18,8 +18,7 @@ from handlers.predictors.tracking.networks import TrackingNetworks, View
 from handlers.predictors.tracking.options import TrackingOptions, TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.predictors.tracking.results import FrameResult
-from handlers.predictors.tracking.smoothing import OneEuro
-from handlers.predictors.tracking.state import SCHEMA, SessionState
+from handlers.predictors.tracking.state import SCHEMA, OneEuro, SessionState
 from handlers.state import dump_state, load_state
 from handlers.store import load_tracking
 from tests.handlers.tracking_fakes import (

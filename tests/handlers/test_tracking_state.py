@@ -7,8 +7,13 @@ import pytest
 from numpy.typing import NDArray
 
 from handlers.networks.box_tracker import SIZES
-from handlers.predictors.tracking.smoothing import SmoothingState
-from handlers.predictors.tracking.state import SCHEMA, FaceState, Memory, SessionState
+from handlers.predictors.tracking.state import (
+    SCHEMA,
+    FaceState,
+    Memory,
+    SessionState,
+    SmoothingState,
+)
 from handlers.state import dump_state, load_state
 from tests.handlers.tracking_fakes import box, points_in
 

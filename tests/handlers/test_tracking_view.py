@@ -6,9 +6,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from handlers.predictors.tracking.options import TrackingOptions
-from handlers.predictors.tracking.state import SessionState
-from handlers.predictors.tracking.turns import points_back, quarters_of, turned
-from handlers.predictors.tracking.view import (
+from handlers.predictors.tracking.results import points_back, quarters_of, turned
+from handlers.predictors.tracking.stages import (
     KEEP,
     LOOK_AGAIN,
     anchor,
@@ -19,6 +18,7 @@ from handlers.predictors.tracking.view import (
     settle,
     to_view,
 )
+from handlers.predictors.tracking.state import SessionState
 from handlers.processing.boxes import Crop
 from handlers.track import load_parts
 from tests.handlers.align_fakes import ROOT, STORE

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from handlers.predictors.alignment import Alignment
 from handlers.predictors.detection.detector import Detection
-from handlers.predictors.tracking.identity import distance_ratio
+from handlers.predictors.tracking.attempt import distance_ratio
 from handlers.predictors.tracking.networks import Estimate, Recall, TrackingNetworks, View
 from handlers.predictors.tracking.options import TrackingOptions, TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor

@@ -19,7 +19,7 @@ from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.tracking.networks import TrackingNetworks
 from handlers.predictors.tracking.options import VARIANTS, TrackingOptions, TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor
-from handlers.predictors.tracking.smoothing import OneEuro
+from handlers.predictors.tracking.state import OneEuro
 from handlers.store import load_aligner, load_detector
 from handlers.training.datasets.affect.watching import Follower
 

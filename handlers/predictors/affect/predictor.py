@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 
-from handlers.engines.beside import others
+from handlers.engines.choice import others
 from handlers.predictors.affect.estimator import Estimator, Moment, crop_face
 from handlers.predictors.affect.run import (
     AffectResult,

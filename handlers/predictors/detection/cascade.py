@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.engines.base import Engine
-from handlers.engines.beside import run_all
+from handlers.engines.choice import run_all
 from handlers.predictors.detection.proposals import (
     STRIDE_PX,
     cell_boxes,

@@ -1,7 +1,8 @@
-"""Pictures to faces."""
+"""Pictures to faces, also to those that lie on their side or upside down."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -10,10 +11,19 @@ from numpy.typing import NDArray
 
 from handlers.engines.base import Engine
 from handlers.predictors.detection.cascade import Candidates, Cascade, CascadeSettings
-from handlers.predictors.detection.proposals import CELL_PX, searched_face_px, shrink, working_scale
-from handlers.processing.boxes import box_areas
+from handlers.predictors.detection.proposals import (
+    CELL_PX,
+    LandmarkBoxMap,
+    searched_face_px,
+    shrink,
+    working_scale,
+)
+from handlers.processing.boxes import Crop, box_areas, suppress
 
 Picture = NDArray[np.float32]
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
 DARK = 100.0  # a picture is dark when 99 % of its values lie below
 SURELY_LIT = 0.02  # of the values: counting them takes a tenth of the time of a percentile
 BRIGHT = 250.0  # where that value is moved to
@@ -21,52 +31,16 @@ MOST_GAIN = 8.0
 SAMPLE_STEP = 4
 LEAST_CONTRAST = 4.0  # between the values of a picture that shows anything
 SMOOTHING_PX = 1.5
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 MIN_FACE_PX = 40  # the smallest face that is looked for, unless told otherwise
 SLACK = 0.75  # a box of this share of the smallest face is still reported
-
-
-@dataclass(frozen=True)
-class LandmarkBoxMap:
-    """A linear map fitted on annotated faces.
-
-    `weights` `(4, 11)` turn the five points, in fractions of the detector's box, and a 1 into the
-    landmark box: its centre `(x, y)` in the same fractions and the logarithms of its width and
-    height over those of the detector's box.
-    """
-
-    weights: Floats
-
-    def predict(self, boxes: Floats, points: Floats) -> Floats:
-        """Landmark boxes `(N, 4)` for detected boxes `(N, 4)` and their points `(N, 5, 2)`."""
-        corner, sides = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
-        centre, log_size = np.split(features(boxes, points) @ self.weights.T, 2, axis=1)
-        centre, half = corner + centre * sides, sides * np.exp(log_size) / 2
-        return np.hstack([centre - half, centre + half]).astype(np.float32)
-
-    @classmethod
-    def fit(
-        cls, boxes: Floats, points: Floats, landmark_boxes: Floats, shares: Floats
-    ) -> "LandmarkBoxMap":
-        """Least squares over faces: detected boxes, points, true landmark boxes.
-
-        `shares` `(N,)` weigh the faces.
-        """
-        corner, sides = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
-        centre = ((landmark_boxes[:, :2] + landmark_boxes[:, 2:]) / 2 - corner) / sides
-        log_size = np.log((landmark_boxes[:, 2:] - landmark_boxes[:, :2]) / sides)
-        root = np.sqrt(shares)[:, None]
-        targets = np.hstack([centre, log_size]) * root
-        solution = np.linalg.lstsq(features(boxes, points) * root, targets, rcond=None)[0]
-        return cls(np.asarray(solution.T, np.float32))
-
-
-def features(boxes: Floats, points: Floats) -> Floats:
-    """`(N, 11)`: the points as fractions of their boxes, and a 1."""
-    corner, sides = boxes[:, None, :2], (boxes[:, 2:] - boxes[:, :2])[:, None]
-    fractions = ((points - corner) / sides).reshape(len(boxes), 10)
-    return np.hstack([fractions, np.ones((len(boxes), 1))]).astype(np.float32)
+# Clockwise. A detector finds faces up to some 40 degrees on their side: these leave no roll out.
+# The first group finds most, the second the faces between.
+TURNS_DEG = ((90, 270, 180), (45, 315, 135, 225))
+LONGEST_PX = 640  # a turned picture has no longer side
+MOST_FACES = 64
+# A hint's window: so many times its box, so many pixels, of so many hints.
+HINT_CONTEXT, HINT_PX, MOST_HINTS = 2.0, 128, 16
+SAME_FACE = 0.4  # the overlap from which detections at two turns are of one face
 
 
 def prepare(image: Image, scale: float) -> Picture:
@@ -257,3 +231,63 @@ def _same_size(images: Sequence[Image]) -> Iterable[list[int]]:
 def _check(image: Image) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"a picture is uint8 (H, W, 3), not {image.dtype} {image.shape}")
+
+
+def search_turned(
+    detector: FaceDetector, image: Image, min_face_px: int, turns_deg: Sequence[int]
+) -> list[Detection]:
+    """Faces of a picture `(H, W, 3)` uint8 RGB that are turned by some of `turns_deg`, best first.
+
+    A large picture is shrunk, so faces below some 5 % of its longer side can be missed.
+    """
+    windows = [window(image, turn) for turn in turns_deg]
+    smallest = max(round(min_face_px * windows[0].scale), CELL_PX)
+    seen = detector.detect([one.extract(image) for one in windows], smallest, MOST_FACES)
+    turned = zip(seen, windows, strict=True)
+    return surest([turn_back(face, one) for faces, one in turned for face in faces])
+
+
+def search_hints(detector: FaceDetector, image: Image, hints: Sequence[Hint]) -> list[Detection]:
+    """The turned faces at places of a picture `(H, W, 3)` uint8 RGB where some may be."""
+    windows = [
+        Crop.around(hint.box, HINT_CONTEXT, HINT_PX, math.radians(hint.turn_deg))
+        for hint in hints[:MOST_HINTS]
+    ]
+    seen = detector.detect([one.extract(image) for one in windows], HINT_PX // 4, 1)
+    turned = zip(seen, windows, strict=True)
+    return surest([turn_back(face, one) for faces, one in turned for face in faces])
+
+
+def window(image: Image, turn_deg: int) -> Crop:
+    """The square window about a picture in which faces of that roll are upright."""
+    height, width = image.shape[:2]
+    side = max(height, width) if turn_deg % 90 == 0 else math.hypot(height, width)
+    size = max(round(min(side, LONGEST_PX)), CELL_PX)
+    return Crop(((width - 1) / 2, (height - 1) / 2), side, size, math.radians(turn_deg))
+
+
+def turn_back(face: Detection, seen_in: Crop) -> Detection:
+    """A face of a window as one of its picture."""
+    return replace(
+        face,
+        box=_carry(face.box, seen_in),
+        points=seen_in.from_crop(face.points),
+        landmark_box=_carry(face.landmark_box, seen_in),
+        roll_rad=seen_in.angle_rad,
+    )
+
+
+def surest(faces: Sequence[Detection]) -> list[Detection]:
+    """Of detections of the same face at several turns the one with the best score."""
+    if not faces:
+        return []
+    boxes = np.stack([face.landmark_box for face in faces])
+    scores = np.array([face.score for face in faces], np.float32)
+    return [faces[index] for index in suppress(boxes, scores, SAME_FACE)]
+
+
+def _carry(box: Floats, seen_in: Crop) -> Floats:
+    """A box of the window, upright about its own middle in the picture."""
+    middle = seen_in.from_crop(np.asarray((box[:2] + box[2:]) / 2, np.float32))
+    half = (box[2:] - box[:2]) / 2 / np.float32(seen_in.scale)
+    return np.concatenate([middle - half, middle + half]).astype(np.float32)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from handlers.predictors.detection.detector import MIN_FACE_PX
-from handlers.predictors.tracking.smoothing import OneEuro
+from handlers.predictors.tracking.state import OneEuro
 from handlers.processing.landmarks import LEAST_QUALITY
 
 
@@ -84,8 +84,8 @@ class TrackingOptions:
     `min_face_px` is the side of the smallest face searched for, `min_quality` that of the landmarks
     from which on a face is one. While there are some faces but fewer than `max_faces`, the detector
     runs on every `discover_every`-th frame. `steady` brings the looks at a face at rest together
-    (see `view`); without it each frame's landmarks are its own. `smoothing` filters those that are
-    reported, never those that the tracker goes on with; it needs frame times.
+    (see `stages.settle`); without it each frame's landmarks are its own. `smoothing` filters those
+    that are reported, never those that the tracker goes on with; it needs frame times.
     """
 
     variant: Variant = Variant()

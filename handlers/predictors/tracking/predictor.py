@@ -9,23 +9,22 @@ from numpy.typing import NDArray
 
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.detection.detector import FaceDetector
-from handlers.predictors.tracking.attempt import Attempt
-from handlers.predictors.tracking.cuts import follow
-from handlers.predictors.tracking.identity import NEW, plan
-from handlers.predictors.tracking.likeness import CLEAR, Looks, compare, look
+from handlers.predictors.tracking.attempt import NEW, Attempt, plan
+from handlers.predictors.tracking.changes import CLEAR, Looks, compare, follow, look
 from handlers.predictors.tracking.networks import TrackingNetworks
 from handlers.predictors.tracking.options import BoxSource, TrackingOptions, TrackingSettings
-from handlers.predictors.tracking.results import FrameResult, conclude
-from handlers.predictors.tracking.stages import Stages, Stopwatch
-from handlers.predictors.tracking.state import FaceState, SessionState
-from handlers.predictors.tracking.turns import (
+from handlers.predictors.tracking.results import (
     LEAST_QUALITY_TURNED,
     UPRIGHT,
+    FrameResult,
+    conclude,
     is_upright,
     quarters_of,
     turned,
     turned_back,
 )
+from handlers.predictors.tracking.stages import Stages, Stopwatch
+from handlers.predictors.tracking.state import FaceState, SessionState
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -80,7 +79,7 @@ class TrackingPredictor:
     """CRCT, DCRT and the trackers they are compared with, for many sessions at once.
 
     Nothing of a session stays here: the same frames, states and options give the same answers.
-    How a face keeps its number is written in `identity`.
+    How a face keeps its number is written in `attempt`.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ import numpy as np
 from handlers.checkpoint import load_checkpoint, save_checkpoint
 from handlers.engines.choice import load_engine
 from handlers.predictors.detection.cascade import Cascade, CascadeSettings
-from handlers.predictors.detection.detector import LandmarkBoxMap
+from handlers.predictors.detection.proposals import LandmarkBoxMap
 from handlers.processing.arrays import Floats
 from handlers.processing.boxes import overlaps
 from handlers.processing.landmarks import bounding_box
