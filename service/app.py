@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
 
+from service import operations, page
 from service.affect import route as affect
 from service.align import route as align
 from service.http.middleware import Gate, RequestContext
@@ -21,8 +22,6 @@ from service.inference import Inference
 from service.inference.local import LocalInference
 from service.inference.remote.torchserve import TorchServeInference
 from service.live.serving import refuse_unknown
-from service.operations import page
-from service.operations import route as operations
 from service.security import Authenticator
 from service.services import InFlight, Services, Sockets
 from service.sessions import MemoryStore, SessionStore

@@ -7,7 +7,7 @@ import typer
 
 from service.commands.affect import affect
 from service.commands.align import align
-from service.commands.annotate.command import annotate
+from service.commands.annotate import annotate
 from service.commands.console import err, mistakes_explained
 from service.commands.doctor import doctor
 from service.commands.evaluate import (

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import NoDecode
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from service.bounds import PREFIX, BoundSettings
 from service.errors import ConfigurationError
 
+PREFIX = "COUNTENANCE_"
 CLIENT_KEY = f"{PREFIX}KEY"  # what the command line sends to a service elsewhere
 WORKER = re.compile(r"http://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?/?|unix:/[^,]+")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 SECRET_BYTES = 32  # as many as SHA-256 gives: fewer weaken the signature
 Names = Annotated[tuple[str, ...], NoDecode]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
 
 
 def find_model_store() -> Path:
@@ -27,115 +29,136 @@ def find_model_store() -> Path:
     return next((store for store in (here, *beside) if store.is_dir()), here)
 
 
-class Settings(BoundSettings):
+class Settings(BaseSettings):
     """Every option with its unit; lists are written with commas, as in `a.example,b.example`."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
-    inference: str = Field(
-        "local",
-        description="Where the models run: local is this process, else the addresses of workers, "
-        "as http://name:8080 or unix:/path.",
-    )
-    device: str = Field(
-        "auto", description="Device of the models: auto (CUDA where there is one), cpu, cuda:0..."
-    )
-    engine: Literal["auto", "onnxruntime", "torch"] = Field(
-        "auto",
-        description="What computes the models: auto is ONNX Runtime on a processor and torch on a "
-        "GPU.",
-    )
-    threads: int = Field(
-        1,
-        ge=1,
-        description="Threads of each computation of models in this process; small networks are "
-        "slower with several. Independent parts of one photograph are computed side "
-        "by side where a core is free.",
-    )
-    model_store: Path = Field(
-        default_factory=find_model_store,
-        description="Folder of the weights; by default `model_store` where the service is started, "
-        "else the one beside its code.",
-    )
-    previous_model_store: Path | None = Field(
-        None, description="Folder of the weights before these: sessions begun on them go on there."
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True
     )
 
-    redis_url: str | None = Field(
-        None,
-        description="Redis of the sessions, as redis://host:6379/0 or unix:///path; without one "
-        "they live in this process.",
-    )
-    redis_url_file: Path | None = Field(
-        None, description="File that holds redis_url, for one with a password."
-    )
-    session_ttl_s: float = Field(
-        900.0,
-        ge=1,
-        le=604_800,
-        description="How long a session is kept after its last step, in seconds.",
-    )
-    max_sessions: int = Field(
-        1000,
-        ge=1,
-        description="Most sessions kept in this process; the oldest of who has most make room. In "
-        "Redis each principal may have its share of so many.",
-    )
-    max_session_bytes: int = Field(
-        512 * 2**10, ge=1024, description="Largest state and reply of a session, in bytes."
-    )
-    store_timeout_s: float = Field(
-        0.5, gt=0, description="Time for an answer of Redis, in seconds."
-    )
-    store_outage_s: float = Field(
-        30.0, ge=0, description="How long sockets go on without Redis, in seconds."
-    )
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """TCP port; 0 takes a free one."""
+    inference: str = "local"
+    """Where the models run: local is this process, else the addresses of workers, as
+    http://name:8080 or unix:/path."""
+    device: str = "auto"
+    """Device of the models: auto (CUDA where there is one), cpu, cuda:0..."""
+    engine: Literal["auto", "onnxruntime", "torch"] = "auto"
+    """What computes the models: auto is ONNX Runtime on a processor and torch on a GPU."""
+    threads: Count = 1
+    """Threads of each computation of models in this process; small networks are slower with
+    several. Independent parts of one photograph are computed side by side where a core is free."""
+    model_store: Path = Field(default_factory=find_model_store)
+    """Folder of the weights; by default `model_store` where the service is started, else the one
+    beside its code."""
+    previous_model_store: Path | None = None
+    """Folder of the weights before these: sessions begun on them go on there."""
 
-    api_keys_file: Path | None = Field(
-        None, description="TOML file of hashed API keys; needed unless bound to loopback."
-    )
-    requests_per_minute: int = Field(
-        600, ge=1, description="Rate limit of each key that names none, in requests a minute."
-    )
-    bytes_per_minute: int = Field(
-        2**30, ge=1024, description="Bytes a minute of each key that names none."
-    )
-    pixels_per_minute: int = Field(
-        6 * 10**9,
-        ge=1_000_000,
-        description="Pixels a minute of each key that names none: those of all its pictures.",
-    )
-    max_share: float = Field(
-        0.3,
-        gt=0,
-        le=1,
-        description="Most of what may be at once (uploads, requests, clips, sessions) that one "
-        "principal may have, where there are keys.",
-    )
-    secret_file: Path | None = Field(
-        None,
-        description="File of 32 random bytes or more, the same for every replica, that signs "
-        "tokens and the sessions in Redis. Without one each process signs its own tokens, and "
-        "Redis' password the sessions.",
-    )
-    allowed_hosts: Names = Field(
-        (), description="Host names to answer to, without port; *.name and * are understood."
-    )
-    allowed_origins: Names = Field(
-        (), description="Origins of web pages elsewhere that may call, as https://name[:port]."
-    )
+    redis_url: str | None = None
+    """Redis of the sessions, as redis://host:6379/0 or unix:///path; without one they live in this
+    process."""
+    redis_url_file: Path | None = None
+    """File that holds redis_url, for one with a password."""
+    session_ttl_s: Annotated[float, Field(ge=1, le=604_800)] = 900.0
+    """How long a session is kept after its last step, in seconds."""
+    max_sessions: Count = 1000
+    """Most sessions kept in this process; the oldest of who has most make room. In Redis each
+    principal may have its share of so many."""
+    max_session_bytes: Annotated[int, Field(ge=1024)] = 512 * 2**10
+    """Largest state and reply of a session, in bytes."""
+    store_timeout_s: Positive = 0.5
+    """Time for an answer of Redis, in seconds."""
+    store_outage_s: Annotated[float, Field(ge=0)] = 30.0
+    """How long sockets go on without Redis, in seconds."""
 
-    otlp_endpoint: str | None = Field(
-        None,
-        description="Where OpenTelemetry traces go, as http://collector:4318/v1/traces; nowhere "
-        "without one.",
-    )
-    log_format: Literal["json", "text"] = Field(
-        "json", description="One JSON object a line, or text."
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least level to log."
-    )
+    api_keys_file: Path | None = None
+    """TOML file of hashed API keys; needed unless bound to loopback."""
+    requests_per_minute: Count = 600
+    """Rate limit of each key that names none, in requests a minute."""
+    bytes_per_minute: Annotated[int, Field(ge=1024)] = 2**30
+    """Bytes a minute of each key that names none."""
+    pixels_per_minute: Annotated[int, Field(ge=1_000_000)] = 6 * 10**9
+    """Pixels a minute of each key that names none: those of all its pictures."""
+    max_share: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """Most of what may be at once (uploads, requests, clips, sessions) that one principal may have,
+    where there are keys."""
+    secret_file: Path | None = None
+    """File of 32 random bytes or more, the same for every replica, that signs tokens and the
+    sessions in Redis. Without one each process signs its own tokens, and Redis' password the
+    sessions."""
+    allowed_hosts: Names = ()
+    """Host names to answer to, without port; *.name and * are understood."""
+    allowed_origins: Names = ()
+    """Origins of web pages elsewhere that may call, as https://name[:port]."""
+
+    otlp_endpoint: str | None = None
+    """Where OpenTelemetry traces go, as http://collector:4318/v1/traces; nowhere without one."""
+    log_format: Literal["json", "text"] = "json"
+    """One JSON object a line, or text."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level to log."""
+
+    max_upload_bytes: Count = 10 * 2**20
+    """Largest picture file, in bytes."""
+    max_pixels: Count = 50_000_000
+    """Largest picture, in pixels: width x height x frames."""
+    max_clip_bytes: Count = 256 * 2**20
+    """Largest file of a clip, in bytes."""
+    max_clip_s: Positive = 600.0
+    """Longest clip, in seconds."""
+    max_clip_pixels: Count = 3840 * 2160
+    """Largest frame of a clip, in pixels."""
+    max_clip_frames: Count = 72_000
+    """Most frames of a clip, used or not."""
+    max_clips: Count = 4
+    """Most clips that come in or are at work; more are answered 503."""
+    clip_read_timeout_s: Positive = 300.0
+    """Time for the whole upload of a clip, in seconds."""
+    clip_memory_bytes: Annotated[int, Field(ge=64 * 2**20)] = 768 * 2**20
+    """Memory for reading one clip, in bytes."""
+    clip_cpu_s: Count = 300
+    """Processor time for reading one clip, in seconds."""
+    clip_stall_s: Positive = 20.0
+    """Longest wait for the next pictures of a clip, in seconds."""
+    max_faces: Annotated[int, Field(ge=1, le=64)] = 64
+    """Most faces of one picture."""
+    read_timeout_s: Positive = 30.0
+    """Time for a whole upload, in seconds."""
+    read_idle_timeout_s: Positive = 10.0
+    """Longest pause within an upload, in seconds."""
+    inference_timeout_s: Positive = 30.0
+    """Time for an answer of the models, waiting included, in seconds."""
+    step_timeout_s: Positive = 8.0
+    """Time for one step of a live session at the workers, in seconds."""
+    max_questions: Count = 256
+    """Most questions at the workers at once; more are answered 503."""
+    max_connections: Count = 2000
+    """Most open connections; further ones are answered 503 and closed."""
+    max_connections_each: Count = 1000
+    """Most open connections of one address; as many as there may be in all where a proxy passes all
+    of them on."""
+    head_timeout_s: Positive = 10.0
+    """Time for the head of a request, from its connection on, in seconds."""
+    max_uploads: Count = 128
+    """Most bodies that come in at once; more are answered 503."""
+    max_in_flight: Count = 32
+    """Most requests at work or waiting at once; more are answered 503."""
+    max_frame_bytes: Count = 2 * 2**20
+    """Largest frame of a live session, in bytes."""
+    max_frame_pixels: Count = 8_300_000
+    """Largest frame of a live session, in pixels."""
+    max_frames_per_s: Positive = 120.0
+    """Most frames that a socket gets looked at, per second."""
+    max_sockets: Count = 16
+    """Most open sockets of one principal."""
+    socket_idle_s: Positive = 60.0
+    """Longest silence of a client on its socket, in seconds."""
+    socket_send_s: Positive = 10.0
+    """Time for a client to take a reply from its socket, or a piece of a clip's, in seconds."""
+    graceful_stop_s: Annotated[int, Field(ge=0)] = 20
+    """Time for running requests after a stop signal, in seconds."""
 
     @field_validator("allowed_hosts", "allowed_origins", mode="before")
     @classmethod

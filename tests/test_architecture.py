@@ -28,7 +28,7 @@ from tests.sources import (
 
 # The lowest comes first. A part imports what stands below its level, and nothing beside it.
 SERVICE_LEVELS: tuple[set[str], ...] = (
-    {"bounds", "errors"},
+    {"errors"},
     {"options", "schemas", "settings"},
     {"telemetry"},
     {"keys"},
@@ -39,13 +39,13 @@ SERVICE_LEVELS: tuple[set[str], ...] = (
     {"clips"},
     {"align"},
     {"affect", "track"},
-    {"operations"},
+    {"operations", "page"},
     {"app"},
     {"server"},
     {"client"},
     {"commands"},
-    {"__main__", "cli"},
-    {"entry"},
+    {"cli"},
+    {"__main__"},
 )
 
 LOWER_HANDLERS = {"checkpoint", "engines", "networks", "predictors", "processing", "store"}

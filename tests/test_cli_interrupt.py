@@ -70,7 +70,8 @@ class Terminal:
     """A command on a pseudo-terminal of its own, with a folder of its own for what is temporary."""
 
     def __init__(self, arguments: list[str]) -> None:
-        self.program = [sys.executable, "-c", "from service.entry import main; main()", *arguments]
+        start = "from service.__main__ import run_command; run_command()"
+        self.program = [sys.executable, "-c", start, *arguments]
         self._folder = TemporaryDirectory()
         self.temporary = Path(self._folder.name)
 

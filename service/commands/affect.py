@@ -13,7 +13,8 @@ from service.affect.replies import AffectFrameLine, AffectMoment
 from service.client import Countenance
 from service.client.wire import AffectLine
 from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail, Look
-from service.commands.batch.files import (
+from service.commands.console import CommandError, mistakes_explained
+from service.commands.files import (
     CLIPS,
     PHOTOS,
     SOUNDS,
@@ -28,8 +29,6 @@ from service.commands.batch.files import (
     whole_file,
     writing,
 )
-from service.commands.batch.running import Job, SourceBatch, Tick, emit, tell
-from service.commands.console import CommandError, mistakes_explained
 from service.commands.films import Film, open_file
 from service.commands.forms import AFFECT_FORMS, AFFECT_PHOTO_FORMS, part, write_down
 from service.commands.options import (
@@ -50,6 +49,7 @@ from service.commands.options import (
     result_option,
     told,
 )
+from service.commands.running import Job, SourceBatch, Tick, emit, tell
 from service.media.clips.contents import Sampling
 from service.options import (
     AFFECT_MAX_FACES,

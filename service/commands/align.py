@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from service.client import Countenance
-from service.commands.batch.files import (
+from service.commands.console import mistakes_explained
+from service.commands.files import (
     PHOTOS,
     Emit,
     Plan,
@@ -19,8 +20,6 @@ from service.commands.batch.files import (
     read_source,
     writing,
 )
-from service.commands.batch.running import Job, SourceBatch, Tick, emit, tell
-from service.commands.console import mistakes_explained
 from service.commands.forms import FORMATS, align_csv_header
 from service.commands.options import (
     Again,
@@ -39,6 +38,7 @@ from service.commands.options import (
     result_option,
     told,
 )
+from service.commands.running import Job, SourceBatch, Tick, emit, tell
 from service.options import ALIGN_MAX_FACES, MIN_FACE_PX, MIN_QUALITY, AlignKeywords
 
 DRAWN = ".png"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from service.client.wire import TrackLine
-from service.commands.batch.files import STDIN, Source
+from service.commands.files import STDIN, Source
 from service.media.clips.contents import ClipFrame, ClipLimits, Picture, Sampling
 from service.media.clips.decoding import FileReader
 from service.media.clips.process import open_clip

@@ -18,8 +18,8 @@ from service.affect.replies import (
 )
 from service.client.wire import AffectLine, TrackLine
 from service.clips.replies import ClipHead, ClipLine
-from service.commands.batch.files import Emit
-from service.commands.batch.running import Tick, tell
+from service.commands.files import Emit
+from service.commands.running import Tick, tell
 from service.openface import OPENFACE_COLUMNS, OUR_COLUMNS, face_rows, write_rows
 from service.schemas import AlignReply, Face, Pose
 from service.track.clip import TRACK_COLUMNS, track_rows

@@ -18,7 +18,8 @@ from PIL import Image
 from service.client import CallError, Countenance, ProblemError
 from service.client.wire import TrackLine
 from service.clips.replies import ClipInfoBody, ClipLine
-from service.commands.batch.files import (
+from service.commands.console import CommandError, mistakes_explained
+from service.commands.files import (
     CLIPS,
     Emit,
     Plan,
@@ -30,8 +31,6 @@ from service.commands.batch.files import (
     plan_with,
     writing,
 )
-from service.commands.batch.running import Job, SourceBatch, Tick, emit
-from service.commands.console import CommandError, mistakes_explained
 from service.commands.films import OverlayVideo, open_file
 from service.commands.forms import TRACK_FORMS, write_down
 from service.commands.options import (
@@ -51,6 +50,7 @@ from service.commands.options import (
     result_option,
     told,
 )
+from service.commands.running import Job, SourceBatch, Tick, emit
 from service.errors import Problem, ServiceError
 from service.live.messages import ErrorReply
 from service.media.clips.contents import Picture

@@ -13,10 +13,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.bounds import PREFIX
 from service.errors import ConfigurationError, Problem, ServiceError
 from service.http.problems import problem_response, refuse_socket
-from service.settings import LOOPBACK_HOSTS, Settings
+from service.settings import LOOPBACK_HOSTS, PREFIX, Settings
 from service.telemetry import REQUEST_ID, Metrics, Tracing, fields
 
 PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")

@@ -219,25 +219,21 @@ class MemoryStore(SessionStore):
 
     @measured("connect")
     async def connect(self, address: Address, epoch: str) -> Session:
-        """Give the session the new epoch, starting it where there is none; return it."""
         found = self._find_live(address)
         session = Session(epoch) if found is None else replace(found, epoch=epoch)
         return self._keep(address, session)
 
     @measured("connect")
     async def resume(self, address: Address, epoch: str) -> Session | None:
-        """Give the session the new epoch and return it, None where there is none."""
         found = self._find_live(address)
         return None if found is None else self._keep(address, replace(found, epoch=epoch))
 
     @measured("load")
     async def load(self, address: Address) -> Session | None:
-        """Return the session, None where there is none."""
         return self._find_live(address)
 
     @measured("commit")
     async def commit(self, address: Address, epoch: str, known: int, new: Session) -> Outcome:
-        """Replace the session where it is what the writer knew; see SessionStore."""
         check_size(new, self._max_bytes)
         found = self._find(address)
         if found is None and known > 0:
@@ -250,7 +246,6 @@ class MemoryStore(SessionStore):
 
     @measured("delete")
     async def delete(self, address: Address) -> bool:
-        """End the session; whether there was one."""
         found = self._find_live(address)
         if found is not None:
             self._keep(address, Session(ENDED))

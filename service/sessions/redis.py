@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -25,10 +26,10 @@ from service.sessions import (
     check_size,
     measured,
 )
-from service.sessions.scripts import COMMIT, CONNECT, DELETE, LOAD
 from service.telemetry import Metrics
 
 KEY_PREFIX = "countenance"
+SCRIPT = Path(__file__).parent / "sessions.lua"
 MAX_CONNECTIONS = 32  # at once; further calls wait for one
 KNOWN_KEYS = 1000  # of sessions that go on: they are asked for at every frame
 PAUSE_S = 1.0  # after a missed answer: frames must not each wait for the next one
@@ -83,10 +84,7 @@ class RedisStore(SessionStore):
         except ValueError as error:
             raise ConfigurationError(f"COUNTENANCE_REDIS_URL is no address: {error}") from error
         self._redis = Redis.from_pool(pool)
-        self._load = self._redis.register_script(LOAD)
-        self._connect = self._redis.register_script(CONNECT)
-        self._commit = self._redis.register_script(COMMIT)
-        self._delete = self._redis.register_script(DELETE)
+        self._script = self._redis.register_script(SCRIPT.read_text(encoding="utf-8"))
 
     async def close(self) -> None:
         """Close the connections; the sessions stay."""
@@ -100,42 +98,37 @@ class RedisStore(SessionStore):
 
     @measured("connect")
     async def connect(self, address: Address, epoch: str) -> Session:
-        """Give the session the new epoch, starting it where there is none; return it."""
         session = await self._take_over(address, epoch, begin=True)
         assert session is not None
         return session
 
     @measured("connect")
     async def resume(self, address: Address, epoch: str) -> Session | None:
-        """Give the session the new epoch and return it, None where there is none."""
         return await self._take_over(address, epoch, begin=False)
 
     @measured("load")
     async def load(self, address: Address) -> Session | None:
-        """Return the session, None where there is none."""
-        kind, *values = await self._ask(lambda: self._load([_key(address)], (self._max_bytes,)))
+        kind, *values = await self._run("load", address, self._max_bytes)
         return None if kind == b"none" else self._read(address, *values)
 
     @measured("commit")
     async def commit(self, address: Address, epoch: str, known: int, new: Session) -> Outcome:
-        """Replace the session where it is what the writer knew; see SessionStore."""
         check_size(new, self._max_bytes)
         state, reply = new.state or b"", new.reply or b""
         written = (new.epoch, new.step, state, reply, self._seal(address, new.step, state, reply))
-        arguments = (epoch, known, *written, time.time(), self._ttl_ms, self._each)
-        found = await self._ask(lambda: self._commit(_keys(address), arguments))
+        times = (time.time(), self._ttl_ms, self._each)
+        found = await self._run("commit", address, epoch, known, *written, *times)
         return Outcome(found.decode())
 
     @measured("delete")
     async def delete(self, address: Address) -> bool:
-        """End the session; whether there was one."""
-        return bool(await self._ask(lambda: self._delete(_keys(address))))
+        return bool(await self._run("delete", address))
 
     async def _take_over(self, address: Address, epoch: str, begin: bool) -> Session | None:
         """Return the session under its new epoch; one that cannot be read begins anew."""
         times = (time.time(), self._ttl_ms, self._each)
-        arguments = (self._max_bytes, epoch, *times, int(begin))
-        kind, *values = await self._ask(lambda: self._connect(_keys(address), arguments))
+        asked = (self._max_bytes, epoch, *times, int(begin))
+        kind, *values = await self._run("connect", address, *asked)
         if kind == b"none":
             return None
         found = self._read(address, *values)
@@ -166,6 +159,11 @@ class RedisStore(SessionStore):
         sealed.update(state)
         sealed.update(reply)
         return sealed.digest()
+
+    async def _run(self, operation: str, address: Address, *arguments: Any) -> Any:
+        """Return what an operation of the script answers."""
+        given = (operation, *arguments)
+        return await self._ask(lambda: self._script(_keys(address), given))
 
     async def _ask(self, ask: Callable[[], Awaitable[Result]]) -> Result:
         if (wait_s := self._paused_until - time.monotonic()) > 0:

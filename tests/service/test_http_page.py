@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import Problem
-from service.operations.page import SERVICE
+from service.page import SERVICE
 
 WEB = SERVICE / "web"
 CLIENT = SERVICE / "client"

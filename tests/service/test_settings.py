@@ -2,9 +2,8 @@
 
 import pytest
 
-from service.bounds import PREFIX
 from service.errors import ConfigurationError
-from service.settings import Settings, load_settings
+from service.settings import PREFIX, Settings, load_settings
 
 
 def test_the_defaults_listen_on_this_machine_alone():

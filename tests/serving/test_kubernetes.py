@@ -7,8 +7,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from service.bounds import PREFIX
-from service.settings import Settings
+from service.settings import PREFIX, Settings
 from tests.serving.composing import load
 
 ROOT = Path(__file__).parents[2]

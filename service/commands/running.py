@@ -27,8 +27,8 @@ from rich.progress import (
 from rich.text import Text
 
 from service.client import CallError, Countenance
-from service.commands.batch.files import Emit, Plan, Source
 from service.commands.console import EXIT_FAILED, CommandError, err, explain, out
+from service.commands.files import Emit, Plan, Source
 from service.commands.options import Where
 from service.errors import EXIT_INTERRUPTED, ServiceError
 from service.inference.loading import bound_threads

@@ -9,20 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from service.commands.annotate.worker import AnnotateJob, TableFolder, agree_on, take_stock
-from service.commands.batch.files import Source
-from service.commands.batch.running import (
-    Done,
-    Job,
-    Tick,
-    attempt,
-    carry_out,
-    emit,
-    summarise,
-    tell,
-    watch,
-)
 from service.commands.console import CommandError, mistakes_explained
+from service.commands.files import Source
 from service.commands.options import (
     Device,
     Key,
@@ -34,6 +22,18 @@ from service.commands.options import (
     choose_where,
     told,
 )
+from service.commands.running import (
+    Done,
+    Job,
+    Tick,
+    attempt,
+    carry_out,
+    emit,
+    summarise,
+    tell,
+    watch,
+)
+from service.commands.tables import AnnotateJob, TableFolder, agree_on, take_stock
 from service.inference.loading import bound_threads
 from service.options import (
     AFFECT_MAX_FACES,

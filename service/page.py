@@ -5,11 +5,11 @@ from pathlib import Path
 import fastapi_offline
 from fastapi import APIRouter, FastAPI, Request
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-SERVICE = Path(__file__).parents[1]
+SERVICE = Path(__file__).parent
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -24,42 +24,11 @@ ASK_AGAIN = "no-cache"
 # Folders of vendor/ are named after their version.
 FOR_GOOD = "public, max-age=31536000, immutable"
 
-router = APIRouter(include_in_schema=False)
-STATIC = Path(fastapi_offline.__file__).parent / "static"
 DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'"
 )
-DOCS_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Countenance: the interface</title>
-<link rel="icon" href="docs/static/favicon.png">
-<link rel="stylesheet" href="docs/static/swagger-ui.css">
-</head>
-<body>
-<nav style="padding: 12px 24px; font: 15px system-ui, sans-serif">
-<a href=".">The page</a> &middot; <a href="asyncapi.yaml">The live sockets (AsyncAPI)</a> &middot;
-<a href="openapi.json">This interface as OpenAPI</a>
-</nav>
-<div id="interface"></div>
-<script src="docs/static/swagger-ui-bundle.js"></script>
-<script src="docs/start.js"></script>
-</body>
-</html>
-"""
-DOCS_SCRIPT = """SwaggerUIBundle({
-  url: "openapi.json",
-  dom_id: "#interface",
-  deepLinking: true,
-  docExpansion: "list",
-  defaultModelsExpandDepth: -1,
-  defaultModelExpandDepth: 1,
-  validatorUrl: null,
-});
-"""
+router = APIRouter(include_in_schema=False)
 
 
 class WebFiles(StaticFiles):
@@ -94,28 +63,25 @@ async def page(request: Request) -> Response:
     return response
 
 
-def mount_page(app: FastAPI) -> None:
-    """Add the page, its files, the JavaScript client it uses, a picture to try it with; /docs."""
-    app.include_router(router)
-    app.mount("/docs/static", StaticFiles(directory=STATIC), name="docs-static")
-    app.mount("/web/client", CLIENT, name="web-client")
-    app.mount("/web/sample", SAMPLE, name="web-sample")
-    app.mount("/web", WEB, name="web")
-
-
 @router.get("/docs")
-async def docs() -> Response:
-    """Return the page; its content policy allows this service's own scripts only."""
-    return HTMLResponse(DOCS_PAGE, headers={"Content-Security-Policy": DOCS_POLICY})
-
-
-@router.get("/docs/start.js")
-async def start_script() -> Response:
-    """Return the script that opens the interface's description in the page."""
-    return Response(DOCS_SCRIPT, media_type="text/javascript")
+async def docs(request: Request) -> Response:
+    """Return the interface to read; its content policy allows this service's own scripts only."""
+    response = await WEB.get_response("docs.html", request.scope)
+    response.headers["Content-Security-Policy"] = DOCS_POLICY
+    return response
 
 
 @router.get("/asyncapi.yaml")
 async def asyncapi() -> Response:
     """Return the description of the sockets."""
     return FileResponse(SERVICE / "asyncapi.yaml", media_type="application/yaml")
+
+
+def mount_page(app: FastAPI) -> None:
+    """Add the page, its files, the JavaScript client it uses, a picture to try it with; /docs."""
+    app.include_router(router)
+    swagger = Path(fastapi_offline.__file__).parent / "static"
+    app.mount("/docs/static", StaticFiles(directory=swagger), name="docs-static")
+    app.mount("/web/client", CLIENT, name="web-client")
+    app.mount("/web/sample", SAMPLE, name="web-sample")
+    app.mount("/web", WEB, name="web")

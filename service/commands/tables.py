@@ -19,10 +19,10 @@ from service.affect.clip import COLUMNS, table_rows
 from service.affect.replies import QUADRANTS, AffectFrameLine, AffectMoment
 from service.client import Countenance
 from service.clips.replies import ClipHead, ClipLine
-from service.commands.batch.files import CLIPS, Emit, Source
-from service.commands.batch.running import Job, Tick
 from service.commands.console import CommandError
+from service.commands.files import CLIPS, Emit, Source
 from service.commands.options import ask_lines
+from service.commands.running import Job, Tick
 from service.track.clip import TRACK_COLUMNS, track_rows
 from service.track.replies import TrackFrameLine, TrackMoment
 

@@ -1,1 +1,0 @@
-"""`countenance annotate`: many videos by many workers."""

@@ -1,1 +1,0 @@
-"""Many files by one command: sources, results, progress and processes."""

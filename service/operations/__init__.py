@@ -1,1 +1,0 @@
-"""Routes for operators and people: health, metrics, models, sessions, tokens, the page."""
