@@ -8,7 +8,7 @@ import typer
 from service.commands.affect import affect
 from service.commands.align import align
 from service.commands.annotate import annotate
-from service.commands.console import err, mistakes_explained
+from service.commands.console import err
 from service.commands.doctor import doctor
 from service.commands.evaluate import (
     evaluate_actions,
@@ -20,7 +20,7 @@ from service.commands.evaluate import (
     evaluate_track,
 )
 from service.commands.models import models
-from service.commands.options import Device, ModelStore, settings_with
+from service.commands.options import Device, ModelStore, command, settings_with
 from service.commands.track import track
 from service.commands.train import export, train
 
@@ -32,6 +32,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, epi
 evaluate = typer.Typer(no_args_is_help=True, help="Measure what is served on labelled data.")
 
 
+@command
 def serve(
     host: Annotated[
         str | None,
@@ -50,12 +51,11 @@ def serve(
     """Serve over HTTP until stopped. Everything is a setting too: COUNTENANCE_HOST and so on."""
     from service.server import serve as run_server  # half a second that other commands can save
 
-    with mistakes_explained():
-        settings = settings_with(
-            host=host, port=port, model_store=model_store, device=device, log_format=log_format
-        )
-        err.print(f"Loading the models; then http://{settings.host}:{settings.port} answers.")
-        status = run_server(settings)
+    settings = settings_with(
+        host=host, port=port, model_store=model_store, device=device, log_format=log_format
+    )
+    err.print(f"Loading the models; then http://{settings.host}:{settings.port} answers.")
+    status = run_server(settings)
     raise typer.Exit(status)
 
 

@@ -13,7 +13,7 @@ from service.affect.replies import AffectFrameLine, AffectMoment
 from service.client import Countenance
 from service.client.wire import AffectLine
 from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail, Look
-from service.commands.console import CommandError, mistakes_explained
+from service.commands.console import CommandError
 from service.commands.files import (
     CLIPS,
     PHOTOS,
@@ -33,34 +33,18 @@ from service.commands.films import Film, open_file
 from service.commands.forms import AFFECT_FORMS, AFFECT_PHOTO_FORMS, part, write_down
 from service.commands.options import (
     Again,
-    Device,
     Jobs,
-    Key,
-    KeyFile,
-    MinFacePx,
-    MinQuality,
-    ModelStore,
     Out,
-    Url,
+    Where,
     ask,
     ask_lines,
     choose_form,
-    choose_where,
+    command,
     result_option,
-    told,
 )
 from service.commands.running import Job, SourceBatch, Tick, emit, tell
 from service.media.clips.contents import Sampling
-from service.options import (
-    AFFECT_MAX_FACES,
-    AFFECT_SMOOTHING_S,
-    AFFECT_VARIANT,
-    MIN_FACE_PX,
-    MIN_QUALITY,
-    RATE_HZ,
-    AffectClipKeywords,
-    AffectPhotoKeywords,
-)
+from service.options import AffectClipKeywords, AffectPhotoKeywords
 
 PLOT = ".svg"
 
@@ -123,6 +107,7 @@ def _drawn(
         film.close()
 
 
+@command
 def affect(
     clips: Annotated[
         list[str],
@@ -130,6 +115,7 @@ def affect(
             help="Clips, sound files or photographs, folders of them, or - for a clip from stdin."
         ),
     ],
+    *,
     as_csv: Annotated[bool, result_option("--csv", help="One row a face of a frame.")] = False,
     as_json: Annotated[
         bool, result_option("--json", help="One JSON object a clip or photograph.")
@@ -148,17 +134,8 @@ def affect(
     ] = None,
     again: Again = False,
     jobs: Jobs = 1,
-    rate_hz: Annotated[float, told(RATE_HZ)] = RATE_HZ.default,
-    min_face_px: MinFacePx = MIN_FACE_PX.default,
-    min_quality: MinQuality = MIN_QUALITY.default,
-    max_faces: Annotated[int, told(AFFECT_MAX_FACES)] = AFFECT_MAX_FACES.default,
-    smoothing_s: Annotated[float, told(AFFECT_SMOOTHING_S)] = AFFECT_SMOOTHING_S.default,
-    variant: Annotated[str | None, told(AFFECT_VARIANT)] = AFFECT_VARIANT.default,
-    url: Url = None,
-    key: Key = None,
-    key_file: KeyFile = None,
-    model_store: ModelStore = None,
-    device: Device = None,
+    how: AffectClipKeywords,
+    where: Where,
 ) -> None:
     """Estimate how pleasant (valence) and how active (arousal) clips look and sound, in [-1, 1].
 
@@ -167,28 +144,18 @@ def affect(
     It measures expressions, not what anybody feels.
     """
     form = choose_form(out, json=as_json, ndjson=as_ndjson, csv=as_csv)
-    with mistakes_explained():
-        sources = find_sources(clips, CLIPS | SOUNDS | PHOTOS, "clip or photograph")
-        plan = plan_with(sources, {f".{form}": out}, PLOT, plot, frozenset({PLOT}))
-        plan, notes = _leave_plots_out(plan, sources)
-        how = AffectClipKeywords(
-            rate_hz=rate_hz,
-            variant=variant,
-            min_face_px=min_face_px,
-            min_quality=min_quality,
-            max_faces=max_faces,
-            smoothing_s=smoothing_s,
-        )
-        where = choose_where(url, key, key_file, model_store, device)
-        if out is None:
-            emit(AFFECT_FORMS[form].header)
-        again = again or (out is None and form != "text")
-        SourceBatch(
-            *(_what(sources), sources, plan, out is None, jobs, again),
-            unit="seconds",
-            left_out=left_out(clips, CLIPS | SOUNDS | PHOTOS),
-            notes=notes,
-        ).run(AffectJob(where, how, form, plan))
+    sources = find_sources(clips, CLIPS | SOUNDS | PHOTOS, "clip or photograph")
+    plan = plan_with(sources, {f".{form}": out}, PLOT, plot, frozenset({PLOT}))
+    plan, notes = _leave_plots_out(plan, sources)
+    if out is None:
+        emit(AFFECT_FORMS[form].header)
+    again = again or (out is None and form != "text")
+    SourceBatch(
+        *(_what(sources), sources, plan, out is None, jobs, again),
+        unit="seconds",
+        left_out=left_out(clips, CLIPS | SOUNDS | PHOTOS),
+        notes=notes,
+    ).run(AffectJob(where, how, form, plan))
 
 
 def _what(sources: Sequence[Source]) -> str:

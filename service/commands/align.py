@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from service.client import Countenance
-from service.commands.console import mistakes_explained
 from service.commands.files import (
     PHOTOS,
     Emit,
@@ -23,31 +22,26 @@ from service.commands.files import (
 from service.commands.forms import FORMATS, align_csv_header
 from service.commands.options import (
     Again,
-    Device,
     Jobs,
-    Key,
-    KeyFile,
-    MinFacePx,
-    MinQuality,
-    ModelStore,
     Out,
-    Url,
+    Where,
     ask,
     choose_form,
-    choose_where,
+    command,
     result_option,
-    told,
 )
 from service.commands.running import Job, SourceBatch, Tick, emit, tell
-from service.options import ALIGN_MAX_FACES, MIN_FACE_PX, MIN_QUALITY, AlignKeywords
+from service.options import AlignKeywords
 
 DRAWN = ".png"
 
 
+@command
 def align(
     photos: Annotated[
         list[str], typer.Argument(help="Photographs, folders of them, or - for stdin.")
     ],
+    *,
     as_json: Annotated[bool, result_option("--json", help="One JSON object a line.")] = False,
     as_csv: Annotated[
         bool,
@@ -60,35 +54,21 @@ def align(
     ] = None,
     again: Again = False,
     jobs: Jobs = 1,
-    max_faces: Annotated[int, told(ALIGN_MAX_FACES)] = ALIGN_MAX_FACES.default,
-    min_face_px: MinFacePx = MIN_FACE_PX.default,
-    min_quality: MinQuality = MIN_QUALITY.default,
-    denoise: Annotated[
-        Literal["auto", "off"], typer.Option(help="Denoise faces that need it, or none.")
-    ] = "auto",
-    url: Url = None,
-    key: Key = None,
-    key_file: KeyFile = None,
-    model_store: ModelStore = None,
-    device: Device = None,
+    how: AlignKeywords,
+    where: Where,
 ) -> None:
     """Find the faces of photographs and their 68 landmarks, in pixels of the upright picture."""
     form = choose_form(out, json=as_json, csv=as_csv)
-    with mistakes_explained():
-        sources = find_sources(photos, PHOTOS, "photograph")
-        plan = plan_results(sources, {f".{form}": out, DRAWN: overlay})
-        prints = out is None
-        if prints:
-            emit(header(form))
-        where = choose_where(url, key, key_file, model_store, device)
-        how = AlignKeywords(
-            max_faces=max_faces, denoise=denoise, min_face_px=min_face_px, min_quality=min_quality
-        )
-        # With drawings alone the results that are printed need all photographs.
-        SourceBatch(
-            *("photographs", sources, plan, prints, jobs, again or prints),
-            left_out=left_out(photos, PHOTOS),
-        ).run(AlignJob(where, how, form, plan))
+    sources = find_sources(photos, PHOTOS, "photograph")
+    plan = plan_results(sources, {f".{form}": out, DRAWN: overlay})
+    prints = out is None
+    if prints:
+        emit(header(form))
+    # With drawings alone the results that are printed need all photographs.
+    SourceBatch(
+        *("photographs", sources, plan, prints, jobs, again or prints),
+        left_out=left_out(photos, PHOTOS),
+    ).run(AlignJob(where, how, form, plan))
 
 
 @dataclass(frozen=True)

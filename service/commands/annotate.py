@@ -9,17 +9,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from service.commands.console import CommandError, mistakes_explained
+from service.commands.console import CommandError
 from service.commands.files import Source
 from service.commands.options import (
-    Device,
-    Key,
-    KeyFile,
     MinFacePx,
     MinQuality,
-    ModelStore,
-    Url,
-    choose_where,
+    Where,
+    command,
     told,
 )
 from service.commands.running import (
@@ -51,10 +47,12 @@ FOLLOWING, ESTIMATING = "With --what track", "With --what affect"
 MOST_BLOCKS = 10_000
 
 
+@command
 def annotate(
     source: Annotated[
         str, typer.Argument(help="Folder of videos, here or as s3://bucket/folder, gs://...")
     ],
+    *,
     out: Annotated[str, typer.Option(help="Folder for the tables, here or in a bucket.")],
     what: Annotated[
         Literal["track", "affect"],
@@ -83,18 +81,14 @@ def annotate(
         str | None,
         typer.Option(help="Another tracker or network.", show_default="the model's own"),
     ] = None,
-    max_faces: Annotated[int, told(TRACK_MAX_FACES, panel=FOLLOWING)] = TRACK_MAX_FACES.default,
+    max_faces: Annotated[int, told(TRACK_MAX_FACES, FOLLOWING)] = TRACK_MAX_FACES.default,
     steady: Annotated[
         bool,
         typer.Option(help="Bring looks at a face at rest together.", rich_help_panel=FOLLOWING),
     ] = True,
-    smoothing: Annotated[bool, told(SMOOTHING, "--smoothing", panel=FOLLOWING)] = SMOOTHING.default,
-    rate_hz: Annotated[float, told(RATE_HZ, panel=ESTIMATING)] = RATE_HZ.default,
-    url: Url = None,
-    key: Key = None,
-    key_file: KeyFile = None,
-    model_store: ModelStore = None,
-    device: Device = None,
+    smoothing: Annotated[bool, told(SMOOTHING, FOLLOWING)] = SMOOTHING.default,
+    rate_hz: Annotated[float, told(RATE_HZ, ESTIMATING)] = RATE_HZ.default,
+    where: Where,
 ) -> None:
     """Look at many videos as track or affect does: one Parquet file each, a row a frame.
 
@@ -102,32 +96,30 @@ def annotate(
     stopped, killed or begun again, no video is lost and none is there twice; a second run does
     what the first one has not done, and videos that have changed since.
     """
-    with mistakes_explained():
-        how: dict[str, Any] = {
-            "max_faces": max_faces,
-            "min_face_px": min_face_px,
-            "min_quality": min_quality,
-            "variant": variant,
-        }
-        if what == "track":
-            how |= {"steady": steady, "smoothing": smoothing}
-        else:
-            how |= {"rate_hz": rate_hz, "max_faces": AFFECT_MAX_FACES.default}
-        where = choose_where(url, key, key_file, model_store, device)
-        job = AnnotateJob(where, source, out, what, how)
-        place = TableFolder(out)
-        stock = take_stock(TableFolder(source), place)
-        agree_on(place, job.parameters)
-        if done := len(stock.clips) - len(stock.todo):
-            tell(f"{done} of {len(stock.clips)} videos were done before.")
+    how: dict[str, Any] = {
+        "max_faces": max_faces,
+        "min_face_px": min_face_px,
+        "min_quality": min_quality,
+        "variant": variant,
+    }
+    if what == "track":
+        how |= {"steady": steady, "smoothing": smoothing}
+    else:
+        how |= {"rate_hz": rate_hz, "max_faces": AFFECT_MAX_FACES.default}
+    job = AnnotateJob(where, source, out, what, how)
+    place = TableFolder(out)
+    stock = take_stock(TableFolder(source), place)
+    agree_on(place, job.parameters)
+    if done := len(stock.clips) - len(stock.todo):
+        tell(f"{done} of {len(stock.clips)} videos were done before.")
 
-        def run(tick: Tick) -> Iterator[Done]:
-            if ray_address is None and jobs in (None, 1):
-                return carry_out(job, stock.todo, 1, emit, tick)
-            return annotate_by_ray(job, stock.todo, Workers(jobs, gpus, ray_address))
+    def run(tick: Tick) -> Iterator[Done]:
+        if ray_address is None and jobs in (None, 1):
+            return carry_out(job, stock.todo, 1, emit, tick)
+        return annotate_by_ray(job, stock.todo, Workers(jobs, gpus, ray_address))
 
-        failures = watch("videos", len(stock.todo), False, run)
-        place.clear_drafts()
+    failures = watch("videos", len(stock.todo), False, run)
+    place.clear_drafts()
     summarise("videos", len(stock.clips), failures)
 
 

@@ -11,9 +11,9 @@ import typer
 from rich.markup import escape
 
 from service.client import CallError
-from service.commands.console import EXIT_FAILED, CommandError, mistakes_explained, out
+from service.commands.console import EXIT_FAILED, CommandError, out
 from service.commands.models import read_store
-from service.commands.options import Device, ModelStore, Where, ask, settings_with
+from service.commands.options import Device, ModelStore, Where, ask, command, settings_with
 from service.errors import ConfigurationError
 from service.inference.loading import resolve_device
 from service.schemas import AlignReply
@@ -37,6 +37,7 @@ class Finding:
     ok: bool | None
 
 
+@command
 def doctor(
     model_store: ModelStore = None,
     device: Device = None,
@@ -46,14 +47,13 @@ def doctor(
 ) -> None:
     """Check device, weights and a sample; exit code 1 if anything is wrong."""
     failed = False
-    with mistakes_explained():
-        settings = settings_with(
-            model_store=model_store, device=device, log_level="error", log_format="text"
-        )
-        configure_logging(settings)
-        for finding in examine(settings, keep_answer):
-            out.print(as_line(finding), highlight=False, soft_wrap=True)
-            failed = failed or finding.ok is False
+    settings = settings_with(
+        model_store=model_store, device=device, log_level="error", log_format="text"
+    )
+    configure_logging(settings)
+    for finding in examine(settings, keep_answer):
+        out.print(as_line(finding), highlight=False, soft_wrap=True)
+        failed = failed or finding.ok is False
     raise typer.Exit(EXIT_FAILED if failed else 0)
 
 
@@ -101,7 +101,7 @@ def examine_store(folder: Path) -> Iterator[Finding]:
 def examine_sample(settings: Settings, keep_answer: bool) -> Finding:
     """Check that the portrait's landmarks lie where they lay when these weights were stored."""
     try:
-        with Where(None, None, settings.model_store, settings.device).client() as client:
+        with Where(model_store=settings.model_store, device=settings.device).client() as client:
             reply = ask(lambda: client.align(PORTRAIT, max_faces=1))
     except (CommandError, CallError, ConfigurationError) as error:
         return Finding("sample", str(error), ok=False)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.console import CommandError, as_mistakes, mistakes_explained
+from service.commands.console import CommandError, as_mistakes
 from service.commands.options import (
     Device,
     Figures,
@@ -14,12 +14,14 @@ from service.commands.options import (
     MinFacePx,
     ModelStore,
     Record,
+    command,
     settings_with,
 )
 from service.inference.loading import resolve_device
 from service.options import MIN_FACE_PX
 
 
+@command
 def evaluate_align(
     data: LabelledFaces,
     model: Annotated[
@@ -48,29 +50,28 @@ def evaluate_align(
     device: Device = None,
 ) -> None:
     """Measure normalised mean error, AUC and failure rate; published rows stand beside."""
-    with mistakes_explained():
-        from handlers.evaluation.align import command as align
+    from handlers.evaluation.align import command as align
 
-        settings = settings_with(model_store=model_store, device=device)
-        options = align.AlignEvaluationOptions(
-            data=data,
-            model_store=settings.model_store,
-            models=tuple(model or ()),
-            pairs=tuple(split_pair(text) for text in pair or ()),
-            layout=layout,
-            out=out,
-            detector=detector,
-            sweep=sweep,
-            device=resolve_device(settings.device),
-            limit=limit,
-            min_face_px=min_face_px,
-            batch=batch,
-            seed=seed,
-            record=record,
-            worst=worst,
-        )
-        with as_mistakes(ValueError):
-            align.evaluate_align(options)
+    settings = settings_with(model_store=model_store, device=device)
+    options = align.AlignEvaluationOptions(
+        data=data,
+        model_store=settings.model_store,
+        models=tuple(model or ()),
+        pairs=tuple(split_pair(text) for text in pair or ()),
+        layout=layout,
+        out=out,
+        detector=detector,
+        sweep=sweep,
+        device=resolve_device(settings.device),
+        limit=limit,
+        min_face_px=min_face_px,
+        batch=batch,
+        seed=seed,
+        record=record,
+        worst=worst,
+    )
+    with as_mistakes(ValueError):
+        align.evaluate_align(options)
 
 
 def split_pair(text: str) -> tuple[str, str]:
@@ -81,6 +82,7 @@ def split_pair(text: str) -> tuple[str, str]:
     return first, second
 
 
+@command
 def evaluate_affect(
     data: Annotated[
         Path, typer.Option(exists=True, file_okay=False, help="Folder of the labelled data.")
@@ -130,33 +132,33 @@ def evaluate_affect(
     device: Device = None,
 ) -> None:
     """Measure RMSE, COR, CCC and ICC of valence and arousal; published rows stand beside."""
-    with mistakes_explained():
-        from handlers.evaluation.affect import evaluate
+    from handlers.evaluation.affect import evaluate
 
-        settings = settings_with(device=device)
-        options = evaluate.AffectOptions(
-            data=data,
-            stores=tuple(model_store or (settings.model_store,)),
-            tracker_store=settings.model_store,
-            rows=tuple(row or ()),
-            layout=layout,
-            limit=limit,
-            even=even,
-            by_fold=by_fold,
-            reference=reference,
-            degraded=degraded,
-            context=context,
-            harm=harm,
-            out=out,
-            plots=plots,
-            record=record,
-            device=resolve_device(settings.device),
-            seed=seed,
-        )
-        with as_mistakes(ValueError):
-            evaluate.evaluate_affect(options)
+    settings = settings_with(device=device)
+    options = evaluate.AffectOptions(
+        data=data,
+        stores=tuple(model_store or (settings.model_store,)),
+        tracker_store=settings.model_store,
+        rows=tuple(row or ()),
+        layout=layout,
+        limit=limit,
+        even=even,
+        by_fold=by_fold,
+        reference=reference,
+        degraded=degraded,
+        context=context,
+        harm=harm,
+        out=out,
+        plots=plots,
+        record=record,
+        device=resolve_device(settings.device),
+        seed=seed,
+    )
+    with as_mistakes(ValueError):
+        evaluate.evaluate_affect(options)
 
 
+@command
 def evaluate_track(
     data: Annotated[
         Path | None,
@@ -193,28 +195,28 @@ def evaluate_track(
     device: Device = None,
 ) -> None:
     """Measure accuracy, overlap, jitter, recovery and identities; published rows beside."""
-    with mistakes_explained():
-        from handlers.evaluation.track import command as track
+    from handlers.evaluation.track import command as track
 
-        settings = settings_with(model_store=model_store, device=device)
-        options = track.TrackOptions(
-            data=data,
-            model_store=settings.model_store,
-            rows=tuple(row or ()),
-            made=made,
-            groups=tuple(group or ()),
-            limit=limit,
-            plan=plan,
-            clips=tuple(clip or ()),
-            faces=faces,
-            out=out,
-            videos=videos,
-            device=resolve_device(settings.device),
-        )
-        with as_mistakes(ValueError):
-            track.evaluate_track(options)
+    settings = settings_with(model_store=model_store, device=device)
+    options = track.TrackOptions(
+        data=data,
+        model_store=settings.model_store,
+        rows=tuple(row or ()),
+        made=made,
+        groups=tuple(group or ()),
+        limit=limit,
+        plan=plan,
+        clips=tuple(clip or ()),
+        faces=faces,
+        out=out,
+        videos=videos,
+        device=resolve_device(settings.device),
+    )
+    with as_mistakes(ValueError):
+        track.evaluate_track(options)
 
 
+@command
 def evaluate_actions(
     pictures: Annotated[
         Path, typer.Option(exists=True, file_okay=False, help="The folder of the pictures.")
@@ -230,17 +232,17 @@ def evaluate_actions(
     device: Device = None,
 ) -> None:
     """Print how facial actions go with a teacher's, on faces that were not learnt from."""
-    with mistakes_explained():
-        from handlers.checkpoint import CheckpointError
-        from handlers.evaluation import actions
+    from handlers.checkpoint import CheckpointError
+    from handlers.evaluation import actions
 
-        settings = settings_with(model_store=model_store, device=device)
-        with as_mistakes(ValueError, CheckpointError):
-            actions.evaluate_actions(
-                pictures, labels, settings.model_store, model, resolve_device(settings.device)
-            )
+    settings = settings_with(model_store=model_store, device=device)
+    with as_mistakes(ValueError, CheckpointError):
+        actions.evaluate_actions(
+            pictures, labels, settings.model_store, model, resolve_device(settings.device)
+        )
 
 
+@command
 def evaluate_pose(
     heads: Annotated[
         Path,
@@ -251,14 +253,14 @@ def evaluate_pose(
     model_store: ModelStore = None,
 ) -> None:
     """Project people with expressions at known angles and print how far off the estimates are."""
-    with mistakes_explained():
-        from handlers.evaluation import pose
+    from handlers.evaluation import pose
 
-        store = settings_with(model_store=model_store).model_store
-        with as_mistakes(ValueError):
-            pose.evaluate_pose(heads, store, count, seed)
+    store = settings_with(model_store=model_store).model_store
+    with as_mistakes(ValueError):
+        pose.evaluate_pose(heads, store, count, seed)
 
 
+@command
 def evaluate_rolls(
     data: LabelledFaces,
     limit: Annotated[
@@ -268,16 +270,16 @@ def evaluate_rolls(
     device: Device = None,
 ) -> None:
     """Turn pictures by angles all round and print how many faces `/align` finds as well."""
-    with mistakes_explained():
-        from handlers.checkpoint import CheckpointError
-        from handlers.evaluation.align import rolls
+    from handlers.checkpoint import CheckpointError
+    from handlers.evaluation.align import rolls
 
-        settings = settings_with(model_store=model_store, device=device)
-        where = resolve_device(settings.device)
-        with as_mistakes(ValueError, CheckpointError):
-            rolls.evaluate_rolls(data, settings.model_store, where, limit)
+    settings = settings_with(model_store=model_store, device=device)
+    where = resolve_device(settings.device)
+    with as_mistakes(ValueError, CheckpointError):
+        rolls.evaluate_rolls(data, settings.model_store, where, limit)
 
 
+@command
 def evaluate_cuts(
     clip: Annotated[
         list[Path],
@@ -290,10 +292,9 @@ def evaluate_cuts(
     device: Device = None,
 ) -> None:
     """Join clips to others and take faces out of them: who is followed where nobody may be?"""
-    with mistakes_explained():
-        from handlers.evaluation.track import cuts
+    from handlers.evaluation.track import cuts
 
-        settings = settings_with(model_store=model_store, device=device)
-        where = resolve_device(settings.device)
-        with as_mistakes(ValueError):
-            cuts.evaluate_cuts(clip, settings.model_store, row, pairs, seed, where)
+    settings = settings_with(model_store=model_store, device=device)
+    where = resolve_device(settings.device)
+    with as_mistakes(ValueError):
+        cuts.evaluate_cuts(clip, settings.model_store, row, pairs, seed, where)

@@ -12,8 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markdown import Markdown
 from rich.table import Table
 
-from service.commands.console import CommandError, mistakes_explained, out
-from service.commands.options import ModelStore, settings_with
+from service.commands.console import CommandError, out
+from service.commands.options import ModelStore, command, settings_with
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -125,6 +125,7 @@ def read_model(folder: Path) -> StoredModel:
         raise CommandError(f"{folder / CONFIG_FILE} describes no model: {error!r}") from error
 
 
+@command
 def models(
     name: Annotated[
         str | None,
@@ -137,10 +138,9 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list, no table.")] = False,
 ) -> None:
     """List the models: what each does, whether it is served, and its terms; or tell all of one."""
-    with mistakes_explained():
-        found = read_store(settings_with(model_store=model_store).model_store)
-        if name is not None:
-            found = behind(name, found) or [model_named(name, found)]
+    found = read_store(settings_with(model_store=model_store).model_store)
+    if name is not None:
+        found = behind(name, found) or [model_named(name, found)]
     if as_json:
         typer.echo(json.dumps([describe(model) for model in found], indent=2, ensure_ascii=False))
     elif name == found[0].name:

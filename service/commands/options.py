@@ -1,16 +1,18 @@
 """Options that several commands share, and whom they ask: the models here or a service."""
 
+import inspect
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, is_dataclass
+from functools import partial, wraps
+from inspect import Parameter
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints, is_typeddict
 
 import typer
 
 from service.client import Countenance, ProblemError, UnreachableError
-from service.commands.console import EXIT_USAGE, CommandError, fail
+from service.commands.console import EXIT_USAGE, CommandError, fail, mistakes_explained
 from service.errors import Problem
 from service.options import MIN_FACE_PX, MIN_QUALITY, Option
 from service.settings import Settings, load_settings
@@ -26,13 +28,6 @@ ModelStore = Annotated[
 Device = Annotated[
     str | None,
     here_option(help="auto, cpu, cuda, cuda:1...", show_default="the setting's, auto"),
-]
-Url = Annotated[
-    str | None, there_option(help="Ask the service at this address, not the models here.")
-]
-Key = Annotated[str | None, there_option(help="API key of that service.", envvar="COUNTENANCE_KEY")]
-KeyFile = Annotated[
-    Path | None, there_option(exists=True, dir_okay=False, help="File with that API key.")
 ]
 Out = Annotated[
     Path | None,
@@ -66,16 +61,82 @@ Record = Annotated[
 ]
 
 
-def told(option: Option[Any], *names: str, panel: str | None = None) -> Any:
+def told(option: Option[Any], panel: str | None = None) -> Any:
     """Return an option of the interface as one of the command line, bounds and words the same."""
     words = option.meaning.replace("`", "")
-    return typer.Option(
-        *names, min=option.least, max=option.most, help=words, rich_help_panel=panel
-    )
+    return typer.Option(min=option.least, max=option.most, help=words, rich_help_panel=panel)
 
 
 MinFacePx = Annotated[int, told(MIN_FACE_PX)]
 MinQuality = Annotated[float, told(MIN_QUALITY)]
+
+
+@dataclass(frozen=True)
+class Where:
+    """The service at `url`, with the key that it wants, or the models of this machine."""
+
+    url: Annotated[
+        str | None, there_option(help="Ask the service at this address, not the models here.")
+    ] = None
+    key: Annotated[
+        str | None, there_option(help="API key of that service.", envvar="COUNTENANCE_KEY")
+    ] = None
+    key_file: Annotated[
+        Path | None, there_option(exists=True, dir_okay=False, help="File with that API key.")
+    ] = None
+    model_store: ModelStore = None
+    device: Device = None
+
+    def __post_init__(self) -> None:
+        """Read the key's file, which workers elsewhere do not have; raises OSError."""
+        if self.key_file is not None:
+            object.__setattr__(self, "key", self.key_file.read_text(encoding="utf-8").strip())
+
+    def client(self) -> Countenance:
+        """Return a client, open; raises ConfigurationError where no model can run here."""
+        return Countenance(self.url, self.key, model_store=self.model_store, device=self.device)
+
+
+def command(work: Callable[..., None]) -> Callable[..., None]:
+    """Make a function one that Typer takes, whose mistakes are told in one line.
+
+    A parameter of `Where` or of keywords of `service.options` stands for their options.
+    """
+    parameters = inspect.signature(work).parameters.values()
+    groups = {one.name: one.annotation for one in parameters if _is_group(one.annotation)}
+    members = {name: _members(kind) for name, kind in groups.items()}
+    options = [option for one in parameters for option in members.get(one.name, [one])]
+
+    @wraps(work)
+    def call(**given: Any) -> None:
+        with mistakes_explained():
+            for name, kind in groups.items():
+                given[name] = kind(**{one.name: given.pop(one.name) for one in members[name]})
+            work(**given)
+
+    call.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    call.__annotations__ = {option.name: option.annotation for option in options}
+    return call
+
+
+def _is_group(annotation: Any) -> bool:
+    return is_dataclass(annotation) or is_typeddict(annotation)
+
+
+def _members(kind: Any) -> list[Parameter]:
+    """Return the options that a group stands for, each with its default."""
+    hints = get_type_hints(kind, include_extras=True)
+    if is_dataclass(kind):
+        return [_option(name, hint, getattr(kind, name)) for name, hint in hints.items()]
+    found = []
+    for name, hint in hints.items():
+        plain, option = get_args(hint)
+        found.append(_option(name, Annotated[plain, told(option)], option.default))
+    return found
+
+
+def _option(name: str, annotation: Any, default: object) -> Parameter:
+    return Parameter(name, Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
 
 def choose_form(out: Path | None, **asked: bool) -> str:
@@ -92,32 +153,6 @@ def choose_form(out: Path | None, **asked: bool) -> str:
 def settings_with(**given: Any) -> Settings:
     """Return the settings of the environment, except what the command line gave."""
     return load_settings(**{name: value for name, value in given.items() if value is not None})
-
-
-@dataclass(frozen=True)
-class Where:
-    """The service at `url`, with the key that it wants, or the models of this machine."""
-
-    url: str | None = None
-    key: str | None = None
-    model_store: Path | None = None
-    device: str | None = None
-
-    def client(self) -> Countenance:
-        """Return a client, open; raises ConfigurationError where no model can run here."""
-        return Countenance(self.url, self.key, model_store=self.model_store, device=self.device)
-
-
-def choose_where(
-    url: str | None,
-    key: str | None,
-    key_file: Path | None,
-    model_store: Path | None,
-    device: str | None,
-) -> Where:
-    """Return whom the options name; raises OSError for the key's file."""
-    key = key_file.read_text(encoding="utf-8").strip() if key_file else key
-    return Where(url, key, model_store, device)
 
 
 def ask(question: Callable[[], Answer]) -> Answer:

@@ -18,7 +18,7 @@ from PIL import Image
 from service.client import CallError, Countenance, ProblemError
 from service.client.wire import TrackLine
 from service.clips.replies import ClipInfoBody, ClipLine
-from service.commands.console import CommandError, mistakes_explained
+from service.commands.console import CommandError
 from service.commands.files import (
     CLIPS,
     Emit,
@@ -35,34 +35,19 @@ from service.commands.films import OverlayVideo, open_file
 from service.commands.forms import TRACK_FORMS, write_down
 from service.commands.options import (
     Again,
-    Device,
     Jobs,
-    Key,
-    KeyFile,
-    MinFacePx,
-    MinQuality,
-    ModelStore,
     Out,
-    Url,
+    Where,
     ask_lines,
     choose_form,
-    choose_where,
+    command,
     result_option,
-    told,
 )
 from service.commands.running import Job, SourceBatch, Tick, emit
 from service.errors import Problem, ServiceError
 from service.live.messages import ErrorReply
 from service.media.clips.contents import Picture
-from service.options import (
-    MIN_FACE_PX,
-    MIN_QUALITY,
-    SMOOTHING,
-    STEADY,
-    TRACK_MAX_FACES,
-    TRACK_VARIANT,
-    TrackKeywords,
-)
+from service.options import TrackKeywords
 from service.track.clip import TrackTally
 from service.track.replies import TrackFrameLine, TrackReply, TrackSummaryLine
 
@@ -119,11 +104,13 @@ def _drawing(path: Path) -> Iterator[OverlayVideo]:
         yield video
 
 
+@command
 def track(
     clips: Annotated[
         list[str],
         typer.Argument(help="Clips, folders of them, - for stdin, or a camera's number."),
     ],
+    *,
     as_csv: Annotated[
         bool,
         result_option("--csv", help="One row a face and frame, with OpenFace's column names."),
@@ -136,44 +123,25 @@ def track(
     ] = None,
     again: Again = False,
     jobs: Jobs = 1,
-    max_faces: Annotated[int, told(TRACK_MAX_FACES)] = TRACK_MAX_FACES.default,
-    min_face_px: MinFacePx = MIN_FACE_PX.default,
-    min_quality: MinQuality = MIN_QUALITY.default,
-    steady: Annotated[bool, told(STEADY)] = STEADY.default,
-    smoothing: Annotated[bool, told(SMOOTHING, "--smoothing")] = SMOOTHING.default,
-    variant: Annotated[str | None, told(TRACK_VARIANT)] = TRACK_VARIANT.default,
+    how: TrackKeywords,
     seconds: Annotated[
         float | None, typer.Option(min=0, help="How long to look through a camera; else Ctrl-C.")
     ] = None,
-    url: Url = None,
-    key: Key = None,
-    key_file: KeyFile = None,
-    model_store: ModelStore = None,
-    device: Device = None,
+    where: Where,
 ) -> None:
     """Follow faces and their 68 landmarks through clips, in pixels of the upright frame."""
     form = choose_form(out, json=as_json, csv=as_csv)
-    with mistakes_explained():
-        sources = find_clips(clips)
-        plan = plan_with(sources, {f".{form}": out}, DRAWN, overlay, VIDEOS)
-        how = TrackKeywords(
-            max_faces=max_faces,
-            min_face_px=min_face_px,
-            min_quality=min_quality,
-            steady=steady,
-            smoothing=smoothing,
-            variant=variant,
-        )
-        where = choose_where(url, key, key_file, model_store, device)
-        if out is None:
-            emit(TRACK_FORMS[form].header)
-        live = any(source.is_camera for source in sources)
-        again = again or live or (out is None and form != "text")
-        SourceBatch(
-            *("clips", sources, plan, out is None, 1 if live else jobs, again),
-            unit="frames",
-            left_out=left_out(clips, CLIPS),
-        ).run(TrackJob(where, how, form, plan, seconds))
+    sources = find_clips(clips)
+    plan = plan_with(sources, {f".{form}": out}, DRAWN, overlay, VIDEOS)
+    if out is None:
+        emit(TRACK_FORMS[form].header)
+    live = any(source.is_camera for source in sources)
+    again = again or live or (out is None and form != "text")
+    SourceBatch(
+        *("clips", sources, plan, out is None, 1 if live else jobs, again),
+        unit="frames",
+        left_out=left_out(clips, CLIPS),
+    ).run(TrackJob(where, how, form, plan, seconds))
 
 
 def find_clips(names: list[str]) -> list[Source]:

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from service.commands.console import CommandError, as_mistakes, err, mistakes_explained, out
-from service.commands.options import LabelledFaces, ModelStore, settings_with
+from service.commands.console import CommandError, as_mistakes, err, out
+from service.commands.options import LabelledFaces, ModelStore, command, settings_with
 
 
+@command
 def train(
     recipes: Annotated[
         list[str],
@@ -40,21 +41,20 @@ def train(
     First the faces and labels that the recipes name are looked for, and each recipe makes a few
     steps on drawn faces: that tells what cannot work, and how long it will all take here.
     """
-    with mistakes_explained():
-        paths = [find_recipe(recipe) for recipe in recipes]
-        store = settings_with(model_store=model_store).model_store
+    paths = [find_recipe(recipe) for recipe in recipes]
+    store = settings_with(model_store=model_store).model_store
 
-        from handlers.checkpoint import CheckpointError
-        from handlers.training.recipe import RecipeError
-        from handlers.training.train import train as carry_out
+    from handlers.checkpoint import CheckpointError
+    from handlers.training.recipe import RecipeError
+    from handlers.training.train import train as carry_out
 
-        with as_mistakes(CheckpointError, RecipeError):
-            announce(paths, data, store)
-            for path in paths:
-                folder = carry_out(
-                    path, data, runs, store, resume, without=without or (), changes=changes or ()
-                )
-                err.print(f"The weights are in {folder}.", markup=False)
+    with as_mistakes(CheckpointError, RecipeError):
+        announce(paths, data, store)
+        for path in paths:
+            folder = carry_out(
+                path, data, runs, store, resume, without=without or (), changes=changes or ()
+            )
+            err.print(f"The weights are in {folder}.", markup=False)
 
 
 def announce(paths: list[Path], data: Path, store: Path) -> None:
@@ -81,6 +81,7 @@ def find_recipe(name: str) -> Path:
     raise CommandError(f"{name} is neither a file nor a recipe that comes along ({known})")
 
 
+@command
 def export(
     models: Annotated[
         list[str] | None,
@@ -89,16 +90,15 @@ def export(
     model_store: ModelStore = None,
 ) -> None:
     """Write models as ONNX graphs beside their weights, as training does (seconds each)."""
-    with mistakes_explained():
-        store = settings_with(model_store=model_store).model_store
+    store = settings_with(model_store=model_store).model_store
 
-        from handlers.checkpoint import CheckpointError
-        from handlers.engines.export import export_model
+    from handlers.checkpoint import CheckpointError
+    from handlers.engines.export import export_model
 
-        for folder in folders(store, models or []):
-            with as_mistakes(CheckpointError):
-                parts = export_model(folder)
-            out.print(f"{folder}: {', '.join(parts)}", highlight=False, soft_wrap=True)
+    for folder in folders(store, models or []):
+        with as_mistakes(CheckpointError):
+            parts = export_model(folder)
+        out.print(f"{folder}: {', '.join(parts)}", highlight=False, soft_wrap=True)
 
 
 def folders(store: Path, names: list[str]) -> list[Path]:
