@@ -5,7 +5,6 @@ Errors: `not-an-image`, `invalid-image`, `truncated-image`, `too-many-pixels`, `
 `invalid-request`, `internal`.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,24 +18,27 @@ from handlers.attributes import FaceAttributes, SeenFace, load_attributes
 from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, describe_model, load_arrays, name_model
 from handlers.engines.choice import trim
-from handlers.predictors.alignment import LOOKS_AT_DETECTED, Alignment, AlignmentPredictor
+from handlers.predictors.alignment import LOOKS_AT_DETECTED, AlignmentPredictor
 from handlers.predictors.detection.detector import (
     TURNS_DEG,
-    Detection,
     FaceDetector,
     Hint,
     search_hints,
     search_turned,
 )
-from handlers.processing.boxes import beyond_picture, suppress
+from handlers.predictors.faces import (
+    FoundBox,
+    FoundFace,
+    best_at_each_place,
+    hints_at,
+    join_faces,
+    stack_boxes,
+    turned_places,
+)
+from handlers.processing.boxes import beyond_picture
 from handlers.processing.drawing import DrawnFace, draw_faces
 from handlers.processing.image import DecodedImage, encode_png
-from handlers.processing.landmarks import (
-    OUTER_EYE_CORNERS,
-    DegenerateShape,
-    Similarity,
-    bounding_box,
-)
+from handlers.processing.landmarks import DegenerateShape, Similarity
 from handlers.processing.pose import HeadPose
 from handlers.row_checks import MOST_FACES, AlignOptions, check_boxes, read_picture
 from handlers.store import FACE_SHAPE, load_aligner, load_detector
@@ -47,16 +49,13 @@ Floats = NDArray[np.float32]
 Key = TypeVar("Key", int, tuple[str, bool])
 
 NAME, ALIGNER = "align", "dfa"
-# Of upright faces 1 in 100 is less sure, of meshes on turned faces all are. Then a face is
-# looked at turned, and with no sure face at all turned ones are searched for.
+# 1 upright face in 100 is less sure, and so are all landmarks fitted upright to a turned face.
+# Such a face is looked at turned; where no face is sure, turned ones are searched for.
 SURE = 0.75
 LOOKS_AT_TURNED = 3
-SURE_TURNED = 0.8  # turned searches are many, and shelves and leaves look like faces to some
 QUARTERS_RAD = tuple(np.radians((90, 180, 270)).tolist())
-# From this roll on the detector misses upright what it finds turned by a turn so near.
-STEEP_DEG, NEAR_TURN_DEG = 30, 30
-LARGE_BYTES = 12_000_000  # of a picture: searching it leaves behind more than others need
-SAME_PLACE = 0.3  # the overlap from which two faces cannot both be there
+# Of a picture: the search leaves more memory with the allocator than others need.
+LARGE_BYTES = 12_000_000
 
 
 @dataclass(frozen=True)
@@ -80,42 +79,6 @@ class AlignRow:
     decode_ms: float
 
 
-@dataclass(frozen=True)
-class FoundBox:
-    """A place to look for a face: the box around its landmarks, the detector's score if any, and
-    the angle by which the face is turned, clockwise as seen."""
-
-    box: Floats
-    score: float | None
-    roll_rad: float = 0.0
-
-
-@dataclass(frozen=True)
-class FoundFace:
-    """A face where it was looked for."""
-
-    place: FoundBox
-    alignment: Alignment
-
-    @property
-    def box(self) -> Floats:
-        """The box of the face `(4,)`: where it was looked for. A turned face was looked for in the
-        box that it would have upright; its own is around its landmarks.
-        """
-        if self.place.roll_rad and self.place.score is not None:
-            return bounding_box(self.alignment.landmarks)
-        return self.place.box
-
-    @property
-    def quality(self) -> float:
-        return self.alignment.quality(self.place.score)
-
-    @property
-    def is_credible(self) -> bool:
-        """Whether a turned face is sure enough to be one."""
-        return self.place.roll_rad == 0 or self.alignment.confidence >= SURE_TURNED
-
-
 class AlignHandler(Handler[AlignRow]):
     """Serves alignment from the model store."""
 
@@ -129,7 +92,7 @@ class AlignHandler(Handler[AlignRow]):
         self.parts = (load or load_parts)(model_store, device)
 
     def describe(self) -> dict[str, Any]:
-        """Name, version and weights hash of what answers, with its licence and figures."""
+        """Tell name, version and weights hash of what answers, with its licence and figures."""
         return describe_model(NAME, self.parts.checkpoint)
 
     def decode(self, request: Request) -> AlignRow:
@@ -160,7 +123,7 @@ class AlignHandler(Handler[AlignRow]):
         return [(one, None) for one in outputs]
 
     def _detect(self, rows: Sequence[AlignRow]) -> tuple[list[list[FoundBox]], list[list[Hint]]]:
-        """Places of upright faces, and those where one may be turned."""
+        """Find places of upright faces, and those where one may be turned."""
         found = [[FoundBox(box, None) for box in row.boxes or ()] for row in rows]
         hinted: list[list[Hint]] = [[] for _ in rows]
         searched = [index for index, row in enumerate(rows) if row.boxes is None]
@@ -181,48 +144,48 @@ class AlignHandler(Handler[AlignRow]):
         kinds = [(row.options.denoise, row.boxes is None) for row in rows]
         for (denoise, detected), group in _grouped(range(len(rows)), kinds.__getitem__):
             pictures = [rows[index].image.pixels for index in group]
-            boxes = [_stack(found[index]) for index in group]
+            boxes = [stack_boxes(found[index]) for index in group]
             looks = LOOKS_AT_DETECTED if detected else 1
             faces = self.parts.aligner.align(pictures, boxes, denoise == "auto", looks)
             for index, of_row in zip(group, faces, strict=True):
-                aligned[index] = _joined(found[index], of_row)
+                aligned[index] = join_faces(found[index], of_row)
         return aligned
 
     def _settle(
         self, row: AlignRow, faces: Sequence[FoundFace], hints: Sequence[Hint]
     ) -> list[FoundFace]:
-        """The faces that are ones by their quality, each with its roll."""
+        """Look at doubtful faces turned, search for turned ones; keep those of enough quality."""
         least, most = row.options.min_quality, row.options.max_faces
         doubtful = [face.place for face in faces if face.alignment.confidence < SURE]
         turned = [replace(place, roll_rad=roll) for place in doubtful for roll in QUARTERS_RAD]
         if turned:
-            faces = _best_at_each_place([*faces, *self._look_turned(row, turned)])
+            faces = best_at_each_place([*faces, *self._look_turned(row, turned)])
         if hints:
             places = search_hints(self.parts.detector, row.image.pixels, hints)
-            faces = _best_at_each_place([*faces, *self._look_turned(row, _turned(places))])
+            faces = best_at_each_place([*faces, *self._look_turned(row, turned_places(places))])
         for turns_deg in TURNS_DEG:
             sure = [face for face in faces if face.alignment.confidence >= SURE]
             # Where one face is turned, others are, too.
-            if not sure or any(_hints_at(turns_deg, face) for face in sure):
-                faces = _best_at_each_place([*faces, *self._search_turned(row, turns_deg)])
+            if not sure or any(hints_at(turns_deg, face) for face in sure):
+                faces = best_at_each_place([*faces, *self._search_turned(row, turns_deg)])
         return [face for face in faces if face.quality >= least][:most]
 
     def _search_turned(self, row: AlignRow, turns_deg: Sequence[int]) -> list[FoundFace]:
         pixels, smallest = row.image.pixels, row.options.min_face_px
         found = search_turned(self.parts.detector, pixels, smallest, turns_deg)
-        return self._look_turned(row, _turned(found))
+        return self._look_turned(row, turned_places(found))
 
     def _look_turned(self, row: AlignRow, places: Sequence[FoundBox]) -> list[FoundFace]:
         if not places:
             return []
         (aligned,) = self.parts.aligner.align(
             [row.image.pixels],
-            [_stack(places)],
+            [stack_boxes(places)],
             row.options.denoise == "auto",
             LOOKS_AT_TURNED,
             [[place.roll_rad for place in places]],
         )
-        return [face for face in _joined(places, aligned) if face.is_credible]
+        return [face for face in join_faces(places, aligned) if face.is_credible]
 
     def _outputs(
         self,
@@ -269,7 +232,7 @@ class AlignHandler(Handler[AlignRow]):
         return outputs
 
     def _similarity(self, landmarks: Floats) -> Similarity | None:
-        """The similarity to the mean shape; None for landmarks that fall into one place."""
+        """Fit the similarity to the mean shape; None for landmarks that fall into one place."""
         try:
             return Similarity.fit(landmarks, self.parts.mean_shape)
         except DegenerateShape:
@@ -277,7 +240,7 @@ class AlignHandler(Handler[AlignRow]):
 
 
 def load_parts(model_store: Path, device: str) -> AlignParts:
-    """The parts that are served; raises CheckpointError naming what the store lacks."""
+    """Load the parts that are served; raises CheckpointError naming what the store lacks."""
     aligner = load_aligner(model_store, ALIGNER, device)
     mean_shape = load_arrays(model_store / FACE_SHAPE)["mean_shape"]
     detector = load_detector(model_store, device)
@@ -292,47 +255,18 @@ def load_parts(model_store: Path, device: str) -> AlignParts:
 
 
 def _warm_up(detector: FaceDetector, aligner: AlignmentPredictor) -> None:
-    """Answer once for nobody, so that the first caller does not wait for the kernels' choice."""
+    """Compute once on an empty picture: the first call of a kernel is the slowest."""
     picture = np.zeros((480, 640, 3), np.uint8)
     detector.detect([picture], 40, MOST_FACES)
     aligner.align([picture], [np.array([[200, 120, 440, 360]], np.float32)], True, 1)
 
 
 def _grouped(indices: Iterable[int], key: Callable[[int], Key]) -> Iterable[tuple[Key, list[int]]]:
-    """Indices of one key together, in order of first appearance."""
+    """Group indices by their keys, in order of first appearance."""
     groups: dict[Key, list[int]] = {}
     for index in indices:
         groups.setdefault(key(index), []).append(index)
     return groups.items()
-
-
-def _stack(found: Sequence[FoundBox]) -> Floats:
-    return np.asarray([face.box for face in found], np.float32).reshape(-1, 4)
-
-
-def _turned(found: Sequence[Detection]) -> list[FoundBox]:
-    return [FoundBox(face.landmark_box, face.score, face.roll_rad) for face in found]
-
-
-def _joined(places: Sequence[FoundBox], faces: Sequence[Alignment]) -> list[FoundFace]:
-    return [FoundFace(*pair) for pair in zip(places, faces, strict=True)]
-
-
-def _best_at_each_place(faces: Sequence[FoundFace]) -> list[FoundFace]:
-    """Of faces on one place the one with the best quality, the best first."""
-    if not faces:
-        return []
-    boxes = np.stack([bounding_box(face.alignment.landmarks) for face in faces])
-    qualities = np.array([face.quality for face in faces], np.float32)
-    return [faces[index] for index in suppress(boxes, qualities, SAME_PLACE, "smaller")]
-
-
-def _hints_at(turns_deg: Sequence[int], found: FoundFace) -> bool:
-    """Whether a face is turned so far that beside it there may be some at these turns."""
-    first, last = found.alignment.landmarks[list(OUTER_EYE_CORNERS)]
-    roll_deg = math.degrees(math.atan2(*(last - first)[::-1]))
-    apart_deg = min(abs((roll_deg - turn + 180) % 360 - 180) for turn in turns_deg)
-    return abs(roll_deg) > STEEP_DEG and apart_deg < NEAR_TURN_DEG
 
 
 def _drawn(found: FoundFace, attributes: dict[str, Any]) -> DrawnFace:
