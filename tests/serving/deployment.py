@@ -15,9 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from handlers.torchserve.asking import ping
 from handlers.torchserve.starting import Server, start
-from handlers.torchserve.watching import Pace, keep_running
+from handlers.torchserve.watching import Pace, keep_running, ping
 from tests.service.redis_server import RedisServer
 from tests.serving.servers import ProbeServer, wait_until
 

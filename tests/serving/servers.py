@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from handlers.torchserve.archive import CONFIG, SHIM, Placement
-from handlers.torchserve.asking import AskError, UnixConnection, describe, ping
 from handlers.torchserve.starting import Server, clear, prepare, start
-from handlers.torchserve.watching import stop
+from handlers.torchserve.watching import AskError, UnixConnection, describe, ping, stop
 
 PATIENCE_S = 180.0
 RESPONSE_TIMEOUT_S = 4
@@ -105,7 +104,7 @@ def described(address: str, model: str) -> dict[str, Any]:
 
 def lingers(group: int) -> bool:
     """Whether any process of a group is still there after a moment for those that are ending."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         try:
             os.killpg(group, 0)

@@ -5,8 +5,8 @@ from itertools import zip_longest
 import pytest
 
 from handlers.torchserve.adaptor import Adaptor, device_of
-from handlers.torchserve.asking import DESCRIBE
 from handlers.torchserve.models import sizes_of
+from handlers.torchserve.watching import DESCRIBE
 from handlers.wire import pack, unpack
 from service.inference import DESCRIBE as ASKED_BY_THE_SERVICE
 from service.inference.gathering import Row

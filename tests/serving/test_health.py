@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.torchserve.asking import Health
+from handlers.torchserve.watching import Health
 from tests.serving.workers import FakeWorker, refused, status
 
 
@@ -22,7 +22,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("handlers.torchserve.asking.time", clock)
+    monkeypatch.setattr("handlers.torchserve.watching.time", clock)
     return clock
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 from handlers.align import AlignHandler
 from handlers.checkpoint import save_checkpoint
 from handlers.networks.denoiser import AlignmentNetwork
-from handlers.torchserve.asking import ping
+from handlers.torchserve.watching import ping
 from service.inference import Question
 from service.inference.loading import Loaded
 from service.inference.local import LocalInference
