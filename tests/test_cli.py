@@ -17,6 +17,7 @@ from service.cli import app
 from service.commands.doctor import PORTRAIT
 from service.commands.models import DOORS, ROLES, terms_in_a_word
 from service.commands.train import find_recipe
+from tests.waiting import MOST_S
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = (
@@ -164,7 +165,7 @@ def test_a_service_with_a_broken_store_does_not_start_and_says_why_in_one_line(s
     (store / "dfa" / "config.json").write_text("{}")
     command = [sys.executable, "-c", "from service.cli import app; app()", "serve", "--port", "0"]
     command += ["--model-store", str(store), "--log-format", "text"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=MOST_S)
     assert run.returncode == 3
     assert "the service cannot start: " in run.stderr
     assert str(store) in run.stderr
@@ -212,6 +213,6 @@ def test_ctrl_c_ends_the_work_with_its_own_code(tmp_path: Path) -> None:
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=MOST_S)
     assert process.returncode == 130
     assert b"Traceback" not in said

@@ -32,12 +32,12 @@ def clip(folder: Path) -> bytes:
 async def test_a_clip_more_than_fits_is_told_to_come_back(model, clip):
     model.release = asyncio.Event()
     async with serving(model, max_clips=1) as service:
-        first = asyncio.create_task(service.http.post("/affect", content=clip, timeout=30))
+        first = asyncio.create_task(service.http.post("/affect", content=clip, timeout=MOST_S))
         await asyncio.wait_for(model.asked.wait(), MOST_S)
         second = await service.http.post("/affect", content=clip)
         model.release.set()
         assert (await first).status_code == 200
-        third = await service.http.post("/affect", content=clip, timeout=30)
+        third = await service.http.post("/affect", content=clip, timeout=MOST_S)
     assert (second.status_code, second.json()["type"]) == (503, URN + "overloaded")
     assert int(second.headers["retry-after"]) >= 1
     assert third.status_code == 200

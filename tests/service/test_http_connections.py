@@ -118,13 +118,14 @@ async def test_a_reply_that_is_read_slowly_is_given_time(run_server, picture, in
     inference.outputs["overlay"] = bytes(size)
     head = "POST /align HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: image/png\r\nConnection: close\r\n"
     data = picture()
-    async with run_server(head_timeout_s=0.5) as (_, port), connect(port) as connection:
+    # Reading takes longer than a head may, and no pause comes near to it on a busy machine.
+    async with run_server(head_timeout_s=2.0) as (_, port), connect(port) as connection:
         await connection.send(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
         await connection.reader.readuntil(b"\r\n\r\n")
         received = 0
         while received < size:
             received += len(await connection.reader.read(16 * LEAST_BYTES))
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.08)
         assert received == size
 
 

@@ -49,7 +49,7 @@ async def test_without_dropping_a_fast_client_is_held_back_by_the_connection(ser
     large = frames(1)[0][0] + bytes(1_000_000)
     async with service.open(query="?drop=false") as socket:
         sending = asyncio.create_task(_send_all(socket, [large] * 24))
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # no event tells that nothing goes on
         assert not sending.done()
         tracker.gate.set()
         await asyncio.wait_for(sending, MOST_S)

@@ -93,11 +93,11 @@ async def test_who_waits_for_a_busy_worker_is_not_asked_twice(workers, connect):
     """The wait for the call before and the own call are each shorter than a first try may be."""
 
     async def slowly(_):
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(1.4)
         return answered({"echo": "slow"})
 
     workers[0].next = [slowly] * 2
-    client = await connect(workers[0].address, step_timeout_s=4.0)
+    client = await connect(workers[0].address, step_timeout_s=10.0)
     first = asyncio.create_task(client.ask("track", question()))
     await until(lambda: workers[0].calls)
     second = asyncio.create_task(client.ask("track", question()))
