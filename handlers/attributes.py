@@ -74,7 +74,7 @@ def poses(estimator: PoseEstimator, faces: Sequence[SeenFace]) -> list[dict[str,
 
 
 def qualities(faces: Sequence[SeenFace]) -> list[float | None]:
-    """Say how far landmarks can be trusted, in [0, 1]; None without the network's confidence."""
+    """Estimate how far landmarks can be trusted, in [0, 1]; None without a confidence."""
     return [
         None if face.alignment is None else face.alignment.quality(face.score) for face in faces
     ]

@@ -68,7 +68,7 @@ class Handler(ABC, Generic[Item]):
         return [one if isinstance(one, bytes) else next(answers) for one in found]
 
     def _decode_all(self, rows: Sequence[Row]) -> list[Item | bytes]:
-        """The items of rows that can be read, and replies to the others.
+        """Return the items of rows that can be read, and replies to the others.
 
         Pictures are decoded side by side, by as many threads as compute.
         """

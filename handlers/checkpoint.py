@@ -70,7 +70,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
 
 
 def _verified(folder: Path) -> tuple[Checkpoint, bytes]:
-    """A checkpoint without tensors, and the bytes of its weights."""
+    """Return a checkpoint without tensors, and the bytes of its weights."""
     header, config = _split_header(_read_config(folder / CONFIG_FILE), folder / CONFIG_FILE)
     weights = _read(folder / WEIGHTS_FILE)
     sha256 = hashlib.sha256(weights).hexdigest()
@@ -108,6 +108,7 @@ def save_checkpoint(
     header = {"schema": SCHEMA, "name": name, "version": version, "sha256": sha256}
     text = json.dumps({**header, **config}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
+    # The weights first: whoever reads between the two is told that they do not belong together.
     _replace(folder / WEIGHTS_FILE, weights)
     _replace(folder / CONFIG_FILE, text.encode())
     return Checkpoint(name, version, dict(config), stored, sha256)
@@ -160,17 +161,18 @@ def _split_header(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], 
 
 
 def _replace(path: Path, content: bytes) -> None:
+    # A reader sees the old file or the new one, never a part.
     part = path.with_name(path.name + ".part")
     part.write_bytes(content)
     os.replace(part, path)
 
 
 def name_model(model: str, checkpoint: Checkpoint) -> dict[str, str]:
-    """Which weights answered, as every answer names them."""
+    """Name the weights as every answer does."""
     return {"name": model, "version": checkpoint.version, "sha256": checkpoint.sha256}
 
 
 def describe_model(model: str, checkpoint: Checkpoint, **more: Any) -> dict[str, Any]:
-    """The same with the weights' own name, `more`, and what the configuration tells people."""
+    """Name the weights with their own name, `more`, and the configuration's words for people."""
     told = {key: checkpoint.config[key] for key in TOLD if key in checkpoint.config}
     return {**name_model(model, checkpoint), "weights": checkpoint.name, **more, **told}

@@ -72,7 +72,7 @@ def read_picture(value: object, max_pixels: int) -> tuple[DecodedImage, float]:
 
 
 def check_boxes(boxes: object, pixels: Image) -> list[Floats] | None:
-    """The caller's boxes, `(4,)` each; raises InputError `invalid-box` naming the box."""
+    """Read the caller's boxes, `(4,)` each; raises InputError `invalid-box` naming the box."""
     if boxes is None:
         return None
     if not isinstance(boxes, list) or len(boxes) > MOST_FACES:
@@ -153,7 +153,7 @@ class Frames:
 
 
 def read_frames(value: object, max_pixels: int) -> Frames:
-    """Up to 8 entries, each encoded bytes, an array `(H, W, 3)` uint8 RGB, or None."""
+    """Read up to 8 entries, each encoded bytes, an array `(H, W, 3)` uint8 RGB, or None."""
     if not isinstance(value, list):
         refuse(f"inputs.frames is a {type(value).__name__}; a list is needed")
     if len(value) > MOST_FRAMES:
@@ -169,11 +169,12 @@ def read_frames(value: object, max_pixels: int) -> Frames:
 
 
 def read_times(value: object, count: int, after_s: float) -> tuple[float, ...]:
-    """As many times in seconds as frames, increasing, later than `after_s`."""
+    """Read as many times in seconds as frames, increasing, later than `after_s`."""
     if not isinstance(value, list) or len(value) != count:
         refuse(f"inputs.times_s is {value!r:.60}; {count} numbers are needed", INVALID_TIME)
     last = after_s
     for one in value:
+        # To Python True is the integer 1.
         if isinstance(one, bool) or not isinstance(one, int | float) or not math.isfinite(one):
             refuse(f"times_s holds {one!r:.40}; finite seconds are needed", INVALID_TIME)
         if one <= last:
@@ -183,7 +184,7 @@ def read_times(value: object, count: int, after_s: float) -> tuple[float, ...]:
 
 
 def read_sound(value: object) -> Heard | None:
-    """None, or `{"start": int, "pcm": int16 (N,)}`, mono at 22 050 Hz."""
+    """Read None, or `{"start": int, "pcm": int16 (N,)}`, mono at 22 050 Hz."""
     if value is None:
         return None
     if not isinstance(value, dict) or value.keys() != {"start", "pcm"}:

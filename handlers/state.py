@@ -59,7 +59,7 @@ def load_state(blob: bytes, model: str, sha256: str, schema: int) -> tuple[dict[
 
 
 def resume(read: Callable[[bytes], State], blob: bytes | None) -> tuple[State | None, str | None]:
-    """The state that `read` makes of bytes, or None and why the session starts anew."""
+    """Return the state that `read` makes of bytes, or None and why the session starts anew."""
     if blob is None:
         return None, None
     try:

@@ -25,7 +25,7 @@ from handlers.predictors.tracking.options import TrackingSettings, Variant
 from handlers.processing.audio_descriptors import need_extractor
 from handlers.processing.pose import HeadModel, PoseEstimator
 
-# What is made of two variants and has no weights of its own.
+# Made of two variants, without weights of its own.
 FACE_VOICE = "face-voice"
 JOINED: Mapping[str, tuple[str, ...]] = {FACE_VOICE: ("expressions", "voice")}
 NO_ALIGNMENT = ""
@@ -81,13 +81,13 @@ def load_speech_detector(store: Path) -> SpeechDetector:
 
 
 def has_estimator(folder: Path) -> bool:
-    """Whether a model store has all of a variant."""
+    """Tell whether a model store has all of a variant."""
     needed = JOINED.get(folder.name, (folder.name,))
     return all((folder.parent / name / CONFIG_FILE).is_file() for name in needed)
 
 
 def load_estimator(folder: Path, device: str = "cpu") -> tuple[Estimator, Checkpoint]:
-    """A variant as it is served, and its checkpoint without tensors.
+    """Load a variant as it is served, and its checkpoint without tensors.
 
     Raises CheckpointError, and MissingExtra without opensmile.
     """
@@ -102,7 +102,7 @@ def load_estimator(folder: Path, device: str = "cpu") -> tuple[Estimator, Checkp
 def _join(
     face: tuple[Estimator, Checkpoint], voice: tuple[Estimator, Checkpoint]
 ) -> tuple[Estimator, Checkpoint]:
-    """The face's checkpoint, by both hashes: a state depends on both."""
+    """Join both, with the face's checkpoint and a hash of both: a state depends on both."""
     (seeing, seen), (hearing, heard) = face, voice
     if not isinstance(seeing, ExpressionEstimator) or not isinstance(hearing, VoiceEstimator):
         raise CheckpointError(f"{FACE_VOICE} is made of {' and '.join(JOINED[FACE_VOICE])}")
@@ -111,7 +111,7 @@ def _join(
 
 
 def serve(engine: Engine, config: Mapping[str, Any]) -> Estimator:
-    """Networks with their checkpoint's configuration, as an estimator."""
+    """Build the estimator of networks by their checkpoint's configuration."""
     network = AffectConfig.read(config["network"])
     if network.estimator == "voice":
         return VoiceEstimator(engine, config.get("line"), float(config.get("share", 0)))
@@ -143,20 +143,20 @@ def _scale(network: AffectConfig, config: Mapping[str, Any]) -> DescriptorScale 
 
 
 def read_settings(config: Mapping[str, Any]) -> TrackingSettings:
-    """The thresholds and contexts of a checkpoint; raises KeyError where one is missing."""
+    """Read the thresholds and contexts of a checkpoint; raises KeyError where one is missing."""
     return TrackingSettings(
         **{field.name: config[field.name] for field in fields(TrackingSettings)}
     )
 
 
 def read_variants(config: Mapping[str, Any]) -> dict[str, Variant]:
-    """The variants that can be served with the configured landmark network."""
+    """Return the variants that can be served with the configured landmark network."""
     usable = (NO_ALIGNMENT, config["alignment"])
     return {name: variant for name, (needed, variant) in TRACKERS.items() if needed in usable}
 
 
 def load_tracking(folder: Path, device: str = "cpu") -> tuple[TrackingNetworks, Checkpoint]:
-    """BT and FV of a tracking model, and its checkpoint without tensors. Raises CheckpointError."""
+    """Load BT and FV, and their checkpoint without tensors. Raises CheckpointError."""
     engine, checkpoint = load_engine(folder, device)
     if "tracker" not in checkpoint.config or "validator" not in checkpoint.config:
         raise CheckpointError(f"{folder}: no tracking model, it lacks BT or FV")

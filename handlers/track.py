@@ -109,7 +109,7 @@ class TrackHandler(Handler[TrackRow]):
         self.parts = (load or load_parts)(model_store, device)
 
     def describe(self) -> dict[str, Any]:
-        """Name, version and weights hash of what answers, with its licence and figures."""
+        """Tell name, version and weights hash of what answers, with its licence and figures."""
         variants = sorted(self.parts.variants)
         return describe_model(NAME, self.parts.checkpoint, variants=variants)
 
@@ -122,7 +122,7 @@ class TrackHandler(Handler[TrackRow]):
         return TrackRow(image, options, time_s, state, reset, decode_ms)
 
     def compute(self, items: Sequence[TrackRow]) -> list[Answer]:
-        """One step of every row's session, in shared batches."""
+        """Take one step of every row's session, in shared batches."""
         results = self.parts.predictor.step(
             [row.image.pixels for row in items],
             [row.state for row in items],
@@ -184,7 +184,7 @@ class TrackHandler(Handler[TrackRow]):
 
 
 def load_parts(model_store: Path, device: str) -> TrackParts:
-    """The parts that are served; raises CheckpointError naming what the store lacks.
+    """Load the parts that are served; raises CheckpointError naming what the store lacks.
 
     Landmarks are not averaged with those of the mirror image, which would take twice the time.
     """

@@ -43,7 +43,7 @@ class ActionReader(nn.Module):
 
 
 def places(points: Tensor) -> list[Tensor]:
-    """Points `(B, 70, 2)` about their middle, regions about theirs, irises about their eyes'."""
+    """Centre points `(B, 70, 2)`, regions by themselves, and irises between their eyes' corners."""
     upright = along_eyes(points)
     regions = [upright[:, part] for part in REGIONS]
     own = [part - part.mean(dim=1, keepdim=True) for part in regions]
@@ -55,9 +55,10 @@ def places(points: Tensor) -> list[Tensor]:
 
 
 def along_eyes(points: Tensor) -> Tensor:
-    """Points turned and scaled so that the eyes lie level and 1 apart, about their middle."""
+    """Turn and scale points so that the eyes lie level and 1 apart, about the middle of all."""
     left, right = (points[:, eye].mean(dim=1) for eye, *_ in EYES)
     line = right - left
+    # Eyes that fall together would make the scale infinite.
     length = line.square().sum(dim=1, keepdim=True).sqrt().clamp_min(1.0)
     cosine, sine = (line / length).unbind(dim=1)
     x, y = ((points - points.mean(dim=1, keepdim=True)) / length[..., None]).unbind(dim=-1)

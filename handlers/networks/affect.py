@@ -1,7 +1,7 @@
-"""The affect networks of chapters 5 to 7, every variant the same few parts, and one of the voice.
+"""The affect networks of chapters 5 to 7, all of the same few parts, and one of the voice alone.
 
-That of the voice takes a Mel window to arousal by convolutions over time, and what they are in the
-mean: plainer than the others, and better where they have learned nothing (see `model_store/voice`).
+That of the voice is plainer, and better on recordings that none learned from (see
+`model_store/voice`).
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +22,8 @@ from handlers.networks.expressions import ExpressionNetwork
 from handlers.networks.latent import LATENT_PX, Generator
 from handlers.networks.variants import DESCRIPTORS, FACE, QUADRANTS, AffectConfig
 
-EPSILON = 1e-5
+EPSILON = 1e-5  # the root of a spread of nought has no gradient
+SILENT = -0.95  # columns at the floor of the decibels hold no sound
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,10 @@ SIZES = {"compact": VoiceSize(), "tiny": VoiceSize(width=8)}
 
 
 class VoiceNetwork(nn.Module):
-    """Bands up to 4 kHz are channels of two convolutions over time; mean and spread over the
-    columns with sound tell arousal."""
+    """Arousal from two convolutions over time whose channels are the bands up to 4 kHz.
+
+    The head sees the mean and the spread of their maps over the columns with sound.
+    """
 
     def __init__(self, config: AffectConfig) -> None:
         super().__init__()
@@ -59,7 +62,7 @@ class VoiceNetwork(nn.Module):
         """`(B, 128, 128)` -> `(B, 2 width)`."""
         bands = windows[:, : self.bands]
         maps = self.layers(bands)
-        loud = F.avg_pool1d((bands.mean(dim=1, keepdim=True) > -0.95).to(maps.dtype), 2)
+        loud = F.avg_pool1d((bands.mean(dim=1, keepdim=True) > SILENT).to(maps.dtype), 2)
         total = loud.sum(dim=-1) + EPSILON
         mean = (maps * loud).sum(dim=-1) / total
         spread = ((maps - mean[..., None]).square() * loud).sum(dim=-1) / total

@@ -12,7 +12,7 @@ from torch.nn.functional import grid_sample
 from handlers.networks.inception_resnet import InceptionResNet
 
 N_POINTS = 68
-FLATTEST = 0.04  # contrast of a crop in [-1, 1] below which nothing is made of it
+FLATTEST = 0.04  # contrast of a crop in [-1, 1] that is not to be amplified: it is noise
 CROP_PX = 128
 # The five regions that have a head each, in the order of the 68 points.
 REGION_POINTS = {"jaw": 17, "brows": 10, "nose": 9, "eyes": 12, "lips": 20}
@@ -71,7 +71,7 @@ class FaceValidator(nn.Module):
 
 
 def standardised(crops: Tensor) -> Tensor:
-    """Crops `(B, 3, S, S)` less their own mean, over their own standard deviation."""
+    """Bring crops `(B, 3, S, S)` to mean 0 and standard deviation about 1, each by itself."""
     mean = crops.mean(dim=(1, 2, 3), keepdim=True)
     spread = crops.std(dim=(1, 2, 3), keepdim=True)
     return (crops - mean) / (spread + FLATTEST)
@@ -159,12 +159,12 @@ class BoxTracker(nn.Module):
         return self.pool(self.backbone(crops))  # type: ignore[no-any-return]
 
     def initial_state(self, rows: int) -> State:
-        """The state h_0 of `rows` faces at the start of a window: zeros."""
+        """Return the state h_0 of `rows` faces at the start of a window: zeros."""
         like = next(self.parameters())
         return {name: like.new_zeros(rows, self.hidden) for name in ("h1", "c1", "h2", "c2")}
 
     def forward(self, now: Tensor, before: Tensor, state: State) -> tuple[Tensor, State]:
-        """Whole sequences: features `(B, T, F)` of X_t and of X_{t-1}, both at the box of step t.
+        """Take whole sequences: features `(B, T, F)` of X_t and X_{t-1}, both at step t's box.
 
         Returns points `(B, T, 68, 2)` and the state after the last step.
         """
@@ -177,7 +177,7 @@ class BoxTracker(nn.Module):
         return self._points(second), state
 
     def step(self, now: Tensor, before: Tensor, state: State) -> tuple[Tensor, State]:
-        """One frame: features `(B, F)` twice -> points `(B, 68, 2)` and the state after it.
+        """Take one frame: features `(B, F)` twice -> points `(B, 68, 2)`, the state after it.
 
         The same as a sequence of one; on a CPU the bare cells take a third of the time.
         """
@@ -188,26 +188,26 @@ class BoxTracker(nn.Module):
         return self._points(h2), {"h1": h1, "c1": c1, "h2": h2, "c2": c2}
 
     def _points(self, hidden: Tensor) -> Tensor:
-        """The five heads: `(..., hidden)` -> `(..., 68, 2)`."""
+        """Apply the five heads: `(..., hidden)` -> `(..., 68, 2)`."""
         points = torch.cat([head(hidden) for head in self.heads.values()], dim=-1)
         return points.reshape(*points.shape[:-1], -1, 2)
 
 
 def to_pixels(points: Tensor, crop_px: int = CROP_PX) -> Tensor:
-    """Points relative to the crop, (-1, -1) to (1, 1), as its pixels (centres at whole numbers)."""
+    """Turn points relative to the crop, (-1, -1) to (1, 1), into pixels, centres whole numbers."""
     return (points + 1) * (crop_px / 2) - 0.5
 
 
 def from_pixels(points: Tensor, crop_px: int = CROP_PX) -> Tensor:
-    """The way back: pixels of the crop as what BT is trained to say."""
+    """Turn pixels of the crop back into points relative to it, which BT is trained to give."""
     return (points + 0.5) / (crop_px / 2) - 1
 
 
 def _layer(state: State, hidden: str, cell: str) -> tuple[Tensor, Tensor]:
-    """One layer's state as `nn.LSTM` takes it, `(1, B, hidden)` each."""
+    """Return one layer's state as `nn.LSTM` takes it, `(1, B, hidden)` each."""
     return state[hidden][None].contiguous(), state[cell][None].contiguous()
 
 
 def _cell(layer: nn.LSTM, inputs: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """One step of a layer, with its own weights."""
+    """Take one step of a layer, with its own weights."""
     return torch.lstm_cell(inputs, (hidden, cell), *layer.all_weights[0])

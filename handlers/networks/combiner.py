@@ -66,7 +66,8 @@ def _wide(present: Tensor) -> Tensor:
 
 
 def _only(maps: Tensor, present: Tensor) -> Tensor:
-    """Zeros in the rows that are not there, even where these hold no numbers."""
+    """Zero the rows that are not there, even where these hold no numbers."""
+    # A product with the mask would keep NaN.
     return torch.where(_wide(present), maps, torch.zeros_like(maps))
 
 
@@ -86,6 +87,7 @@ class StateAttention(nn.Module):
         slots = torch.arange(states.shape[1], device=states.device)
         there = slots[None] >= states.shape[1] - held[:, None]
         scores = self.score(states).squeeze(-1).float()
+        # The lowest number in place of minus infinity: a row without states would become NaN.
         weights = scores.masked_fill(~there, torch.finfo(torch.float32).min).softmax(dim=-1)
         weights = weights * there
         total = torch.einsum("bn,bnw->bw", weights, states.float())

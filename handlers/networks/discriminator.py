@@ -11,7 +11,7 @@ from handlers.networks.latent import INPUT_PX
 from handlers.networks.layers import SLOPE, halving_encoder
 from handlers.networks.variants import QUADRANTS
 
-# How many of the five convolutions bring a picture to the 32 x 32 pixels of Z.
+# The convolutions, of five, that bring a picture to the 32 x 32 pixels of Z.
 BEFORE_LATENT = 2
 
 
@@ -62,7 +62,7 @@ class Discriminator(nn.Module):
 
 
 def head(inputs: int, width: int, outputs: int) -> nn.Sequential:
-    """Conv61 or Conv62 with LeakyReLU, and the 1 x 1 convolution that ends it."""
+    """Build Conv61 or Conv62 with LeakyReLU, and the 1 x 1 convolution behind it."""
     return nn.Sequential(
         nn.Conv2d(inputs, width, 3, padding=1), nn.LeakyReLU(SLOPE), nn.Conv2d(width, outputs, 1)
     )

@@ -15,7 +15,7 @@ INPUT_PX = 96
 
 @dataclass(frozen=True)
 class BlockStage:
-    """So many blocks of one width; the first of them has the stride."""
+    """Blocks of one width; the first of them has the stride."""
 
     blocks: int
     kernel: int
@@ -53,7 +53,7 @@ SIZES = {
 
 
 class Impression(NamedTuple):
-    """A face's look: logits of EXPRESSIONS `(B, 8)`, valence and arousal `(B, 2)`."""
+    """The answer for a face: logits of EXPRESSIONS `(B, 8)`, valence and arousal `(B, 2)`."""
 
     logits: Tensor
     place: Tensor
@@ -62,8 +62,8 @@ class Impression(NamedTuple):
 class SameConv(nn.Conv2d):
     """A convolution padded as TensorFlow does, where the weights of the body come from.
 
-    With stride 2 an even side gets its extra row behind, so that a look's pixels lie otherwise than
-    under PyTorch's own padding.
+    With stride 2 an even side gets its extra row behind; PyTorch pads both sides, which moves every
+    pixel by one.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,6 +93,7 @@ class Block(nn.Module):
         if not self.passes_by:
             return y  # type: ignore[no-any-return]
         if self.training and self.drop:
+            # Stochastic depth: whole blocks are left out, and the others count for more.
             kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.drop
             y = y * kept / (1 - self.drop)
         return x + y  # type: ignore[no-any-return]
@@ -158,6 +159,7 @@ def _normalised(
     inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
 ) -> list[nn.Module]:
     conv = SameConv(inputs, outputs, kernel, stride, groups=groups, bias=False)
+    # TensorFlow's epsilon and momentum: the published weights were trained with them.
     return [conv, nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01)]
 
 

@@ -50,6 +50,7 @@ class InceptionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         joined = torch.cat([branch(x) for branch in self.branches], dim=1)
+        # Scaled down as in the paper: whole residuals make the training of deep stacks unstable.
         return torch.relu(x + self.scale * self.project(joined))
 
 

@@ -99,6 +99,7 @@ class HeatmapHead(nn.Module):
         mass, along_x, squares = rows.unbind(dim=-1)
         points = torch.stack([along_x.sum(dim=-1), (mass * at).sum(dim=-1)], dim=-1)
         squares = squares.sum(dim=-1) + (mass * at * at).sum(dim=-1)
+        # Rounding can bring the variance of a map of one cell below nought.
         variance = (squares - points.square().sum(dim=-1)).clamp_min(1e-6)
         return Located(points, variance.sqrt())
 
@@ -143,6 +144,7 @@ class RefinedHead(HeatmapHead):
         pooled = maps[-1].mean(dim=(2, 3))
         seen = [self.reduce(under).flatten(1).float(), where.flatten(1), pooled.float()]
         hidden = self.joint(torch.cat(seen, dim=1))
+        # In 32nds of the crop, so that shifts are numbers of about 1.
         shift = self.shift(hidden).float().reshape(-1, N_POINTS, 2) * (size / 32)
         points = coarse.points[:, :N_POINTS] + shift
         # Actions teach the maps of the irises; where the landmarks lie is not theirs to say.

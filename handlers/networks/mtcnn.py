@@ -25,7 +25,7 @@ def halve(kernel: int) -> nn.MaxPool2d:
 
 
 class ProposalNet(nn.Module):
-    """P-Net: looks at every 12 x 12 cell, two pixels apart, of a picture of any size."""
+    """P-Net: scores every 12 x 12 cell, two pixels apart, of a picture of any size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class ProposalNet(nn.Module):
 
 
 class RefineNet(nn.Module):
-    """R-Net: a second opinion on each proposal, at 24 x 24 pixels."""
+    """R-Net: refines each proposal, at 24 x 24 pixels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class RefineNet(nn.Module):
 
 
 class OutputNet(nn.Module):
-    """O-Net: the final word, and five points, at 48 x 48 pixels."""
+    """O-Net: the last score and box, and five points, at 48 x 48 pixels."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ SIZES = {
 
 
 class SqueezeExcitation(nn.Module):
-    """Weigh channels by what the whole map shows."""
+    """Weights of the channels, computed from the mean of each over the whole map."""
 
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ class SpeechMemory:
 
     @classmethod
     def at_start(cls) -> "SpeechMemory":
-        """That of a stream's start, silence."""
+        """Return the memory at a stream's start: silence."""
         return cls(torch.zeros(WIDTH), torch.zeros(WIDTH), torch.zeros(SPEECH_CONTEXT))
 
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:

@@ -53,7 +53,7 @@ class AffectConfig:
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> "AffectConfig":
-        """The way back from `asdict`, also from JSON; an unknown key raises TypeError."""
+        """Read what `asdict` gave, also from JSON; an unknown key raises TypeError."""
         return cls(**{**values, "modalities": tuple(values["modalities"])})
 
 
@@ -86,5 +86,5 @@ VARIANTS: dict[str, AffectConfig] = {
 
 
 def variant(name: str, size: str = "compact", **changes: Any) -> AffectConfig:
-    """The configuration of a named variant; raises KeyError for a name that is none."""
+    """Return the configuration of a named variant; raises KeyError for a name that is none."""
     return replace(VARIANTS[name], size=size, **changes)
