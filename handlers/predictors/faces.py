@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.predictors.alignment import Alignment
 from handlers.predictors.detection.detector import Detection
+from handlers.processing.arrays import Floats
 from handlers.processing.boxes import suppress
 from handlers.processing.landmarks import OUTER_EYE_CORNERS, bounding_box
-
-Floats = NDArray[np.float32]
 
 SURE_TURNED = 0.8  # turned searches are many: some take shelves or leaves for faces
 # From this roll on the detector misses faces upright; it finds them at a turn so near.
