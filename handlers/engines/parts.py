@@ -234,7 +234,7 @@ def _clean(n: AlignmentNetwork, windows: Tensor) -> tuple[list[Tensor], Tensor]:
 
 
 def _denoiser(index: int) -> Forward:
-    return lambda n, crops: [n.denoiser.denoisers[index](crops)]
+    return lambda n, crops: [n.denoiser.restore(index, crops)]
 
 
 def _track_step(n: TrackingModules, now: Tensor, before: Tensor, *memory: Tensor) -> list[Tensor]:

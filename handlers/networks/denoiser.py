@@ -3,6 +3,7 @@
 Auto-encoders, noise classifiers and selection; equations 3.1 (FADeNN) and 4.8 (DFA).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -149,11 +150,22 @@ class SelectiveDenoiser(nn.Module):
     """IID: the classified degradation's own auto-encoder, clean crops untouched (eq. 3.3-3.6, 4.9).
 
     `classes` names the degradations, class 0 ("clean") left out; `classifier` is "stc" or "mtc".
+    `strength` is the share of a class's auto-encoder in its result, the crop itself is the rest: 1,
+    as the thesis has it, for a class that is not named.
     """
 
-    def __init__(self, size: str, classes: tuple[str, ...], classifier: str) -> None:
+    def __init__(
+        self,
+        size: str,
+        classes: tuple[str, ...],
+        classifier: str,
+        strength: Mapping[str, float] | None = None,
+    ) -> None:
         super().__init__()
+        if unknown := set(strength or ()) - set(classes):
+            raise ValueError(f"strength of {sorted(unknown)}: the classes are {list(classes)}")
         self.classes = classes
+        self.strengths = tuple((strength or {}).get(name, 1.0) for name in classes)
         self.classifier = NoiseClassifier(size, len(classes) + 1, classifier == "mtc")
         self.denoisers = nn.ModuleList(DenoisingAutoEncoder(size) for _ in classes)
 
@@ -169,10 +181,16 @@ class SelectiveDenoiser(nn.Module):
         would have to stop.
         """
         cleaned = crops
-        for index, denoiser in enumerate(self.denoisers, start=1):
-            mine = (chosen == index)[:, None, None, None]
-            cleaned = torch.where(mine, denoiser(crops).to(crops.dtype), cleaned)
+        for index in range(len(self.classes)):
+            mine = (chosen == index + 1)[:, None, None, None]
+            cleaned = torch.where(mine, self.restore(index, crops).to(crops.dtype), cleaned)
         return cleaned
+
+    def restore(self, index: int, crops: Tensor) -> Tensor:
+        """Crops through the denoiser of `classes[index]`, at its strength."""
+        restored: Tensor = self.denoisers[index](crops)
+        strength = self.strengths[index]
+        return restored if strength == 1 else crops + strength * (restored - crops)
 
 
 class DirectDenoiser(nn.Module):
@@ -192,13 +210,16 @@ class DirectDenoiser(nn.Module):
 
 
 def build_denoiser(
-    kind: str, size: str, classes: tuple[str, ...] | list[str] = ()
+    kind: str,
+    size: str,
+    classes: tuple[str, ...] | list[str] = (),
+    strength: Mapping[str, float] | None = None,
 ) -> DirectDenoiser | SelectiveDenoiser:
     """The denoiser of a configuration: `kind` "direct" (-D), "stc" (-S) or "mtc" (-M and DFA)."""
     if kind == "direct":
         return DirectDenoiser(size)
     if kind in ("stc", "mtc"):
-        return SelectiveDenoiser(size, tuple(classes), kind)
+        return SelectiveDenoiser(size, tuple(classes), kind, strength)
     raise ValueError(f"unknown denoiser {kind!r}: direct, stc or mtc")
 
 

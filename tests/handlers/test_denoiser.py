@@ -88,3 +88,19 @@ def test_a_network_has_the_parts_of_its_configuration() -> None:
     alone = AlignmentNetwork(landmarks={"backbone": "senet", "size": "tiny", "head": "heatmap"})
     assert alone.landmarks is not None
     assert alone.denoiser is None
+
+
+@torch.inference_mode()
+def test_a_class_of_half_strength_keeps_half_of_its_crop() -> None:
+    whole, given = selective(), crops(2)
+    half = SelectiveDenoiser("tiny", KINDS, "mtc", {"blur": 0.5}).eval()
+    half.load_state_dict(whole.state_dict())
+    chosen = torch.tensor([1, 2])
+    strong, weak = whole.clean(given, chosen), half.clean(given, chosen)
+    assert_close(weak[0], (given[0] + strong[0]) / 2)
+    assert torch.equal(weak[1], strong[1])
+
+
+def test_a_strength_of_no_class_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="'fog'"):
+        SelectiveDenoiser("tiny", KINDS, "mtc", {"fog": 0.5})

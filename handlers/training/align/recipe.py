@@ -1,6 +1,6 @@
 """Recipes of landmark networks and internal image denoisers, each alone or both together."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -36,12 +36,14 @@ class LandmarkModel:
 class DenoiserModel:
     """Arguments of a denoiser: `kind` "direct", "stc" or "mtc", and the size.
 
-    `classes` are the keys of `Degrading.kinds`, none for a direct denoiser.
+    `classes` are the keys of `Degrading.kinds`, none for a direct denoiser. `strength` is the share
+    of a class's denoiser in its result, 1 where it is not named.
     """
 
     kind: str
     size: str
     classes: tuple[str, ...] = ()
+    strength: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
