@@ -2,10 +2,10 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,12 @@ from handlers.engines.base import MIRRORED, Engine
 from handlers.engines.choice import run_all
 from handlers.networks.actions import ACTION_MIRROR, ACTIONS
 from handlers.processing.boxes import Crop, to_image, to_input
-from handlers.processing.landmarks import MIRROR, bounding_box, landmark_quality
+from handlers.processing.landmarks import MIRROR, landmark_quality
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+_Found = tuple[Floats, Floats, Floats | None]  # points, spread and actions
 CLEAN = "clean"
 # Parts of an alignment model; a class's own denoiser has the class's name behind it.
 LANDMARKS, CLASSIFY, DENOISE = "landmarks", "classify", "denoise"
@@ -151,12 +152,17 @@ class AlignmentPredictor:
         crops: Sequence[Crop],
         denoise: bool = True,
         mirror: bool = True,
+        likely_clean: bool = False,
     ) -> list[Alignment]:
-        """One look at one crop of every picture; without `mirror` at no mirror image of it."""
+        """One look at one crop of every picture; without `mirror` at no mirror image of it.
+
+        Crops that are `likely_clean` are classified beside the look at them, where a core is free.
+        """
         faces: list[Alignment] = []
         for start in range(0, len(crops), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
-            seen = self._look(images[part], crops[part], denoise, mirror and self.options.flip)
+            flip = mirror and self.options.flip
+            seen = self._look(images[part], crops[part], denoise, flip, likely_clean)
             faces += [self._result(seen, row, crop) for row, crop in enumerate(crops[part])]
         return faces
 
@@ -172,7 +178,12 @@ class AlignmentPredictor:
         return to_image(self.engine.run(part, crops=to_input([face.crop]))["cleaned"][0])
 
     def _look(
-        self, pictures: Sequence[Image], crops: Sequence[Crop], denoise: bool, flip: bool
+        self,
+        pictures: Sequence[Image],
+        crops: Sequence[Crop],
+        denoise: bool,
+        flip: bool,
+        likely_clean: bool,
     ) -> _Look:
         windows = [crop.extract(picture) for crop, picture in zip(crops, pictures, strict=True)]
         if denoise and LOOK in self.engine.parts:
@@ -181,16 +192,22 @@ class AlignmentPredictor:
         rows = len(windows)
         chosen = np.zeros(rows, np.int64)
         probabilities, denoised = np.ones((rows, 1), np.float32), np.zeros(rows, np.bool_)
+        located: list[Any] = []
         if denoise and CLASSIFY in self.engine.parts:
-            probabilities = self.engine.run(CLASSIFY, crops=crops_seen)["probabilities"]
+            calls: list[Callable[[], Any]] = [partial(self.engine.run, CLASSIFY, crops=crops_seen)]
+            if likely_clean and self.engine.is_parallel:
+                calls.insert(0, partial(self._points, crops_seen, flip))
+            *located, told = run_all(calls, self.engine.is_parallel)
+            probabilities = told["probabilities"]
             chosen = probabilities.argmax(axis=1)
             denoised = chosen > 0
-            crops_seen = self._clean(crops_seen, chosen)
+            if denoised.any():
+                crops_seen, located = self._clean(crops_seen, chosen), []
         elif denoise and DENOISE in self.engine.parts:
             denoised = np.ones(rows, np.bool_)
             crops_seen = self.engine.run(DENOISE, crops=crops_seen)["cleaned"]
-        located = self._points(crops_seen, flip)
-        return _Look(windows, *located, probabilities, chosen, denoised)
+        found: _Found = located[0] if located else self._points(crops_seen, flip)
+        return _Look(windows, *found, probabilities, chosen, denoised)
 
     def _look_at_once(self, windows: list[Image], flip: bool) -> _Look:
         """A pass of which nothing is fetched but what it finds."""
@@ -210,7 +227,7 @@ class AlignmentPredictor:
                 cleaned[rows] = self.engine.run(f"{DENOISE}_{name}", crops=crops[rows])["cleaned"]
         return cleaned
 
-    def _points(self, crops: Floats, flip: bool) -> tuple[Floats, Floats, Floats | None]:
+    def _points(self, crops: Floats, flip: bool) -> _Found:
         if not flip:
             return self._joined(self.engine.run(LANDMARKS, crops=crops))
         found, mirrored = self._both(crops, crops[..., ::-1])
@@ -228,7 +245,7 @@ class AlignmentPredictor:
             for part in (slice(rows), slice(rows, None))
         ]
 
-    def _joined(self, found: Mapping[str, Floats]) -> tuple[Floats, Floats, Floats | None]:
+    def _joined(self, found: Mapping[str, Floats]) -> _Found:
         """Points, spread and actions: the mean with those of the mirror image, if there are any."""
         points, spread, actions = found["points"], found["spread"], found.get("actions")
         if MIRRORED + "points" not in found:
@@ -264,11 +281,12 @@ def upright_crop(landmarks: Floats, context: float, crop_px: int) -> Crop:
     """The crop of a face, `(68, 2)`, upright in its own box, `context` times as wide as that."""
     dx, dy = eye_line(landmarks).tolist()
     angle = math.atan2(dy, dx)
-    turned = Crop((0.0, 0.0), 1.0, 1, angle)
-    left, top, right, bottom = bounding_box(turned.to_crop(landmarks)).tolist()
-    x, y = turned.from_crop(np.array([(left + right) / 2, (top + bottom) / 2])).tolist()
+    cosine, sine = math.cos(angle), math.sin(angle)
+    turned = landmarks @ np.array([[cosine, -sine], [sine, cosine]])
+    (left, top), (right, bottom) = turned.min(axis=0).tolist(), turned.max(axis=0).tolist()
+    x, y = (left + right) / 2, (top + bottom) / 2
     side = max(right - left, bottom - top, 1.0) * context
-    return Crop((x, y), side, crop_px, angle)
+    return Crop((cosine * x - sine * y, sine * x + cosine * y), side, crop_px, angle)
 
 
 def eye_line(landmarks: Floats) -> Floats:

@@ -11,10 +11,9 @@ class FunctionEngine:
     """Each part is a function of arrays."""
 
     name = "functions"
-    is_parallel = False
 
-    def __init__(self, **parts: Function) -> None:
-        self.parts = parts
+    def __init__(self, is_parallel: bool = False, **parts: Function) -> None:
+        self.parts, self.is_parallel = parts, is_parallel
 
     def inputs(self, part: str) -> Mapping[str, Input]:
         raise NotImplementedError(part)

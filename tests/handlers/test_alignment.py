@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 
 from handlers.networks.actions import ACTIONS
 from handlers.predictors.alignment import AlignmentOptions, AlignmentPredictor, eye_line
+from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import MIRROR, bounding_box
 from tests.handlers.engine_fakes import Function, FunctionEngine
 
@@ -46,6 +47,24 @@ def predictor(locate: Function, denoises: bool = False, flip: bool = True) -> Al
     engine = FunctionEngine(landmarks=locate, **(DARKNESS if denoises else {}))
     classes = ("illumination",) if denoises else ()
     return AlignmentPredictor(engine, AlignmentOptions(1.3, 128, classes, flip))
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("likely_clean", [False, True])
+def test_a_face_is_denoised_alike_whatever_was_likely_of_it(flip: bool, likely_clean: bool) -> None:
+    engine = FunctionEngine(is_parallel=True, landmarks=bright_dots, **DARKNESS)
+    looking = AlignmentPredictor(engine, AlignmentOptions(1.3, 128, ("illumination",), flip))
+    pictures = [random_picture(0), random_picture(1) // 8]
+    crops = [Crop.around(BOX, 1.3)] * 2
+    found = looking.look(pictures, crops, likely_clean=likely_clean)
+    alone = [
+        predictor(bright_dots, denoises=True, flip=flip).look([picture], crops[:1])[0]
+        for picture in pictures
+    ]
+    assert [face.denoised for face in found] == [False, True]
+    for face, expected in zip(found, alone, strict=True):
+        assert face.probabilities == expected.probabilities
+        np.testing.assert_array_equal(face.landmarks, expected.landmarks)
 
 
 def symmetric_shape() -> np.ndarray:

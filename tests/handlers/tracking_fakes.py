@@ -113,7 +113,7 @@ class ScriptedAligner:
         return answers
 
     def look(
-        self, images: Sequence[Image], crops: Sequence[Crop], denoise: bool
+        self, images: Sequence[Image], crops: Sequence[Crop], denoise: bool, likely_clean: bool
     ) -> list[Alignment]:
         boxes = [box(*crop.centre, crop.side if crop.side > 1 else 0)[None] for crop in crops]
         return [face for (face,) in self.align(images, boxes, denoise, 1)]

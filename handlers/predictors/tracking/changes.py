@@ -26,7 +26,6 @@ from handlers.processing.boxes import Crop
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-Pixels = NDArray[np.floating]
 
 SHIFT_PX = 1  # a camera that shakes shows the same scene, and landmarks are no more exact
 CALMING = 0.9  # a frame
@@ -52,7 +51,7 @@ MOST_AGE, MOST_AGE_S = 4, 0.35
 DRAWN_PX = 5.0  # what is finer than this is drawing, what is coarser light
 FAINTEST_DRAWN = 2.0  # levels: below there is no drawing
 OTHER, OTHER_DRAWING, SUDDEN_DRAWING = 0.22, 0.27, 3.0
-GREY = np.array([0.299, 0.587, 0.114])
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def follow(scene: SceneGlance | None, frame: Image) -> tuple[SceneGlance, bool]:
 def scene_change(before: Image, now: Image) -> float:
     """One less the best correlation of two small pictures, shifted by a pixel at most: 0 for the
     same, 1 for unrelated ones."""
-    found = overlaps_by_shift(_centred(before, np.float32), _centred(now, np.float32), SHIFT_PX)
+    found = overlaps_by_shift(_centred(before), _centred(now), SHIFT_PX)
     powers = np.maximum([found.power_before, found.power_now], 0)
     contrasts = np.sqrt(powers / found.size)
     floor = FAINTEST**2 * found.size
@@ -132,23 +131,23 @@ def compare(before: Looks | None, now: Looks) -> tuple[Looks, bool]:
     return replace(now, unrest=max(drawing, before.unrest * CALMING)), False
 
 
-def look_change(before: Image | Pixels, now: Image | Pixels) -> float:
+def look_change(before: Image | Floats, now: Image | Floats) -> float:
     """One less the best correlation of two looks `(32, 32, C)`, shifted by a pixel at most: 0 for
     the same."""
-    found = overlaps_by_shift(_centred(before, np.float64), _centred(now, np.float64), SHIFT_PX)
+    found = overlaps_by_shift(_centred(before), _centred(now), SHIFT_PX)
     floor = FAINTEST_DRAWN**2 * found.size
     powers = np.maximum(found.power_before * found.power_now, 0)
     return float((1 - (found.product + floor) / (np.sqrt(powers) + floor)).min())
 
 
-def _drawing(picture: Image) -> Pixels:
+def _drawing(picture: Image) -> Floats:
     grey = picture @ GREY
-    return np.asarray(grey - cv2.GaussianBlur(grey, (0, 0), DRAWN_PX), np.float64)[..., None]
+    return np.asarray(grey - cv2.GaussianBlur(grey, (0, 0), DRAWN_PX), np.float32)[..., None]
 
 
-def _centred(picture: Image | Pixels, dtype: type[np.floating]) -> Pixels:
+def _centred(picture: Image | Floats) -> Floats:
     """A small picture about its channels' means."""
-    pixels = picture.astype(dtype)
+    pixels = picture.astype(np.float32)
     pixels -= pixels.mean(axis=(0, 1))
     return pixels
 
@@ -157,24 +156,24 @@ class Overlaps(NamedTuple):
     """Sums of what two pictures share by shift, `(K,)` each, about the means of the channels of
     what overlaps: the number of values, the sums of their squares, and that of their products."""
 
-    size: Pixels
-    power_before: Pixels
-    power_now: Pixels
-    product: Pixels
+    size: Floats
+    power_before: Floats
+    power_now: Floats
+    product: Floats
 
 
-def overlaps_by_shift(before: Pixels, now: Pixels, most_px: int) -> Overlaps:
+def overlaps_by_shift(before: Floats, now: Floats, most_px: int) -> Overlaps:
     """Lay `(S, S, C)` pictures over each other, shifted by up to so many pixels each way.
 
     All shifts at once: by sums about zero, from which those about the means follow. They are exact
     where the pictures are about their own means already.
     """
     side, channels = before.shape[0], before.shape[2]
-    there = _there(side, most_px).astype(before.dtype, copy=False)
+    there = _there(side, most_px)
     back = there[::-1]
     count = there.sum(axis=1)
     sums, sums_now = there @ before.reshape(-1, channels), back @ now.reshape(-1, channels)
-    padded = np.zeros((side + 2 * most_px, side + 2 * most_px, channels), before.dtype)
+    padded = np.zeros((side + 2 * most_px, side + 2 * most_px, channels), np.float32)
     padded[most_px : most_px + side, most_px : most_px + side] = before
     steps = range(2 * most_px + 1)
     shifted = np.stack([padded[y : y + side, x : x + side].ravel() for y in steps for x in steps])
@@ -197,10 +196,10 @@ def _there(side: int, most_px: int) -> NDArray[np.float32]:
     return there.reshape(-1, side * side)
 
 
-def _power(picture: Pixels, there: Pixels) -> Pixels:
+def _power(picture: Floats, there: Floats) -> Floats:
     flat = picture.reshape(-1, picture.shape[2])
     return np.asarray(there @ np.einsum("nc,nc->n", flat, flat))
 
 
-def _squares(first: Pixels, second: Pixels) -> Pixels:
+def _squares(first: Floats, second: Floats) -> Floats:
     return np.asarray(np.einsum("kc,kc->k", first, second))

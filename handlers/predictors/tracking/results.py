@@ -103,6 +103,7 @@ def conclude(
         smoothing=None,
         view=attempt.view,
         landmarks=None if attempt.view is None else attempt.landmarks,
+        clean=attempt.alignment is not None and not attempt.alignment.denoised,
     )
     landmarks = attempt.landmarks
     if attempt.options.smoothing is not None and time_s is not None:

@@ -19,10 +19,12 @@ are rough, but what they are off by changes little from frame to frame: so BT sa
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.engines.choice import run_all
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.tracking.attempt import SURE_UPRIGHT, Attempt, duplicates
 from handlers.predictors.tracking.networks import Estimate, Recall, TrackingNetworks, View
@@ -147,15 +149,14 @@ class Stages:
         tracked = [a for a in attempts if a.source is BoxSource.TRACKER and not a.lost]
         self._estimate(tracked)
         clock.lap("track")
-        self._validate(tracked)
-        clock.lap("validate")
-        again = [a for a in tracked if a.lost and a.options.variant.aligns]
-        for attempt in again:
-            attempt.lost = False
-        self._align([a for a in attempts if a.options.variant.aligns and not a.lost])
+        # The landmark network looks whatever FV says: both at once, where a core is free.
+        aligned = [a for a in attempts if a.options.variant.aligns and not a.lost]
+        calls = [partial(self._align, aligned), partial(self._validate, _asked(tracked))]
+        run_all(calls, self._networks.validator.is_parallel)
         clock.lap("align")
+        again = [a for a in tracked if a.lost and a.options.variant.aligns]
         previous = [a for a in attempts if a.source is BoxSource.PREVIOUS and not a.lost]
-        self._validate(previous + again)
+        self._validate(_asked(previous + again))
         for attempt in attempts:
             lost = attempt.lost and not attempt.is_vouched
             attempt.lost = lost or attempt.is_doubtful or self._is_turned(attempt)
@@ -183,12 +184,11 @@ class Stages:
         for attempt, estimate in zip(attempts, estimates, strict=True):
             attempt.estimate, attempt.landmarks = estimate, estimate.points
 
-    def _validate(self, attempts: Sequence[Attempt]) -> None:
-        """Lines 15 and 16: FV on the landmarks so far."""
-        asked = [a for a in attempts if a.options.variant.validates]
-        landmarks = [a.landmarks for a in asked if a.landmarks is not None]
-        answers = self._networks.validate([a.frame for a in asked], landmarks)
-        for attempt, answer in zip(asked, answers, strict=True):
+    def _validate(self, asked: Sequence[tuple[Attempt, Floats]]) -> None:
+        """Lines 15 and 16: FV on landmarks of faces."""
+        frames, landmarks = [a.frame for a, _ in asked], [points for _, points in asked]
+        answers = self._networks.validate(frames, landmarks)
+        for (attempt, _), answer in zip(asked, answers, strict=True):
             attempt.probability, attempt.lost = answer, answer < self._t_c
 
     def _align(self, attempts: Sequence[Attempt]) -> None:
@@ -230,7 +230,8 @@ class Stages:
 
     def _look(self, attempts: Sequence[Attempt], views: Sequence[Floats], denoise: bool) -> None:
         crops = [from_view(view[0]) for view in views]
-        faces = self._aligner.look([a.frame for a in attempts], crops, denoise)
+        clean = all(a.target.face.clean for a in attempts)
+        faces = self._aligner.look([a.frame for a in attempts], crops, denoise, likely_clean=clean)
         for attempt, face in zip(attempts, faces, strict=True):
             attempt.landmarks, attempt.alignment = face.landmarks, face
 
@@ -246,6 +247,12 @@ class Stages:
         for attempt in attempts:
             if attempt.memory is None and attempt.estimate is not None:
                 attempt.memory = _memory(attempt.estimate, attempt.estimate.features)
+
+
+def _asked(attempts: Sequence[Attempt]) -> list[tuple[Attempt, Floats]]:
+    """The faces that FV is asked about, each with its landmarks so far."""
+    asked = [a for a in attempts if a.options.variant.validates]
+    return [(a, a.landmarks) for a in asked if a.landmarks is not None]
 
 
 def _settled(attempt: Attempt, view: Floats) -> Floats | None:

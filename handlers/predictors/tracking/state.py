@@ -20,7 +20,7 @@ Memory = dict[str, Array]
 
 MIN_INTERVAL_S = 1e-3
 # Counts changes in the meaning of the tensors below.
-SCHEMA = 4
+SCHEMA = 5
 MEMORY = ("h1", "c1", "h2", "c2", "features")
 
 
@@ -85,9 +85,9 @@ class FaceState:
     first step. `window` is SeqT, the validated frames since the state was reset; `validated` all
     of them; `lost` the frames without an estimate since the last of them, so redetect of
     Algorithm 2 is `lost > 0`. `lost_probability` is the validator's answer that lost the face,
-    NaN where there is none. `view` `(2, 4)` are the windows of `stages.lay`,
-    `landmarks` `(68, 2)` are what was made of it, in pixels. By `looks` it is seen where another
-    person takes the face's place.
+    NaN where there is none. `view` `(2, 4)` are the windows of `stages.lay`, `landmarks` `(68, 2)`
+    are what was made of it, in pixels. By `looks` it is seen where another person takes the face's
+    place; `clean` tells that nothing degraded it when it was last seen.
     """
 
     track_id: int
@@ -102,6 +102,7 @@ class FaceState:
     view: Floats | None = None
     landmarks: Floats | None = None
     looks: Looks | None = None
+    clean: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class SessionState:
 def _face_to_tensors(face: FaceState) -> dict[str, Array]:
     tensors = {
         "boxes": np.stack([face.box, face.first_box]),
-        "counts": np.array([face.track_id, face.window, face.validated, face.lost]),
+        "counts": np.array([face.track_id, face.window, face.validated, face.lost, face.clean]),
         "lost_probability": np.array([face.lost_probability]),
     }
     if face.view is not None and face.landmarks is not None:
@@ -190,7 +191,7 @@ def _face_to_tensors(face: FaceState) -> dict[str, Array]:
 
 def _face_from_tensors(tensors: Mapping[str, Array]) -> FaceState:
     box, first_box = tensors["boxes"]
-    track_id, window, validated, lost = tensors["counts"].tolist()
+    track_id, window, validated, lost, clean = tensors["counts"].tolist()
     smoothing = None
     if "smoothing.values" in tensors:
         values, time_s = tensors["smoothing.values"], tensors["smoothing.time_s"].item()
@@ -212,4 +213,5 @@ def _face_from_tensors(tensors: Mapping[str, Array]) -> FaceState:
         tensors.get("view"),
         tensors.get("landmarks"),
         looks,
+        bool(clean),
     )
