@@ -19,7 +19,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= http://127.0.0.1:8080
 DATA ?=
-RECIPES ?= fle-base fle-hand fle fll iid-m dfa-base dfa-joint fadenn-m iid-d fadenn-d fadenn-s \
+RECIPES ?= fle-base fle-hand fle fll-hand fll iid-m dfa-base dfa-joint fadenn-m iid-d fadenn-d fadenn-s \
 	fle-degraded fll-augmented dfa-taught dfa-mixed dfa-long dfa-longer fle-augmented dfa
 TRACK_RECIPES ?= bt-base bt-2 bt-4 bt-8 bt-16 bt-32 fv dcrt
 AFFECT_RECIPES ?= expressions voice vi-de au-de vi-des au-des avi-cas avi-gas disc aeg-cd anclaf \
