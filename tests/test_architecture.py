@@ -77,6 +77,7 @@ HANDLER_ARROWS: dict[str, set[str]] = {
         "align",
         "row_checks",
         "training.affect.made",
+        "training.affect.voices",
         "training.align",
         "training.datasets",
         "training.synthetic",

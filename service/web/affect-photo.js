@@ -4,6 +4,7 @@ import { quadrantWords } from "./affect-board.js";
 import { el, signed } from "./dom.js";
 import { MeasuredPicture } from "./measured.js";
 import { service, withKey } from "./service.js";
+import { isSure } from "./timeline.js";
 
 /** A photograph shown on the board of `view`; the best face first, the others at a click. */
 export class PhotoSource {
@@ -77,9 +78,10 @@ export class PhotoSource {
   }
 
   #figure(face, index) {
-    const words = `${signed(face.valence)}, ${signed(face.arousal)}`;
+    const doubt = isSure(face) ? "" : ", uncertain";
+    const words = `${signed(face.valence)}, ${signed(face.arousal)}${doubt}`;
     const show = el("button", { type: "button", class: "quiet", onclick: () => this.#show(index) }, `Face ${index + 1}`);
-    return el("div", {}, el("dt", {}, show), el("dd", { class: "word" }, quadrantWords(face.quadrant), el("small", {}, ` ${words}`)));
+    return el("div", {}, el("dt", {}, show), el("dd", { class: "word" }, looksLike(face), el("small", {}, ` ${words}`)));
   }
 
   #show(index) {
@@ -91,7 +93,13 @@ export class PhotoSource {
 function answer(faces) {
   if (!faces.length) return "No face was found.";
   const first = faces[0];
-  const top = Object.entries(first.expressions ?? {}).sort((a, b) => b[1] - a[1])[0];
-  const looks = top ? `most people would call it ${top[0]}` : quadrantWords(first.quadrant).toLowerCase();
+  const word = looksLike(first).toLowerCase();
+  const looks = first.expressions ? `most people would call it ${word}` : word;
   return faces.length === 1 ? `The face: ${looks}.` : `Each face by itself. The first: ${looks}.`;
+}
+
+/** What most people would call a face; where no words are told, its quadrant. */
+function looksLike(face) {
+  const top = Object.entries(face.expressions ?? {}).sort((a, b) => b[1] - a[1])[0];
+  return quadrantWords(top ? top[0] : face.quadrant);
 }

@@ -105,6 +105,7 @@ class Affect {
     this.parts.timepanel.hidden = false;
     video.removeAttribute("src");
     video.srcObject = null;
+    video.controls = false;
     this.board.clear();
     this.allowSaving();
   }

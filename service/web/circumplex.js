@@ -63,7 +63,7 @@ function field() {
     svg("circle", { class: "neutral", r: NEUTRAL }),
     words("Valence", 0.97, -0.035, "end"),
     words("Arousal", -0.035, -0.91, "end"),
-    words("neutral", 0, 0.135, "middle", "place"),
+    words("neutral", 0.05, 0.285, "start", "place"),
     ...WORDS.flatMap(([text, valence, arousal, side]) => [
       svg("circle", { class: "tick", cx: valence, cy: -arousal, r: 0.014 }),
       words(text, valence + side * ASIDE, 0.022 - arousal, side > 0 ? "start" : "end", "place"),

@@ -76,6 +76,16 @@ def test_a_photograph_is_answered_face_by_face(affect, shoot):
     shoot(affect, "affect-photo")
 
 
+def test_a_photograph_after_a_clip_has_no_player_over_it(affect, media):
+    read_clip(affect, media / "clip.webm")
+    assert part(affect, "video").evaluate("video => video.controls")
+    affect.get_by_role("button", name="Close").click()
+    affect.get_by_role("button", name="Try it with a sample").click()
+    expect(part(affect, "status")).to_have_text("One face")
+    assert not part(affect, "video").evaluate("video => video.controls")
+    expect(part(affect, "summary")).to_contain_text("Happiness")
+
+
 def test_camera_and_microphone_are_estimated_live_and_through_a_cut(affect, shoot):
     with affect.expect_websocket() as opened:
         affect.get_by_role("button", name="Start camera and microphone").click()

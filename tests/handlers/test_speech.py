@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch.testing import assert_close
 
+from handlers.evaluation.affect.hearing import made, share, sounding
+from handlers.evaluation.affect.sounds import SOUNDS, tone
 from handlers.networks.speech import SpeechMemory, SpeechNetwork
 from handlers.networks.variants import SPEECH_CHUNK
 from handlers.predictors.affect.speech import (
@@ -44,58 +46,10 @@ def hear(detector: SpeechDetector, pcm: Pcm, stream: SpeechStream | None = None)
     return detector.hear(begun, pcm, begun.end)
 
 
-def tone(seconds: float, hz: float, amplitude: float = 0.3) -> NDArray[np.float64]:
-    return amplitude * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE_HZ)) / RATE_HZ)
-
-
-def pink(seconds: float) -> NDArray[np.float64]:
-    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(round(seconds * RATE_HZ)))
-    noise = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.arange(len(spectrum)), 1)))
-    return np.asarray(0.5 * noise / np.abs(noise).max())
-
-
-def chords(seconds: float) -> NDArray[np.float64]:
-    """A chord every half second, struck and fading, over a drum."""
-    count, beat = round(seconds * RATE_HZ), RATE_HZ // 2
-    fading = np.exp(-4 * (np.arange(count) % beat) / RATE_HZ)
-    sound = 0.4 * np.random.default_rng(0).standard_normal(count) * fading**12
-    for step, ratio in enumerate((1, 1.26, 1.5, 2, 2.52, 3)):
-        sound += fading * tone(seconds, 196 * ratio, 1 / (1 + step))
-    return np.asarray(0.5 * sound / np.abs(sound).max())
-
-
-def birds(seconds: float) -> NDArray[np.float64]:
-    """Chirps around 4 kHz, five a second."""
-    time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
-    pitch = 4000 + 1200 * np.sin(2 * np.pi * 15 * time_s)
-    swell = np.clip(np.sin(2 * np.pi * 5 * time_s), 0, 1)
-    return np.asarray(0.4 * swell * np.sin(2 * np.pi * np.cumsum(pitch) / RATE_HZ))
-
-
-def applause(seconds: float) -> NDArray[np.float64]:
-    rng = np.random.default_rng(0)
-    claps = np.zeros(round(seconds * RATE_HZ))
-    hands = rng.integers(len(claps), size=round(seconds * 90))
-    claps[hands] = rng.uniform(0.2, 1, len(hands))
-    clap = rng.standard_normal(400) * np.exp(-np.arange(400) / 70)
-    sound = np.convolve(claps, clap)[: len(claps)]
-    return np.asarray(0.5 * sound / np.abs(sound).max())
-
-
-SOUNDS = {
-    "tone": tone(3.0, 440),
-    "noise": pink(3.0),
-    "music": chords(3.0),
-    "birds": birds(3.0),
-    "applause": applause(3.0),
-}
-
-
 @pytest.mark.parametrize("gain_db", [0, -20, -40])
 @pytest.mark.parametrize("name", SOUNDS)
 def test_what_only_sounds_is_no_speech(detector: SpeechDetector, name: str, gain_db: int) -> None:
-    sound = 32767 * SOUNDS[name] * 10 ** (gain_db / 20)
-    stream = hear(detector, sound.astype(np.int16))
+    stream = hear(detector, made(gain_db, 3.0)[name])
     assert len(stream.speech) > 90
     assert not any(stream.speaks(time_s) for time_s in np.arange(0, 3, 0.04))
 
@@ -106,6 +60,19 @@ def test_a_voice_is_speech_however_loud(
 ) -> None:
     stream = hear(detector, (spoken * 10 ** (gain_db / 20)).astype(np.int16))
     assert all(stream.speaks(time_s) for time_s in np.arange(0, 3, 0.04))
+
+
+def test_the_share_with_a_voice_is_of_the_moments_that_sound(
+    detector: SpeechDetector, spoken: Pcm
+) -> None:
+    half = np.concatenate([np.zeros(6 * RATE_HZ, np.int16), spoken])
+    talk = share("talk", detector, [(half, sounding(half))])
+    still = share("tone", detector, [(made(0, 3.0)["tone"], np.ones(75, bool))])
+    assert talk.clip > 0.95
+    assert 0.5 < talk.moments / 75 < 1.05
+    assert talk.live < 1
+    assert 0 < talk.delay_s < 2
+    assert (still.clip, still.live) == (0, 0)
 
 
 def test_what_the_network_is_never_sure_of_is_no_speech() -> None:
