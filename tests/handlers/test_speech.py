@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.testing import assert_close
 
-from handlers.evaluation.affect.hearing import made, share, sounding
+from handlers.evaluation.affect.hearing import made
 from handlers.evaluation.affect.sounds import SOUNDS, tone
 from handlers.networks.speech import SpeechMemory, SpeechNetwork
 from handlers.networks.variants import SPEECH_CHUNK
@@ -60,19 +60,6 @@ def test_a_voice_is_speech_however_loud(
 ) -> None:
     stream = hear(detector, (spoken * 10 ** (gain_db / 20)).astype(np.int16))
     assert all(stream.speaks(time_s) for time_s in np.arange(0, 3, 0.04))
-
-
-def test_the_share_with_a_voice_is_of_the_moments_that_sound(
-    detector: SpeechDetector, spoken: Pcm
-) -> None:
-    half = np.concatenate([np.zeros(6 * RATE_HZ, np.int16), spoken])
-    talk = share("talk", detector, [(half, sounding(half))])
-    still = share("tone", detector, [(made(0, 3.0)["tone"], np.ones(75, bool))])
-    assert talk.clip > 0.95
-    assert 0.5 < talk.moments / 75 < 1.05
-    assert talk.live < 1
-    assert 0 < talk.delay_s < 2
-    assert (still.clip, still.live) == (0, 0)
 
 
 def test_what_the_network_is_never_sure_of_is_no_speech() -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.evaluation.affect.sets import find_layout, spread
 from handlers.evaluation.affect.sounds import SOUNDS
@@ -20,13 +19,11 @@ from handlers.evaluation.track.rows import TrackingParts
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectRow, Heard
 from handlers.predictors.affect.speech import SpeechDetector, SpeechStream
+from handlers.processing.arrays import Bools, Doubles, Image, Pcm
 from handlers.processing.mel import RATE_HZ
 from handlers.store import FACE_VOICE, load_estimator, load_speech_detector
-from handlers.training.datasets.affect.speech import SPOKEN, Pcm, read_mono, sound_in, to_pcm
+from handlers.training.datasets.affect.speech import SPOKEN, read_mono, sound_in, to_pcm
 from handlers.training.datasets.video import Video, frame_rate_hz
-
-Image = NDArray[np.uint8]
-Flags = NDArray[np.bool_]
 
 RATE = 25.0  # moments a second
 SOUND_S, FACE_S = 10.0, 4.0
@@ -59,7 +56,7 @@ class Share:
         return f"{self.name:24} {counts}  {self.clip:7.1%} {self.live:7.1%} {delay:>7}"
 
 
-def share(name: str, detector: SpeechDetector, recordings: Iterable[tuple[Pcm, Flags]]) -> Share:
+def share(name: str, detector: SpeechDetector, recordings: Iterable[tuple[Pcm, Bools]]) -> Share:
     """Listen to recordings, each with the moments `(T,)` that count."""
     ahead, live, delays = [], [], []
     for pcm, counted in recordings:
@@ -71,7 +68,7 @@ def share(name: str, detector: SpeechDetector, recordings: Iterable[tuple[Pcm, F
     return Share(name, len(ahead), len(there), float(there.mean()), float(now.mean()), delay_s)
 
 
-def speaking(detector: SpeechDetector, pcm: Pcm, ahead_s: float) -> Flags:
+def speaking(detector: SpeechDetector, pcm: Pcm, ahead_s: float) -> Bools:
     """Whether a voice is heard at each moment, sound being known so far ahead of it."""
     stream, found = SpeechStream(), []
     for time_s in moments_of(pcm):
@@ -86,7 +83,7 @@ def moments_of(pcm: Pcm) -> list[float]:
     return [(number + 1) / RATE for number in range(int(len(pcm) / RATE_HZ * RATE))]
 
 
-def sounding(pcm: Pcm) -> Flags:
+def sounding(pcm: Pcm) -> Bools:
     """The moments of a recording that are not silence."""
     count = len(moments_of(pcm))
     parts = pcm[: count * int(RATE_HZ / RATE)].astype(np.float64).reshape(count, -1)
@@ -94,7 +91,7 @@ def sounding(pcm: Pcm) -> Flags:
     return np.asarray(decibels > np.percentile(decibels, 90) - SILENCE_DB)
 
 
-def everything(pcm: Pcm) -> Flags:
+def everything(pcm: Pcm) -> Bools:
     """All moments of a recording."""
     return np.ones(len(moments_of(pcm)), bool)
 
@@ -136,7 +133,7 @@ class Face:
         return cls(frames, (np.arange(len(frames)) / rate).tolist())
 
 
-def estimate(predictor: AffectPredictor, face: Face, pcm: Pcm) -> NDArray[np.float64]:
+def estimate(predictor: AffectPredictor, face: Face, pcm: Pcm) -> Doubles:
     """The mean of valence and arousal `(2,)` of a face under some sound."""
     row = AffectRow(face.frames, face.times_s, Heard(0, pcm), None, FACE_VOICE)
     frames = predictor.step([row])[0].frames
@@ -182,9 +179,7 @@ def report_faces(
     for name, face in faces.items():
         quiet = estimate(predictor, face, NOTHING)
 
-        def away(
-            sounds: Iterable[Pcm], face: Face = face, quiet: NDArray[np.float64] = quiet
-        ) -> NDArray[np.float64]:
+        def away(sounds: Iterable[Pcm], face: Face = face, quiet: Doubles = quiet) -> Doubles:
             return np.abs([estimate(predictor, face, pcm) - quiet for pcm in sounds])
 
         sounds = away([*made(0, FACE_S).values(), *silent.values()])

@@ -3,29 +3,27 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from handlers.processing.arrays import Doubles
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.voices.channels import drums, music, pink
-
-Samples = NDArray[np.float64]
 
 BEAT_S = 0.5
 PEAK = 0.5
 CHORD = (1, 1.26, 1.5, 2, 2.52, 3)
 
 
-def tone(seconds: float, hz: float = 440, amplitude: float = 0.3) -> Samples:
+def tone(seconds: float, hz: float = 440, amplitude: float = 0.3) -> Doubles:
     """A sine."""
     return np.asarray(amplitude * np.sin(2 * np.pi * hz * times(seconds)))
 
 
-def white(seconds: float, seed: int = 0) -> Samples:
+def white(seconds: float, seed: int = 0) -> Doubles:
     """Noise as strong at every frequency."""
     return _at_peak(np.random.default_rng(seed).standard_normal(len(times(seconds))))
 
 
-def chords(seconds: float, seed: int = 0) -> Samples:
+def chords(seconds: float, seed: int = 0) -> Doubles:
     """A chord every half second, struck and fading, over a drum."""
     since_s = times(seconds) % BEAT_S
     fading = np.exp(-4 * since_s)
@@ -35,7 +33,7 @@ def chords(seconds: float, seed: int = 0) -> Samples:
     return _at_peak(sound)
 
 
-def birds(seconds: float) -> Samples:
+def birds(seconds: float) -> Doubles:
     """Chirps around 4 kHz, five a second."""
     time_s = times(seconds)
     pitch_hz = 4000 + 1200 * np.sin(2 * np.pi * 15 * time_s)
@@ -43,7 +41,7 @@ def birds(seconds: float) -> Samples:
     return np.asarray(0.4 * swell * np.sin(2 * np.pi * np.cumsum(pitch_hz) / RATE_HZ))
 
 
-def applause(seconds: float, seed: int = 0) -> Samples:
+def applause(seconds: float, seed: int = 0) -> Doubles:
     """Ninety claps a second."""
     rng = np.random.default_rng(seed)
     claps = np.zeros(len(times(seconds)))
@@ -53,20 +51,20 @@ def applause(seconds: float, seed: int = 0) -> Samples:
     return _at_peak(np.convolve(claps, clap)[: len(claps)])
 
 
-def times(seconds: float) -> Samples:
+def times(seconds: float) -> Doubles:
     """The time of each sample."""
     return np.arange(round(seconds * RATE_HZ)) / RATE_HZ
 
 
-def _at_peak(sound: Samples) -> Samples:
+def _at_peak(sound: Doubles) -> Doubles:
     return np.asarray(PEAK * sound / np.abs(sound).max())
 
 
-def _piece(seed: int) -> Callable[[float], Samples]:
+def _piece(seed: int) -> Callable[[float], Doubles]:
     return lambda seconds: PEAK * music(seconds, np.random.default_rng(seed))
 
 
-SOUNDS: Mapping[str, Callable[[float], Samples]] = {
+SOUNDS: Mapping[str, Callable[[float], Doubles]] = {
     "tone": tone,
     "white noise": white,
     "pink noise": lambda seconds: PEAK * pink(len(times(seconds)), np.random.default_rng(0)),
