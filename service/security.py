@@ -57,7 +57,7 @@ class Bucket:
         return max(0.0, paid_s + count / self._rate_hz - self._clock())
 
     async def wait(self) -> None:
-        """Return when nothing is owed."""
+        """Return when nothing is owed any more."""
         if (seconds := self.wait_s()) > 0:
             await asyncio.sleep(seconds)
 
@@ -115,7 +115,7 @@ class Principal:
 ANONYMOUS = Principal("anonymous")
 
 
-# Whom the request or the socket that is served here is from.
+# The sender of the request or the socket that is served in this context.
 CALLER: ContextVar[Principal] = ContextVar("caller", default=ANONYMOUS)
 
 
@@ -208,6 +208,7 @@ class Authenticator:
         self._looked_s = now
         if (stamp := _stamp(path)) == self._stamp:
             return
+        # Noted before it is read: a wrong file is read and logged once, not at every request.
         self._stamp = stamp
         try:
             self._take(() if stamp is None else load_keys(path))
@@ -247,7 +248,7 @@ class Meters:
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    """Return a mark that changes with a file, None while it is not there."""
+    """Return what changes when a file is written, None while it is not there."""
     try:
         found = path.stat()
     except OSError:

@@ -20,7 +20,7 @@ LARGEST_POWER = 64
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether the device's memory was too small; a smaller batch may go through."""
+    """Tell whether the device's memory was too small; a smaller batch may go through."""
     torch = _torch()
     if torch is None:
         return False
@@ -30,7 +30,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def is_device_fault(error: Exception) -> bool:
-    """Whether the device is broken for this process: no later call can succeed."""
+    """Tell whether the device is broken for this process: no later call can succeed."""
     torch = _torch()
     broken = torch is not None and isinstance(error, torch.AcceleratorError)
     return broken and not is_out_of_memory(error)
@@ -43,6 +43,7 @@ def release_memory() -> None:
 
 
 def _torch() -> Any:
+    # Where torch was never imported, no error is one of its: importing it takes seconds.
     return sys.modules.get("torch")
 
 
@@ -84,7 +85,7 @@ class Engine(Protocol):
 
 
 def zeros(engine: Engine, part: str, rows: int, *left_out: str) -> dict[str, Array]:
-    """Zeros for the inputs of a part but those `left_out`: the memory at a sequence's start."""
+    """Return zeros for a part's inputs but those `left_out`: the memory at a sequence's start."""
     return {
         name: np.zeros((rows, *(size or 0 for size in one.shape)), one.dtype)
         for name, one in engine.inputs(part).items()
@@ -93,12 +94,12 @@ def zeros(engine: Engine, part: str, rows: int, *left_out: str) -> dict[str, Arr
 
 
 def carried(answers: Mapping[str, Array]) -> dict[str, Array]:
-    """The memory among a step's answers, by the names that the next step takes it by."""
+    """Return the memory among a step's answers, under the names of the next step's inputs."""
     return {name.removeprefix(NEXT): one for name, one in answers.items() if name.startswith(NEXT)}
 
 
 def padded(rows: int) -> int:
-    """The number of rows that a GPU computes a batch of `rows` with."""
+    """Return the number of rows that a GPU computes for a batch of `rows`."""
     if rows > LARGEST_POWER:
         return -(-rows // LARGEST_POWER) * LARGEST_POWER
     return 1 << max(rows - 1, 0).bit_length()

@@ -26,6 +26,7 @@ from handlers.engines.parts import Part
 from handlers.engines.torch_engine import build_network
 
 ROWS, PREFIX = "rows", "network."
+# Not 1: the exporter would take that for a constant.
 EXAMPLE_ROWS, EXAMPLE_LENGTH = 3, 61
 OPSET = 20
 ONNX_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "I64": TensorProto.INT64}
@@ -48,6 +49,7 @@ def export_model(folder: Path) -> list[str]:
     network, every = build_network(checkpoint)
     parts = {name: part for name, part in every.items() if not part.is_whole}
     places = read_places(folder / WEIGHTS_FILE)
+    # Before the new ones: graphs of a part that is gone would stay.
     for stale in folder.glob(f"*{SUFFIX}"):
         stale.unlink()
     for name, part in parts.items():
@@ -59,7 +61,7 @@ def export_model(folder: Path) -> list[str]:
 
 
 def make_graph(network: nn.Module, part: Part, places: dict[str, Place]) -> onnx.ModelProto:
-    """One part as a graph whose weights lie at `places`."""
+    """Write one part as a graph whose weights lie at `places`."""
     examples = tuple(_example(one) for one in part.inputs.values())
     free = tuple(
         {
@@ -92,7 +94,7 @@ def make_graph(network: nn.Module, part: Part, places: dict[str, Place]) -> onnx
 
 
 def read_places(path: Path) -> dict[str, Place]:
-    """The places of all tensors in a file of safetensors."""
+    """Read the places of all tensors in a file of safetensors."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header: dict[str, Any] = json.loads(file.read(length))
@@ -121,18 +123,19 @@ def _example(one: Input) -> Tensor:
 
 
 def _prelu(x: Any, slopes: Any) -> Any:
-    """PReLU `(B, C, ...)` as a sum: ONNX Runtime's own takes five times as long."""
+    """Write PReLU `(B, C, ...)` as a sum: ONNX Runtime's own takes five times as long."""
     shape: Any = op.Constant(value_ints=[1, -1] + [1] * (len(x.shape) - 2))
     slopes = op.Reshape(slopes, shape)
     return op.Add(op.Mul(slopes, x), op.Mul(op.Sub(1.0, slopes), op.Relu(x)))
 
 
 def _leave_out_zeros(graph: onnx.GraphProto) -> None:
-    """Convolutions that have no bias of their own without the one that the exporter makes up."""
+    """Remove the biases of zeros that the exporter gives to convolutions without one."""
     known = {one.name for one in graph.initializer}
     for node in graph.node:
         if node.op_type == "Conv" and len(node.input) == 3 and node.input[2] not in known:
             del node.input[2]
+    # From the end on: what nobody asks for any more goes with the biases.
     asked = {one.name for one in graph.output}
     kept = []
     for node in reversed(graph.node):
@@ -165,7 +168,7 @@ def _point_at_weights(graph: onnx.GraphProto, places: dict[str, Place]) -> None:
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Leave out what only who looks for mistakes in an exporter needs, and name the free axis."""
+    """Remove notes for the exporter's developers, and name the free axis."""
     graph = model.graph
     del graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
     for node in graph.node:

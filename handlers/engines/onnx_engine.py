@@ -15,7 +15,7 @@ import onnxruntime
 from handlers.engines.base import Array, Input
 from handlers.engines.choice import trim
 
-# Of ONNX's types those that our networks speak.
+# The types of ONNX that the networks use.
 TYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
 SUFFIX = ".onnx"
 ERRORS_ALONE = 3  # it warns of constants that it leaves to be computed
@@ -23,7 +23,7 @@ ERRORS_ALONE = 3  # it warns of constants that it leaves to be computed
 
 @dataclass(frozen=True)
 class Graph:
-    """A loaded graph, and its inputs and outputs, which it takes long to tell again and again."""
+    """A loaded graph with its inputs and outputs, read once: asking the session is slow."""
 
     session: onnxruntime.InferenceSession
     inputs: Mapping[str, Input]
@@ -71,6 +71,7 @@ class OnnxEngine:
     def _graph(self, part: str) -> Graph:
         if part not in self.parts:
             raise KeyError(f"{self.folder} has no graph {part}; there are {sorted(self.parts)}")
+        # Two threads must not load one graph: it would take its memory twice.
         with self._loading:
             if part not in self._graphs:
                 self._graphs[part] = Graph.load(self.folder / f"{part}{SUFFIX}", self._options)
@@ -84,7 +85,7 @@ _sharing = threading.Lock()
 
 
 def shared_engine(folder: Path, sha256: str, parts: Sequence[str], threads: int) -> OnnxEngine:
-    """The engine of these very weights, the same one while anybody has it."""
+    """Return the engine of these very weights, the same one while anybody has it."""
     key = folder.resolve(), sha256, threads
     with _sharing:
         engine = _engines.get(key)

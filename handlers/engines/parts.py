@@ -72,7 +72,7 @@ class TrackingModules(nn.Module):
 
 
 def detection_parts(_: MTCNN) -> Parts:
-    """MTCNN's three networks."""
+    """Return the parts of MTCNN: its three networks."""
     any_size, refined = Input((3, None, None)), ("scores", "offsets")
     return {
         "proposal": Part(lambda n, x: n.proposal(x), {"levels": any_size}, refined),
@@ -84,8 +84,11 @@ def detection_parts(_: MTCNN) -> Parts:
 
 
 def alignment_parts(network: AlignmentNetwork) -> Parts:
-    """Landmarks; the one denoiser, or the classifier of several and a part for each class; and
-    both together, of windows as they are, with or without the windows' mirror images."""
+    """Return the parts of an alignment network.
+
+    Landmarks; the one denoiser, or the classifier of several and a part for each class; and both
+    together, of windows as they are, with or without the windows' mirror images.
+    """
     parts, denoiser = {}, network.denoiser
     if network.landmarks is not None:
         located = ("points", "spread", "actions")
@@ -104,13 +107,14 @@ def alignment_parts(network: AlignmentNetwork) -> Parts:
             CROPS,
             ("probabilities",),
         )
+        # One part a class: an engine then computes only the denoisers that a batch needs.
         for index, name in enumerate(denoiser.classes):
             parts[f"denoise_{name}"] = Part(_denoiser(index), CROPS, ("cleaned",))
     return parts
 
 
 def tracking_parts(network: TrackingModules) -> Parts:
-    """BT's features of a crop and its step, FV's answer."""
+    """Return the parts of a tracker: BT's features of a crop and its step, FV's answer."""
     parts = {}
     if (tracker := network.tracker) is not None:
         features, hidden = Input((tracker.feature_width,)), Input((tracker.hidden,))
@@ -130,7 +134,7 @@ def tracking_parts(network: TrackingModules) -> Parts:
 
 
 def speech_parts(_: SpeechNetwork) -> Parts:
-    """Name the parts: a chunk's features, and the step of the memory that hears words in them."""
+    """Return the parts of the speech detector: a chunk's features, and the memory's step."""
     width = Input((WIDTH,))
     return {
         "encode": Part(
@@ -147,7 +151,10 @@ def speech_parts(_: SpeechNetwork) -> Parts:
 
 
 def affect_parts(network: Networks) -> Parts:
-    """Chapters 6 and 7: an encoder a modality, what C reads, C's step; chapter 5: one judgement."""
+    """Return the parts of an affect model.
+
+    Of chapters 6 and 7: an encoder a modality, what C reads, C's step; of chapter 5: one judgement.
+    """
     if isinstance(network, VoiceNetwork):
         windows = {"windows": Input((BANDS, COLUMNS))}
         return {"arousal": Part(lambda n, x: [n(x)], windows, ("arousal",))}
@@ -205,7 +212,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def kind_of(config: Config) -> Kind | None:
-    """The kind of a checkpoint's configuration; None where it names no network of ours."""
+    """Return the kind of a checkpoint's configuration; None where it names no network of ours."""
     return next((kind for key, kind in KINDS.items() if config.get(key) is not None), None)
 
 

@@ -60,13 +60,13 @@ def _is_finite(value: object) -> bool:
 
 
 def box_areas(boxes: Boxes) -> NDArray[np.float32]:
-    """Areas `(N,)` of boxes `(N, 4)`; 0 where a box is turned inside out."""
+    """Compute the areas `(N,)` of boxes `(N, 4)`; 0 where a box is turned inside out."""
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
     return np.asarray(sides[:, 0] * sides[:, 1], np.float32)
 
 
 def overlaps(first: Boxes, second: Boxes, measure: Measure = "union") -> NDArray[np.float32]:
-    """Pairwise overlap `(N, M)` in [0, 1] of boxes `(N, 4)` and `(M, 4)`.
+    """Compute the pairwise overlap `(N, M)` in [0, 1] of boxes `(N, 4)` and `(M, 4)`.
 
     The intersection over the area of the union, or over that of the smaller box; 0 where both
     boxes have no area.
@@ -80,26 +80,27 @@ def overlaps(first: Boxes, second: Boxes, measure: Measure = "union") -> NDArray
 
 
 def overlap(first: Boxes, second: Boxes) -> float:
-    """Intersection over union of two boxes `(4,)`."""
+    """Compute the intersection over union of two boxes `(4,)`."""
     return float(overlaps(first[None], second[None])[0, 0])
 
 
 def suppress(
     boxes: Boxes, scores: NDArray[np.float32], limit: float, measure: Measure = "union"
 ) -> NDArray[np.intp]:
-    """Indices of the boxes `(N, 4)` to keep, best score first.
+    """Return the indices of the boxes `(N, 4)` to keep, best score first.
 
     A box goes when any box with a better score overlaps it by more than `limit`, also one that
     goes itself: one pass over the matrix of overlaps, as the `mtcnn` package does it, and not the
     greedy loop. Memory grows with N squared: bound N.
     """
+    # Stable: boxes of equal scores keep their order on every machine.
     order = np.argsort(-scores, kind="stable")
     rivals = np.triu(overlaps(boxes[order], boxes[order], measure) > limit, k=1)
     return order[~rivals.any(axis=0)]
 
 
 def to_input(crops: Sequence[Image]) -> Floats:
-    """Crops `(S, S, 3)` uint8 RGB -> `(B, 3, S, S)` float32 in [-1, 1]."""
+    """Bring crops `(S, S, 3)` uint8 RGB to `(B, 3, S, S)` float32 in [-1, 1]."""
     stacked = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32, order="C")
     stacked /= HALF_RANGE
     stacked -= 1
@@ -107,7 +108,7 @@ def to_input(crops: Sequence[Image]) -> Floats:
 
 
 def to_image(crop: Floats) -> Image:
-    """A crop `(3, S, S)` in [-1, 1] as uint8 RGB `(S, S, 3)`."""
+    """Bring a crop `(3, S, S)` in [-1, 1] to uint8 RGB `(S, S, 3)`."""
     scaled = np.rint(crop.transpose(1, 2, 0) * HALF_RANGE + HALF_RANGE)
     return np.asarray(np.clip(scaled, 0, 255), np.uint8)
 
@@ -128,7 +129,7 @@ class Crop:
 
     @classmethod
     def around(cls, box: Floats, context: float, size: int = 128, angle_rad: float = 0.0) -> "Crop":
-        """The crop whose side is `context` times the longer side of `box` (x1, y1, x2, y2)."""
+        """Return the crop with `context` times the longer side of `box` (x1, y1, x2, y2)."""
         x1, y1, x2, y2 = (float(value) for value in box)
         side = max(x2 - x1, y2 - y1, 1.0) * context
         return cls(((x1 + x2) / 2, (y1 + y2) / 2), side, size, angle_rad)
@@ -139,7 +140,7 @@ class Crop:
         return self.size / self.side
 
     def matrix(self) -> NDArray[np.float64]:
-        """The 2 x 3 affine map from picture pixels to crop pixels."""
+        """Return the 2 x 3 affine map from picture pixels to crop pixels."""
         cosine, sine = self.scale * math.cos(self.angle_rad), self.scale * math.sin(self.angle_rad)
         (x, y), middle = self.centre, (self.size - 1) / 2
         return np.array(
@@ -150,12 +151,12 @@ class Crop:
         )
 
     def to_crop(self, points: Floats) -> Floats:
-        """Points `(..., 2)` in picture pixels, in crop pixels."""
+        """Map points `(..., 2)` from picture pixels to crop pixels."""
         matrix = self.matrix()
         return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], dtype=np.float32)
 
     def from_crop(self, points: Floats) -> Floats:
-        """Points `(..., 2)` in crop pixels, in picture pixels."""
+        """Map points `(..., 2)` from crop pixels to picture pixels."""
         matrix = self.matrix()
         # A rotation's inverse is its transpose; the scale goes in twice.
         linear = matrix[:, :2] / self.scale**2
@@ -178,12 +179,13 @@ class Crop:
 def _shrink(
     image: Image, matrix: NDArray[np.float64], crop: Crop
 ) -> tuple[Image, NDArray[np.float64]]:
-    """The part of the picture that the crop needs, averaged down to about the crop's scale.
+    """Return the part of the picture that the crop needs, averaged down to about the crop's scale.
 
     Averaging a whole number of pixels is many times faster than any other ratio.
     """
     factor = round(1 / crop.scale)
     turned = abs(np.cos(crop.angle_rad)) + abs(np.sin(crop.angle_rad))
+    # Two averaged pixels more: bilinear sampling looks beyond the border.
     reach = crop.side / 2 * turned + 2 * factor
     x1, y1 = (max(int(value - reach), 0) for value in crop.centre)
     x2, y2 = (int(value + reach) + 1 for value in crop.centre)

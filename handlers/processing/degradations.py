@@ -72,8 +72,10 @@ def _motion(pixels: Image, frames: float, rng: np.random.Generator, unit: float)
     centre = np.array([size // 2, size // 2], np.float64)
     half = length / 2 * np.array([np.cos(angle), np.sin(angle)])
     kernel = np.zeros((size, size), np.float32)
+    # Splatted between pixels: a rounded line would blur by another length at each angle.
     for position in np.linspace(-1, 1, max(int(frames), 2)):
         _splat(kernel, centre + position * half)
+    # The mean of the frames: brightness stays.
     kernel /= kernel.sum()
     return np.asarray(cv2.filter2D(pixels, -1, kernel, borderType=cv2.BORDER_REPLICATE), np.uint8)
 

@@ -39,7 +39,7 @@ def _decode(data: bytes) -> JpegImageFile:
 
 
 def _filling(data: bytes, piece: bytes) -> bytes:
-    """So much that a picture of which a hundredth is missing would be filled.
+    """Return a filling long enough for a picture of which a hundredth is missing.
 
     Where restart markers part the data, each part that is missing gets its own.
     """
@@ -57,7 +57,7 @@ def _differing(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
 
 
 def _has_all_scans(data: bytes) -> bool:
-    """Whether the scans of a progressive JPEG have given every coefficient its last bit."""
+    """Tell whether the scans of a progressive JPEG have given every coefficient its last bit."""
     exact: dict[int, set[int]] = {}
     components: list[int] = []
     for marker, body in _segments(data):
@@ -82,4 +82,5 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
             continue
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         yield marker, data[at + 4 : at + 2 + length]
+        # A length counts its own two bytes; a smaller one, a mistake, must not stop the walk.
         at += 2 + max(2, length)

@@ -62,7 +62,7 @@ class Similarity:
 
     @classmethod
     def fit(cls, source: Points, target: Points) -> "Similarity":
-        """The least-squares similarity without reflection of points `(N, 2)` (Umeyama 1991).
+        """Fit the least-squares similarity without reflection of points `(N, 2)` (Umeyama 1991).
 
         Raises DegenerateShape when either set is not finite or lies in one place.
         """
@@ -71,6 +71,7 @@ class Similarity:
         # In the plane: with points as complex numbers, one factor is both scale and turn.
         along, across = float((a * b).sum()), float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum())
         scale = float(np.hypot(along, across) / (a**2).sum())
+        # Not `<= 0`: NaN is refused, too.
         if not scale > 0:
             raise DegenerateShape(
                 "source and target have no similarity: their shapes are unrelated"
@@ -80,22 +81,22 @@ class Similarity:
         return cls(turn.scale, turn.rotation_deg, (float(x), float(y)))
 
     def linear(self) -> NDArray[np.float64]:
-        """Scale and turn as a 2 x 2 matrix."""
+        """Return scale and turn as a 2 x 2 matrix."""
         angle = np.radians(self.rotation_deg)
         cosine, sine = np.cos(angle), np.sin(angle)
         return self.scale * np.array([[cosine, -sine], [sine, cosine]])
 
     def to_target(self, points: Points) -> Points:
-        """Points `(..., 2)` of the source plane, in the target plane."""
+        """Map points `(..., 2)` from the source plane to the target plane."""
         return np.asarray(points @ self.linear().T + self.translation, np.float32)
 
     def from_target(self, points: Points) -> Points:
-        """Points `(..., 2)` of the target plane, in the source plane."""
+        """Map points `(..., 2)` from the target plane to the source plane."""
         inverse = np.linalg.inv(self.linear())
         return np.asarray((points - np.asarray(self.translation)) @ inverse.T, np.float32)
 
     def extract(self, image: Image, size: int = FRAME_SIZE) -> Image:
-        """The top-left `size` x `size` pixels of the target plane, uint8 RGB; black off picture."""
+        """Cut `size` x `size` pixels out of the target plane, uint8 RGB; black off the picture."""
         middle = np.full(2, (size - 1) / 2, np.float32)
         x, y = self.from_target(middle)
         turn = -float(np.radians(self.rotation_deg))
@@ -103,7 +104,7 @@ class Similarity:
 
 
 def procrustes_mean(shapes: NDArray[np.floating], rounds: int = 10) -> NDArray[np.float64]:
-    """Generalized Procrustes mean `(N, 2)` of shapes `(M, N, 2)`, centred, of unit RMS radius.
+    """Compute the Procrustes mean `(N, 2)` of shapes `(M, N, 2)`, centred, of unit RMS radius.
 
     Raises DegenerateShape when a shape is not finite or lies in one place.
     """
@@ -112,6 +113,7 @@ def procrustes_mean(shapes: NDArray[np.floating], rounds: int = 10) -> NDArray[n
     for _ in range(rounds):
         factors = (planes.conj() @ mean) / (abs(planes) ** 2).sum(axis=1)
         mean = (factors[:, None] * planes).mean(axis=0)
+        # Without a fixed size every round would shrink the mean.
         mean /= np.sqrt((abs(mean) ** 2).mean())
     return np.stack([mean.real, mean.imag], axis=1)
 
@@ -133,7 +135,7 @@ def _centred(
 
 
 def mirror(points: Points, width: float) -> Points:
-    """Landmarks `(..., 68, 2)` of the picture flipped left to right; `width` in pixels.
+    """Return landmarks `(..., 68, 2)` of the picture flipped left to right; `width` in pixels.
 
     Two more points, the irises, may follow the 68.
     """
@@ -144,7 +146,7 @@ def mirror(points: Points, width: float) -> Points:
 
 
 def bounding_box(points: Points) -> NDArray[np.float32]:
-    """The tight box `(x1, y1, x2, y2)` around landmarks `(68, 2)` (eq. 2.4, 4.5)."""
+    """Return the tight box `(x1, y1, x2, y2)` around landmarks `(68, 2)` (eq. 2.4, 4.5)."""
     box = np.empty(4, np.float32)
     box[:2], box[2:] = np.minimum.reduce(points), np.maximum.reduce(points)
     return box
@@ -153,7 +155,7 @@ def bounding_box(points: Points) -> NDArray[np.float32]:
 def landmark_quality(
     confidence: float, score: float | None, landmarks: NDArray[np.float32], clean: float
 ) -> float:
-    """A product of four doubts, in [0, 1].
+    """Compute the quality of landmarks in [0, 1], a product of four factors.
 
     `confidence` of the landmark network; the detector's `score`, None for a box that the caller
     gave; the longer side of the landmarks' box, full from 64 pixels on, half for a point; and the

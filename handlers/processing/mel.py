@@ -30,7 +30,7 @@ RELATIVE_DB = -45.0, 25.0
 
 FULL_SCALE = 2.0**15
 COLUMNS_AT_ONCE = 512
-TINY = 1e-30
+TINY = 1e-30  # keeps logarithms of silence finite
 
 # Slaney's Mel scale: linear up to 1000 Hz at 15 Mel, and 27 Mel for each factor of 6.4 above.
 BEND_HZ, BEND_MEL, LOG_STEP = 1000.0, 15.0, math.log(6.4) / 27

@@ -30,7 +30,7 @@ BRIDGED_SAMPLES = 64
 
 
 def column_at(time_s: float) -> int:
-    """The column whose centre lies next to a time in seconds."""
+    """Return the column whose centre lies next to a time in seconds."""
     return round(time_s * RATE_HZ / HOP)
 
 
@@ -92,7 +92,7 @@ class MelStream:
         return self._newest(min(KEPT_COLUMNS, len(self.heard) - old))
 
     def to_tensors(self) -> dict[str, NDArray[Any]]:
-        """The state, at most 60 KiB: the newest 5 s of columns, and the tail.
+        """Return the state, at most 60 KiB: the newest 5 s of columns, and the tail.
 
         Columns are kept as roots of power in half precision: 0.01 dB from 130 dB below the
         greatest power there is on.
@@ -107,7 +107,7 @@ class MelStream:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, NDArray[Any]]) -> "MelStream":
-        """The way back; raises KeyError or ValueError for tensors of another making."""
+        """Read what `to_tensors` gave; raises KeyError or ValueError for other tensors."""
         first, end = tensors["mel_place"].tolist()
         power = np.square(tensors["mel_root"].astype(np.float32))
         heard, tail = tensors["mel_heard"], tensors["mel_tail"]
@@ -119,6 +119,7 @@ class MelStream:
     def _after_gap(self, start: int) -> "MelStream":
         """Go on at a later sample: columns that touch the gap are complete, and not heard."""
         resumed = -(-(start + REACH) // HOP)
+        # Bounded: a client may leap by years.
         missing = min(resumed - self.next, MOST_COLUMNS)
         stream = self._append(np.zeros((missing, BANDS), np.float32), heard=False)
         first = resumed - len(stream.heard)
@@ -158,5 +159,5 @@ class MelStream:
 
 
 def _from(samples: Pcm, end: int, begin: int) -> Pcm:
-    """The part of samples that end at `end` from the index `begin` on."""
+    """Return the part of samples that end at `end` from the index `begin` on."""
     return samples[max(0, begin - (end - len(samples))) :]

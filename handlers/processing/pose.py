@@ -17,8 +17,8 @@ looks straight at the head from an unknown distance d:
 
     landmark = scale * (R X)[:2] / (1 + (R X)[2] / d) + shift
 
-Landmarks are centred and brought to one size first, so the picture around the face has no say.
-What is found is the most probable of all: Gauss-Newton over rotation, scale, shift, distance and
+Landmarks are centred and brought to one size first, so the picture around the face does not
+matter. The most probable values are found by Gauss-Newton over rotation, scale, shift, distance and
 weights, from the rotation of the best affine view.
 """
 
@@ -60,7 +60,7 @@ class HeadView:
 
 @dataclass
 class _Guess:
-    """The unknowns on their way, in units of the landmarks' size."""
+    """The unknowns between two steps, in units of the landmarks' size."""
 
     rotation: Floats
     scale: float
@@ -98,7 +98,7 @@ class HeadModel:
         self._expected[NEAR] = NEARNESS
 
     def fit(self, landmarks: NDArray[np.floating]) -> HeadView:
-        """The view of landmarks `(68, 2)` in pixels; raises DegenerateShape where there is none."""
+        """Fit the view of landmarks `(68, 2)` in pixels; raises DegenerateShape without one."""
         points = np.asarray(landmarks, np.float64)
         _check_spread(points)
         middle = points.mean(axis=0)
@@ -130,7 +130,7 @@ class HeadModel:
         return _Guess(rotation, float(sizes.mean()), affine[:, 3], NEARNESS, weights)
 
     def _step(self, guess: _Guess, seen: Floats) -> None:
-        """One step of Gauss-Newton on `seen` `(2, 68)`, in place."""
+        """Take one step of Gauss-Newton on `seen` `(2, 68)`, in place."""
         shape = (self._mean.ravel() + self._modes @ guess.weights).reshape(N_POINTS, 3)
         turned = guess.rotation @ shape.T
         modes = (guess.rotation @ self._turnable).reshape(3, N_POINTS, -1)
@@ -142,17 +142,19 @@ class HeadModel:
         now = np.zeros(self._count)
         now[NEAR], now[WEIGHTS] = guess.nearness, guess.weights
         square = weighted.T @ flat
+        # The diagonal: the prior keeps weights that the view does not show from running away.
         square.flat[:: self._count + 1] += self._prior
         pull = errors.ravel() @ weighted - self._prior * (now - self._expected)
         move = np.linalg.solve(square, pull)
         guess.rotation = _turn(move[ROTATION]) @ guess.rotation
+        # As a logarithm the scale stays positive; a step far off must not run away.
         guess.scale *= float(np.exp(np.clip(move[ZOOM], -MOST_ZOOM, MOST_ZOOM)))
         guess.shift = guess.shift + move[SHIFT]
         guess.nearness = float(np.clip(guess.nearness + move[NEAR], FARTHEST, NEAREST))
         guess.weights = guess.weights + move[WEIGHTS]
 
     def _slopes(self, guess: _Guess, turned: Floats, modes: Floats) -> tuple[Floats, Floats]:
-        """Derivatives `(2, 68, parameters)` of the projected points, and the points `(2, 68)`."""
+        """Derive projected points `(2, 68)` by the parameters, `(2, 68, parameters)`; return both."""
         x, y, z = turned
         depth = 1 / (1 + guess.nearness * z)
         factor = guess.scale * depth
@@ -172,7 +174,7 @@ class HeadModel:
         return slopes, projected
 
     def _trust(self, guess: _Guess, errors: Floats) -> Floats:
-        """The say `(68,)` of each landmark: little where it lies far off or on the far jaw."""
+        """Weigh the landmarks `(68,)`: less those that lie far off or on the far jaw."""
         noise = self._noise * guess.scale
         sideways = guess.rotation[0, 2]
         far_jaw = LEFT_JAW if sideways > 0 else RIGHT_JAW
@@ -181,7 +183,7 @@ class HeadModel:
 
 
 def _turn(vector: NDArray[np.floating]) -> Floats:
-    """The rotation by the length of a vector, in radians, about it (Rodrigues)."""
+    """Return the rotation by the length of a vector, in radians, about it (Rodrigues)."""
     angle = float(np.sqrt(vector @ vector))
     if angle == 0:
         return np.eye(3)
@@ -216,15 +218,16 @@ class HeadPose:
     def from_rotation(
         cls, rotation: Floats, position_mm: tuple[float, float, float] | None = None
     ) -> "HeadPose":
-        """The angles of a rotation matrix `(3, 3)`; yaw lies in [-90, 90]."""
+        """Return the angles of a rotation matrix `(3, 3)`; yaw lies in [-90, 90]."""
         pitch = np.arctan2(-rotation[1, 2], rotation[2, 2])
+        # Rounding can bring the sine beyond 1.
         yaw = np.arcsin(np.clip(rotation[0, 2], -1.0, 1.0))
         roll = np.arctan2(-rotation[0, 1], rotation[0, 0])
         pitch_deg, yaw_deg, roll_deg = np.degrees([pitch, yaw, roll]).tolist()
         return cls(pitch_deg, yaw_deg, roll_deg, position_mm)
 
     def to_rotation(self) -> Floats:
-        """The rotation matrix `(3, 3)` from the head's axes to the camera's."""
+        """Return the rotation matrix `(3, 3)` from the head's axes to the camera's."""
         (cp, cy, cr), (sp, sy, sr) = (
             turn(np.radians([self.pitch_deg, self.yaw_deg, self.roll_deg]))
             for turn in (np.cos, np.sin)
@@ -242,7 +245,7 @@ class PoseEstimator:
         self._head = head
 
     def estimate(self, landmarks: Points, width: int, height: int) -> HeadPose:
-        """The pose of landmarks `(68, 2)` in pixels of a picture `width` x `height`.
+        """Estimate the pose of landmarks `(68, 2)` in pixels of a picture `width` x `height`.
 
         The picture's size has a say in the place alone. Raises DegenerateShape when the landmarks
         span no plane.
@@ -252,7 +255,7 @@ class PoseEstimator:
 
 
 def assumed_focal_px(width: int, height: int) -> float:
-    """The focal length of the camera that is assumed for a picture, OpenFace's, in pixels."""
+    """Return the focal length in pixels that is assumed for a picture, as OpenFace does."""
     return FOCAL_PX * (width / FOCAL_WIDTH + height / FOCAL_HEIGHT) / 2
 
 

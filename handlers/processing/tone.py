@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 PQ, HLG, BT2020 = 16, 18, 9
 WHITE = 203.0
-KNEE = 0.7
+KNEE = 0.7  # of white; above it highlights are compressed instead of clipped
 # Linear light of BT.2020's primaries into that of BT.709's (ITU-R BT.2087).
 TO_BT709 = np.array(
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
 )
-SEARCHED_BYTES = 65_536
+SEARCHED_BYTES = 65_536  # the boxes before the pixels are far smaller
 PART_PX = 250_000  # are converted at once: light takes 24 bytes each, several times
 Floats = NDArray[np.float64]
 
@@ -41,6 +41,7 @@ class Curve:
             linear = light[pixels[top : top + rows]]
             if self.primaries == BT2020:
                 linear = linear @ TO_BT709.T
+            # Colours outside of BT.709 have negative parts.
             codes = encode(roll_off(np.maximum(linear, 0)))
             pixels[top : top + rows] = np.rint(255 * codes)
 
@@ -58,7 +59,7 @@ def curve_of(data: bytes) -> Curve | None:
 
 
 def pq_light(codes: Floats) -> Floats:
-    """Light in cd/m2 of PQ's codes in [0, 1] (SMPTE ST 2084)."""
+    """Compute the light in cd/m2 of PQ's codes in [0, 1] (SMPTE ST 2084)."""
     power = codes ** (32 / 2523)
     return 10_000 * (np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)) ** (
         8192 / 1305
@@ -66,7 +67,7 @@ def pq_light(codes: Floats) -> Floats:
 
 
 def hlg_light(codes: Floats) -> Floats:
-    """Light in cd/m2 of HLG's codes in [0, 1] on a display of 1000 cd/m2 (ITU-R BT.2100)."""
+    """Compute light in cd/m2 of HLG's codes in [0, 1], display of 1000 cd/m2 (ITU-R BT.2100)."""
     low, high = codes**2 / 3, (np.exp((codes - 0.55991073) / 0.17883277) + 0.28466892) / 12
     return 1000 * np.where(codes <= 0.5, low, high) ** 1.2
 
@@ -78,5 +79,5 @@ def roll_off(light: Floats) -> Floats:
 
 
 def encode(light: Floats) -> Floats:
-    """Codes in [0, 1] of light in [0, 1] (sRGB, IEC 61966-2-1)."""
+    """Compute the codes in [0, 1] of light in [0, 1] (sRGB, IEC 61966-2-1)."""
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)

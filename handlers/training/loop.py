@@ -45,7 +45,7 @@ class Schedule:
     hold: int = 0
 
     def rate_at(self, step: int) -> float:
-        """The learning rate of a step."""
+        """Return the learning rate of a step."""
         if step < self.warmup:
             return self.rate * (step + 1) / self.warmup
         falling = self.warmup + self.hold
@@ -64,6 +64,7 @@ class Run:
         self.schedule, self.folder = schedule, folder
         self.fabric = make_fabric(schedule.precision)
         self.fabric.launch()
+        # Channels last: convolutions of mixed precision are faster so.
         learner = learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         groups = parameter_groups(learner, schedule.weight_decay)
         self.learner, self.optimizer = self.fabric.setup(learner, torch.optim.AdamW(groups))
@@ -110,7 +111,7 @@ class Run:
         bar.close()
 
     def averaged(self) -> nn.Module:
-        """The learner with its averaged weights: what is shipped."""
+        """Return the learner with its averaged weights, which are shipped."""
         return self.average.module
 
     def _learn(self, batch: Batch) -> Losses:
@@ -143,6 +144,7 @@ class Run:
         tensors |= {f"average.{k}": v for k, v in self.average.module.state_dict().items()}
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
+        # Renamed when whole: a run that is killed while it saves can go on.
         part = self.folder / "part.safetensors"
         save_file({k: v.contiguous() for k, v in tensors.items()}, part, {"step": str(self.step)})
         part.replace(self.folder / "last.safetensors")
@@ -220,7 +222,7 @@ def plot_losses(folder: Path) -> None:
 
 
 def make_fabric(precision: str) -> Fabric:
-    """One process on the best device at hand, or under `torchrun` its share of all of them.
+    """Make one process on the best device at hand, or under `torchrun` its share of all of them.
 
     Under torchrun every process has a GPU of its own; without GPUs they share the processor.
     """
@@ -257,6 +259,7 @@ class ExponentialAverage:
     ) -> None:
         decay = min(self.decay, (1 + int(count)) / (10 + int(count)))
         for mean, value in zip(averaged, current, strict=True):
+            # Counters of batch normalisation have no mean.
             if mean.is_floating_point():
                 mean.lerp_(value, 1 - decay)
             else:
@@ -264,7 +267,7 @@ class ExponentialAverage:
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices and kernels decay; biases and normalisation do not."""
+    """Return matrices and kernels, which decay, apart from biases and normalisation."""
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},

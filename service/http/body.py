@@ -62,6 +62,7 @@ class _Parser(MultiPartParser):
             max_fields=4,
             max_part_size=MULTIPART_OVERHEAD_BYTES,
         )
+        # Starlette writes a file to disk from this size on.
         self.spool_max_size = in_memory + 1
 
 
@@ -179,6 +180,7 @@ async def bounded(
     chunks, received = request.stream(), 0
     while True:
         try:
+            # Both bounds: many small pieces could go on for ever below the pause alone.
             async with asyncio.timeout_at(min(deadline, loop.time() + bounds.pause_s)):
                 chunk = await anext(chunks, None)
         except TimeoutError:

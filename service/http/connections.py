@@ -133,6 +133,7 @@ class HttpProtocol(H11Protocol):
 
     def _look(self) -> None:
         """End the connection, whose time is over, unless its client is reading a reply."""
+        # What is left in the buffer shrinks only as the client reads.
         self._deadline = None
         left = self.transport.get_write_buffer_size()
         if self._left - left >= LEAST_BYTES or (self._busy and not self._unread):
@@ -176,7 +177,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def handle_cont(self, event: Any) -> None:
         """Pass on a part of a message."""
         super().handle_cont(event)
-        event.data = b""
+        event.data = b""  # megabytes, which the parser would hold until the next frame
 
     def handle_bytes(self, event: Any) -> None:
         """Pass on a message; the parser holds on to its frame until the next one comes."""

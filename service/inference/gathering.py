@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from service.inference import Batch, Load, Question
-from service.inference.turns import CALL_S, LANES, QUANTUM, Askers, Turns
+from service.inference.turns import CALL_S, LANES, QUANTUM, AskerHistory, Turns
 from service.telemetry import REQUEST_ID
 
 MOST_ROWS = {"track": 16}
@@ -100,7 +100,7 @@ class Gatherer:
         self._apart = apart
         self._waiting: list[_Waiting] = []
         self._calls: dict[asyncio.Task[None], list[_Waiting]] = {}
-        self._askers = Askers()
+        self._askers = AskerHistory()
         self._turns = [Turns() for _ in range(len(LANES) + 1)]
 
     async def ask(

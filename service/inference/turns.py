@@ -1,4 +1,4 @@
-"""Whose question is next: askers in turn by the work that they bring, large work apart.
+"""The order of questions: askers in turn by the work that they bring, large work apart.
 
 Work is counted in pixels: those of a picture, more where small faces are searched for, and a
 constant for what every picture costs besides. It need not be exact; what turns out slower than it
@@ -47,7 +47,9 @@ class Turns:
 
     def enter(self, owner: str, work: int) -> float:
         """Return the place of new work of `owner`; the least of all that wait is next."""
+        # An end that has passed says nothing, and there may be any number of owners.
         self._ends = {name: end for name, end in self._ends.items() if end > self._now}
+        # Not before now: time without questions is not saved up.
         start = max(self._now, self._ends.get(owner, 0.0))
         self._ends[owner] = start + work
         return start
@@ -57,10 +59,10 @@ class Turns:
         self._now = max(self._now, start)
 
 
-class Askers:
-    """Record of the askers: when they last asked, and how fast their work goes.
+class AskerHistory:
+    """The askers of late: when they last asked, and how fast their work goes.
 
-    How slow somebody's work was is forgotten within minutes and not by a few quick pictures.
+    Slow work is forgotten within minutes, and not after a few quick pictures.
     """
 
     def __init__(self) -> None:
@@ -76,18 +78,19 @@ class Askers:
         loads = list(loads)
         rate = seconds / max(1, sum(work for _, work in loads))
         for owner in {owner for owner, _ in loads}:
+            # The slowest rate of late: an asker cannot hide slow pictures among quick ones.
             slowest = max(rate, self._rate(key, owner) or 0.0)
             _put(self._rates, (key, owner), (slowest, _now_s()))
 
     def expected_s(self, key: object, owner: str, work: int) -> float:
-        """Return how long work may take; of who is unknown rather too much."""
+        """Return how long work may take, estimated high for an unknown asker."""
         rate = self._rate(key, owner)
         return work * (UNKNOWN_S_PER_WORK if rate is None else rate)
 
     def lane(self, key: object, owner: str, work: int) -> int:
         """Return the lane of new work, by its amount and by how long such work took before.
 
-        Who is unknown shows beside the usual work of others how fast the own goes.
+        The first work of an unknown asker goes beside the usual lane, where its speed is measured.
         """
         rate = self._rate(key, owner)
         if rate is None:

@@ -64,11 +64,11 @@ class Hold:
 
     @property
     def outage_is_over_long(self) -> bool:
-        """Whether the store has been away for longer than a connection may bridge."""
+        """Tell whether the store has been away for longer than a connection may bridge."""
         return self._away_since is not None and self._clock() - self._away_since >= self._outage_s
 
     async def connect(self) -> bool:
-        """Take the session over; whether it had been stepped before. Raises StoreUnavailable.
+        """Take the session over; return whether it was stepped before. Raises StoreUnavailable.
 
         One that does not exist begins with its first step: nobody keeps what was never used.
         """
@@ -116,11 +116,12 @@ class Hold:
         return Kept.STORED
 
     async def _begin(self) -> bool:
-        """Begin the session; whether another has meanwhile, whose steps it goes on from.
+        """Begin the session; return whether another did meanwhile, whose steps it goes on from.
 
         Raises ServiceError where the other was opened later, or where there are steps here, too.
         """
         began = await self._store.load(self._address)
+        # Epochs sort by the time at which connections were opened: the later one keeps it.
         if began is not None and began.epoch > self._session.epoch:
             raise self._taken()
         found = await self._store.connect(self._address, self._session.epoch)
@@ -134,6 +135,7 @@ class Hold:
 
     def _take(self, found: Session) -> None:
         self._known_step = found.step
+        # A reset that was asked for before the session was there holds for what is found, too.
         self._session = replace(found, state=None) if self._reset else found
         if found.damage is not None:
             self._reset = True
@@ -146,7 +148,7 @@ class Hold:
         )
 
     def _start_anew(self) -> None:
-        """Take a new epoch: who still writes to the lost session must not meet this one."""
+        """Take a new epoch: a connection that still writes to the lost session is refused."""
         self._session, self._known_step = Session(new_epoch()), 0
         self._reset = True
 

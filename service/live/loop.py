@@ -27,11 +27,11 @@ logger = logging.getLogger(__name__)
 
 
 class ClientLeft(Exception):
-    """There is nobody to answer any more."""
+    """The client has closed its socket: no reply can be sent."""
 
 
 class LiveStream:
-    """One socket, accepted, with its session: a reader, and beside it one who answers.
+    """One accepted socket with its session: a task that reads, and one that answers.
 
     A frame that cannot be used is answered with an error and the session lives on. The socket is
     closed with the code of its Problem when a newer connection takes the session, its key is taken
@@ -56,7 +56,7 @@ class LiveStream:
         self._mailbox = Mailbox(self._subject.drop)
         self._frames = Bucket(settings.max_frames_per_s, BURST_S)
         self._reads = Bucket(settings.max_frames_per_s * READS_PER_FRAME, BURST_S)
-        self._patience = asyncio.timeout(None)
+        self._idle_timer = asyncio.timeout(None)
         self._received = 0
         self._reset_asked = False
         self._passing: list[Arrival] = []  # on their way to the mailbox
@@ -68,7 +68,8 @@ class LiveStream:
         """Read no further; the socket closes after the reply to what was read."""
         self._stopping = True
         if self._reading:
-            self._patience.reschedule(0)
+            # A time that has passed ends the wait for the next message at once.
+            self._idle_timer.reschedule(0)
 
     async def run(self) -> None:
         """Serve until the client leaves or something ends it; then close the socket."""
@@ -81,7 +82,7 @@ class LiveStream:
             await answering
             problem = await reading
             if problem is Problem.STOPPING:
-                await self._answer_rest()
+                await self._answer_unread()
         except ClientLeft:
             return
         except ServiceError as error:
@@ -92,6 +93,7 @@ class LiveStream:
         finally:
             reading.cancel()
             answering.cancel()
+            # Both have ended before the close: either may be using the socket.
             await asyncio.gather(reading, answering, return_exceptions=True)
         if problem is not None:
             await close_socket(self._socket, problem)
@@ -99,13 +101,13 @@ class LiveStream:
     async def _read(self) -> Problem | None:
         """Sort messages until the client leaves (None) or there is a reason not to read on."""
         try:
-            async with self._patience:
+            async with self._idle_timer:
                 self._reading = True
-                self._be_patient()
+                self._restart_idle_timer()
                 if self._stopping:
                     return Problem.STOPPING
                 while (message := await self._socket.receive())["type"] == "websocket.receive":
-                    self._be_patient()
+                    self._restart_idle_timer()
                     if not self._authorized():
                         return Problem.UNAUTHENTICATED
                     await self._sort(message)
@@ -117,10 +119,11 @@ class LiveStream:
             await self._pass_on(math.inf)
             return Problem.STOPPING if self._stopping else Problem.IDLE
         finally:
+            # However reading ends: without an end of the mailbox the other task waits for ever.
             self._reading = False
             await self._mailbox.end()
 
-    async def _answer_rest(self) -> None:
+    async def _answer_unread(self) -> None:
         """Answer what has come since the reading stopped: none of it is to go without a reply."""
         with suppress(TimeoutError):
             async with asyncio.timeout(READ_ON_S):
@@ -131,15 +134,15 @@ class LiveStream:
         await self._pass_on(math.inf)
         await self._answer_all()
 
-    def _be_patient(self) -> None:
-        """Begin anew to wait for a message; a client that waits for us itself has all the time."""
+    def _restart_idle_timer(self) -> None:
+        """Restart the time in which a message must come; none runs while a reply is due."""
         if self._reading and not self._stopping:
             until = asyncio.get_running_loop().time() + self._settings.socket_idle_s
-            self._patience.reschedule(None if self._busy else until)
+            self._idle_timer.reschedule(None if self._busy else until)
 
     async def _sort(self, message: Message) -> None:
         if (text := message.get("text")) is not None:
-            await self._obey(text)
+            await self._handle_text(text)
             return
         data = message.get("bytes") or b""
         arrival = self._subject.read(data, time.perf_counter(), time.time())
@@ -163,8 +166,8 @@ class LiveStream:
             await self._mailbox.put(*self._passing)
             self._passing = []
 
-    async def _obey(self, text: str) -> None:
-        """Do what a text message asks for; a mistake is answered, else only who asked for it."""
+    async def _handle_text(self, text: str) -> None:
+        """Do what a text message asks for; answer mistakes, and options where that is asked."""
         try:
             asked = read_text(text)
             if isinstance(asked, Options):
@@ -189,13 +192,13 @@ class LiveStream:
     async def _answer_all(self) -> None:
         while (arrival := await self._mailbox.first()) is not None:
             self._busy = True
-            self._be_patient()
+            self._restart_idle_timer()
             if arrival.is_frame:
                 # It waits in the mailbox, where a newer frame may still take its place.
                 await self._frames.wait()
             await self._answer(await self._mailbox.take())
             self._busy = False
-            self._be_patient()
+            self._restart_idle_timer()
 
     async def _answer(self, arrival: Arrival) -> None:
         """Send the reply of an arrival, if one is due; raises ServiceError when it was the last."""

@@ -74,6 +74,7 @@ class Model:
         none, or too large.
         """
         self.check_size(len(frame))
+        # On the event loop where it is quick: a thread costs more than most headers.
         header = sniff_soon(frame)
         if header is None:
             header = await asyncio.to_thread(sniff, frame)
@@ -165,7 +166,7 @@ class Place:
 
 
 class Subject(ABC, Generic[Said, Given]):
-    """A session's talk with one model. It knows no store: state goes in and comes back.
+    """The part of a session that its model decides. It knows no store: state goes in and out.
 
     `options` of a socket may change until its first frame.
     """
@@ -182,7 +183,7 @@ class Subject(ABC, Generic[Said, Given]):
 
     @property
     def due_s(self) -> float:
-        """Up to which time of theirs frames may be answered by now."""
+        """Return the time up to which frames may be answered by now."""
         return math.inf
 
     def set_options(self, asked: Mapping[str, Any]) -> None:

@@ -103,6 +103,7 @@ def _bounded(blocks: Iterator[int], data: bytes) -> Iterator[int]:
 
 def _png_chunks(data: bytes) -> Iterator[int]:
     """Yield the place of every chunk."""
+    # A length from the file is only ever added: every round goes on by a chunk at least.
     position = PNG_SIGNATURE_BYTES
     while position < len(data):
         yield position
@@ -251,6 +252,7 @@ def _readable_format(data: bytes) -> str:
     if not data:
         raise ServiceError(Problem.EMPTY_BODY, f"there are no bytes; {SEND_INSTEAD}")
     name = name_format(data)
+    # By its bytes alone: names and media types are often wrong.
     if name in READ_HERE:
         return str(name)
     if name in OTHER_PICTURES:

@@ -85,7 +85,7 @@ class SpeechStream:
     speech: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def speaks(self, time_s: float) -> bool:
-        """Whether there is speech in the window of 2.97 s around a time, as far as it was heard."""
+        """Tell whether there is speech in the window of 2.97 s around a time, as far as heard."""
         inside = np.abs(self.times_s + CHUNK_S / 2 - time_s) <= WINDOW_REACH_S
         speech = self.speech[inside]
         spoken_s = np.count_nonzero(speech >= SPEECH) * CHUNK_S
@@ -97,12 +97,12 @@ class SpeechStream:
         return self.newest(min(needed, KEPT_CHUNKS))
 
     def newest(self, chunks: int) -> "SpeechStream":
-        """The same with so many chunks at most."""
+        """Keep the newest chunks, so many at most."""
         old = max(len(self.speech) - chunks, 0)
         return replace(self, times_s=self.times_s[old:], speech=self.speech[old:])
 
     def to_tensors(self) -> dict[str, NDArray[Any]]:
-        """The state, at most 8 KiB."""
+        """Return the state, at most 8 KiB."""
         kept = self.newest(KEPT_CHUNKS)
         return {
             "speech_end": np.array([self.end]),
@@ -115,7 +115,7 @@ class SpeechStream:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, NDArray[Any]]) -> "SpeechStream":
-        """The way back; raises KeyError or ValueError for tensors of another making."""
+        """Read what `to_tensors` gave; raises KeyError or ValueError for other tensors."""
         memory = {name: tensors[f"speech_{name}"] for name in REMEMBERED}
         times_s, speech = tensors["speech_times_s"], tensors["speech"]
         tail, waiting = tensors["speech_tail"], tensors["speech_waiting"]
@@ -137,7 +137,7 @@ class SpeechDetector:
         self.engine = engine
 
     def hear(self, stream: SpeechStream, pcm: Pcm, start: int) -> SpeechStream:
-        """The stream after `(N,)` samples at 22 050 Hz, `start` being the index of the first.
+        """Return the stream after `(N,)` samples at 22 050 Hz; `start` is the index of the first.
 
         What lies before the stream's end was heard already and is dropped. Behind a gap, of which
         nothing is known, the network starts anew; one of up to 64 samples is passed over.
@@ -145,6 +145,7 @@ class SpeechDetector:
         pcm, start = pcm[max(0, stream.end - start) :], max(start, stream.end)
         if len(pcm) == 0:
             return stream
+        # Times rounded to milliseconds leave holes of some samples: they are no gaps.
         hole = start - stream.end
         if hole > BRIDGED_SAMPLES:
             begun = SpeechStream(start, start / RATE_HZ)

@@ -52,7 +52,7 @@ class AffectState:
     lanes: Mapping[int, Lane] = field(default_factory=dict)
 
     def to_tensors(self) -> dict[str, Array]:
-        """All of the state but `step`, at most 160 KiB."""
+        """Return all of the state but `step`, at most 160 KiB."""
         tensors = {
             "time_s": _seconds(self.time_s),
             **self.sound.to_tensors(),
@@ -69,7 +69,7 @@ class AffectState:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Array], step: int) -> "AffectState":
-        """The way back; raises KeyError or ValueError for tensors of another making."""
+        """Read what `to_tensors` gave; raises KeyError or ValueError for other tensors."""
         time_s = float(tensors["time_s"].item())
         heard: type[MelStream] | type[PcmStream] = PcmStream if "pcm_end" in tensors else MelStream
         tracker, followed = None, _below(TRACKER, tensors)
@@ -80,7 +80,10 @@ class AffectState:
 
 
 def halve(memory: Mapping[str, Array]) -> Memory:
-    """Floats in half precision, as they are stored; the next step starts from nothing better."""
+    """Round floats to half precision, as they are stored.
+
+    The next step starts from the rounded ones wherever it is taken, so that replicas agree.
+    """
     return {
         name: tensor.astype(np.float16) if tensor.dtype.kind == "f" else tensor
         for name, tensor in memory.items()

@@ -68,7 +68,7 @@ class WorkerError(Exception):
         return self.failure is not Failure.MISSING
 
     def as_problem(self) -> ServiceError:
-        """The error for the client."""
+        """Return the error for the client."""
         headers = {"Retry-After": str(RETRY_AFTER_S)} if self.failure.repeatable else None
         error = ServiceError(self.failure.problem, self.told, headers)
         error.add_note(str(self))
@@ -77,7 +77,7 @@ class WorkerError(Exception):
 
 @asynccontextmanager
 async def within(seconds: float) -> AsyncIterator[None]:
-    """Bound the wait for a reply; raises CallError."""
+    """Bound the wait for a reply; raises WorkerError."""
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -88,8 +88,8 @@ async def within(seconds: float) -> AsyncIterator[None]:
 async def call_rows(host: Host, model: str, rows: Sequence[Row]) -> list[Reply]:
     """Return the reply to each row; raises WorkerError, and ServiceError for a reply that is none.
 
-    It may take as long as the most patient row allows. The failure of a call is one failure of the
-    model at this host, however many rows it had.
+    It may take as long as the longest limit of its rows. A failure counts once for the model at
+    this host, however many rows the call had.
     """
     try:
         async with within(max(row.limit_s for row in rows)):
@@ -102,7 +102,7 @@ async def call_rows(host: Host, model: str, rows: Sequence[Row]) -> list[Reply]:
 
 
 async def call(host: Host, model: str, body: bytes) -> bytes:
-    """Return the reply to `body`, which may take any time; raises CallError.
+    """Return the reply to `body`, which may take any time; raises WorkerError.
 
     When the caller is cancelled the connection is closed, and the reply, if any, is thrown away.
     """
@@ -127,13 +127,14 @@ async def _post(host: Host, model: str, body: bytes) -> bytes:
         return reply
     text = reply[:MAX_REASON].decode("utf-8", "replace")
     failure = STATUSES.get(response.status, Failure.UNEXPECTED)
+    # TorchServe has one status for a full queue and a broken worker: the text tells them apart.
     if response.status == 503 and "ServiceUnavailableException" in text:
         failure = Failure.FULL
     raise WorkerError(failure, f"status {response.status}: {' '.join(text.split())}")
 
 
 async def _pieces(body: bytes) -> AsyncIterator[memoryview]:
-    """Give the event loop a turn between the pieces of a large body."""
+    """Yield a large body in pieces: the event loop gets a turn between two of them."""
     view = memoryview(body)
     for start in range(0, len(body), PIECE_BYTES):
         yield view[start : start + PIECE_BYTES]

@@ -73,6 +73,7 @@ class Health:
     def failed(self, reason: str, there: bool | None) -> None:
         """Note a failure, and what it tells of the model; rests grow with failures in a row."""
         self.failures += 1
+        # The exponent is bounded: after a long outage the power would be beyond all floats.
         rest_s = min(FIRST_REST_S * 2 ** min(self.failures - 1, 10), LONGEST_REST_S)
         self.rests_until = time.monotonic() + rest_s
         self.reason = reason
@@ -127,11 +128,12 @@ class HostPool:
 
     @property
     def hosts(self) -> list[Host]:
-        """All that are known now."""
+        """Return all hosts that are known now."""
         return list(self._hosts.values())
 
     async def open(self) -> None:
         """Make connections possible and look names up; a name that is unknown is no error."""
+        # No limit of connections: the gatherers bound what is in flight.
         self._tcp = self._session(TCPConnector(limit=0))
         for rank, address in enumerate(self._addresses):
             if address.startswith(UNIX):
@@ -210,6 +212,7 @@ class HostPool:
                 host.health(model).weights not in (None, newest),
                 host.health(model).rests,
                 host.in_flight,
+                # Among equals by chance: several services must not all choose the same host.
                 random.random(),
             ),
             default=None,

@@ -1,4 +1,4 @@
-"""Asking the workers who they are, again and again: what is ready, and what each model says."""
+"""Regular questions to the workers: what is ready, and how each model describes itself."""
 
 import asyncio
 import logging
@@ -34,6 +34,7 @@ class Probes:
         while True:
             try:
                 await self.round()
+            # A mistake in one round must not end the probing: readiness would stand still.
             except Exception:
                 logger.exception("the workers could not be looked after")
             await asyncio.sleep(WELL_S if self.readiness().ready else ILL_S)
@@ -42,6 +43,7 @@ class Probes:
         """Look names up and ask everybody once."""
         await self._pool.refresh()
         asked = [(host, model) for host in self._pool.hosts for model in MODELS]
+        # All at once: a host that does not answer must not delay what others say.
         await asyncio.gather(*(_probe(host, model) for host, model in asked))
         self._asked = True
 

@@ -12,13 +12,13 @@ from av.stream import Disposition
 from service.errors import Problem, ServiceError
 from service.media.clips.contents import ClipFrame, ClipLimits, Sampling
 from service.media.clips.decoding import Tally, decode, duration_s, parts_of, start_s
-from service.media.clips.times import Forwards, Moment, sample
+from service.media.clips.times import IncreasingTimes, Moment, sample
 from service.media.clips.upright import Turn, Upright
 
 MOST_ASPECT = 4
 # A gap between pictures that is told.
 LONG_GAP_S = 0.3
-# No picture is believed to be shown for longer.
+# Longer durations of a frame are mistakes of its file.
 LONGEST_SHOWN_S = 60.0
 # A container may count a frame too many.
 SLACK_FRAMES = 1
@@ -56,10 +56,11 @@ class Pictures:
         self._upright = Upright(sampling.max_side, _aspect(stream))
         context.thread_count = 1
         context.options = {"max_pixels": str(limits.pixels)}
-        self.forwards = Forwards(self.step_s)
+        self.times = IncreasingTimes(self.step_s)
         frames = decode(container, stream, self.tally, self.parts)
-        self._moments = self._bounded(self.forwards.run(self._timed(frames)))
+        self._moments = self._bounded(self.times.run(self._timed(frames)))
         self._first = next(self._moments, None)
+        # Decoding may find another size than the container declares.
         self._check_size(context)
         if self._first is None:
             # Decoders report a lack of memory as damage: it shows when a frame's is asked for.
@@ -86,7 +87,7 @@ class Pictures:
 
     @property
     def end_s(self) -> float:
-        """Until when the last picture so far is shown."""
+        """Return until when the last picture so far is shown."""
         return self._end_s
 
     @property
@@ -114,9 +115,9 @@ class Pictures:
                 f"jumps of its times, as in joined files: {self.parts.joints} (each part is put "
                 "behind the one before)"
             )
-        if self.forwards.moved:
+        if self.times.moved:
             notes.append(
-                f"frames whose times do not come after the one before: {self.forwards.moved} (they "
+                f"frames whose times do not come after the one before: {self.times.moved} (they "
                 "are put between their neighbours)"
             )
         if self.gap[0] > max(LONG_GAP_S, 3 * self.step_s):
@@ -128,6 +129,7 @@ class Pictures:
         for moment in sample(self._with_first(), self._sampling.rate_hz, self._is_faster):
             try:
                 picture = self._upright.convert(moment.frame)
+            # No damage of the clip: the memory of this process has come to its limit.
             except MemoryError:
                 raise
             except (av.FFmpegError, ValueError):

@@ -31,7 +31,7 @@ from service.media.clips.decoding import (
 from service.media.clips.lengths import is_cut_off, is_joined, tells_its_end
 from service.media.clips.mixing import Layout, Mix, listen
 from service.media.clips.pictures import Pictures, too_long, video_stream
-from service.media.clips.sound import Finite, SoundReader, why_not
+from service.media.clips.sound import Finite, SoundReader, sound_fault
 
 CHUNK_FRAMES = 8
 FIRST_FRAMES = 2  # of the first chunk: its answer is the first that anybody sees
@@ -228,7 +228,7 @@ def _open_sound(
     container = open_container(descriptor, limits)
     found: list[Any] = [container.streams.best("audio"), *container.streams.audio]
     tracks = [track for track in found if track]
-    reasons = [why_not(track) for track in tracks]
+    reasons = [sound_fault(track) for track in tracks]
     track = next((t for t, reason in zip(tracks, reasons, strict=True) if reason is None), None)
     if tracks and track is None:
         if pictures is None:

@@ -165,6 +165,7 @@ class SoundReader:
 
     def _resample(self, frames: Iterator[Any], zero_s: float) -> Iterator[Sound]:
         """Bring decoded frames to mono at 22 050 Hz, each run of them from its own place on."""
+        # Filters are made anew at each gap: they would smear sound from before it over it.
         run: _Run | None = None
         counted = False
         for frame in frames:
@@ -173,7 +174,7 @@ class SoundReader:
             counted = counted or bool(self._is_timeless and run and not run.is_like(frame))
             time_s = next_s if counted or frame.time is None else frame.time - zero_s
             try:
-                if run is None or not run.goes_on(frame, time_s):
+                if run is None or not run.continues(frame, time_s):
                     yield from run.end() if run else ()
                     mix = self._mixes.get(layout_of(frame)) or even_mix(frame.layout.nb_channels)
                     run = _Run(frame, time_s, mix)
@@ -185,7 +186,7 @@ class SoundReader:
         yield from run.end() if run else ()
 
 
-def why_not(stream: Any) -> str | None:
+def sound_fault(stream: Any) -> str | None:
     """Say why the sound of a stream cannot be read; None where it can."""
     if not stream.codec_context:
         return "its sound is coded in a way that is not read here"
@@ -213,12 +214,13 @@ class _Run:
         """Tell whether a frame is of the same format, layout and rate."""
         return self._made_for == layout_of(frame)
 
-    def goes_on(self, frame: Any, time_s: float) -> bool:
+    def continues(self, frame: Any, time_s: float) -> bool:
         """Tell whether a frame continues this run."""
         return self.is_like(frame) and abs(time_s - self.next_s) <= JOINT_S
 
     def add(self, frame: Any) -> Iterator[Sound]:
         """Bring one more frame to mono."""
+        # Counted from the run's start: the frame's own times jitter, and a run has no gaps.
         frame.pts, frame.time_base = self._samples, Fraction(1, self._made_for[2])
         self._samples += frame.samples
         self._graph.push(frame)

@@ -1,4 +1,4 @@
-"""Times that jump back, repeat or leap into times that run forwards, at a working rate (child)."""
+"""Frame times that jump or repeat into increasing ones, at a working rate (in the child)."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ class Moment(NamedTuple):
     frame: Any
 
 
-class _Lane:
+class _PacketTimes:
     """One stream of packets: the part that it is in, and where its last two packets lay."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Parts:
     def __init__(self, begin_s: float, leaps: bool) -> None:
         self._begin_s, self._leaps = begin_s, leaps
         self._offsets_s = [0.0]
-        self._lanes: dict[int, _Lane] = {}
+        self._lanes: dict[int, _PacketTimes] = {}
         self.end_s = begin_s
 
     @property
@@ -55,11 +55,12 @@ class Parts:
 
     def move(self, packet: Any) -> None:
         """Move a packet to its place; its times stay whole numbers of its own time base."""
-        lane = self._lanes.setdefault(packet.stream_index, _Lane())
+        lane = self._lanes.setdefault(packet.stream_index, _PacketTimes())
         if packet.dts is not None:
             raw_s = float(packet.dts * packet.time_base)
             self._choose_part(lane, raw_s)
             lane.go_to(raw_s + self._offsets_s[lane.part])
+        # The first part keeps its times exactly: rounding starts with the first joint.
         offset = round(self._offsets_s[lane.part] / packet.time_base) if lane.part else 0
         if packet.dts is not None:
             packet.dts += offset
@@ -68,7 +69,7 @@ class Parts:
             end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             self.end_s = max(self.end_s, end_s)
 
-    def _choose_part(self, lane: _Lane, raw_s: float) -> None:
+    def _choose_part(self, lane: _PacketTimes, raw_s: float) -> None:
         last_s, time_s = lane.last_s, raw_s + self._offsets_s[lane.part]
         if last_s is None:
             return
@@ -79,14 +80,14 @@ class Parts:
         if jumps or (self._leaps and time_s > last_s + GAP_S):
             self._begin_part(lane, raw_s)
 
-    def _goes_back(self, lane: _Lane, raw_s: float) -> bool:
+    def _goes_back(self, lane: _PacketTimes, raw_s: float) -> bool:
         """Tell whether only the last packet's time was wrong, so that no new part had begun."""
         if not lane.part:
             return False
         here_s, before_s = (self._offsets_s[part] + raw_s for part in (lane.part, lane.part - 1))
         return not _follows(lane.last_s, here_s) and _follows(lane.before_s, before_s)
 
-    def _begin_part(self, lane: _Lane, raw_s: float) -> None:
+    def _begin_part(self, lane: _PacketTimes, raw_s: float) -> None:
         """Go to the next part; the first stream to do so says where it lies."""
         lane.part += 1
         if lane.part == len(self._offsets_s):
@@ -99,8 +100,8 @@ def _follows(last_s: float | None, time_s: float) -> bool:
     return last_s is not None and last_s - BACK_S <= time_s <= last_s + LEAP_S
 
 
-class Forwards:
-    """Puts every moment behind the one before; `moved` counts those that were not there."""
+class IncreasingTimes:
+    """Moves moments whose time does not come after the one before; `moved` counts them."""
 
     def __init__(self, step_s: float) -> None:
         self._step_s = step_s
@@ -118,6 +119,7 @@ class Forwards:
                 yield moment
                 continue
             held.append(moment)
+            # No later time came: the held ones go out close together, to free their memory.
             if len(held) == MOST_HELD:
                 end_s = last_s + LEAST_S * (len(held) + 1)
                 yield from self._place(held, last_s, end_s)
