@@ -154,7 +154,7 @@ class HeadModel:
         guess.weights = guess.weights + move[WEIGHTS]
 
     def _slopes(self, guess: _Guess, turned: Floats, modes: Floats) -> tuple[Floats, Floats]:
-        """Derive projected points `(2, 68)` by the parameters, `(2, 68, parameters)`; return both."""
+        """Return derivatives `(2, 68, parameters)` of projected points, and these `(2, 68)`."""
         x, y, z = turned
         depth = 1 / (1 + guess.nearness * z)
         factor = guess.scale * depth

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.media.clips.times import Forwards, Moment, sample
+from service.media.clips.times import IncreasingTimes, Moment, sample
 
 INTERVALS_MS = st.lists(st.integers(1, 400), min_size=1, max_size=60)
 RATES_HZ = st.sampled_from([1.0, 5.0, 12.5, 25.0, 30.0, 60.0])
@@ -83,7 +83,7 @@ def test_a_moment_passes_as_soon_as_the_next_one_is_known() -> None:
 
 
 def placed(times: list[float]) -> tuple[list[float], int]:
-    forwards = Forwards(0.04)
+    forwards = IncreasingTimes(0.04)
     found = [round(moment.time_s, 4) for moment in forwards.run(moments(times))]
     return found, forwards.moved
 
@@ -112,5 +112,5 @@ def test_moments_without_a_place_lie_between_their_neighbours(
 def test_any_times_run_forwards_and_none_is_lost(times: list[float]) -> None:
     found, _ = placed(times)
     assert len(found) == len(times)
-    exact = [moment.time_s for moment in Forwards(0.04).run(moments(times))]
+    exact = [moment.time_s for moment in IncreasingTimes(0.04).run(moments(times))]
     assert all(later > earlier for earlier, later in zip(exact, exact[1:], strict=False))
