@@ -15,6 +15,9 @@ from service.media.clips.contents import (
 )
 from service.media.clips.process import open_clip
 from service.media.clips.reading import NO_END
+from tests.waiting import MOST_S
+
+LIMITS = ClipLimits(stall_s=MOST_S)
 
 
 @dataclass
@@ -31,7 +34,7 @@ class Found:
 async def read(path: Path, sampling: Sampling | None = None) -> Found:
     frames, pieces, starts, ends = [], [], [], []
     with path.open("rb") as file:
-        async with open_clip(file, ClipLimits(), sampling or Sampling()) as clip:
+        async with open_clip(file, LIMITS, sampling or Sampling()) as clip:
             async for chunk in clip:
                 assert 1 <= len(chunk.frames) <= 8
                 frames.extend(chunk.frames)

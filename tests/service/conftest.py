@@ -19,10 +19,17 @@ from tests.service.counting import CountingTracker
 from tests.service.fake_inference import FakeInference
 from tests.service.feeling import CountingAffect
 from tests.service.redis_server import RedisServer
-from tests.waiting import until
+from tests.waiting import MOST_S, until
 
 ClientMaker = Callable[..., httpx.AsyncClient]
 ServerMaker = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(_no_settings_from_outside: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let clips and models take their time on a busy machine, where a test says nothing else."""
+    for name in ("CLIP_STALL_S", "INFERENCE_TIMEOUT_S", "READ_IDLE_TIMEOUT_S"):
+        monkeypatch.setenv(f"COUNTENANCE_{name}", str(MOST_S))
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ async def serving(tracker: FakeInference, **options: Any) -> AsyncIterator["Serv
     running = asyncio.create_task(server.serve())
     await until(lambda: server.started or running.done())
     port = server.servers[0].sockets[0].getsockname()[1]
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=MOST_S) as http:
         try:
             yield Service(server, port, http)
         finally:

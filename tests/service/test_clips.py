@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.media.clips.contents import RATE_HZ, ClipLimits, Sampling
+from service.media.clips.contents import RATE_HZ, Sampling
 from service.media.clips.process import open_clip
 from tests.service.clip_files import CLICK_S, CODECS, numbers, pixels, write_clip
-from tests.service.clip_reading import burst_s, notes, read
+from tests.service.clip_reading import LIMITS, burst_s, notes, read
 
 VIDEOS = ["mp4", "mov", "mkv", "webm", "avi", "mpg"]
 # Containers that declare how many frames they hold.
@@ -133,7 +133,7 @@ async def test_the_first_chunk_is_short_so_that_the_first_answer_comes_early(
 ) -> None:
     path = write_clip(tmp_path / "clip.mp4", frames=20)
     with path.open("rb") as file:
-        async with open_clip(file, ClipLimits(), Sampling(25)) as clip:
+        async with open_clip(file, LIMITS, Sampling(25)) as clip:
             sizes = [len(chunk.frames) async for chunk in clip]
     assert sizes[:2] == [2, 8]
     assert sum(sizes) == 20
@@ -142,7 +142,7 @@ async def test_the_first_chunk_is_short_so_that_the_first_answer_comes_early(
 async def test_low_rates_still_get_chunks_of_a_few_seconds(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", frames=30, rate=2, sound_s=15.0)
     with path.open("rb") as file:
-        async with open_clip(file, ClipLimits(), Sampling(rate_hz=1.0)) as clip:
+        async with open_clip(file, LIMITS, Sampling(rate_hz=1.0)) as clip:
             chunks = [chunk async for chunk in clip]
     assert [frame.time_s for chunk in chunks for frame in chunk.frames] == list(range(15))
     assert max(len(chunk.sound.pcm) for chunk in chunks if chunk.sound) < 2 * 7 * RATE_HZ
@@ -151,7 +151,7 @@ async def test_low_rates_still_get_chunks_of_a_few_seconds(tmp_path: Path) -> No
 async def test_sound_that_lies_behind_all_pictures_is_still_beside_them(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.avi", frames=100, sound_s=4.0)
     with path.open("rb") as file:
-        async with open_clip(file, ClipLimits(), Sampling()) as clip:
+        async with open_clip(file, LIMITS, Sampling()) as clip:
             first = await anext(aiter(clip))
     assert first.sound is not None
     assert first.sound.start == 0

@@ -14,8 +14,7 @@ from service.media.clips.process import Clip, clip_limits, open_clip
 from service.settings import Settings
 from tests.made_pictures import encoded
 from tests.service.clip_files import write_clip
-
-LIMITS = ClipLimits(stall_s=30.0)
+from tests.service.clip_reading import LIMITS
 
 
 async def read(path: Path, limits: ClipLimits = LIMITS) -> tuple[Clip, list[ClipChunk]]:
@@ -270,8 +269,9 @@ async def test_damage_gives_a_clip_or_a_named_error(
     assert found in {None, Problem.INVALID_CLIP, Problem.EMPTY_CLIP, Problem.NOT_A_CLIP}
 
 
-def test_the_settings_are_the_limits() -> None:
+def test_the_settings_are_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(max_clip_s=60, max_clip_pixels=10**6, clip_cpu_s=9, clip_stall_s=3)
     limits = clip_limits(settings)
     assert (limits.duration_s, limits.pixels, limits.cpu_s, limits.stall_s) == (60, 10**6, 9, 3)
+    monkeypatch.delenv("COUNTENANCE_CLIP_STALL_S")
     assert clip_limits(Settings()) == ClipLimits()

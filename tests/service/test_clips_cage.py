@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from service.media.clips.contents import ClipLimits, Sampling
+from service.media.clips.contents import Sampling
 from service.media.clips.process import open_clip
 from tests.needs import SECCOMP
 from tests.service.clip_files import write_clip
+from tests.service.clip_reading import LIMITS
 from tests.sources import ROOT
 
 pytestmark = SECCOMP.mark
@@ -49,7 +50,7 @@ def test_it_is_refused_when(name: str) -> None:
 async def test_the_reader_of_a_clip_is_in_the_cage(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", frames=200, size=(256, 192))
     with path.open("rb") as file:
-        async with open_clip(file, ClipLimits(), Sampling()) as clip:
+        async with open_clip(file, LIMITS, Sampling()) as clip:
             status = Path(f"/proc/{clip.pid}/status").read_text(encoding="utf-8")
             frames = sum([len(chunk.frames) async for chunk in clip])
     assert "Seccomp:\t2\n" in status

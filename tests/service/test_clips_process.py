@@ -17,10 +17,10 @@ from service.errors import Problem, ServiceError
 from service.media.clips.contents import ClipChunk, ClipLimits, Sampling
 from service.media.clips.process import Clip, open_clip, spool
 from tests.service.clip_files import write_clip, write_repeated
+from tests.service.clip_reading import LIMITS
 from tests.waiting import until, wait_until
 
 ROOT = Path(__file__).parents[2]
-LIMITS = ClipLimits(stall_s=30.0)
 # Enough pictures that the pipe and the chunk in hand are full long before the end.
 LONG, LARGE = 150, (256, 192)
 
@@ -166,7 +166,7 @@ from service.media.clips.process import open_clip
 
 async def main():
     with open(sys.argv[1], "rb") as file:
-        async with open_clip(file, ClipLimits(), Sampling()) as clip:
+        async with open_clip(file, LIMITS, Sampling()) as clip:
             print(clip.pid, flush=True)
             await asyncio.Event().wait()
 
