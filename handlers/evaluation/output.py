@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -20,7 +20,10 @@ from handlers.checkpoint import annotate, load_checkpoint
 from handlers.evaluation.published import MARK, PublishedLine, PublishedSheet
 from handlers.processing.arrays import Floats, Image
 
+Thing = TypeVar("Thing")
+
 FIGURES = "figures"
+WIDTH = 220
 PUBLISHED_STYLE = "dim"
 GREEN, RED = (0, 220, 0), (230, 30, 30)  # what was found, and the truth
 
@@ -103,6 +106,49 @@ def with_notes(
 
 def _notes(rows: Sequence[PublishedLine]) -> list[str]:
     return list(dict.fromkeys(row.note for row in rows if row.note))
+
+
+def spread(things: Sequence[Thing], limit: int | None) -> Sequence[Thing]:
+    """All, or `limit` of them at even distances."""
+    if limit is None or limit >= len(things):
+        return things
+    return [things[i * len(things) // limit] for i in range(limit)]
+
+
+def publish(
+    show: Callable[[Console], None],
+    write: Callable[[Path], None],
+    out: Path | None,
+    console: Console | None = None,
+) -> None:
+    """Show a report on a console, by default standard output; with a folder `out` also write it to
+    `report.txt` there, and its files.
+
+    What is no terminal is wide enough for every table.
+    """
+    shown = console or Console()
+    if console is None and not shown.is_terminal:
+        shown = Console(width=WIDTH)
+    show(shown)
+    if out is None:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "report.txt").open("w", encoding="utf-8") as file:
+        show(Console(file=file, width=WIDTH))
+    write(out)
+    shown.print(f"Written to {out}")
+
+
+def with_published(
+    table: Table, published: Any, other: str, where: Callable[[Any], str]
+) -> RenderableType:
+    """Put published rows below ours, marked, and their notes below the table; `where` names the
+    data of a row, `other` is what differs from ours."""
+    table.add_section()
+    for line in published.rows:
+        name, data = marked(line, published.rows), f"{where(line)}, published"
+        table.add_row(name, data, *map(number, line.values), style=PUBLISHED_STYLE)
+    return with_notes(table, published.rows, published.note, other)
 
 
 @contextmanager

@@ -107,9 +107,6 @@ def evaluate_affect(
     even: Annotated[
         bool, typer.Option("--even", help="Of photographs, all words' about as often.")
     ] = False,
-    reference: Annotated[
-        str, typer.Option(help="0 dB of a voice: fixed, as served, or clip, its own maximum.")
-    ] = "fixed",
     degraded: Annotated[
         str | None, typer.Option(help="Degrade all: by blur, darkness, noise or low level.")
     ] = None,
@@ -144,7 +141,6 @@ def evaluate_affect(
         limit=limit,
         even=even,
         by_fold=by_fold,
-        reference=reference,
         degraded=degraded,
         context=context,
         harm=harm,

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from handlers.engines.parts import affect_parts
 from handlers.engines.torch_engine import TorchEngine
 from handlers.evaluation.affect.agreement import Agreement, agreement
-from handlers.evaluation.affect.clips import LabelledClip, People
-from handlers.evaluation.affect.traces import Trace
+from handlers.evaluation.affect.clips import LabelledClip, People, Trace
 from handlers.networks.affect import build
 from handlers.networks.variants import variant
 from handlers.predictors.affect.estimator import Estimator

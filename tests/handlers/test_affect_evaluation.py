@@ -16,7 +16,7 @@ from handlers.evaluation.affect.agreement import (
     sums,
     where_both_answer,
 )
-from handlers.evaluation.affect.traces import Trace, Units, groups_of, over_clip
+from handlers.evaluation.affect.clips import Trace, Units, groups_of, over_clip
 from tests.handlers.affect_clips import NAN, Floats, pair, trace
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from handlers.evaluation.affect.clips import DESTROYED, HARMS, Harm, LabelledClip
+from handlers.evaluation.affect.clips import DESTROYED, HARMS, Harm, LabelledClip, Units
 from handlers.evaluation.affect.harmed import GateMove, gate_move, survival, together
 from handlers.evaluation.affect.portions import (
     attention_portions,
@@ -15,7 +15,6 @@ from handlers.evaluation.affect.portions import (
     spread,
     undecided,
 )
-from handlers.evaluation.affect.traces import Units
 from tests.handlers.affect_clips import NAN, pair, trace
 
 WEIGHTS = np.array([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0.4, 0.6], [0.1, 0.2, 0.3, 0.4]], np.float32)

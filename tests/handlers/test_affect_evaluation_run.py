@@ -22,13 +22,17 @@ from handlers.evaluation.affect.evaluate import (
     evaluate_affect,
     units_of,
 )
-from handlers.evaluation.affect.figures import models_shown, write_scatter, write_timeline
-from handlers.evaluation.affect.report import AffectReport
+from handlers.evaluation.affect.figures import (
+    models_shown,
+    write_scatter,
+    write_timeline,
+    write_timelines,
+)
+from handlers.evaluation.affect.measuring import AffectReport
 from handlers.evaluation.affect.rows import PRINTED, ModelStore, pairs_among, printed
 from handlers.evaluation.affect.running import run
-from handlers.evaluation.affect.sets import OWN_REFERENCE, Material
+from handlers.evaluation.affect.sets import Material
 from handlers.evaluation.affect.tables import show
-from handlers.evaluation.affect.writing import write_timelines
 from handlers.networks.affect import build
 from handlers.networks.variants import VARIANTS, variant
 from handlers.store import JOINED
@@ -63,7 +67,7 @@ def test_the_report_holds_what_the_traces_say() -> None:
         np.concatenate([one.estimates, other.estimates]),
         np.concatenate([one.labels, other.labels]),
     )
-    assert report.row("vi-de").mean.valence.rmse == pytest.approx(expected.valence.rmse)
+    assert report.rows[0].mean.valence.rmse == pytest.approx(expected.valence.rmse)
     assert (report.clips, report.moments) == (2, 7)
 
 
@@ -77,7 +81,7 @@ def test_several_stores_are_seeds_whose_mean_is_reported() -> None:
         console=Console(file=io.StringIO()),
     )
     assert report.units == ("seed 1", "seed 2")
-    row = report.row("vi-de")
+    row = report.rows[1]
     rmse = [found.valence.rmse for found in row.units.values()]
     assert rmse[0] != rmse[1]
     assert row.mean.valence.rmse == pytest.approx(np.mean(rmse))
@@ -176,13 +180,6 @@ def test_stores_are_asked_for_what_all_of_them_have(tmp_path: Path) -> None:
         choose_rows((), [()])
 
 
-def test_only_figures_of_what_is_served_are_recorded() -> None:
-    for changes, said in (({"reference": "own"}, "fixed or clip"), ({"record": True}, "served")):
-        options = AffectOptions(Path(), **{"reference": "clip", **changes})  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match=said):
-            evaluate_affect(options)
-
-
 def test_figures_of_degraded_data_are_not_recorded() -> None:
     with pytest.raises(ValueError, match="as it is"):
         evaluate_affect(AffectOptions(Path(), degraded="blur", record=True))
@@ -207,7 +204,7 @@ def test_seeds_of_two_stores_are_compared_over_made_clips(tmp_path: Path) -> Non
     write_faces(tmp_path / "data" / "expressions", "FER2013Test", 14)
     write_speech(tmp_path / "data" / "speech" / "ravdess")
     given = ["--data", str(tmp_path / "data"), "--layout", "made", "--limit", "2", "--no-harm"]
-    given += ["--plots", "0", "--reference", "clip"]
+    given += ["--plots", "0"]
     for seed, store in enumerate(("a", "b")):
         for name in ("vi-de", "vi-des"):
             torch.manual_seed(seed)
@@ -220,7 +217,6 @@ def test_seeds_of_two_stores_are_compared_over_made_clips(tmp_path: Path) -> Non
     assert "counts as a person of its own" in result.stdout
     report = json.loads((out / "report.json").read_text())
     assert report["units"] == ["seed 1", "seed 2"]
-    assert report["note"].endswith(OWN_REFERENCE)
     sides = [row["mean"]["average"]["ccc"] for row in report["rows"]]
     compared = {(one["over"], one["dimension"]): one for one in report["differences"]}
     assert {over for over, _ in compared} == {"person", "actor", "clip"}

@@ -10,11 +10,11 @@ from torch import Tensor
 from handlers.engines.torch_engine import TorchEngine
 from handlers.evaluation.affect.clips import LabelledClip
 from handlers.evaluation.affect.running import run, run_all
-from handlers.evaluation.affect.sets import OWN_REFERENCE, Material
+from handlers.evaluation.affect.sets import Material
 from handlers.networks.affect import AffectNetworks, Branch
 from handlers.predictors.affect.estimator import Estimator, Moment, Reading
 from handlers.predictors.affect.latent import LatentEstimator
-from handlers.processing.mel import RATE_HZ, mel_power, pcm_to_samples
+from handlers.processing.mel import RATE_HZ
 from tests.handlers.affect_clips import clip, equal, estimator
 from tests.handlers.affect_folders import speech
 
@@ -114,26 +114,3 @@ def test_all_of_the_data_may_be_degraded_the_same_way_each_time() -> None:
     assert np.mean(dark.faces[0]) < np.mean(given.clips[0].faces[0]) / 2
     with pytest.raises(ValueError, match="known are blur, darkness, noise, low level"):
         given.degraded("rain")
-
-
-def test_decibels_may_count_from_the_clips_own_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, heard = estimator("au-de"), []
-
-    def read(moments: Sequence[Moment]) -> list[Reading | None]:
-        heard.extend(moment.voice for moment in moments)
-        return [None] * len(moments)
-
-    monkeypatch.setattr(model, "read", read)
-    loud = clip("loud", 8)
-    assert loud.pcm is not None
-    quiet = replace(loud, pcm=(loud.pcm // 8).astype(np.int16))
-    run(model, [loud, quiet])
-    given = Material("noise", [loud, quiet]).with_own_reference()
-    run(model, given.clips)
-    fixed, fixed_quiet, own, own_quiet = np.stack(heard).reshape(4, 8, 128, 128)
-    assert np.abs(fixed - fixed_quiet).max() > 0.4
-    assert np.allclose(own, own_quiet, atol=0.05)
-    power = mel_power(pcm_to_samples(loud.pcm))
-    expected = 1 + np.clip(10 * np.log10(power / power.max()), -80, 0) / 40  # -80 dB is -1
-    assert np.allclose(own[0][:, 64:96], expected[:, :32], atol=1e-3)
-    assert given.note.endswith(OWN_REFERENCE)

@@ -10,7 +10,6 @@ from handlers.evaluation.align.command import (
     AlignEvaluationOptions,
     choose_pairs,
     evaluate_align,
-    spread,
     stored_models,
 )
 from handlers.evaluation.align.running import (
@@ -23,6 +22,7 @@ from handlers.evaluation.align.running import (
     best_match,
     run,
 )
+from handlers.evaluation.output import spread
 from handlers.networks.denoiser import AlignmentNetwork
 from handlers.processing.landmarks import bounding_box
 from handlers.training.datasets.folders import read_folder

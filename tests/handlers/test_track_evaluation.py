@@ -224,7 +224,7 @@ def test_a_report_has_tables_files_and_pictures(
     text = " ".join(said.getvalue().split())
     for name in ("2.1", "2.2", "2.3", "3.1", "4.2", "4.3"):
         assert f"Table {name} of the thesis" in text
-    assert report.row("DCRT-4").categories["all"].frames == 2 * FRAMES
+    assert report.rows[0].categories["all"].frames == 2 * FRAMES
     dark = next(c for c in report.comparisons if c.videos == "blur and darkness")
     assert dark.interval.difference > 0
     content = json.loads((tmp_path / "out" / "report.json").read_text())

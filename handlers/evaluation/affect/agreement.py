@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.evaluation.affect.traces import Trace, Units, groups_of, joined
+from handlers.evaluation.affect.clips import Trace, Units, groups_of, joined
 from handlers.evaluation.metrics import Interval, draw_groups, interval
 from handlers.processing.arrays import Doubles
 

@@ -1,12 +1,13 @@
-"""Labelled clips in memory: what the networks are shown moment by moment, and how it goes bad."""
+"""Labelled clips in memory, how they go bad, and one model's answers to them over time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from handlers.processing.arrays import Doubles, Floats, Image, Names, Pcm
+from handlers.processing.arrays import Bools, Doubles, Floats, Image, Ints, Names, Pcm
 from handlers.processing.degradations import LEVELS, REFERENCE_FACE_PX, degrade
+from handlers.processing.mel import pcm_to_samples
 from handlers.training.datasets.affect.records import AffectPicture, Recording
 from handlers.training.datasets.affect.speech import sound_of, to_pcm
 from handlers.training.datasets.affect.watching import (
@@ -23,7 +24,6 @@ PictureHarm = Callable[[Image, np.random.Generator], Image]
 SoundHarm = Callable[[Floats, np.random.Generator], Floats]
 
 FACE, VOICE = "face", "voice"
-FULL_SCALE = 2.0**15
 FACE_CONTEXT = 1.2  # how many times wider than its face a crop is, about
 LOW_LEVEL = 0.1
 
@@ -39,8 +39,6 @@ class LabelledClip:
         labels: float32 `(T, 2)`, valence and arousal in [-1, 1].
         faces: crops uint8 RGB `(128, 128, 3)` as the networks see them, None where none is seen.
         pcm: int16 mono at 22 050 Hz from time zero on, None without sound.
-        own_reference: whether 0 dB is the clip's own maximum, as in section 7.3.4, instead of the
-            fixed power that is served.
         actions: what the faces do, `(40,)` each, None where that is not known.
     """
 
@@ -50,7 +48,6 @@ class LabelledClip:
     labels: Floats
     faces: Sequence[Image | None]
     pcm: Pcm | None = None
-    own_reference: bool = False
     actions: Sequence[Floats | None] | None = None
 
     def thinned(self, every: int) -> "LabelledClip":
@@ -89,7 +86,7 @@ class Harm:
         if self.picture is not None:
             faces = [None if face is None else self.picture(face, rng) for face in faces]
         if self.sound is not None and pcm is not None:
-            pcm = to_pcm(self.sound(to_samples(pcm), rng))
+            pcm = to_pcm(self.sound(pcm_to_samples(pcm), rng))
         return replace(clip, faces=faces, pcm=pcm)
 
 
@@ -139,29 +136,96 @@ DESTROYED = (
 )
 
 
-def to_samples(pcm: Pcm) -> Floats:
-    """int16 -> float32 in [-1, 1]."""
-    return np.asarray(pcm.astype(np.float32) / np.float32(FULL_SCALE))
-
-
 def clip_of(recording: Recording, context: float, follower: Follower | None) -> LabelledClip:
     """A recording as a clip of at most 25 moments a second.
 
     Boxes are those of the set's landmarks where it has them, else what `follower` follows. Raises
     ValueError for a video that cannot be decoded, and without either.
     """
-    watched = watch(recording, follower)
-    return LabelledClip(
-        recording.media.stem,
-        {"person": recording.person},
-        watched.times_s,
-        labels_at(watched.times_s, recording),
-        watched.faces(context),
-        sound_of(recording),
-    )
+    times_s, faces = watch(recording, follower, context)
+    labels = labels_at(times_s, recording)
+    people = {"person": recording.person}
+    sound = sound_of(recording)
+    return LabelledClip(recording.media.stem, people, times_s, labels, faces, sound)
 
 
 def picture_clip(picture: AffectPicture) -> LabelledClip:
     """A labelled picture as a clip of one moment, cut out by its box as the set gives it."""
     label = np.array([[picture.valence, picture.arousal]], np.float32)
     return LabelledClip(str(picture.path), {}, np.zeros(1), label, [crop_of_picture(picture)])
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Estimates of a clip of T moments.
+
+    Attributes:
+        clip: its name.
+        people: who errs together, as the clip says.
+        times_s: `(T,)`.
+        labels: `(T, 2)` valence and arousal in [-1, 1], not a number where there is none.
+        estimates: `(T, 2)` as labels, not a number where neither face nor voice could be used.
+        weights: `(T, n)` attention over the states held, oldest first, 0 where none is held.
+        gate: `(T,)`, 1 all face to 0 all voice; not a number for models without a gate.
+        face, voice: `(T,)`, which were used.
+    """
+
+    clip: str
+    people: People
+    times_s: Doubles
+    labels: Floats
+    estimates: Floats
+    weights: Floats
+    gate: Floats
+    face: Bools
+    voice: Bools
+
+
+# The traces of one model in every unit, a unit being a fold or a seed.
+Units = Mapping[str, Sequence[Trace]]
+
+
+def over_clip(trace: Trace) -> Trace:
+    """One moment for a whole clip: the mean label against the mean estimate (an utterance).
+
+    Who is named moment by moment is left out.
+    """
+    answered = np.isfinite(trace.estimates).any(axis=1)
+    labels = trace.labels[np.isfinite(trace.labels).all(axis=1)]
+    return Trace(
+        trace.clip,
+        {kind: name for kind, name in trace.people.items() if isinstance(name, str)},
+        trace.times_s[:1],
+        _mean(labels),
+        _mean(trace.estimates[answered]),
+        trace.weights[-1:],
+        np.nanmean(trace.gate, keepdims=True) if np.isfinite(trace.gate).any() else trace.gate[:1],
+        np.array([trace.face.any()]),
+        np.array([trace.voice.any()]),
+    )
+
+
+def joined(traces: Sequence[Trace]) -> tuple[Floats, Floats]:
+    """Estimates and labels `(N, 2)` of some traces, one after another."""
+    empty = np.zeros((0, 2), np.float32)
+    return (
+        np.concatenate([empty, *(trace.estimates for trace in traces)]),
+        np.concatenate([empty, *(trace.labels for trace in traces)]),
+    )
+
+
+def groups_of(traces: Sequence[Trace], kind: str) -> Ints:
+    """The number of the person, actor or clip (`kind`) that each moment of `joined` belongs to."""
+    names = [
+        np.broadcast_to(trace.people.get(kind, f"clip {trace.clip}"), len(trace.times_s))
+        for trace in traces
+    ]
+    _, numbers = np.unique(np.concatenate([np.zeros(0, np.str_), *names]), return_inverse=True)
+    return np.asarray(numbers, np.int64)
+
+
+def _mean(values: Floats) -> Floats:
+    """The mean of `(N, 2)` as `(1, 2)`; of none not a number."""
+    if not len(values):
+        return np.full((1, 2), np.nan, np.float32)
+    return np.asarray(values.mean(axis=0, keepdims=True), np.float32)

@@ -3,24 +3,26 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from handlers.evaluation.affect.harmed import CHANNELS, Channel
-from handlers.evaluation.affect.measuring import Measured, Unit, measure
-from handlers.evaluation.affect.report import AffectReport, compare, portions, row_of
+from handlers.evaluation.affect.agreement import MEASURES, Agreement, Score
+from handlers.evaluation.affect.figures import write_files
+from handlers.evaluation.affect.harmed import CHANNELS
+from handlers.evaluation.affect.measuring import AffectReport, Unit, compare, measure, row_of
+from handlers.evaluation.affect.portions import attention_portions, gate_portions
 from handlers.evaluation.affect.rows import PRINTED, ModelStore, is_row
 from handlers.evaluation.affect.sets import AUTO, Following, Material, read_material
-from handlers.evaluation.affect.writing import publish, record_figures
-from handlers.evaluation.output import progress_bar
+from handlers.evaluation.affect.tables import show
+from handlers.evaluation.output import progress_bar, publish, record, rounded
 from handlers.evaluation.published import affect_portions, affect_tables
-from handlers.evaluation.track.rows import TrackerRow, TrackingParts
 from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.speech import SpeechDetector
 from handlers.store import load_aligner, load_speech_detector
+from handlers.training.datasets.affect.watching import load_follower
 
 ALL = "all"
-FIXED, OF_CLIP = "fixed", "clip"
 WIDTH = 200
 ALIGNER = "dfa"  # what finds the landmarks of photographs
 ABSENT = "not in every model store"
@@ -39,7 +41,6 @@ class AffectOptions:
         rows: variants by the names of their folders; none stands for all that are in every store.
         limit: at most so many clips, spread evenly over the set.
         even: of photographs those of every word about as often, rare ones whole.
-        reference: what 0 dB of a voice is: `fixed` as it is served, or each `clip`'s own maximum.
         degraded: `blur`, `darkness`, `noise` or `low level`, which all of the data goes through.
         context: how many times wider than the landmarks' box crops are; None is what the rows were
             made for.
@@ -57,7 +58,6 @@ class AffectOptions:
     limit: int | None = None
     even: bool = False
     by_fold: bool = False
-    reference: str = FIXED
     degraded: str | None = None
     context: float | None = None
     harm: bool = True
@@ -74,19 +74,18 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
     Raises:
         ValueError: a row, layout or folder that is not there, or data that cannot be read.
     """
-    check_reference(options)
+    if options.record and (options.degraded or options.context or options.even):
+        raise ValueError("only figures of data as it is served are recorded")
     stores = [ModelStore(store, options.device) for store in options.stores]
     names, left_out = choose_rows(options.rows, [store.rows() for store in stores])
     following = Following(
         lambda: options.context or one_context(stores[0].contexts(names)),
-        lambda: tracker(options),
+        lambda: load_follower(options.tracker_store, options.device),
         lambda: load_aligner(options.tracker_store, ALIGNER, options.device).predictor,
     )
     material = read_material(
         options.data, options.layout, options.limit, following, even=options.even
     )
-    if options.reference == OF_CLIP:
-        material = material.with_own_reference()
     if options.degraded is not None:
         material = material.degraded(options.degraded)
     by_store = dict(zip(options.stores, stores, strict=True))
@@ -104,31 +103,12 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
     return report
 
 
-def check_reference(options: AffectOptions) -> None:
-    """Raise ValueError for a reference that is none, and for figures that are not to be kept."""
-    if options.reference not in (FIXED, OF_CLIP):
-        raise ValueError(f"the reference is {options.reference!r}; {FIXED} or {OF_CLIP}")
-    if options.record and options.reference != FIXED:
-        raise ValueError("only figures of the reference that is served are recorded")
-    if options.record and (options.degraded or options.context or options.even):
-        raise ValueError("only figures of data as it is served are recorded")
-
-
 def one_context(contexts: set[float]) -> float:
     """The width of crops that all rows share. Raises ValueError where they differ."""
     if len(contexts) > 1:
         said = ", ".join(map(str, sorted(contexts)))
         raise ValueError(f"the rows read crops of different widths ({said}): ask for some alone")
     return next(iter(contexts), 1.25)
-
-
-def tracker(options: AffectOptions) -> TrackerRow:
-    """DCRT of the tracker's store. Raises ValueError where it has none."""
-    trackers = TrackingParts(options.tracker_store, options.device)
-    served = [name for name in trackers.rows() if name.startswith("DCRT-")]
-    if not served:
-        raise ValueError(f"{options.tracker_store}: holds no DCRT to follow faces with")
-    return trackers.follower(served[0])
 
 
 def evaluate(
@@ -146,6 +126,7 @@ def evaluate(
     sound is used."""
     units = units_of(material, options)
     moments = sum(len(clip.times_s) for unit in units for clip in unit.clips)
+    channels = CHANNELS if options.harm else {}
     with progress_bar("Estimating", moments) as done:
         found = measure(
             names,
@@ -155,57 +136,36 @@ def evaluate(
             whole=material.whole,
             done=done,
             detector=detector,
-            channels=channels_of(options, material),
+            channels=channels if material.whole else None,
         )
-    absent = {**(left_out or {}), **found.left_out}
-    report = report_of(material, units, found, options.seed, absent, weights or {})
-    publish(report, found.models, material, options.out, options.plots, console or _console())
-    return report
-
-
-def channels_of(options: AffectOptions, material: Material) -> Mapping[str, Channel] | None:
-    """Choose speech's channels: none where it is not to be harmed, None for other material."""
-    if not material.whole:
-        return None
-    return CHANNELS if options.harm else {}
-
-
-def _console() -> Console:
-    """Standard output; where it is no terminal, wide enough for every table."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH)
-
-
-def report_of(
-    material: Material,
-    units: Sequence[Unit],
-    found: Measured,
-    seed: int,
-    left_out: Mapping[str, str],
-    weights: Mapping[str, Mapping[str, str]],
-) -> AffectReport:
-    """Everything that is said of what was measured."""
 
     def beside(data: str) -> bool:
         return not material.sets or data in material.sets
 
-    return AffectReport(
+    report = AffectReport(
         data=material.name,
         note=material.note,
         clips=len(material.clips),
         moments=sum(1 if material.whole else len(clip.times_s) for clip in material.clips),
         units=tuple(unit.name for unit in units),
-        weights=weights,
+        weights=weights or {},
         rows=tuple(row_of(name, part) for name, part in found.models.items()),
-        left_out=left_out,
-        differences=tuple(compare(found.models, seed)),
-        portions=tuple(portions(found.models)),
+        left_out={**(left_out or {}), **found.left_out},
+        differences=tuple(compare(found.models, options.seed)),
+        portions=(*attention_portions(found.models), *gate_portions(found.models)),
         survivals=found.survivals,
         moves=found.moves,
         changes=found.changes,
         published=tuple(table for table in affect_tables() if beside(table.data)),
         published_portions=tuple(table for table in affect_portions() if beside(table.data)),
     )
+    publish(
+        lambda to: show(report, to),
+        lambda out: write_files(report, found.models, material, out, options.plots),
+        options.out,
+        console,
+    )
+    return report
 
 
 def units_of(material: Material, options: AffectOptions) -> list[Unit]:
@@ -238,3 +198,24 @@ def choose_rows(
         raise ValueError("the model stores share no affect model, such as avi-gas")
     absent = {} if wanted else {name: ABSENT for name in PRINTED if name not in common}
     return tuple(wanted) or tuple(common), absent
+
+
+def record_figures(report: AffectReport, stores: tuple[Path, ...]) -> None:
+    """Write each variant's figures on the report's data beside those on other data.
+
+    `{"made clips": {"moments": 7000, "valence": {"rmse": 0.2, "cor": ..., "ccc": ..., "icc": ...},
+    "arousal": {...}}}`. A store gets those of its own fold or seed.
+    """
+    for store, unit in zip(stores, report.units, strict=True):
+        for row in report.rows:
+            record(store / row.name, report.data, figures(row.units[unit]))
+
+
+def figures(found: Agreement) -> dict[str, Any]:
+    """An agreement as plain numbers; none where there is no number."""
+
+    def plain(score: Score) -> dict[str, float | None]:
+        return {name: rounded(getattr(score, name)) for name in MEASURES}
+
+    sides = {"valence": plain(found.valence), "arousal": plain(found.arousal)}
+    return {"moments": found.samples, **sides}

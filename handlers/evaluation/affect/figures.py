@@ -1,5 +1,6 @@
-"""Traces to pictures: estimate against label over time, attention and gate beneath; scatters."""
+"""Traces to files: estimates against labels over time and in scatters, as pictures and numbers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from handlers.evaluation.affect.agreement import DIMENSIONS, agreement
-from handlers.evaluation.affect.clips import LabelledClip
+from handlers.evaluation.affect.clips import LabelledClip, Trace, Units, joined
+from handlers.evaluation.affect.measuring import AffectReport
+from handlers.evaluation.affect.portions import spread
 from handlers.evaluation.affect.rows import printed
-from handlers.evaluation.affect.traces import Trace, Units, joined
+from handlers.evaluation.affect.sets import Material
+from handlers.evaluation.output import rounded, write_csv, write_json
 from handlers.processing.mel import mel_power, pcm_to_samples, to_network
 
 SHOWN = ("vi-des", "au-des", "avi-cas", "avi-gas")
@@ -150,3 +154,55 @@ def write_scatter(models: Mapping[str, Units], path: Path) -> None:
             if row == 1:
                 axes.set(xlabel="label")
     figure.savefig(path, dpi=100)
+
+
+def write_files(
+    report: AffectReport, models: Mapping[str, Units], material: Material, out: Path, plots: int
+) -> None:
+    """JSON, CSV and PNGs in a folder, of these `plots` timelines."""
+    write_json(report, out / "report.json")
+    write_csv(out / "moments.csv", moment_lines(models))
+    if models:
+        write_scatter(models, out / "scatter.png")
+        write_timelines(models, material, out, plots)
+
+
+def write_timelines(models: Mapping[str, Units], material: Material, out: Path, count: int) -> None:
+    """`timeline-<clip>.png` of the first clips in time, by the first fold's or seed's models."""
+    unit = next(iter(next(iter(models.values()))))
+    shown = [clip for clip in material.clips if len(clip.times_s) > 1 and not material.whole]
+    for clip in shown[:count]:
+        traces = {
+            name: trace
+            for name in models_shown(list(models))
+            for trace in models[name][unit]
+            if trace.clip == clip.name
+        }
+        if traces:
+            write_timeline(clip, traces, out / f"timeline-{file_name(clip.name)}.png")
+
+
+def file_name(clip: str) -> str:
+    """A clip's name as part of a file's."""
+    return re.sub(r"[^\w.-]+", "-", clip)
+
+
+def moment_lines(models: Mapping[str, Units]) -> list[dict[str, Any]]:
+    """A line a model, unit and moment: times in seconds, labels, estimates, gate, spread."""
+    lines: list[dict[str, Any]] = []
+    for name, units in models.items():
+        for unit, part in units.items():
+            for trace in part:
+                columns = {
+                    "valence": trace.labels[:, 0],
+                    "arousal": trace.labels[:, 1],
+                    "valence_estimate": trace.estimates[:, 0],
+                    "arousal_estimate": trace.estimates[:, 1],
+                    "gate": trace.gate,
+                    "attention_spread": spread(trace),
+                }
+                for moment, time_s in enumerate(trace.times_s.tolist()):
+                    where = {"model": name, "unit": unit, "clip": trace.clip}
+                    found = {key: rounded(float(one[moment])) for key, one in columns.items()}
+                    lines.append({**where, "time_s": round(time_s, 3), **found})
+    return lines

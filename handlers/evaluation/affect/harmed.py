@@ -8,18 +8,24 @@ import librosa
 import numpy as np
 
 from handlers.evaluation.affect.agreement import Agreement, agreement, mean_agreement
-from handlers.evaluation.affect.clips import FACE, Harm, LabelledClip, to_samples
+from handlers.evaluation.affect.clips import (
+    FACE,
+    Harm,
+    LabelledClip,
+    Trace,
+    Units,
+    joined,
+    over_clip,
+)
 from handlers.evaluation.affect.running import run_all
-from handlers.evaluation.affect.traces import Trace, Units, joined, over_clip
 from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.speech import SpeechDetector
-from handlers.processing.arrays import Floats
-from handlers.processing.mel import RATE_HZ
-from handlers.training.datasets.affect.speech import to_pcm
+from handlers.processing.arrays import Doubles, Floats
+from handlers.processing.mel import RATE_HZ, pcm_to_samples
+from handlers.training.datasets.affect.speech import mu_law, to_pcm
 
 Channel = Callable[[Floats], Floats]
 TELEPHONE_HZ = 8000
-MU = 255.0
 AS_IT_IS = "as it is"
 SINGLES = ("vi-des", "au-des")
 MOVE = 0.1  # of the gate, towards the healthy modality: the least that counts as noticing
@@ -40,17 +46,14 @@ def narrow(samples: Floats) -> Floats:
 
 def companded(samples: Floats) -> Floats:
     """8 kHz in eight bits by the mu-law, as a telephone has it."""
-    there = np.clip(_to_telephone(samples), -1, 1)
-    steps = np.rint(127 * np.sign(there) * np.log1p(MU * np.abs(there)) / np.log1p(MU)) / 127
-    back = np.sign(steps) * np.expm1(np.abs(steps) * np.log1p(MU)) / MU
-    return _from_telephone(back)
+    return _from_telephone(mu_law(_to_telephone(samples)))
 
 
 def _to_telephone(samples: Floats) -> Floats:
     return librosa.resample(samples, orig_sr=RATE_HZ, target_sr=TELEPHONE_HZ)
 
 
-def _from_telephone(samples: Floats) -> Floats:
+def _from_telephone(samples: Floats | Doubles) -> Floats:
     back = librosa.resample(samples, orig_sr=TELEPHONE_HZ, target_sr=RATE_HZ)
     return np.asarray(back, np.float32)
 
@@ -97,7 +100,7 @@ def changes(
 
 
 def _sent(clip: LabelledClip, send: Channel) -> LabelledClip:
-    return clip if clip.pcm is None else replace(clip, pcm=to_pcm(send(to_samples(clip.pcm))))
+    return clip if clip.pcm is None else replace(clip, pcm=to_pcm(send(pcm_to_samples(clip.pcm))))
 
 
 def _change(name: str, channel: str, before: Sequence[Trace], after: Sequence[Trace]) -> Change:

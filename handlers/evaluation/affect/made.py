@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from handlers.evaluation.affect.clips import PICTURE_HARMS, SOUND_HARMS, LabelledClip, to_samples
+from handlers.evaluation.affect.clips import PICTURE_HARMS, SOUND_HARMS, LabelledClip
 from handlers.processing.arrays import Floats, Image, Names
-from handlers.processing.mel import RATE_HZ
+from handlers.processing.mel import RATE_HZ, pcm_to_samples
 from handlers.training.affect.made.clips import (
     FRAMES_A_SECOND,
     Cast,
@@ -156,7 +156,7 @@ def with_stretches(made: LabelledClip, clip: Clip, rng: np.random.Generator) -> 
         return replace(made, faces=faces)
     frame = (np.arange(len(made.pcm)) / RATE_HZ * FRAMES_A_SECOND).astype(np.intp)
     heard = clip.voice_health[np.minimum(frame, len(clip.voice_health) - 1)]
-    samples = to_samples(made.pcm)
+    samples = pcm_to_samples(made.pcm)
     samples[heard == ModalityHealth.DEGRADED] = worse(
         samples[heard == ModalityHealth.DEGRADED], rng
     )

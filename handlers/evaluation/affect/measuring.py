@@ -1,4 +1,4 @@
-"""Variants over the clips of every fold or seed to traces, healthy and harmed."""
+"""Variants over the clips of every fold or seed to traces, healthy and harmed, and their report."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,23 @@ from pathlib import Path
 
 import numpy as np
 
-from handlers.evaluation.affect.clips import DESTROYED, HARMS, Harm, LabelledClip
+from handlers.evaluation.affect.agreement import (
+    Agreement,
+    Difference,
+    agreement,
+    differences,
+    mean_agreement,
+)
+from handlers.evaluation.affect.clips import (
+    DESTROYED,
+    HARMS,
+    Harm,
+    LabelledClip,
+    Trace,
+    Units,
+    joined,
+    over_clip,
+)
 from handlers.evaluation.affect.harmed import (
     Change,
     Channel,
@@ -17,15 +33,15 @@ from handlers.evaluation.affect.harmed import (
     survival,
     together,
 )
-from handlers.evaluation.affect.portions import DECIDER, JOINED_ROWS
+from handlers.evaluation.affect.portions import DECIDER, JOINED_ROWS, Portion
+from handlers.evaluation.affect.rows import pairs_among
 from handlers.evaluation.affect.running import run, run_all
-from handlers.evaluation.affect.traces import Trace, Units, over_clip
+from handlers.evaluation.published import PublishedAffect, PublishedPortions
 from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.speech import SpeechDetector
 from handlers.processing.audio_descriptors import MissingExtra
 
 GATE_EVERY = 5  # the gate knows no time: every fifth moment of a harmed clip tells as much
-Rows = Mapping[str, Sequence[Trace]]
 UNUSED = "found neither face nor voice to use"
 
 
@@ -42,22 +58,11 @@ class Unit:
 class Measured:
     """Traces of every row in every unit, what became of them under harm, and who is left out."""
 
-    models: dict[str, Units] = field(default_factory=dict)
+    models: dict[str, dict[str, Sequence[Trace]]] = field(default_factory=dict)
     survivals: tuple[Survival, ...] = ()
     moves: tuple[GateMove, ...] = ()
     changes: tuple[Change, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class UnitRun:
-    """One unit's traces by row: as the clips are, and by harm with a modality destroyed; those of
-    the gated row by harms that it is to notice, and `before` any."""
-
-    plain: Rows
-    destroyed: Mapping[str, Rows]
-    before: Sequence[Trace]
-    noticing: Mapping[Harm, Sequence[Trace]]
 
 
 def measure(
@@ -77,70 +82,66 @@ def measure(
     `healthy` clips the joined models and their single modalities are also run under harm, in the
     last unit with `channels` those that hear on the clips as other channels bring them.
     """
-    found = Measured()
-    runs: dict[str, UnitRun] = {}
+    found, under = Measured(), UnderHarm(healthy, detector)
     for unit in units:
         estimators = _load(names, unit.store, load, found.left_out)
-        runs[unit.name] = run_unit(estimators, unit.clips, healthy, done, detector)
+        plain = run_all(estimators, unit.clips, done, detector)
+        _enter(found.models, unit.name, plain)
+        under.run(unit.name, estimators)
         if channels is not None:
-            heard = changes(estimators, unit.clips, runs[unit.name].plain, channels, detector)
-            found.changes = tuple(heard)
-    for name, parts in by_row({unit: one.plain for unit, one in runs.items()}).items():
-        if any(np.isfinite(t.estimates).any() for part in parts.values() for t in part):
-            found.models[name] = {
-                unit: [over_clip(trace) for trace in part] if whole else part
-                for unit, part in parts.items()
-            }
-        else:
+            found.changes = tuple(changes(estimators, unit.clips, plain, channels, detector))
+    for name, parts in list(found.models.items()):
+        if not any(np.isfinite(t.estimates).any() for part in parts.values() for t in part):
             found.left_out[name] = UNUSED
-    if healthy:
-        by_harm = {
-            harm.name: by_row({unit: one.destroyed[harm.name] for unit, one in runs.items()})
-            for harm in DESTROYED
-        }
-        found.survivals = tuple(survival(name, part) for name, part in by_harm.items() if part)
-        found.moves = gate_moves(list(runs.values()))
+            del found.models[name]
+        elif whole:
+            found.models[name] = {unit: list(map(over_clip, part)) for unit, part in parts.items()}
+    found.survivals, found.moves = under.survivals(), under.moves()
     return found
 
 
-def run_unit(
-    estimators: Mapping[str, Estimator],
-    clips: Sequence[LabelledClip],
-    healthy: Sequence[LabelledClip],
-    done: Callable[[int], None],
-    detector: SpeechDetector | None = None,
-) -> UnitRun:
-    """Everything that one unit's estimators are run on."""
-    plain = run_all(estimators, clips, done, detector)
-    joined = {name: one for name, one in estimators.items() if name in JOINED_ROWS}
-    destroyed = {
-        harm.name: run_all(joined, [harm(clip) for clip in healthy], detector=detector)
-        for harm in DESTROYED
-    }
-    if DECIDER not in joined:
-        return UnitRun(plain, destroyed, (), {})
-    thin = [clip.thinned(GATE_EVERY) for clip in healthy]
-    decider = joined[DECIDER]
-    noticing = {harm: run(decider, [harm(clip) for clip in thin], detector) for harm in HARMS}
-    return UnitRun(plain, destroyed, run(decider, thin, detector), noticing)
+class UnderHarm:
+    """Runs of the joined models and their single modalities over harmed clips, by unit."""
+
+    def __init__(self, healthy: Sequence[LabelledClip], detector: SpeechDetector | None) -> None:
+        self.healthy, self.detector = healthy, detector
+        self.destroyed: dict[str, dict[str, dict[str, Sequence[Trace]]]] = {}
+        self.before: list[Trace] = []
+        self.noticing: dict[Harm, list[Trace]] = {harm: [] for harm in HARMS}
+
+    def run(self, unit: str, estimators: Mapping[str, Estimator]) -> None:
+        """Destroy a modality for all of them; harm it less, and show that to the gated row."""
+        rows = {name: one for name, one in estimators.items() if name in JOINED_ROWS}
+        if not self.healthy or not rows:
+            return
+        for harm in DESTROYED:
+            traces = run_all(rows, list(map(harm, self.healthy)), detector=self.detector)
+            _enter(self.destroyed.setdefault(harm.name, {}), unit, traces)
+        if DECIDER in rows:
+            thin = [clip.thinned(GATE_EVERY) for clip in self.healthy]
+            self.before += run(rows[DECIDER], thin, self.detector)
+            for harm, traces_so_far in self.noticing.items():
+                traces_so_far += run(rows[DECIDER], list(map(harm, thin)), self.detector)
+
+    def survivals(self) -> tuple[Survival, ...]:
+        """Compare the rows under each harm that destroys a modality."""
+        return tuple(survival(name, models) for name, models in self.destroyed.items())
+
+    def moves(self) -> tuple[GateMove, ...]:
+        """Compute the gate's moves under every harm, over the clips of all units, and over all."""
+        if not self.before:
+            return ()
+        items = self.noticing.items()
+        moves = [gate_move(DECIDER, harm, self.before, after) for harm, after in items]
+        return (*moves, together(moves))
 
 
-def by_row(units: Mapping[str, Rows]) -> dict[str, dict[str, Sequence[Trace]]]:
-    """Traces by unit and row to those by row and unit."""
-    rows = next(iter(units.values()), {})
-    return {row: {unit: part[row] for unit, part in units.items()} for row in rows}
-
-
-def gate_moves(runs: Sequence[UnitRun]) -> tuple[GateMove, ...]:
-    """The gate's moves under every harm, over the clips of all units, and over all harms."""
-    before = [trace for one in runs for trace in one.before]
-    if not before:
-        return ()
-    moves = [
-        gate_move(DECIDER, harm, before, [trace for one in runs for trace in one.noticing[harm]])
-        for harm in HARMS
-    ]
-    return (*moves, together(moves))
+def _enter(
+    models: dict[str, dict[str, Sequence[Trace]]], unit: str, rows: Mapping[str, Sequence[Trace]]
+) -> None:
+    """Add the traces of one unit's rows."""
+    for name, traces in rows.items():
+        models.setdefault(name, {})[unit] = traces
 
 
 def _load(
@@ -157,3 +158,59 @@ def _load(
         except MissingExtra as error:
             left_out[name] = str(error)
     return estimators
+
+
+@dataclass(frozen=True, slots=True)
+class AffectFigures:
+    """One model: its agreement in every unit, and the mean over the units."""
+
+    name: str
+    units: Mapping[str, Agreement]
+    mean: Agreement
+
+
+@dataclass(frozen=True, slots=True)
+class AffectReport:
+    """Figures of one run.
+
+    Attributes:
+        data, note: what the models were measured on, and what is to be known of its labels.
+        clips, moments: how many, over all folds.
+        units: the folds or seeds that the rows are means of.
+        weights: SHA-256 of the weights by model store and row.
+        left_out: rows that could not be run, with the reason.
+        published, published_portions: the thesis's tables of the same data, or of all.
+    """
+
+    data: str
+    note: str
+    clips: int
+    moments: int
+    units: tuple[str, ...]
+    weights: Mapping[str, Mapping[str, str]]
+    rows: tuple[AffectFigures, ...]
+    left_out: Mapping[str, str]
+    differences: tuple[Difference, ...]
+    portions: tuple[Portion, ...]
+    survivals: tuple[Survival, ...]
+    moves: tuple[GateMove, ...]
+    changes: tuple[Change, ...]
+    published: tuple[PublishedAffect, ...]
+    published_portions: tuple[PublishedPortions, ...]
+
+
+def row_of(name: str, units: Units) -> AffectFigures:
+    """The figures of one model's traces: over all moments of a unit, then the mean (6.4.2)."""
+    found = {unit: agreement(*joined(part)) for unit, part in units.items()}
+    return AffectFigures(name, found, mean_agreement(found.values()))
+
+
+def compare(models: Mapping[str, Units], seed: int = 0) -> list[Difference]:
+    """Differences in CCC of every model and those that it is to beat."""
+    return [
+        difference
+        for first, second in pairs_among(list(models))
+        for difference in differences(
+            (first, models[first]), (second, models[second]), "ccc", seed=seed
+        )
+    ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from handlers.evaluation.affect.agreement import Agreement, Score, agreement, mean_agreement
-from handlers.evaluation.affect.traces import Trace, Units, joined
+from handlers.evaluation.affect.clips import Trace, Units, joined
 from handlers.processing.arrays import Bools, Floats
 
 ATTENTION, GATE = "attention", "gate"

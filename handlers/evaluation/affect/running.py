@@ -1,22 +1,19 @@
 """Served estimators over labelled clips to traces; faces are found already, all else is as live."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain, islice
 
 import numpy as np
 
-from handlers.evaluation.affect.clips import FACE, VOICE, LabelledClip
+from handlers.evaluation.affect.clips import FACE, VOICE, LabelledClip, Trace
 from handlers.evaluation.affect.rows import share_branches
-from handlers.evaluation.affect.traces import Trace
-from handlers.predictors.affect.estimator import Answer, Estimator, Moment, Reading, Sound
+from handlers.predictors.affect.estimator import Answer, Estimator, Moment, Reading
 from handlers.predictors.affect.latent import LatentEstimator
 from handlers.predictors.affect.run import SMOOTHING_S, share_of_news
 from handlers.predictors.affect.speech import SpeechDetector, SpeechStream
 from handlers.predictors.tracking.state import Memory
 from handlers.processing.arrays import Image
-from handlers.processing.mel import RATE_HZ, REFERENCE, TINY, mel_power, pcm_to_samples
-from handlers.processing.mel_stream import MelStream
+from handlers.processing.mel import RATE_HZ
 
 # Sound ahead of a picture that a window may need, and how much is heard at once.
 AHEAD_S, STRIDE_S = 1.6, 1.0
@@ -44,7 +41,7 @@ def moments_of(
 
     A face that stays is the same object. Without a detector all sound counts as speech.
     """
-    sounds, heard, gain = {ear: ear.silence() for ear in listeners}, 0, gain_of(clip)
+    sounds, heard = {ear: ear.silence() for ear in listeners}, 0
     speech = SpeechStream()
     face: Image | None = None
     for index, time_s in enumerate(clip.times_s.tolist()):
@@ -60,25 +57,9 @@ def moments_of(
         silent = detector is not None and not speech.speaks(time_s)
         done = clip.actions[index] if clip.actions is not None and face is not None else None
         yield {
-            ear: Moment(
-                face, None if silent else ear.hear(_amplified(sounds[ear], gain), time_s), done
-            )
+            ear: Moment(face, None if silent else ear.hear(sounds[ear], time_s), done)
             for ear in listeners
         }
-
-
-def gain_of(clip: LabelledClip) -> float:
-    """The factor of Mel power that brings a clip's 0 dB to the fixed reference."""
-    if clip.pcm is None or not clip.own_reference:
-        return 1.0
-    return REFERENCE / max(float(mel_power(pcm_to_samples(clip.pcm)).max()), TINY)
-
-
-def _amplified(sound: Sound, gain: float) -> Sound:
-    """Amplify Mel power by a gain; descriptors have a scale of their own."""
-    if gain == 1 or not isinstance(sound, MelStream):
-        return sound
-    return replace(sound, power=sound.power * np.float32(gain))
 
 
 def _same(before: Image | None, now: Image | None) -> Image | None:

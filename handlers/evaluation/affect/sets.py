@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from handlers.evaluation.affect.made import (
     ClipMaker,
     utterances_of_test_actors,
 )
-from handlers.evaluation.track.rows import TrackerRow
+from handlers.evaluation.output import spread
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.processing.arrays import Floats
 from handlers.processing.mel import RATE_HZ
@@ -37,8 +36,7 @@ from handlers.training.datasets.affect.pictures import (
 from handlers.training.datasets.affect.recordings import AFFECTNET, FOLDS, MEASURED, folds_of
 from handlers.training.datasets.affect.records import AffectFaces, Utterance
 from handlers.training.datasets.affect.speech import SPOKEN, read_mono, to_pcm
-
-Thing = TypeVar("Thing")
+from handlers.training.datasets.affect.watching import Follower
 
 AUTO, FERPLUS, CITIZEN = "auto", "ferplus", "citizen"
 PUBLISHED = {
@@ -52,7 +50,6 @@ MADE_CLIPS, HEALTHY_CLIPS = 24, 12
 UTTERANCE_RATE_HZ = 5.0
 
 WEAK = "Labels are weak: places of emotion words on the circumplex, not what anybody annotated."
-OWN_REFERENCE = "0 dB is each clip's own maximum, not the fixed reference that is served."
 NAMELESS = "FER+ does not say who its faces show: each of them counts as a person of its own."
 
 
@@ -77,20 +74,6 @@ class Material:
     whole: bool = False
     sets: tuple[str, ...] = ()
     note: str = WEAK
-
-    def with_own_reference(self) -> "Material":
-        """The same, every clip's decibels counted from its own maximum (section 7.3.4)."""
-
-        def own(clips: Sequence[LabelledClip]) -> list[LabelledClip]:
-            return [replace(clip, own_reference=True) for clip in clips]
-
-        return replace(
-            self,
-            clips=own(self.clips),
-            folds=[own(fold) for fold in self.folds],
-            healthy=own(self.healthy),
-            note=f"{self.note} {OWN_REFERENCE}".strip(),
-        )
 
     def degraded(self, kind: str) -> "Material":
         """The same, all faces and voices degraded: `blur`, `darkness`, `noise` or `low level`.
@@ -129,7 +112,7 @@ class Following:
     """
 
     context: Callable[[], float] = lambda: 1.25
-    tracker: Callable[[], TrackerRow] | None = None
+    tracker: Callable[[], Follower] | None = None
     aligner: Callable[[], AlignmentPredictor] | None = None
 
 
@@ -177,13 +160,6 @@ def find_layout(root: Path) -> str:
         if any(map(spoken.name.fullmatch, stems)):
             return name
     raise ValueError(f"{root}: none of the layouts {', '.join(LAYOUTS)}; name one")
-
-
-def spread(things: Sequence[Thing], limit: int | None) -> Sequence[Thing]:
-    """All, or `limit` of them at even distances."""
-    if limit is None or limit >= len(things):
-        return things
-    return [things[i * len(things) // limit] for i in range(limit)]
 
 
 def _recorded(name: str, root: Path, limit: int | None, following: Following) -> Material:

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from handlers.evaluation.affect.agreement import MEASURES, NEITHER, Agreement, Difference, Score
 from handlers.evaluation.affect.harmed import MOVE, STRETCH_S
+from handlers.evaluation.affect.measuring import AffectFigures, AffectReport
 from handlers.evaluation.affect.portions import ATTENTION, DECIDER, Portion
-from handlers.evaluation.affect.report import AffectFigures, AffectReport
 from handlers.evaluation.affect.rows import printed
 from handlers.evaluation.output import (
     PUBLISHED_STYLE,
@@ -21,6 +21,7 @@ from handlers.evaluation.output import (
     percent,
     signed,
     with_notes,
+    with_published,
 )
 from handlers.evaluation.published import PublishedAffect, PublishedEstimator, PublishedPortions
 
@@ -219,12 +220,7 @@ def _beside(rows: Sequence[AffectFigures], published: PublishedAffect, data: str
     for row in rows:
         cells = [number(value(row.mean, *column)) for column in _columns(published)]
         table.add_row(printed(row.name), data, *cells)
-    table.add_section()
-    for line in published.rows:
-        cells = list(map(number, line.values))
-        name = marked(line, published.rows)
-        table.add_row(name, f"{published.data}, published", *cells, style=PUBLISHED_STYLE)
-    return with_notes(table, published.rows, published.note, OTHER)
+    return with_published(table, published, OTHER, lambda _: published.data)
 
 
 def _by_fold(

@@ -10,19 +10,18 @@ from rich.console import Console
 from handlers.evaluation.align.report import (
     AlignReport,
     compare,
+    face_lines,
+    flat,
     score,
-    write_faces_csv,
     write_report,
-    write_summary_csv,
 )
-from handlers.evaluation.align.running import CLEAN, SWEEP, Case, Errors, run
+from handlers.evaluation.align.running import CLEAN, SWEEP, run
 from handlers.evaluation.align.tables import show, write_figures
-from handlers.evaluation.output import progress_bar, record, rounded
+from handlers.evaluation.output import progress_bar, publish, record, rounded, spread, write_csv
 from handlers.evaluation.published import alignment_tables
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.detection.detector import MIN_FACE_PX, FaceDetector
 from handlers.store import load_aligner, load_detector
-from handlers.training.datasets.folders import FaceSample
 from handlers.training.datasets.layouts import AUTO, read_layout
 
 MODELS = ("dfa", "fle", "fle-augmented", "fadenn-m", "fadenn-s", "fadenn-d", "fll", "fll-augmented")
@@ -106,7 +105,18 @@ def evaluate(
     pairs = choose_pairs(options.pairs, list(models))
     faces = read_layout(options.data, options.layout)
     samples = spread(faces.samples, options.limit)
-    errors = measure(options, models, detector, samples)
+    conditions = (CLEAN, *SWEEP) if options.sweep else (CLEAN,)
+    with progress_bar("Aligning", len(samples) * len(conditions)) as done:
+        errors = run(
+            samples,
+            models,
+            detector,
+            conditions,
+            min_face_px=options.min_face_px,
+            batch=options.batch,
+            seed=options.seed,
+            done=done,
+        )
     report = AlignReport(
         data=data_name(options.data),
         layout=options.layout,
@@ -117,50 +127,15 @@ def evaluate(
         comparisons=compare(errors, pairs, samples, options.seed),
         published=alignment_tables(),
     )
-    publish(report, errors, samples, options, console or Console())
+
+    def write(out: Path) -> None:
+        write_report(report, out / "report.json")
+        write_csv(out / "summary.csv", [flat(row) for row in report.rows])
+        write_csv(out / "faces.csv", face_lines(errors, samples, options.data))
+        write_figures(errors, samples, out, options.worst)
+
+    publish(lambda to: show(report, to), write, options.out, console)
     return report
-
-
-def measure(
-    options: AlignEvaluationOptions,
-    models: Mapping[str, AlignmentPredictor],
-    detector: FaceDetector | None,
-    samples: Sequence[FaceSample],
-) -> dict[Case, Errors]:
-    """Run the predictors, with a progress bar on standard error."""
-    conditions = (CLEAN, *SWEEP) if options.sweep else (CLEAN,)
-    with progress_bar("Aligning", len(samples) * len(conditions)) as done:
-        return run(
-            samples,
-            models,
-            detector,
-            conditions,
-            min_face_px=options.min_face_px,
-            batch=options.batch,
-            seed=options.seed,
-            done=done,
-        )
-
-
-def publish(
-    report: AlignReport,
-    errors: Mapping[Case, Errors],
-    samples: Sequence[FaceSample],
-    options: AlignEvaluationOptions,
-    console: Console,
-) -> None:
-    """Tables on the console; with an output folder also `report.json`, CSVs and PNGs there."""
-    show(report, console)
-    if options.out is None:
-        return
-    options.out.mkdir(parents=True, exist_ok=True)
-    write_report(report, options.out / "report.json")
-    write_summary_csv(report, options.out / "summary.csv")
-    write_faces_csv(errors, samples, options.data, options.out / "faces.csv")
-    write_figures(errors, samples, options.out, options.worst)
-    with (options.out / "report.txt").open("w", encoding="utf-8") as file:
-        show(report, Console(file=file, width=160))
-    console.print(f"Written to {options.out}")
 
 
 def choose_pairs(
@@ -171,13 +146,6 @@ def choose_pairs(
         raise ValueError(f"cannot compare {name!r}: the models run are {', '.join(models)}")
     usual = tuple(pair for pair in PAIRS if set(pair) <= set(models))
     return tuple(wanted) or usual or tuple((models[0], other) for other in models[1:])
-
-
-def spread(samples: Sequence[FaceSample], limit: int | None) -> Sequence[FaceSample]:
-    """All samples, or `limit` of them at even distances."""
-    if limit is None or limit >= len(samples):
-        return samples
-    return [samples[i * len(samples) // limit] for i in range(limit)]
 
 
 def data_name(data: Path) -> str:

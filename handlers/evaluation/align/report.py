@@ -10,7 +10,7 @@ import numpy as np
 
 from handlers.evaluation.align.running import Boxes, Case, Condition, Errors
 from handlers.evaluation.metrics import THRESHOLD, Interval, auc, failure_rate, paired_bootstrap
-from handlers.evaluation.output import write_csv, write_json
+from handlers.evaluation.output import write_json
 from handlers.evaluation.published import PublishedTable
 from handlers.processing.arrays import Doubles
 from handlers.training.datasets.folders import FaceSample
@@ -152,7 +152,7 @@ def write_report(report: AlignReport, path: Path) -> None:
         "skipped": report.skipped,
         "weights_sha256": report.weights,
         "threshold": THRESHOLD,
-        "results": [_flat(row) for row in report.rows],
+        "results": [flat(row) for row in report.rows],
         "comparisons": [
             {**_named(c.condition), "boxes": c.boxes, "first": c.first, "second": c.second,
              "auc": c.interval, "better": c.verdict}
@@ -163,25 +163,21 @@ def write_report(report: AlignReport, path: Path) -> None:
     write_json(content, path)
 
 
-def write_summary_csv(report: AlignReport, path: Path) -> None:
-    """One line a case."""
-    write_csv(path, [_flat(row) for row in report.rows])
-
-
-def write_faces_csv(
-    errors: Mapping[Case, Errors], samples: Sequence[FaceSample], root: Path, path: Path
-) -> None:
-    """One line a face and case, pictures named from the data's folder on; missed: no error."""
+def face_lines(
+    errors: Mapping[Case, Errors], samples: Sequence[FaceSample], root: Path
+) -> list[dict[str, Any]]:
+    """A line a face and case, pictures named from the data's folder on; missed: no error."""
     lines = []
     for case, found in errors.items():
         pairs = zip(found.box.tolist(), found.eyes.tolist(), strict=True)
         for sample, (box, eyes) in zip(samples, pairs, strict=True):
             where = {"picture": _name(sample.image_path, root), "person": sample.person}
             lines.append({**where, **_case(case), "nme_box": box, "nme_eyes": eyes})
-    write_csv(path, lines)
+    return lines
 
 
-def _flat(row: AlignFigures) -> dict[str, Any]:
+def flat(row: AlignFigures) -> dict[str, Any]:
+    """The figures of a case as the columns of a table."""
     counts = {"faces": row.faces, "missed": row.missed}
     scores = {
         f"{measure}_{name}": value

@@ -14,10 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from handlers.align import AlignHandler, AlignRow
-from handlers.evaluation.align.command import spread
 from handlers.evaluation.align.running import LEAST_OVERLAP, FaceView, read_view
 from handlers.evaluation.metrics import nme_box
-from handlers.evaluation.output import new_table, number, progress_bar
+from handlers.evaluation.output import new_table, number, progress_bar, spread
 from handlers.processing.arrays import Doubles, Image
 from handlers.processing.boxes import Crop, overlap
 from handlers.processing.image import DecodedImage

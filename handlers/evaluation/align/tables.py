@@ -22,16 +22,14 @@ from handlers.evaluation.align.running import (
 from handlers.evaluation.metrics import THRESHOLD, auc, cumulative_errors
 from handlers.evaluation.output import (
     GREEN,
-    PUBLISHED_STYLE,
     RED,
     caption,
     dots,
     layout_title,
-    marked,
     new_table,
     number,
     signed,
-    with_notes,
+    with_published,
 )
 from handlers.evaluation.published import PublishedTable
 from handlers.processing.arrays import Image
@@ -178,11 +176,7 @@ def _beside(
             table.add_row(model, BOX_NAMES[boxes], *_cells(rows, layout.measures))
     if published is None:
         return table
-    table.add_section()
-    for line in published.rows:
-        name, where = marked(line, published.rows), f"{line.data}, published"
-        table.add_row(name, where, *map(number, line.values), style=PUBLISHED_STYLE)
-    return with_notes(table, published.rows, published.note, OTHER)
+    return with_published(table, published, OTHER, lambda line: str(line.data))
 
 
 def _cells(rows: Sequence[AlignFigures], measures: Sequence[str]) -> Iterator[str]:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from handlers.evaluation.output import progress_bar
+from handlers.evaluation.output import progress_bar, publish
 from handlers.evaluation.published import tracking_tables
 from handlers.evaluation.track.clips import FULL_FACES, ClipResult, run_clip
-from handlers.evaluation.track.figures import plot_errors, plot_success, write_sheet, write_video
+from handlers.evaluation.track.figures import write_figures
 from handlers.evaluation.track.metrics import run
 from handlers.evaluation.track.report import (
-    Traces,
     TrackReport,
     compare,
     figures,
+    show,
     write_frames_csv,
     write_report,
 )
@@ -26,7 +26,6 @@ from handlers.evaluation.track.sequences import (
     read_plan,
     recorded_videos,
 )
-from handlers.evaluation.track.tables import show
 from handlers.predictors.detection.detector import FaceDetector
 from handlers.store import load_detector
 
@@ -89,7 +88,8 @@ def evaluate(
 ) -> TrackReport:
     """Measure trackers that are already loaded; `weights` names the SHA-256 of their parts."""
     videos = find_videos(options)
-    traces = measure(videos, rows)
+    with progress_bar("Tracking", sum(video.frames for video in videos)) as done:
+        traces = run(videos, rows, done)
     report = TrackReport(
         data=data_name(options),
         videos=len(videos),
@@ -100,7 +100,14 @@ def evaluate(
         clips=tuple(_clips(options, rows, detector)),
         published=tracking_tables(),
     )
-    publish(report, traces, videos, options, console or Console())
+
+    def write(out: Path) -> None:
+        write_report(report, out / "report.json")
+        if videos:
+            write_frames_csv(traces, out / "frames.csv")
+            write_figures(traces, videos, out, options.videos)
+
+    publish(lambda to: show(report, to), write, options.out, console)
     return report
 
 
@@ -111,39 +118,6 @@ def find_videos(options: TrackOptions) -> Sequence[TrackedVideo]:
     if options.made:
         return made_videos(read_plan(options.plan), options.data, options.groups, options.limit)
     return recorded_videos(options.data, options.limit)
-
-
-def measure(videos: Sequence[TrackedVideo], rows: Sequence[TrackerRow]) -> Traces:
-    """Run the trackers, with a progress bar on standard error."""
-    with progress_bar("Tracking", sum(video.frames for video in videos)) as done:
-        return run(videos, rows, done)
-
-
-def publish(
-    report: TrackReport,
-    traces: Traces,
-    videos: Sequence[TrackedVideo],
-    options: TrackOptions,
-    console: Console,
-) -> None:
-    """Tables on the console; with an output folder also `report.json`, CSV, curves and sheets."""
-    show(report, console)
-    if options.out is None:
-        return
-    options.out.mkdir(parents=True, exist_ok=True)
-    write_report(report, options.out / "report.json")
-    with (options.out / "report.txt").open("w", encoding="utf-8") as file:
-        show(report, Console(file=file, width=180))
-    if videos:
-        write_frames_csv(traces, options.out / "frames.csv")
-        plot_errors(traces, options.out / "errors.png")
-        plot_success(traces, options.out / "success.png")
-        shown = next(iter(traces.values()))
-        for video, trace in zip(videos, shown, strict=True):
-            write_sheet(video, trace, options.out / f"{video.name}.png")
-            if options.videos:
-                write_video(video, trace, options.out / f"{video.name}.mp4")
-    console.print(f"Written to {options.out}")
 
 
 def data_name(options: TrackOptions) -> str:

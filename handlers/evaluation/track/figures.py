@@ -19,14 +19,20 @@ COLORS = (GREEN, (255, 170, 0), (0, 170, 255), (255, 80, 200), (160, 255, 60), (
 SHEET_FRAMES, SHEET_PX = 8, 320
 
 
-def plot_errors(traces: Mapping[str, Sequence[TrackTrace]], path: Path) -> None:
-    """Cumulative error curves, a panel a category and one for all (Figures 2.4, 4.7, 4.9)."""
-    _panels(traces, path, _error_curve, (0, THRESHOLD), "error over the box size")
-
-
-def plot_success(traces: Mapping[str, Sequence[TrackTrace]], path: Path) -> None:
-    """Success curves of the boxes, a panel a category and one for all (Figure 2.3)."""
-    _panels(traces, path, _success_curve, (0, 1), "overlap with the true box")
+def write_figures(
+    traces: Mapping[str, Sequence[TrackTrace]],
+    videos: Sequence[TrackedVideo],
+    out: Path,
+    whole: bool,
+) -> None:
+    """Curves by category (Figures 2.3, 2.4, 4.7, 4.9), and a sheet of every video by the first
+    tracker; with `whole` also that video."""
+    _panels(traces, out / "errors.png", _error_curve, (0, THRESHOLD), "error over the box size")
+    _panels(traces, out / "success.png", _success_curve, (0, 1), "overlap with the true box")
+    for video, trace in zip(videos, next(iter(traces.values())), strict=True):
+        write_sheet(video, trace, out / f"{video.name}.png")
+        if whole:
+            write_video(video, trace, out / f"{video.name}.mp4")
 
 
 def _error_curve(axes: Any, name: str, traces: Sequence[TrackTrace]) -> None:

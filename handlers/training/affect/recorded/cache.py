@@ -55,13 +55,12 @@ def write_recording(
 
     Raises ValueError for a video that cannot be decoded, or without landmarks and tracker.
     """
-    watched = watch(recording, follower, rate_hz)
-    faces = watched.faces(context * MARGIN, STORED_PX)
+    times_s, faces = watch(recording, follower, context * MARGIN, STORED_PX, rate_hz)
     pcm = sound_of(recording)
     power = np.zeros((BANDS, 0), np.float32)
     if pcm is not None:
         power = np.minimum(mel_power(pcm_to_samples(pcm)), np.float32(LOUDEST))
-    _write(path, watched.times_s, faces, power)
+    _write(path, times_s, faces, power)
 
 
 def write_pictures(pictures: Sequence[AffectPicture], path: Path) -> None:

@@ -1,8 +1,8 @@
 """Recordings with valence and arousal over time, as recipes name them, to what is learnt from."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -11,12 +11,9 @@ from safetensors import safe_open
 from tqdm import tqdm
 
 from handlers.checkpoint import CheckpointError
-from handlers.predictors.alignment import AlignmentPredictor
-from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.processing.arrays import Bools, Doubles, Floats, Image, Ints
 from handlers.processing.mel import BANDS
 from handlers.processing.mel_stream import column_at
-from handlers.store import load_aligner, load_detector, load_tracking, read_settings
 from handlers.training.affect.recorded.cache import (
     pictures_key,
     recording_key,
@@ -33,31 +30,13 @@ from handlers.training.datasets.affect.recordings import (
     read_aff_wild2,
 )
 from handlers.training.datasets.affect.records import AffectPicture, Recording
-from handlers.training.datasets.affect.watching import WORKING_RATE_HZ, Follower, labels_at
+from handlers.training.datasets.affect.watching import WORKING_RATE_HZ, labels_at, load_follower
 from handlers.training.loop import make_fabric
 from handlers.training.recipe import RecipeError
 
 TRACKER = "dcrt"
 PICTURES_A_FILE = 1000
 CACHE = "recordings"
-
-
-@cache
-def load_tracker(store: Path) -> Follower:
-    """DCRT of a model store, on the best device at hand, which never gives up (as the thesis's).
-
-    Raises CheckpointError naming what the store lacks.
-    """
-    device = str(make_fabric("32-true").device)
-    networks, checkpoint = load_tracking(store / TRACKER, device)
-    aligner = load_aligner(store, checkpoint.config["alignment"], device).predictor
-    predictor = TrackingPredictor(
-        networks,
-        load_detector(store, device),
-        AlignmentPredictor(aligner.engine, replace(aligner.options, flip=False)),
-        replace(read_settings(checkpoint.config), patience=None),
-    )
-    return Follower(predictor)
 
 
 @dataclass(frozen=True)
@@ -155,7 +134,10 @@ def read_stored(
             key = recording_key(one, context, source.rate_hz)
             path = folder / f"{one.media.stem}-{key}.safetensors"
             if not path.is_file():
-                follower = load_tracker(Path(source.tracker)) if one.landmarks is None else None
+                follower = None
+                if one.landmarks is None:
+                    best = str(make_fabric("32-true").device)
+                    follower = load_follower(Path(source.tracker), best)
                 write_recording(one, context, source.rate_hz, follower, path)
             stored.append(open_stored(path, one.person, partial(labels_at, recording=one)))
     except (ValueError, CheckpointError) as error:

@@ -10,7 +10,7 @@ import librosa
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
-from handlers.processing.arrays import Floats, Pcm
+from handlers.processing.arrays import Doubles, Floats, Pcm
 from handlers.processing.mel import FULL_SCALE, RATE_HZ
 from handlers.training.datasets.affect.records import PLACES, Recording, Utterance
 
@@ -99,6 +99,12 @@ def read_mono(path: Path) -> Floats:
     # Not by `librosa.load`: on the way it imports modules that Python 3.13 no longer has.
     mono = librosa.to_mono(samples.T)
     return np.asarray(librosa.resample(mono, orig_sr=rate, target_sr=RATE_HZ), np.float32)
+
+
+def mu_law(samples: Floats | Doubles) -> Doubles:
+    """Sound in eight bits by the mu-law and back, as a telephone has it; clipped to [-1, 1]."""
+    steps = np.rint(127 * librosa.mu_compress(np.clip(samples, -1, 1), quantize=False))
+    return np.asarray(librosa.mu_expand(steps / 127, quantize=False))
 
 
 def to_pcm(samples: Floats) -> Pcm:

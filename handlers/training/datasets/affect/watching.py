@@ -1,22 +1,27 @@
 """Recordings looked at: frames at a working rate, faces followed once, labels at their times."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import overload
 
 import numpy as np
 
+from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.processing.arrays import Bools, Doubles, Floats, Image, Ints
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
+from handlers.store import load_aligner, load_detector, load_tracking, read_settings
 from handlers.training.datasets.affect.records import AffectPicture, Recording
 from handlers.training.datasets.folders import read_picture
 from handlers.training.datasets.video import Video, VideoFrame, frame_rate_hz
 
 CROP_PX = 128
 WORKING_RATE_HZ = 25.0
+TRACKER = "dcrt"
 SEEN = ("tracking", "redetected")
 
 
@@ -26,6 +31,23 @@ class Follower:
 
     predictor: TrackingPredictor
     options: TrackingOptions = TrackingOptions()
+
+
+@cache
+def load_follower(store: Path, device: str = "cpu") -> Follower:
+    """DCRT of a model store, which never gives up (as the thesis's).
+
+    Raises CheckpointError naming what the store lacks.
+    """
+    networks, checkpoint = load_tracking(store / TRACKER, device)
+    aligner = load_aligner(store, checkpoint.config["alignment"], device).predictor
+    predictor = TrackingPredictor(
+        networks,
+        load_detector(store, device),
+        AlignmentPredictor(aligner.engine, replace(aligner.options, flip=False)),
+        replace(read_settings(checkpoint.config), patience=None),
+    )
+    return Follower(predictor)
 
 
 class VideoFaces(Sequence[Image | None]):
@@ -75,25 +97,14 @@ class VideoFaces(Sequence[Image | None]):
         raise ValueError(f"{self.video.path}: has no frame {wanted}")
 
 
-@dataclass(frozen=True, eq=False)
-class Watched:
-    """The face of a recording: times `(T,)` in seconds, numbers of frames `(T,)`, and
-    landmark boxes `(T, 4)` in their pixels, not a number where no face is seen."""
-
-    video: Video
-    times_s: Doubles
-    frames: Ints
-    boxes: Floats
-
-    def faces(self, context: float, size_px: int = CROP_PX) -> VideoFaces:
-        """The crops of the faces."""
-        return VideoFaces(self.video, self.frames, self.boxes, context, size_px)
-
-
 def watch(
-    recording: Recording, follower: Follower | None, rate_hz: float = WORKING_RATE_HZ
-) -> Watched:
-    """The face of a recording at about `rate_hz` moments a second, up to the last label.
+    recording: Recording,
+    follower: Follower | None,
+    context: float,
+    size_px: int = CROP_PX,
+    rate_hz: float = WORKING_RATE_HZ,
+) -> tuple[Doubles, VideoFaces]:
+    """Times `(T,)` in seconds, about `rate_hz` a second up to the last label, and the face there.
 
     Boxes are those of the set's landmarks where it has them, else what `follower` follows. Raises
     ValueError for a video that cannot be decoded, and without either.
@@ -109,7 +120,7 @@ def watch(
         frames, boxes = _followed(video, frames, follower)
     else:
         raise ValueError(f"{recording.media}: no landmarks, and no tracker to follow its face")
-    return Watched(video, frames / rate, frames, boxes)
+    return frames / rate, VideoFaces(video, frames, boxes, context, size_px)
 
 
 def labels_at(times_s: Doubles, recording: Recording) -> Floats:
