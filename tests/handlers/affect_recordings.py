@@ -15,9 +15,8 @@ from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import variant
 from handlers.processing.mel import RATE_HZ
 from handlers.training.affect.made.clips import Plot
-from handlers.training.affect.recorded.cache import write_recording
 from handlers.training.affect.recorded.pieces import Piece, PieceCutting, cut_pieces
-from handlers.training.affect.recorded.stored import StoredRecording, open_stored
+from handlers.training.affect.recorded.stored import StoredRecording, open_stored, write_recording
 from handlers.training.datasets.affect.recordings import read_afew_va
 from handlers.training.datasets.affect.records import Recording
 from handlers.training.datasets.affect.watching import labels_at

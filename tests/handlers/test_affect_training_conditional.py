@@ -13,18 +13,18 @@ from handlers.networks.affect import ConditionalNetworks, build
 from handlers.networks.variants import variant
 from handlers.processing.audio_descriptors import DESCRIPTORS, REACH, is_silent
 from handlers.processing.mel import RATE_HZ
-from handlers.training.affect.conditional import (
-    ConditionalLearner,
-    Contest,
-    PlainLearner,
-    estimate_loss,
-)
 from handlers.training.affect.descriptions import (
     Descriptions,
     Hearing,
     HearingBatches,
     describe,
     windows_of,
+)
+from handlers.training.affect.latent import (
+    ConditionalLearner,
+    Contest,
+    PlainLearner,
+    estimate_loss,
 )
 from handlers.training.affect.losses import affect_loss, agreement
 from handlers.training.affect.made.faces import FaceBatches, Moving, WeightedFaces

@@ -19,12 +19,13 @@ from handlers.processing.mel_stream import MelStream
 from handlers.training.affect.latent import LatentLearner, Weighing
 from handlers.training.affect.made.faces import Moving
 from handlers.training.affect.made.speech import Microphone
-from handlers.training.affect.recorded.cache import CROP_PX, STORED_PX
 from handlers.training.affect.recorded.pieces import (
     RecordedFaceBatches,
     RecordedVoiceBatches,
 )
 from handlers.training.affect.recorded.stored import (
+    CROP_PX,
+    STORED_PX,
     RecordingSource,
     StoredRecording,
     learnt_from,

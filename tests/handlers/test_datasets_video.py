@@ -17,7 +17,7 @@ from handlers.training.datasets.video import (
     read_clip,
     read_frames,
 )
-from handlers.training.track.videos import RecordedVideos
+from handlers.training.track.box_tracker import RecordedVideos
 
 FRAMES = 6
 POINTS = np.random.default_rng(0).uniform(10, 80, (68, 2)).astype(np.float32)

@@ -27,17 +27,16 @@ from handlers.training.track.box_tracker import (
     TrackerModel,
     distance,
     has_the_face,
+    read_stills,
     true_boxes,
 )
 from handlers.training.track.face_validator import Surroundings, ValidatorBatches, roc
-from handlers.training.track.lures import PAINTINGS
-from handlers.training.track.places import KINDS, place
+from handlers.training.track.places import KINDS, PAINTINGS, place
 from handlers.training.track.recipe import (
     AssemblyRecipe,
     BoxTrackerRecipe,
     FaceValidatorRecipe,
 )
-from handlers.training.track.videos import read_stills
 from handlers.training.train import read_recipe
 from tests.handlers.test_sequences import SIZE, face_shape
 

@@ -14,8 +14,7 @@ from handlers.networks.actions import ACTIONS
 from handlers.networks.landmarks import LandmarkNetwork
 from handlers.processing.landmarks import MIRROR
 from handlers.training.align.landmarks import LandmarkLearner
-from handlers.training.augmentation import Augmentation
-from handlers.training.faces import FaceBank, Source
+from handlers.training.faces import Augmentation, FaceBank, Source
 from handlers.training.loop import Schedule
 from handlers.training.recipe import RecipeError
 from handlers.training.train import read_recipe

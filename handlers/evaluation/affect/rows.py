@@ -52,20 +52,11 @@ PAIRS = (
     ("avi-gas", "vi-des"),
     ("avi-gas", "au-des"),
     ("expressions", "vi-de"),
-    ("voice", "au-de"),
     ("face-voice", "avi-gas"),
 )
 
 
-class EncoderCache:
-    """An encoder's answers by the hash of a crop, until `forget`."""
-
-    def __init__(self) -> None:
-        self.kept: dict[bytes, dict[str, Array]] = {}
-
-    def forget(self) -> None:
-        """Make room for other inputs."""
-        self.kept.clear()
+EncoderCache = dict[bytes, dict[str, Array]]  # an encoder's answers by the hash of a crop
 
 
 class SharingEngine:
@@ -90,7 +81,7 @@ class SharingEngine:
         """Compute a part, an encoder for those crops alone that nobody has shown it."""
         if part not in self.branches:
             return self.engine.run(part, **inputs)
-        kept, crops = self.branches[part].kept, inputs["crops"]
+        kept, crops = self.branches[part], inputs["crops"]
         keys = [hashlib.sha256(crop.tobytes()).digest() for crop in crops]
         new = {key: row for row, key in enumerate(keys) if key not in kept}
         if new:
@@ -103,7 +94,7 @@ class SharingEngine:
 def share_branches(estimators: Iterable[Estimator]) -> list[EncoderCache]:
     """Let the estimators of chapters 6 and 7 have branches that answer alike in common.
 
-    Estimators are changed in place; returned is whoever has to be told to forget.
+    Estimators are changed in place; returned are the caches, to be cleared for other inputs.
     """
     shared: dict[bytes, EncoderCache] = {}
     for estimator in estimators:
@@ -112,9 +103,7 @@ def share_branches(estimators: Iterable[Estimator]) -> list[EncoderCache]:
         engine = estimator.engine
         engine = engine.engine if isinstance(engine, SharingEngine) else engine
         encoders = [part for part in engine.parts if part.startswith(ENCODERS)]
-        branches = {
-            part: shared.setdefault(_digest(engine, part), EncoderCache()) for part in encoders
-        }
+        branches = {part: shared.setdefault(_digest(engine, part), {}) for part in encoders}
         estimator.engine = SharingEngine(engine, branches)
     return list(shared.values())
 

@@ -97,7 +97,7 @@ def run_all(
             for name, estimator in estimators.items():
                 readings[name] += _read(estimator, [one[ears[name]] for one in part])
             for branch in branches:
-                branch.forget()
+                branch.clear()
         for name, estimator in estimators.items():
             found = iter(readings[name])
             by_clip = [list(islice(found, len(clip.times_s))) for clip in group]

@@ -21,10 +21,8 @@ from handlers.training.affect.made.bank import SpeechSource, read_utterances
 from handlers.training.affect.made.clips import FACE_WORDS
 from handlers.training.affect.made.faces import FaceBatches
 from handlers.training.datasets.affect.records import WORDS, Utterance
-from handlers.training.datasets.affect.speech import read_mono
+from handlers.training.datasets.affect.speech import read_mono, to_pcm
 from handlers.training.loop import Batch
-
-FULL_SCALE = 32767
 
 
 @dataclass(frozen=True)
@@ -86,8 +84,8 @@ def windows_of(samples: Floats, hearing: Hearing, rng: np.random.Generator) -> l
     pieces = []
     for centre in rng.permutation(np.arange(REACH, len(samples) - REACH + 1, step)):
         gain = 10 ** (rng.normal(0, hearing.gain_db) / 20)
-        louder = np.clip(gain * samples[centre - REACH : centre + REACH], -1, 1)
-        pcm = np.rint(FULL_SCALE * louder).astype(np.int16)
+        louder = gain * samples[centre - REACH : centre + REACH]
+        pcm = to_pcm(louder)
         if not is_silent(pcm):
             pieces.append(pcm)
         if len(pieces) == hearing.windows:

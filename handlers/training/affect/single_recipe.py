@@ -13,9 +13,14 @@ from handlers.networks.affect import AffectNetworks, ConditionalNetworks, Networ
 from handlers.networks.variants import FACE, VARIANTS, AffectConfig, variant
 from handlers.predictors.affect.estimator import DescriptorScale
 from handlers.processing.audio_descriptors import MissingExtra, need_extractor
-from handlers.training.affect.conditional import ConditionalLearner, Contest, PlainLearner
 from handlers.training.affect.descriptions import Hearing, HearingBatches, read_descriptions
-from handlers.training.affect.latent import LatentLearner, Weighing
+from handlers.training.affect.latent import (
+    ConditionalLearner,
+    Contest,
+    LatentLearner,
+    PlainLearner,
+    Weighing,
+)
 from handlers.training.affect.made.bank import (
     HEARD,
     FaceSource,

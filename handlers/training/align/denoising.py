@@ -10,8 +10,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from handlers.networks.denoiser import DirectDenoiser, SelectiveDenoiser
 from handlers.networks.landmarks import LandmarkNetwork
 from handlers.training.align.landmarks import LandmarkLearner, face_px
-from handlers.training.augmentation import Augmentation
-from handlers.training.faces import Degrading, FaceBank, to_tensor
+from handlers.training.faces import Augmentation, Degrading, FaceBank, to_tensor
 from handlers.training.loop import Batch, Losses
 
 Denoiser = DirectDenoiser | SelectiveDenoiser

@@ -10,8 +10,7 @@ from handlers.networks.denoiser import DirectDenoiser, SelectiveDenoiser
 from handlers.networks.landmarks import N_IRISES, HeatmapHead, LandmarkNetwork, RefinedHead
 from handlers.processing.arrays import Image
 from handlers.processing.landmarks import N_POINTS, bounding_box
-from handlers.training.augmentation import Augmentation
-from handlers.training.faces import Degrading, FaceBank, to_tensor
+from handlers.training.faces import Augmentation, Degrading, FaceBank, to_tensor
 from handlers.training.loop import Batch, Losses
 
 IRIS_WEIGHT = 4.0  # of a landmark's: a gaze is a pixel or two

@@ -16,8 +16,7 @@ from handlers.training.align.landmarks import (
     LandmarkBatches,
     LandmarkLearner,
 )
-from handlers.training.augmentation import Augmentation
-from handlers.training.faces import Degrading, FaceBank, Source
+from handlers.training.faces import Augmentation, Degrading, FaceBank, Source
 from handlers.training.loop import Task
 from handlers.training.recipe import LearnedRecipe, take_over
 

@@ -18,8 +18,7 @@ from handlers.training.loop import Batch, Losses
 from handlers.training.synthetic.scene import Scene, Truth
 from handlers.training.synthetic.stills import Stills
 from handlers.training.synthetic.style import Style, draw_scene
-from handlers.training.track.lures import without_face
-from handlers.training.track.places import KINDS, place
+from handlers.training.track.places import KINDS, place, without_face
 
 SAMPLES_A_SCENE = 12
 LURES = 0.12  # the share of scenes without a face

@@ -1,9 +1,16 @@
-"""Landmarks on a face and beside it: what FV learns to tell apart."""
+"""What FV learns to tell apart: landmarks on a face, beside it, and in pictures without one."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
 import numpy as np
 
-from handlers.processing.arrays import Doubles, Floats
+from handlers.processing.arrays import Doubles, Floats, Image
 from handlers.processing.landmarks import REGIONS
+from handlers.training.synthetic.layers import lay
+from handlers.training.synthetic.motion import similarity
+from handlers.training.synthetic.occluders import SPRITE_PX, paint_hand
 from handlers.training.synthetic.scene import Scene, Truth
 from handlers.training.synthetic.stills import Stills
 
@@ -11,6 +18,14 @@ RIGHT, WRONG = 0.085, 0.16  # errors in widths of the face: at most, at least
 COVERED = 0.75  # of the landmarks: what hides more is no face, half of it is no matter
 MISPLACED = ("shifted", "scaled", "turned", "scrambled", "background", "cut")
 KINDS = ("face", *MISPLACED, "covered", "lure")
+Paint = Callable[[np.random.Generator, int], Image]
+FONTS = (
+    cv2.FONT_HERSHEY_SIMPLEX,
+    cv2.FONT_HERSHEY_DUPLEX,
+    cv2.FONT_HERSHEY_COMPLEX,
+    cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
+)
+LETTERS = list("ABCDEFGHIKLMNOPRSTUVWXYZaeiounrst0123456789 .:!")
 
 
 def place(
@@ -108,3 +123,125 @@ def transform(points: Doubles, shift: Doubles, scale: float, angle: float) -> Do
 def scale_of(points: Doubles) -> float:
     """The width of a face: the root of the area of its landmark box."""
     return float(np.sqrt(np.prod(np.ptp(points, axis=0))))
+
+
+def without_face(rng: np.random.Generator, scene: Scene) -> Scene:
+    """The scene with nobody in it, before a painted picture or the one that it has."""
+    nobody = replace(scene.still, picture=np.zeros_like(scene.still.picture))
+    if rng.random() < 0.2:
+        return replace(scene, still=nobody)
+    picture = PAINTINGS[int(rng.integers(len(PAINTINGS)))](rng, len(scene.backdrop))
+    return replace(scene, still=nobody, backdrop=picture)
+
+
+def lettering(rng: np.random.Generator, size: int) -> Image:
+    """Lines of letters."""
+    picture = gradient(rng, size)
+    height = rng.uniform(0.05, 0.25) * size
+    for baseline in np.arange(height, size + height, 1.5 * height):
+        text = "".join(rng.choice(LETTERS, int(rng.integers(3, 25))))
+        cv2.putText(
+            picture,
+            text,
+            (int(rng.uniform(-0.2, 0.3) * size), int(baseline)),
+            int(rng.choice(FONTS)),
+            height / 22,
+            colour(rng),
+            max(1, int(height * rng.uniform(0.05, 0.2))),
+            cv2.LINE_AA,
+        )
+    return picture
+
+
+def sky(rng: np.random.Generator, size: int) -> Image:
+    """Clouds before a gradient."""
+    clouds = np.clip(noise(rng, size, 6) * rng.uniform(0.3, 1.2), 0, 1)[..., None]
+    return np.asarray(gradient(rng, size) * (1 - clouds) + 235 * clouds, np.uint8)
+
+
+def plants(rng: np.random.Generator, size: int) -> Image:
+    """Leaves, and the stems between them."""
+    picture = gradient(rng, size)
+    green = np.array([90, 140, 60]) * rng.uniform(0.4, 1.4) + rng.uniform(-40, 40, 3)
+    length = rng.uniform(0.03, 0.15) * size
+    for _ in range(int(rng.integers(60, 250))):
+        shade = np.clip(green * rng.uniform(0.4, 1.5), 0, 255).tolist()
+        x, y = (int(value) for value in rng.uniform(0, size, 2))
+        axes = (int(length) + 1, int(length * rng.uniform(0.15, 0.5)) + 1)
+        cv2.ellipse(picture, (x, y), axes, rng.uniform(0, 360), 0, 360, shade, cv2.FILLED)
+        if rng.random() < 0.2:
+            end = (x + int(rng.normal(0, 3) * length), y + int(rng.normal(0, 3) * length))
+            cv2.line(picture, (x, y), end, shade, 1 + int(length / 12), cv2.LINE_AA)
+    return picture
+
+
+def cloth(rng: np.random.Generator, size: int) -> Image:
+    """Folds, with dots, stripes or checks on them."""
+    y, x = np.mgrid[:size, :size] / size
+    angle, pitch = rng.uniform(0, np.pi), rng.uniform(3, 25)
+    along = x * np.cos(angle) + y * np.sin(angle)
+    across = y * np.cos(angle) - x * np.sin(angle)
+    bent = noise(rng, size, 3) * rng.uniform(0, 0.08)
+    waves = np.sin(2 * np.pi * pitch * (along + bent)), np.sin(2 * np.pi * pitch * (across + bent))
+    kind = rng.integers(4)
+    pattern = (waves[0] > 0, waves[0] * waves[1] > 0, waves[0] + waves[1] > 1, x < 0)[kind]
+    shade = 1 + 0.4 * np.sin(2 * np.pi * rng.uniform(1, 6) * (across + 2 * bent))[..., None]
+    colours = np.where(pattern[..., None], colour(rng), colour(rng))
+    woven: Image = np.clip(colours * shade, 0, 255).astype(np.uint8)
+    return woven
+
+
+def hands(rng: np.random.Generator, size: int) -> Image:
+    """A hand or several, of all sizes."""
+    picture = gradient(rng, size)
+    for _ in range(int(rng.integers(1, 5))):
+        matrix = similarity(rng.uniform(0.4, 1.6) * size / SPRITE_PX, rng.uniform(-np.pi, np.pi))
+        middle = matrix[:2, :2] @ np.full(2, SPRITE_PX / 2)
+        matrix[:2, 2] = rng.uniform(0.1, 0.9, 2) * size - middle
+        lay(picture, paint_hand(rng, picture), matrix)
+    return picture
+
+
+def fur(rng: np.random.Generator, size: int) -> Image:
+    """Fur, and often two dark eyes and a nose: an animal."""
+    hair = rng.normal(0, 1, (size, size)).astype(np.float32)
+    length = int(rng.integers(3, 15))
+    strands = cv2.filter2D(hair, -1, np.eye(length, dtype=np.float32) / np.sqrt(length))
+    patches = noise(rng, size, 4)[..., None] > rng.uniform(-1, 1)
+    coat = np.array([150, 110, 70])
+    colours = np.where(patches, coat * rng.uniform(0.2, 1.6), coat + rng.uniform(-60, 100, 3))
+    picture = np.clip(colours + 25 * strands[..., None], 0, 255).astype(np.uint8)
+    if rng.random() < 0.7:
+        x, y = rng.uniform(0.3, 0.7, 2) * size
+        apart, radius = rng.uniform(0.08, 0.2) * size, int(rng.uniform(0.02, 0.05) * size) + 1
+        for side in (-1, 1):
+            eye = (int(x + side * apart), int(y))
+            cv2.circle(picture, eye, radius, colour(rng), cv2.FILLED, cv2.LINE_AA)
+            cv2.circle(picture, eye, max(radius // 2, 1), (10, 10, 10), cv2.FILLED, cv2.LINE_AA)
+        nose = (int(x), int(y + apart * rng.uniform(0.8, 1.6)))
+        cv2.ellipse(picture, nose, (2 * radius, radius), 0, 0, 360, (30, 20, 20), cv2.FILLED)
+    return picture
+
+
+PAINTINGS: tuple[Paint, ...] = (lettering, sky, plants, cloth, hands, fur)
+
+
+def gradient(rng: np.random.Generator, size: int) -> Image:
+    """One colour above that becomes another below."""
+    share = np.linspace(0, 1, size)[:, None, None]
+    picture = np.array(colour(rng)) * share + np.array(colour(rng)) * (1 - share)
+    return np.ascontiguousarray(np.broadcast_to(picture, (size, size, 3)), dtype=np.uint8)
+
+
+def noise(rng: np.random.Generator, size: int, octaves: int) -> Floats:
+    """Smooth noise of `octaves` scales, about in [-1, 1]."""
+    total = np.zeros((size, size), np.float32)
+    for octave in range(octaves):
+        small = rng.normal(0, 1, (2 ** (octave + 1) + 1,) * 2).astype(np.float32)
+        total += cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC) / 2**octave
+    return np.asarray(total / 2, np.float32)
+
+
+def colour(rng: np.random.Generator) -> tuple[int, int, int]:
+    red, green, blue = (int(value) for value in rng.integers(0, 256, 3))
+    return red, green, blue

@@ -16,14 +16,19 @@ from handlers.training.loop import Task
 from handlers.training.recipe import LearnedRecipe, Recipe, RecipeError, take_over
 from handlers.training.synthetic.stills import Stills
 from handlers.training.synthetic.style import Style
-from handlers.training.track.box_tracker import TrackerBatches, TrackerLearner, TrackerModel
+from handlers.training.track.box_tracker import (
+    RecordedVideos,
+    TrackerBatches,
+    TrackerLearner,
+    TrackerModel,
+    read_stills,
+)
 from handlers.training.track.face_validator import (
     ValidatorBatches,
     ValidatorLearner,
     ValidatorModel,
     measure_validator,
 )
-from handlers.training.track.videos import RecordedVideos, read_stills
 
 FACE_PX = 76  # of a face kept in memory: crops show it no larger than this
 

@@ -23,8 +23,7 @@ from handlers.training.affect.made.speech import (
     recorded,
 )
 from handlers.training.affect.made.speech import to_tensor as sound_to_tensor
-from handlers.training.affect.recorded.cache import STORED_PX
-from handlers.training.affect.recorded.stored import StoredRecording
+from handlers.training.affect.recorded.stored import STORED_PX, StoredRecording
 from handlers.training.datasets.affect.records import soft_quadrants
 from handlers.training.faces import Degrading
 from handlers.training.faces import to_tensor as faces_to_tensor

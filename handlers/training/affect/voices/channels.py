@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from typing import cast
 
 import av
+import librosa
 import numpy as np
-import soxr  # type: ignore[import-untyped]
 from av import AudioStream
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve  # type: ignore[import-untyped]
 
 from handlers.processing.arrays import Floats
 from handlers.processing.mel import FULL_SCALE, RATE_HZ
+from handlers.training.datasets.affect.speech import mu_law
 
 Samples = NDArray[np.float64]
 CHORDS = ((0, 4, 7), (9, 12, 16), (5, 9, 12), (7, 11, 14))
@@ -20,7 +21,6 @@ CHORDS = ((0, 4, 7), (9, 12, 16), (5, 9, 12), (7, 11, 14))
 FADING, LASTING = (3.0, 0.6, 6.0), (1.0, 4.0, 0.8)
 TAIL_S = 4
 TELEPHONE_HZ = 8000
-MU = 255
 # Encoder, container, sampling rates and bit rates of codecs for talk.
 CODECS = {
     "opus": ("libopus", "ogg", (16_000, 24_000, 48_000), (6_000, 8_000, 12_000, 20_000)),
@@ -112,7 +112,7 @@ def by_chance(
     might bring it; `voices` may talk in the background, `pieces` of music sound."""
     if rng.random() < 0.6:
         # Another speaker: faster or slower, with higher or lower pitch and formants.
-        samples = soxr.resample(samples, RATE_HZ, RATE_HZ * rng.uniform(0.88, 1.14))
+        samples = _resampled(samples, RATE_HZ, RATE_HZ * rng.uniform(0.88, 1.14))
     if rng.random() < 0.4:
         samples = _room(samples, rng)
     samples = _colour(_company(samples, rng, voices, pieces), rng)
@@ -135,22 +135,24 @@ def code(samples: Samples, name: str, rng: np.random.Generator) -> Samples:
     """Through a codec of `NAMES` and back."""
     if name in CODECS:
         return _encoded(samples, name, rng)
-    there = soxr.resample(samples, RATE_HZ, TELEPHONE_HZ)
+    there = _resampled(samples, RATE_HZ, TELEPHONE_HZ)
     hz = np.fft.rfftfreq(len(there), 1 / TELEPHONE_HZ)
     lowest_hz = rng.choice([0, 200, 300])
     passed = 1 / (1 + np.exp(-(hz - lowest_hz) / 20))
     there = np.fft.irfft(np.fft.rfft(there) * passed, len(there))
     if name == "mulaw":
-        steps = np.sign(there) * np.log1p(MU * np.minimum(np.abs(there), 1)) / np.log(MU + 1)
-        steps = np.round(steps * 127) / 127
-        there = np.sign(steps) * np.expm1(np.abs(steps) * np.log(MU + 1)) / MU
-    return np.asarray(soxr.resample(there, TELEPHONE_HZ, RATE_HZ))
+        there = mu_law(there)
+    return _resampled(there, TELEPHONE_HZ, RATE_HZ)
+
+
+def _resampled(samples: Samples, rate_hz: float, wanted_hz: float) -> Samples:
+    return np.asarray(librosa.resample(samples, orig_sr=rate_hz, target_sr=wanted_hz))
 
 
 def _encoded(samples: Samples, name: str, rng: np.random.Generator) -> Samples:
     encoder, container, rates, bits = CODECS[name]
     rate_hz, bit_rate = int(rng.choice(rates)), int(rng.choice(bits))
-    mono = np.clip(soxr.resample(samples, RATE_HZ, rate_hz), -1, 1)[None].astype(np.float32)
+    mono = np.clip(_resampled(samples, RATE_HZ, rate_hz), -1, 1)[None].astype(np.float32)
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
         stream = cast(AudioStream, out.add_stream(encoder, rate=rate_hz, layout="mono"))
