@@ -10,7 +10,7 @@ from torch import distributed
 
 from handlers.engines.export import export_model
 from handlers.training.affect.clip_recipe import ClipRecipe
-from handlers.training.affect.expressions.recipe import ExpressionRecipe
+from handlers.training.affect.expressions import ExpressionRecipe
 from handlers.training.affect.made.bank import CITIZEN
 from handlers.training.affect.single_recipe import ConditionalRecipe, LatentRecipe
 from handlers.training.affect.voices.recipe import VoiceRecipe

@@ -10,9 +10,9 @@ import torch
 from handlers.networks.affect import build
 from handlers.networks.expressions import INPUT_PX, ExpressionNetwork
 from handlers.networks.variants import EXPRESSIONS, FACE_PLACES, variant
-from handlers.training.affect.expressions.looks import Cutting, cut, vary
-from handlers.training.affect.expressions.recipe import ExpressionBatches, ExpressionLearner
+from handlers.training.affect.expressions import ExpressionBatches, ExpressionLearner
 from handlers.training.affect.made import faces as made_faces
+from handlers.training.affect.made.looks import Cutting, cut, vary
 from handlers.training.affect.single_recipe import load_affect
 from handlers.training.datasets.affect.pictures import crop_framed, whole_box
 from handlers.training.datasets.affect.records import AffectFaces

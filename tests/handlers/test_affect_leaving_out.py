@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from handlers.training.affect.clip_recipe import ClipRecipe
-from handlers.training.affect.expressions.recipe import IMAGENET, ExpressionRecipe
+from handlers.training.affect.expressions import IMAGENET, ExpressionRecipe
 from handlers.training.affect.single_recipe import RANDOM, LatentRecipe
 from handlers.training.affect.voices.recipe import VoiceRecipe
 from handlers.training.recipe import RecipeError

@@ -83,23 +83,9 @@ def run_clip(
             writer.write(draw_faces(frame.image, result.faces)[..., ::-1])
     if writer is not None:
         writer.release()
-    switches = tracklets.switches if detector is not None else None
-    return summarise(row.name, path.name, fps, statuses, seen, switches, ms)
-
-
-def summarise(
-    tracker: str,
-    clip: str,
-    fps: float,
-    statuses: Sequence[str],
-    seen: Sequence[Sequence[TrackedFace]],
-    switches: int | None,
-    ms: Sequence[float],
-) -> ClipResult:
-    """Count what the statuses `followed`, `lost` and `searching` of a clip's frames say."""
     return ClipResult(
-        tracker=tracker,
-        clip=clip,
+        tracker=row.name,
+        clip=path.name,
         frames=len(statuses),
         fps=fps,
         followed=statuses.count("followed"),
@@ -108,7 +94,7 @@ def summarise(
         longest_lost=longest_run(statuses, "lost"),
         searching=statuses.count("searching"),
         faces=len({face.track_id for faces in seen for face in faces}),
-        switches=switches,
+        switches=tracklets.switches if detector is not None else None,
         ms=float(np.median(ms)) if ms else math.nan,
     )
 

@@ -14,17 +14,14 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from handlers.networks.actions import ACTIONS
 from handlers.predictors.alignment import LOOKS_AT_DETECTED, AlignmentPredictor
+from handlers.processing.arrays import Floats
 from handlers.processing.landmarks import N_POINTS, bounding_box
 from handlers.store import load_aligner
-from handlers.training.datasets.folders import Labelled, read_labels, read_pts
-
-Floats = NDArray[np.float32]
+from handlers.training.datasets.folders import Labelled, read_labels, read_picture, read_pts
 
 SHARE = 0.35  # of the way from landmarks by hand to the teacher's
 # Distances in shares of the face's box, as the error of alignment is.
@@ -60,7 +57,7 @@ def blend_with_model(faces: list[Labelled], predictor: AlignmentPredictor) -> It
     """The teacher's faces with the mean of its landmarks and the model's, where the two agree."""
     for start in range(0, len(faces), AT_A_TIME):
         some = faces[start : start + AT_A_TIME]
-        images = [_pixels(face.picture) for face in some]
+        images = [read_picture(face.picture) for face in some]
         boxes = [bounding_box(face.points[:N_POINTS])[None] for face in some]
         found = predictor.align(images, boxes, denoise=False, looks=LOOKS_AT_DETECTED)
         for face, (seen,) in zip(some, found, strict=True):
@@ -79,13 +76,6 @@ def write_labels(path: Path, pictures: Path, faces: list[Labelled]) -> None:
         names=np.array(ACTIONS),
         actions=np.stack([face.actions for face in faces]),
     )
-
-
-def _pixels(path: Path) -> NDArray[np.uint8]:
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if pixels is None:
-        raise ValueError(f"{path}: no picture that can be decoded")
-    return np.asarray(pixels, np.uint8)
 
 
 def main() -> None:

@@ -12,10 +12,15 @@ import torch
 from handlers.networks.variants import EXPRESSIONS
 from handlers.processing.arrays import Doubles, Image
 from handlers.store import load_aligner
-from handlers.training.affect.expressions.looks import relight, spoil
 from handlers.training.affect.losses import class_weights
+from handlers.training.affect.made.looks import relight, spoil
 from handlers.training.datasets.affect.pictures import crop_framed, frame_faces
-from handlers.training.datasets.affect.records import WORDS, AffectFaces, soft_quadrants
+from handlers.training.datasets.affect.records import (
+    WORDS,
+    AffectFaces,
+    soft_quadrants,
+    word_weights,
+)
 from handlers.training.faces import Degrading, to_tensor
 from handlers.training.loop import Batch
 
@@ -112,8 +117,7 @@ class FaceBatches:
 
 def drawn_by_word(words: Sequence[str], power: float) -> Doubles:
     """Place each face's end on a line of length 1, to be hit by chance."""
-    _, places, counts = np.unique(words, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts[places].astype(np.float64) ** power)
+    ends = np.cumsum(word_weights(words, power))
     return np.asarray(ends / ends[-1])
 
 

@@ -14,7 +14,6 @@ from handlers.processing.mel import HOP, RATE_HZ
 from handlers.training.affect.gating import GateBank, make_gate_bank
 from handlers.training.affect.made.bank import (
     FaceSource,
-    Shown,
     face_maps,
     read_faces,
     show,
@@ -67,17 +66,16 @@ def make_studio(
         shown.append(show(clips[-1], rng))
     face_keys, face_rows = _unique([one.face for one in shown])
     voice_keys, voice_rows = _unique([one.voice for one in shown])
-    staged = [_stage(*row) for row in zip(clips, shown, face_rows, voice_rows, strict=True)]
+    staged = [
+        Staged(clip, face, voice, seen.has_face, seen.has_voice)
+        for clip, seen, face, voice in zip(clips, shown, face_rows, voice_rows, strict=True)
+    ]
     return Studio(
         face_maps(parts[FACE], faces, face_keys),
         voice_maps(parts[VOICE], voices, voice_keys),
         staged,
         make_gate_bank(parts, faces, voices, GATE_COUNT, seed),
     )
-
-
-def _stage(clip: Clip, shown: Shown, face: Ints, voice: Ints) -> Staged:
-    return Staged(clip, face, voice, shown.has_face, shown.has_voice)
 
 
 def _unique(parts: Sequence[Ints]) -> tuple[Ints, list[Ints]]:

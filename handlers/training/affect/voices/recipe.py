@@ -14,9 +14,9 @@ from handlers.networks.affect import VoiceNetwork, build
 from handlers.networks.variants import variant
 from handlers.processing.arrays import Floats
 from handlers.processing.mel import BANDS, WINDOW, without_level
+from handlers.training.affect.lines import fit_tone
 from handlers.training.affect.made.bank import HEARD, SpeechSource, read_utterances
 from handlers.training.affect.voices.heard import VERSIONS, HeardVoices, hear_all
-from handlers.training.affect.voices.line import fit_tone
 from handlers.training.datasets.affect.records import WORDS, Utterance
 from handlers.training.loop import Batch, Losses, Schedule, Task
 from handlers.training.recipe import LearnedRecipe, RecipeError

@@ -1,6 +1,6 @@
 """Records that the readers of affect yield, and emotion words as weak labels on the circumplex."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,12 @@ PLACES: Mapping[str, tuple[float, float]] = {
 # How far from an axis a label is before its side of it is beyond doubt.
 SOFTNESS = 0.08
 WORDS = (*PLACES, "contempt")
+
+
+def word_weights(words: Sequence[str] | Ints, power: float) -> Doubles:
+    """Weigh samples `(N,)` by how many have the same word, to a power: below 0 rare ones most."""
+    _, places, counts = np.unique(words, return_inverse=True, return_counts=True)
+    return np.asarray(counts[places].astype(np.float64) ** power)
 
 
 def soft_quadrants(labels: Floats) -> Floats:

@@ -15,10 +15,10 @@ from handlers.networks.variants import EXPRESSIONS, FACE_PLACES, VARIANTS, varia
 from handlers.predictors.affect.expressions import Calibration
 from handlers.processing.arrays import Floats
 from handlers.store import load_aligner
-from handlers.training.affect.expressions.actions import fit_actions
-from handlers.training.affect.expressions.looks import Cutting, cut, vary
+from handlers.training.affect.lines import fit_actions
 from handlers.training.affect.made.bank import FaceSource, read_faces
-from handlers.training.affect.made.faces import BOXES, find_boxes
+from handlers.training.affect.made.faces import BOXES, drawn_by_word, find_boxes
+from handlers.training.affect.made.looks import Cutting, cut, vary
 from handlers.training.affect.single_recipe import load_affect
 from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.loop import Batch, Losses, Task
@@ -73,16 +73,13 @@ class ExpressionBatches:
         """`boxes` are those of the landmarks of each set's faces; a face whose commonest word is
         that of n others is drawn n to the `power` times as often as one alone."""
         self.sets, self.boxes, self.cutting = sets, boxes, cutting
-        words = np.concatenate([faces.shares.argmax(axis=1) for faces in sets])
-        counts = np.bincount(words, minlength=len(EXPRESSIONS))
-        weights = counts[words].astype(np.float64) ** power
-        self.drawn = np.cumsum(weights / weights.sum())
+        self.drawn = drawn_by_word([word for faces in sets for word in faces.emotions], power)
         self.places = [(s, row) for s, faces in enumerate(sets) for row in range(len(faces))]
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
         """`faces` `(B, 1, 96, 96)` in [0, 255] and `shares` `(B, 8)`."""
         faces, shares = [], []
-        for index in np.searchsorted(self.drawn, rng.random(size) * self.drawn[-1]):
+        for index in np.searchsorted(self.drawn, rng.random(size)):
             group, row = self.places[index]
             crop = cut(self.sets[group].images[row], self.boxes[group][row], self.cutting, rng)
             faces.append(vary(crop, rng))

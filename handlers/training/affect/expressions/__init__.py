@@ -1,1 +1,0 @@
-"""Learning what faces express, from the votes of people on photographs."""
