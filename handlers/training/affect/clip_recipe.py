@@ -16,7 +16,7 @@ from handlers.training.affect.made.faces import BOXES, Framing
 from handlers.training.affect.made.studio import Studio, make_studio, pool
 from handlers.training.affect.recorded.features import feature_clips as recorded_clips
 from handlers.training.affect.recorded.features import fusion_studio
-from handlers.training.affect.recorded.pieces import PieceCutting, cut_pieces
+from handlers.training.affect.recorded.pieces import Piece, PieceCutting, cut_pieces
 from handlers.training.affect.recorded.stored import CACHE, RecordingSource, folder_of, read_stored
 from handlers.training.affect.sequences import FeatureClip, feature_clips
 from handlers.training.affect.single_recipe import load_affect
@@ -66,12 +66,19 @@ class ClipRecipe(Recipe):
         folder = folder_of(self.name, self.recordings, runs)
         context = next(iter(stored.values()))[1].config["context"]
         if self.recordings is not None:
-            places = (data, runs / CACHE, folder)
-            material = recorded(self, self.recordings, parts, places, context, resume)
+            pieces = read_pieces(self, self.recordings, tuple(parts), data, runs / CACHE, context)
+            studio, clips = recorded(self, parts, pieces, folder / "maps", resume)
         else:
             framing = Framing(Path(self.aligner), runs / BOXES, context)
-            material = made(self, parts, data, framing, runs / HEARD)
-        networks = learn_clips(self, parts, material, folder, resume)
+            studio, clips = made(self, parts, data, framing, runs / HEARD)
+        torch.manual_seed(self.seed)
+        full = VARIANTS[self.name]
+        networks = start(full, parts)
+        if self.fusion is not None:
+            run = folder / "fusion"
+            networks = learn_fusion(networks, parts[FACE], studio(), self.fusion, run, resume)
+        found = clips(networks)
+        networks = learn_over_time(networks, full, found, self.stages, self.seed, folder, resume)
         config = {
             "network": asdict(networks.config),
             "context": context,
@@ -80,12 +87,8 @@ class ClipRecipe(Recipe):
         self.save(store, config, networks.state_dict())
 
 
-@dataclass(frozen=True)
-class LearningMaterial:
-    """Maps of single frames, and the clips that networks make features of."""
-
-    studio: Callable[[], Studio]
-    clips: Callable[[AffectNetworks], Sequence[FeatureClip]]
+# What a gate and fusion learn from, and the clips that networks make features of.
+Material = tuple[Callable[[], Studio], Callable[[AffectNetworks], Sequence[FeatureClip]]]
 
 
 def read_parts(recipe: ClipRecipe, store: Path) -> dict[str, tuple[AffectNetworks, Checkpoint]]:
@@ -118,51 +121,39 @@ def check_fold(recipe: ClipRecipe, part: Checkpoint) -> None:
         )
 
 
-def made(
-    recipe: ClipRecipe, parts: Parts, data: Path, framing: Framing, heard: Path
-) -> LearningMaterial:
+def made(recipe: ClipRecipe, parts: Parts, data: Path, framing: Framing, heard: Path) -> Material:
     """Clips made of faces and speech."""
     if not recipe.faces or not recipe.speech:
         raise RecipeError("give [[faces]] and [[speech]], or [recordings]")
     faces = pool(data, recipe.faces, recipe.most_faces, framing)
     voices = read_voices(data, recipe.speech, heard)
     studio = make_studio(parts, faces, voices, recipe.plot, recipe.clips, recipe.clip_seed)
-    return LearningMaterial(lambda: studio, lambda networks: feature_clips(networks, studio))
+    return lambda: studio, lambda networks: feature_clips(networks, studio)
 
 
-def recorded(
+def read_pieces(
     recipe: ClipRecipe,
     source: RecordingSource,
-    parts: Parts,
-    places: tuple[Path, Path, Path],
+    modalities: Sequence[str],
+    data: Path,
+    cache: Path,
     context: float,
-    resume: bool,
-) -> LearningMaterial:
-    """Pieces of recordings; `places` are of the data, the files made of them, and the run."""
-    data, cache, folder = places
+) -> list[Piece]:
+    """Pieces of recordings; the files made of them lie in `cache`."""
     if recipe.faces or recipe.speech or source.layout == AFFECTNET:
         raise RecipeError("give recordings over time, and nothing beside")
     stored = read_stored(data, source, context, cache)
     longest = max(stage.frames for stage in recipe.stages)
     cutting = PieceCutting(recipe.clips, longest, recipe.clip_seed)
-    pieces = cut_pieces(stored, tuple(parts), recipe.plot, cutting)
+    return cut_pieces(stored, modalities, recipe.plot, cutting)
+
+
+def recorded(
+    recipe: ClipRecipe, parts: Parts, pieces: Sequence[Piece], maps: Path, resume: bool
+) -> Material:
+    """Pieces of recordings, whose maps and features are kept in a folder."""
     most, seed = recipe.most_faces, recipe.clip_seed
-    return LearningMaterial(
-        lambda: fusion_studio(parts, pieces, most, seed, folder / "maps", resume),
-        lambda networks: recorded_clips(networks, pieces, folder / "maps", resume),
+    return (
+        lambda: fusion_studio(parts, pieces, most, seed, maps, resume),
+        lambda networks: recorded_clips(networks, pieces, maps, resume),
     )
-
-
-def learn_clips(
-    recipe: ClipRecipe, parts: Parts, material: LearningMaterial, folder: Path, resume: bool
-) -> AffectNetworks:
-    """The networks of a recipe, learnt: fusion first where there is one, then the curriculum."""
-    torch.manual_seed(recipe.seed)
-    config = VARIANTS[recipe.name]
-    networks = start(config, parts)
-    if recipe.fusion is not None:
-        studio = material.studio()
-        run = folder / "fusion"
-        networks = learn_fusion(networks, parts[FACE], studio, recipe.fusion, run, resume)
-    clips = material.clips(networks)
-    return learn_over_time(networks, config, clips, recipe.stages, recipe.seed, folder, resume)

@@ -3,7 +3,7 @@
 Degradations of Mel spectrograms (7.3.4) are noise, masked bands and times, and a low level.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -159,18 +159,13 @@ class SpeechBatches:
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
         """`clean` and `seen` `(B, 3, 128, 128)` in [-1, 1], `label` and `weight` `(B, 2)`,
         `quadrant` `(B, 4)` and the shares of all WORDS, `words`."""
-        clean, seen = [], []
         indices = rng.integers(len(self.voices), size=size)
-        for index in indices:
-            power = recorded(self._power(int(index), rng), self.recording, rng)
-            as_it_is, as_heard = both_forms(power, self.recording, rng)
-            clean.append(as_it_is)
-            seen.append(as_heard)
+        windows = (recorded(self._power(int(i), rng), self.recording, rng) for i in indices)
+        sound = both_forms(windows, self.recording, rng)
         labels = self.voices.labels[indices]
         words = torch.tensor([WORDS.index(self.voices.emotions[i]) for i in indices])
         return {
-            "clean": to_tensor(clean),
-            "seen": to_tensor(seen),
+            **sound,
             "label": torch.from_numpy(labels),
             "weight": torch.from_numpy(self.weights[indices]),
             "quadrant": torch.from_numpy(soft_quadrants(labels)),
@@ -218,17 +213,18 @@ def recorded(
     return np.asarray(np.maximum(window, 0) * 10 ** (decibels / 10), np.float32)
 
 
-def both_forms(
-    window: Floats, recording: Microphone, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """A window as it is and, by chance, degraded; by chance the end of both is not heard."""
-    heard = WINDOW
-    if rng.random() < recording.half_heard:
-        heard = int(rng.integers(WINDOW // 2 - 2, WINDOW))
-    worse = window
-    if rng.random() < recording.degraded:
-        worse = degrade_power(window, rng)
-    return _until(window, heard), _until(worse, heard)
+def both_forms(windows: Iterable[Floats], recording: Microphone, rng: np.random.Generator) -> Batch:
+    """Windows as they are, `clean`, and by chance degraded, `seen`, both `(B, 3, 128, 128)`; by
+    chance the end of both is not heard."""
+    clean, seen = [], []
+    for window in windows:
+        heard = WINDOW
+        if rng.random() < recording.half_heard:
+            heard = int(rng.integers(WINDOW // 2 - 2, WINDOW))
+        bad = rng.random() < recording.degraded
+        clean.append(_until(window, heard))
+        seen.append(_until(degrade_power(window, rng) if bad else window, heard))
+    return {"clean": to_tensor(clean), "seen": to_tensor(seen)}
 
 
 def _until(power: Floats, heard: int) -> Floats:

@@ -22,7 +22,6 @@ from handlers.training.affect.made.speech import (
     noise_alone,
     recorded,
 )
-from handlers.training.affect.made.speech import to_tensor as sound_to_tensor
 from handlers.training.affect.recorded.stored import STORED_PX, StoredRecording
 from handlers.training.datasets.affect.records import soft_quadrants
 from handlers.training.faces import Degrading
@@ -120,13 +119,11 @@ class RecordedVoiceBatches:
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
         """As of faces, of windows centred on the labelled times."""
         drawn, told = self.moments.draw(rng, size)
-        clean, seen = [], []
-        for recording, moment in drawn:
-            window = recorded(recording.power(moment, WIDE), self.microphone, rng, WIDE / 2)
-            as_it_is, as_heard = both_forms(window, self.microphone, rng)
-            clean.append(as_it_is)
-            seen.append(as_heard)
-        return {"clean": sound_to_tensor(clean), "seen": sound_to_tensor(seen), **told}
+        windows = (
+            recorded(recording.power(moment, WIDE), self.microphone, rng, WIDE / 2)
+            for recording, moment in drawn
+        )
+        return {**both_forms(windows, self.microphone, rng), **told}
 
 
 @dataclass(frozen=True, eq=False)
