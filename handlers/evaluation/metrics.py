@@ -4,10 +4,12 @@ A face that was not found has an infinite error: it lowers the area under the cu
 as a failure like any other error above the threshold.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handlers.processing.arrays import Doubles, Floats
 from handlers.processing.landmarks import OUTER_EYE_CORNERS
@@ -48,6 +50,12 @@ def _mean_error(predicted: Floats, truth: Floats, size: float) -> float:
         raise ValueError(f"the true landmarks have the size {size}, it must be positive")
     distances = np.linalg.norm(predicted.astype(np.float64) - truth, axis=-1)
     return float(distances.mean() / size)
+
+
+def finite_mean(values: NDArray[np.floating]) -> float:
+    """The mean of the values that are finite; not a number without any."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else math.nan
 
 
 def auc(errors: Doubles, threshold: float = THRESHOLD) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.evaluation.affect.clips import Trace, Units, groups_of, joined
-from handlers.evaluation.metrics import Interval, draw_groups, interval
+from handlers.evaluation.metrics import Interval, draw_groups, finite_mean, interval
 from handlers.processing.arrays import Doubles
 
 Floats = NDArray[np.floating]
@@ -109,7 +109,7 @@ def scores(totals: Doubles) -> Doubles:
 def mean_score(parts: Iterable[Score]) -> Score:
     """The mean of each measure over the parts where it is a number."""
     table = np.array([[getattr(part, name) for name in MEASURES] for part in parts])
-    return Score(*(_mean(column) for column in table.reshape(-1, len(MEASURES)).T))
+    return Score(*(finite_mean(column) for column in table.reshape(-1, len(MEASURES)).T))
 
 
 def mean_agreement(parts: Iterable[Agreement]) -> Agreement:
@@ -117,15 +117,10 @@ def mean_agreement(parts: Iterable[Agreement]) -> Agreement:
     found = list(parts)
     return Agreement(
         sum(part.samples for part in found),
-        _mean(np.array([part.answered for part in found])),
+        finite_mean(np.array([part.answered for part in found])),
         mean_score([part.valence for part in found]),
         mean_score([part.arousal for part in found]),
     )
-
-
-def _mean(values: Doubles) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else float("nan")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from handlers.evaluation.affect.clips import (
     over_clip,
 )
 from handlers.evaluation.affect.running import run_all
+from handlers.evaluation.metrics import finite_mean
 from handlers.predictors.affect.estimator import Estimator
 from handlers.predictors.affect.speech import SpeechDetector
 from handlers.processing.arrays import Doubles, Floats
@@ -108,13 +109,8 @@ def _change(name: str, channel: str, before: Sequence[Trace], after: Sequence[Tr
     was, now = (np.concatenate([over_clip(t).estimates for t in part]) for part in (before, after))
     labels = np.concatenate([over_clip(trace).labels for trace in before])
     voiced = float(np.mean(np.concatenate([trace.voice for trace in after])))
-    moved = [_mean(np.abs(now - was)[:, side]) for side in (0, 1)]
-    return Change(name, channel, voiced, _mean((now - labels)[:, 1]), *moved)
-
-
-def _mean(values: Floats) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else float("nan")
+    moved = [finite_mean(np.abs(now - was)[:, side]) for side in (0, 1)]
+    return Change(name, channel, voiced, finite_mean((now - labels)[:, 1]), *moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +187,7 @@ def gate_move(
         harm.strength,
         len(moves),
         forced,
-        float(values.mean()) if moves else float("nan"),
+        finite_mean(values),
         float((values >= MOVE).mean()) if moves else float("nan"),
     )
 

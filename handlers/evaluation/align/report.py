@@ -1,6 +1,5 @@
 """Errors to the figures that are reported, comparisons of models, and those to JSON and CSV."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from handlers.evaluation.align.running import Boxes, Case, Condition, Errors
-from handlers.evaluation.metrics import THRESHOLD, Interval, auc, failure_rate, paired_bootstrap
+from handlers.evaluation.metrics import (
+    THRESHOLD,
+    Interval,
+    auc,
+    failure_rate,
+    finite_mean,
+    paired_bootstrap,
+)
 from handlers.evaluation.output import write_json
 from handlers.evaluation.published import PublishedTable
 from handlers.processing.arrays import Doubles
@@ -30,9 +36,7 @@ class AlignScore:
 
     @classmethod
     def of(cls, errors: Doubles) -> "AlignScore":
-        found = errors[np.isfinite(errors)]
-        nme = float(found.mean()) if len(found) else math.nan
-        return cls(nme, auc(errors), failure_rate(errors))
+        return cls(finite_mean(errors), auc(errors), failure_rate(errors))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from handlers.align import AlignHandler, AlignRow
 from handlers.evaluation.align.running import LEAST_OVERLAP, FaceView, read_view
-from handlers.evaluation.metrics import nme_box
+from handlers.evaluation.metrics import finite_mean, nme_box
 from handlers.evaluation.output import new_table, number, progress_bar, spread
 from handlers.processing.arrays import Doubles, Image
 from handlers.processing.boxes import Crop, overlap
@@ -94,7 +94,7 @@ def as_rows(errors: Doubles) -> list[RollRow]:
             turn,
             float(found[:, index].mean()),
             float(close[:, index].mean()),
-            float(errors[found[:, index], index].mean()) if found[:, index].any() else math.nan,
+            finite_mean(errors[:, index]),
         )
         for index, turn in enumerate(TURNS_DEG)
     ]

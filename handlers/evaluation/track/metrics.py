@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.evaluation.metrics import THRESHOLD, auc, box_size, failure_rate, nme_box
+from handlers.evaluation.metrics import THRESHOLD, auc, box_size, failure_rate, finite_mean, nme_box
 from handlers.evaluation.track.rows import TrackerRow
 from handlers.evaluation.track.sequences import TrackedFrame, TrackedVideo, first_box
 from handlers.predictors.tracking.results import FrameResult
@@ -152,10 +152,8 @@ def accuracy(traces: Sequence[TrackTrace]) -> Accuracy:
     errors = joined(traces, lambda trace: trace.errors[trace.counts])
     if not len(errors):
         return Accuracy(0, math.nan, math.nan, math.nan, math.nan)
-    found = errors[np.isfinite(errors)]
-    nme = float(found.mean()) if len(found) else math.nan
-    missed = 1 - len(found) / len(errors)
-    return Accuracy(len(errors), nme, auc(errors), failure_rate(errors), missed)
+    missed = 1 - float(np.isfinite(errors).mean())
+    return Accuracy(len(errors), finite_mean(errors), auc(errors), failure_rate(errors), missed)
 
 
 def success(traces: Sequence[TrackTrace]) -> tuple[Doubles, Doubles]:
@@ -167,8 +165,7 @@ def success(traces: Sequence[TrackTrace]) -> tuple[Doubles, Doubles]:
 
 def success_auc(traces: Sequence[TrackTrace]) -> float:
     """The area under the success curve, exactly: the mean overlap."""
-    overlaps = joined(traces, lambda trace: trace.overlaps[trace.counts])
-    return float(overlaps.mean()) if len(overlaps) else math.nan
+    return finite_mean(joined(traces, lambda trace: trace.overlaps[trace.counts]))
 
 
 def behaviour(traces: Sequence[TrackTrace], still_group: str = "still") -> Behaviour:
@@ -182,7 +179,7 @@ def behaviour(traces: Sequence[TrackTrace], still_group: str = "still") -> Behav
         recovery=float(np.median(over)) if over else math.nan,
         recovered=len(over) / len(episodes) if episodes else math.nan,
         occlusions=len(episodes),
-        false_faces=float(absent.mean()) if len(absent) else math.nan,
+        false_faces=finite_mean(absent),
         ms=float(np.median(joined(traces, lambda trace: trace.ms))),
     )
 
@@ -194,9 +191,7 @@ def jitter(traces: Sequence[TrackTrace]) -> float:
         off = (trace.points - trace.truth) / trace.sizes[:, None, None]
         return np.asarray(np.linalg.norm(np.diff(off, axis=0), axis=-1).ravel(), np.float64)
 
-    values = joined(traces, beyond)
-    values = values[np.isfinite(values)]
-    return float(values.mean() * 1000) if len(values) else math.nan
+    return finite_mean(joined(traces, beyond)) * 1000
 
 
 def lag(traces: Sequence[TrackTrace]) -> float:
