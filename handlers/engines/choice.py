@@ -104,7 +104,7 @@ def _has_driver() -> bool:
 
 
 def load_engine(folder: Path, device: str = CPU) -> tuple[Engine, Checkpoint]:
-    """The networks of the checkpoint in `folder`, and the checkpoint without its tensors.
+    """Load the networks of the checkpoint in `folder`, and the checkpoint without its tensors.
 
     On a processor ONNX Runtime computes them, one engine for all who ask, unless torch is asked for
     by `chosen`, or has to, as there are no graphs of these very weights; on any other device torch
@@ -127,13 +127,13 @@ def load_engine(folder: Path, device: str = CPU) -> tuple[Engine, Checkpoint]:
 
 
 def graphs(checkpoint: Checkpoint) -> list[str]:
-    """The parts that there are graphs of, made for these very weights."""
+    """Return the parts that there are graphs of, made for these very weights."""
     told: Mapping[str, Any] = checkpoint.config.get(GRAPHS, {})
     return list(told["parts"]) if told.get("weights") == checkpoint.sha256 else []
 
 
 def run_all(calls: Sequence[Callable[[], Result]], in_parallel: bool) -> list[Result]:
-    """The results of all calls, in order; in parallel the first is made here, the others beside it.
+    """Make all calls, results in order; in parallel the first is made here, the others beside it.
 
     What no other thread has begun by then is made here, too: where all cores have work, nothing is
     waited for. Engines give up Python's lock while they compute. Raises what a call raises.
@@ -144,6 +144,7 @@ def run_all(calls: Sequence[Callable[[], Result]], in_parallel: bool) -> list[Re
     try:
         results = [call() for call in calls[:1]]
         for call, future in zip(calls[1:], waiting, strict=True):
+            # What could be cancelled has not begun: waiting for it would take longer.
             results.append(call() if future.cancel() else future.result())
     finally:
         for future in waiting:
@@ -163,12 +164,12 @@ def niceness() -> int:
 
 
 def others() -> ThreadPoolExecutor:
-    """The threads that compute beside this one, as far stepped back as it is."""
+    """Return the threads that compute beside this one, of the same priority."""
     return _others(niceness())
 
 
 @cache
 def _others(to: int) -> ThreadPoolExecutor:
-    """The threads that compute beside those that have stepped back so far."""
+    """Return the threads that compute beside those of this priority."""
     most = max(len(os.sched_getaffinity(0)) - 1, 1)
     return ThreadPoolExecutor(most, "computing-beside", step_back, (to,))

@@ -1,4 +1,4 @@
-"""Arrays to a device and tensors back from it, in one piece each way.
+"""Arrays to a device and tensors back in one piece each way; parts captured as CUDA graphs.
 
 A transfer costs a GPU about as much as a small network does, whatever it carries. So all inputs of
 a call travel in one buffer of bytes, and all its answers in another.
@@ -34,7 +34,7 @@ class Slot:
 
 
 def lay_out(kinds: Sequence[tuple[torch.dtype, tuple[int, ...]]]) -> list[Slot]:
-    """Slots for arrays of these types and shapes, in their order.
+    """Return slots for arrays of these types and shapes, in their order.
 
     Wider types lie before narrower ones, so that each array begins at a multiple of its items.
     """
@@ -47,12 +47,12 @@ def lay_out(kinds: Sequence[tuple[torch.dtype, tuple[int, ...]]]) -> list[Slot]:
 
 
 def size_of(slots: Sequence[Slot]) -> int:
-    """The bytes of a buffer with these slots."""
+    """Return the bytes of a buffer with these slots."""
     return max((slot.end for slot in slots), default=0)
 
 
 def pack(arrays: Sequence[Array], rows: int, pinned: bool) -> tuple[Tensor, list[Slot]]:
-    """Arrays of as many rows each -> a buffer on the CPU, padded to `rows` by zeros, and its slots.
+    """Pack arrays of as many rows each into a buffer on the CPU, padded by zeros; return its slots.
 
     `pinned` memory is read by a GPU itself.
     """
@@ -66,12 +66,12 @@ def pack(arrays: Sequence[Array], rows: int, pinned: bool) -> tuple[Tensor, list
 
 
 def unpack(buffer: Tensor, slots: Sequence[Slot]) -> list[Tensor]:
-    """The tensors of a buffer, without a copy."""
+    """Return the tensors of a buffer, without a copy."""
     return [_read(buffer, slot) for slot in slots]
 
 
 def join(tensors: Sequence[Tensor]) -> tuple[Tensor, list[Slot]]:
-    """Tensors of a device -> one buffer there, and its slots."""
+    """Join tensors of a device in one buffer there; return it and its slots."""
     slots = lay_out([(one.dtype, tuple(one.shape)) for one in tensors])
     order = sorted(range(len(tensors)), key=lambda index: slots[index].begin)
     return torch.cat([_bytes(tensors[index]) for index in order]), slots
@@ -123,11 +123,13 @@ class CapturedParts:
             if (part, rows) not in self._graphs:
                 self._graphs[part, rows] = self._capture(part, buffer.to(device), slots)
             captured = self._graphs[part, rows]
+            # The copy and the replay are queued on one stream; `cpu` below waits for both.
             captured.given.copy_(buffer, non_blocking=True)
             captured.graph.replay()
             return captured.answered.cpu(), captured.places
 
     def _capture(self, part: str, given: Tensor, slots: Sequence[Slot]) -> _Captured:
+        # On a stream of its own, as capturing asks for: nothing of the usual one may be pending.
         stream = torch.cuda.Stream(given.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(given.device))
         with torch.cuda.stream(stream):

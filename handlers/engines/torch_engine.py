@@ -42,6 +42,7 @@ class TorchEngine:
     def run(self, part: str, **inputs: Array) -> dict[str, Array]:
         """Compute a part; answers come in single precision whatever it was computed in."""
         asked = self.parts[part]
+        # torch warns of arrays that it could not write to.
         given = [np.require(inputs[name], requirements=["C", "W"]) for name in asked.inputs]
         with torch.inference_mode():
             fetched = self._run_away(part, given) if self._is_away else self._run_here(asked, given)
@@ -70,20 +71,20 @@ class TorchEngine:
     def _compute(
         self, part: str, buffer: Tensor, slots: Sequence[Slot]
     ) -> tuple[Tensor, list[Slot]]:
-        """A part of a packed call on the device -> its packed answers there."""
+        """Compute a part of a packed call on the device; return its packed answers there."""
         given = [_laid(one) for one in unpack(buffer, slots)]
         return join([_single(one) for one in self.parts[part].forward(self.network, *given)])
 
 
 def _laid(tensor: Tensor) -> Tensor:
-    """Pictures with their channels last, as the networks compute them."""
+    """Lay pictures out with their channels last, as the networks compute them."""
     is_picture = tensor.ndim == 4 and tensor.is_floating_point()
     layout = torch.channels_last if is_picture else torch.contiguous_format
     return tensor.contiguous(memory_format=layout)
 
 
 def load_torch_engine(checkpoint: Checkpoint, device: str = CPU) -> TorchEngine:
-    """The networks of a checkpoint, ready to serve. Raises CheckpointError."""
+    """Load the networks of a checkpoint, ready to serve. Raises CheckpointError."""
     if chosen.threads is not None:
         torch.set_num_threads(chosen.threads)
     network, parts = build_network(checkpoint)
@@ -91,7 +92,7 @@ def load_torch_engine(checkpoint: Checkpoint, device: str = CPU) -> TorchEngine:
 
 
 def build_network(checkpoint: Checkpoint) -> tuple[nn.Module, dict[str, Part]]:
-    """The module of a checkpoint in single precision with its weights, and its parts.
+    """Build the module of a checkpoint in single precision with its weights, and its parts.
 
     Raises CheckpointError for a checkpoint that is of no kind, or whose weights do not fit.
     """

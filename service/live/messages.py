@@ -58,7 +58,7 @@ class Options(BaseModel):
 
     @property
     def values(self) -> dict[str, Any]:
-        """The options by name, not yet checked."""
+        """Return the options by name, not yet checked."""
         return dict(self.model_extra or {})
 
 
@@ -100,6 +100,7 @@ def read_text(message: str) -> Reset | Options:
         )
     try:
         return _TEXT.validate_python(json.loads(message))
+    # RecursionError: thousands of brackets fit into a text.
     except (ValueError, ValidationError, RecursionError) as error:
         raise ServiceError(
             Problem.INVALID_REQUEST,
@@ -197,6 +198,7 @@ class Arrival:
 
     def drop(self) -> None:
         """Give up the picture; its reply says so."""
+        # The picture is freed at once: its arrival waits on for its turn to be answered.
         self.dropped, self.data = True, b""
 
 

@@ -149,13 +149,15 @@ class RedisStore(SessionStore):
             return Session("", damage=f"it could not be read ({error})"[:MOST_SHOWN])
         state, reply = session.state or b"", session.reply or b""
         seal = self._seal(address, session.step, state, reply)
+        # One that was only connected to has no seal yet, and nothing to be sealed.
         if (state or reply or session.step) and not hmac.compare_digest(seal, values[-1] or b""):
             return Session("", damage="another has written it: its seal does not fit")
         return replace(session, damage=damage.decode() or None)
 
     def _seal(self, address: Address, step: int, state: bytes, reply: bytes) -> bytes:
-        """Return what shows that this service has written a step."""
+        """Return the seal of a step, by which the service knows its own writing."""
         sealed = hmac.new(self._secret, f"{_key(address)} {step} {len(state)} ".encode(), "sha256")
+        # The length parts state and reply: bytes cannot move from one to the other.
         sealed.update(state)
         sealed.update(reply)
         return sealed.digest()
@@ -171,6 +173,7 @@ class RedisStore(SessionStore):
         try:
             return await ask()
         except NoAnswer as error:
+            # Other calls fail at once now: each would wait as long as this one did.
             self._paused_until = time.monotonic() + PAUSE_S
             raise StoreUnavailable("no answer in time", PAUSE_S) from error
         except NoConnection as error:
@@ -182,6 +185,7 @@ class RedisStore(SessionStore):
 @lru_cache(KNOWN_KEYS)
 def _key(address: Address) -> str:
     """Return the key of a session; the names of owners and sessions cannot run into each other."""
+    # Quoted: a name with a colon in it must not make the key of another.
     parts = (address.model, address.owner, address.name)
     return ":".join((KEY_PREFIX, *(quote(part, safe="") for part in parts)))
 
@@ -196,6 +200,7 @@ def _session(values: Sequence[bytes]) -> Session:
     epoch, step, state, reply, created, updated = values
     session = Session(
         epoch.decode("ascii"),
+        # Cut: a number of many digits takes long to read, which others could use.
         int(step[:MOST_DIGITS]),
         state or None,
         reply or None,

@@ -30,8 +30,8 @@ TRIES = {
 }
 PROGRAM = """
 import os, socket, sys
-from service.media.clips.child import load_library, shut_in
-assert shut_in(load_library())
+from service.media.clips.child import load_library, restrict_calls
+assert restrict_calls(load_library())
 os.fstat(0)
 try:
     {what}
@@ -59,6 +59,6 @@ async def test_the_reader_of_a_clip_is_in_the_cage(tmp_path: Path) -> None:
 
 
 def test_without_a_library_nothing_is_shut() -> None:
-    from service.media.clips.child import shut_in
+    from service.media.clips.child import restrict_calls
 
-    assert not shut_in(None)
+    assert not restrict_calls(None)

@@ -18,7 +18,7 @@ EACH = -(-500 // len(KINDS))
 PROGRAM = """
 import json, os, sys
 from service.errors import ServiceError
-from service.media.clips.child import load_library, shut_in
+from service.media.clips.child import load_library, restrict_calls
 from service.media.clips.child import guarded
 from service.media.clips.contents import Sampling
 from service.media.clips.child import bound_this_process
@@ -27,7 +27,7 @@ from service.media.clips.reading import read_clip
 files = [os.open(path, os.O_RDONLY) for path in sys.argv[1:]]
 library, limits = load_library(), ClipLimits()
 bound_this_process(limits, os.getppid())
-shut_in(library)
+restrict_calls(library)
 for file in files:
     last = None
     for message in guarded(read_clip(file, limits, Sampling())):

@@ -37,7 +37,7 @@ SAME_PLACE = 0.5
 
 REFINE_PX = 24
 OUTPUT_PX = 48
-MANY = 2**31
+MANY = 2**31  # no bound
 LEAST_SPLIT = 8  # crops: fewer are one batch
 
 
@@ -115,13 +115,13 @@ class Cascade:
         self._engine, self._settings = engine, settings
 
     def run(self, images: Sequence[Floats], min_face_px: float) -> list[Candidates]:
-        """Faces of pictures `(H, W, 3)` float32 RGB on [0, 255], all of one size, best first."""
+        """Find faces, best first, in pictures `(H, W, 3)` float32 RGB on [0, 255] of one size."""
         return self._finish(images, self._narrow(images, self._propose(images, min_face_px)))
 
     def run_hinted(
         self, images: Sequence[Floats], min_face_px: float
     ) -> tuple[list[Candidates], list[dict[int, Candidates]]]:
-        """The same faces, and beside them places where R-Net and O-Net see one turned.
+        """Find the same faces, and places where R-Net and O-Net see a turned one.
 
         The latter by the quarters by which it is turned, clockwise as seen.
         """
@@ -145,6 +145,7 @@ class Cascade:
         small = height * width * len(images) <= MOST_PX_BESIDE
         parts = run_all(calls, self._engine.is_parallel and small)
         levels = [level for part in parts for level in part]
+        # An empty one in front: a picture too small for any level has nothing to join.
         nothing = Candidates.nothing()
         found = [Candidates.joined([nothing, *parts]) for parts in zip(*levels, strict=True)]
         return [
@@ -185,7 +186,7 @@ class Cascade:
         return max(MOST_PX_AT_ONCE // pixels, 1) if self._engine.is_parallel else MANY
 
     def _read_maps(self, scores: Floats, offsets: Floats, scale: float) -> Candidates:
-        """Candidates from P-Net's scores `(h, w)` and offsets `(4, h, w)` of one picture."""
+        """Read candidates off P-Net's scores `(h, w)` and offsets `(4, h, w)` of one picture."""
         rows, columns = np.nonzero(scores > self._settings.proposal_threshold)
         boxes = cell_boxes(rows, columns, offsets[:, rows, columns].T, scale)
         found = Candidates.boxed(boxes, scores[rows, columns])
@@ -195,6 +196,7 @@ class Cascade:
     def _narrow(self, images: Sequence[Floats], found: list[Candidates]) -> list[Candidates]:
         """R-Net on every proposal: fewer and better boxes, doubtful ones among them."""
         settings = self._settings
+        # Doubtful ones are kept for the look at turned faces; `_finish` leaves them out.
         least = min(DOUBTFUL, settings.refine_threshold)
 
         def read(seen: Candidates, scores: Floats, offsets: Floats) -> Candidates:
@@ -206,7 +208,7 @@ class Cascade:
     def _turned(
         self, images: Sequence[Floats], places: list[Candidates]
     ) -> list[dict[int, Candidates]]:
-        """What R-Net and O-Net take for a face turned by one, two or three quarters."""
+        """Find what R-Net and O-Net take for a face turned by one, two or three quarters."""
         settings = self._settings
 
         def above(threshold: float) -> Callable[..., Candidates]:
@@ -263,6 +265,7 @@ class Cascade:
         )
         most = min(self._settings.max_batch, self._at_once(size**2))
         if parallel := self._engine.is_parallel:
+            # Two halves side by side, where each is worth a call.
             most = min(most, max(math.ceil(len(crops) / 2), LEAST_SPLIT))
         starts = range(0, len(crops), most)
         calls = [partial(self._answer, part, crops[i : i + most]) for i in starts]
@@ -280,7 +283,7 @@ class Cascade:
 
 
 def _joined(parts: Sequence[Mapping[str, Floats]], axis: int) -> dict[str, Floats]:
-    """Answers to parts of a question as those to the whole."""
+    """Join the answers to parts of a question."""
     return {name: np.concatenate([part[name] for part in parts], axis) for name in parts[0]}
 
 

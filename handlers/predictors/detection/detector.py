@@ -52,7 +52,7 @@ def prepare(image: Image, scale: float) -> Picture:
 
 
 def brighten(picture: Picture) -> Picture:
-    """A picture with its exposure raised in place where it is dark."""
+    """Raise the exposure of a dark picture, in place."""
     sample = picture[::SAMPLE_STEP, ::SAMPLE_STEP]
     if np.count_nonzero(sample > DARK) > SURELY_LIT * sample.size:
         return picture
@@ -65,7 +65,7 @@ def brighten(picture: Picture) -> Picture:
 
 
 def shows_something(picture: Picture) -> bool:
-    """Whether a picture is of more than one colour."""
+    """Tell whether a picture is of more than one colour."""
     sample = picture[::SAMPLE_STEP, ::SAMPLE_STEP]
     return bool((np.ptp(sample, axis=(0, 1)) >= LEAST_CONTRAST).any())
 
@@ -123,7 +123,7 @@ class FaceDetector:
 
     @classmethod
     def from_config(cls, engine: Engine, config: Mapping[str, Any]) -> "FaceDetector":
-        """The detector of a checkpoint: its networks, and its configuration.
+        """Build the detector of a checkpoint: its networks, and its configuration.
 
         Raises KeyError or TypeError for a setting that is missing or unknown.
         """
@@ -170,7 +170,7 @@ class FaceDetector:
     def _detect_alike(
         self, images: list[Image], min_face_px: float, hinted: bool
     ) -> list[tuple[list[Detection], list[Hint]]]:
-        """Faces and hints of pictures that all have one size."""
+        """Find faces and hints in pictures that all have one size."""
         height, width = images[0].shape[:2]
         if min(height, width) < CELL_PX:
             return [([], []) for _ in images]
@@ -208,6 +208,7 @@ class FaceDetector:
         landmark_boxes = self._landmark_box.predict(boxes, points)
         return [
             Detection(boxes[i], float(found.scores[i]), points[i], landmark_boxes[i])
+            # Stable: equal faces keep their order on every machine.
             for i in np.argsort(-found.scores * box_areas(boxes), kind="stable")
         ]
 
@@ -221,7 +222,7 @@ def _scaled(turned: Mapping[int, Candidates], scale: float) -> list[Hint]:
 
 
 def _same_size(images: Sequence[Image]) -> Iterable[list[int]]:
-    """Indices of the pictures, those of one size together."""
+    """Group the indices of pictures by their sizes."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for index, image in enumerate(images):
         groups.setdefault(image.shape, []).append(index)
@@ -248,7 +249,7 @@ def search_turned(
 
 
 def search_hints(detector: FaceDetector, image: Image, hints: Sequence[Hint]) -> list[Detection]:
-    """The turned faces at places of a picture `(H, W, 3)` uint8 RGB where some may be."""
+    """Find the turned faces at places of a picture `(H, W, 3)` uint8 RGB where some may be."""
     windows = [
         Crop.around(hint.box, HINT_CONTEXT, HINT_PX, math.radians(hint.turn_deg))
         for hint in hints[:MOST_HINTS]
@@ -259,7 +260,7 @@ def search_hints(detector: FaceDetector, image: Image, hints: Sequence[Hint]) ->
 
 
 def window(image: Image, turn_deg: int) -> Crop:
-    """The square window about a picture in which faces of that roll are upright."""
+    """Return the square window about a picture in which faces of that roll are upright."""
     height, width = image.shape[:2]
     side = max(height, width) if turn_deg % 90 == 0 else math.hypot(height, width)
     size = max(round(min(side, LONGEST_PX)), CELL_PX)
@@ -267,7 +268,7 @@ def window(image: Image, turn_deg: int) -> Crop:
 
 
 def turn_back(face: Detection, seen_in: Crop) -> Detection:
-    """A face of a window as one of its picture."""
+    """Bring a face of a window to its picture."""
     return replace(
         face,
         box=_carry(face.box, seen_in),
@@ -278,7 +279,7 @@ def turn_back(face: Detection, seen_in: Crop) -> Detection:
 
 
 def surest(faces: Sequence[Detection]) -> list[Detection]:
-    """Of detections of the same face at several turns the one with the best score."""
+    """Keep the best detection of each face that was found at several turns."""
     if not faces:
         return []
     boxes = np.stack([face.landmark_box for face in faces])
@@ -287,7 +288,7 @@ def surest(faces: Sequence[Detection]) -> list[Detection]:
 
 
 def _carry(box: Floats, seen_in: Crop) -> Floats:
-    """A box of the window, upright about its own middle in the picture."""
+    """Bring a box of the window to the picture, upright about its own middle there."""
     middle = seen_in.from_crop(np.asarray((box[:2] + box[2:]) / 2, np.float32))
     half = (box[2:] - box[:2]) / 2 / np.float32(seen_in.scale)
     return np.concatenate([middle - half, middle + half]).astype(np.float32)

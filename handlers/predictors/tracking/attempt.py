@@ -37,11 +37,11 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 NEW = 0
-OWN_RATIO = 0.5
-SAME_OVERLAP = 0.5
-NEAR = 0.04
-GROWTH = 0.2
-JUMP = 0.25
+OWN_RATIO = 0.5  # in diagonals: so near, a detection is of the face that is followed there
+SAME_OVERLAP = 0.5  # from here on two faces are one
+NEAR = 0.04  # of a side: too little for another look at X_t
+GROWTH = 0.2  # of T_B, with every frame that the only face is lost
+JUMP = 0.25  # in diagonals: more than a head moves between two frames
 # A new face that the validator believes less than this is reported when the next frame confirms it.
 SURE = 0.9
 # Of the landmark network: of upright faces 1 in 100 is less sure, of meshes on turned ones all are.
@@ -90,7 +90,8 @@ def plan(
 
 
 def nearest(faces: Sequence[Floats], detections: Sequence[Floats], t_b: float) -> dict[int, int]:
-    """Pairs of face and detection whose ratio of eq. 4.14 is below `t_b`, the smallest first."""
+    """Pair faces and detections whose ratio of eq. 4.14 is below `t_b`, the smallest first."""
+    # All pairs at once: a face must not take the detection that is nearer to another.
     ratios = sorted(
         (distance_ratio(face, detection), i, j)
         for i, face in enumerate(faces)
@@ -104,8 +105,10 @@ def nearest(faces: Sequence[Floats], detections: Sequence[Floats], t_b: float) -
 
 
 def duplicates(faces: Sequence[FaceState], boxes: Sequence[Floats]) -> set[int]:
-    """Which of a session's faces, oldest first, yield to another: their states as they were before
-    this frame, and the boxes where they are now."""
+    """Return which of a session's faces, oldest first, yield to another.
+
+    Their states are those before this frame, their boxes those of now.
+    """
 
     def strength(index: int) -> tuple[bool, bool, int]:
         face, now = faces[index], boxes[index]
@@ -120,27 +123,27 @@ def duplicates(faces: Sequence[FaceState], boxes: Sequence[Floats]) -> set[int]:
 
 
 def sized_box(face: FaceState) -> Floats:
-    """The last valid box, or b_0 where that has no size (lines 8 to 10)."""
+    """Return the last valid box, or b_0 where that has no size (lines 8 to 10)."""
     return face.box if has_size(face.box) else face.first_box
 
 
 def has_size(box: Floats) -> bool:
-    """Whether both sides measure at least a pixel."""
+    """Tell whether both sides measure at least a pixel."""
     return bool((box[2:] - box[:2] >= 1).all())
 
 
 def is_near(box: Floats, other: Floats) -> bool:
-    """Whether no edge of two boxes is apart by more than a few hundredths of the first's side."""
+    """Tell whether no edges of two boxes are apart by more than some hundredths of the first."""
     return bool(np.abs(box - other).max() <= NEAR * float((box[2:] - box[:2]).max()))
 
 
 def diagonal(box: Floats) -> float:
-    """The magnitude of a box in eq. 2.8 and 4.14, in pixels."""
+    """Compute the magnitude of a box in eq. 2.8 and 4.14, in pixels."""
     return float(np.hypot(*(box[2:] - box[:2])))
 
 
 def distance_ratio(box: Floats, other: Floats) -> float:
-    """The distance of two boxes' centres in diagonals of the larger one.
+    """Compute the distance of two boxes' centres in diagonals of the larger one.
 
     Eq. 2.8 and 4.14 take the first one's: a box that had shrunk to nothing would never be left.
     """

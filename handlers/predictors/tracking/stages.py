@@ -51,7 +51,7 @@ class Bounds:
     turn: float
 
     def hold(self, view: Floats, other: Floats) -> bool:
-        """Whether one window is within these bounds of another."""
+        """Tell whether one window is within these bounds of another."""
         x, y, scaling, turn = np.abs(between(view, other)).tolist()
         return bool(np.hypot(x, y) <= self.shift and scaling <= self.scaling and turn <= self.turn)
 
@@ -66,26 +66,27 @@ def to_view(crop: Crop) -> Floats:
 
 
 def from_view(view: Floats, size: int = 128) -> Crop:
-    """The way back; `size` is the crop's in its own pixels."""
+    """Return the crop of a window; `size` is the crop's in its own pixels."""
     x, y, side, angle = view.tolist()
     return Crop((x, y), side, size, angle)
 
 
 def between(view: Floats, other: Floats) -> Floats:
-    """The motion from one window to another: shift in sides of the first, log of scale, radians."""
+    """Compute the motion between windows: shift in sides of the first, log of scale, radians."""
     shift = (other[:2] - view[:2]) / view[2]
+    # The shorter way round.
     turn = (other[3] - view[3] + np.pi) % (2 * np.pi) - np.pi
     return np.array([*shift, np.log(other[2] / view[2]), turn], np.float32)
 
 
 def moved(view: Floats, motion: Floats) -> Floats:
-    """A window after a motion."""
+    """Return a window after a motion."""
     centre = view[:2] + motion[:2] * view[2]
     return np.array([*centre, view[2] * np.exp(motion[2]), view[3] + motion[3]], np.float32)
 
 
 def lay(guess: Floats, kept: Floats | None) -> Floats:
-    """The windows of this frame `(2, 4)`: where to look, and BT's own when that was decided.
+    """Return the windows of this frame `(2, 4)`: where to look, and BT's own when that was decided.
 
     `guess` `(4,)` is BT's window now, `kept` `(2, 4)` what this gave for the frame before.
     """
@@ -103,7 +104,11 @@ def anchor(view: Floats, own: Floats) -> Floats:
 
 
 def settle(points: Floats, before: Floats) -> Floats:
-    """Landmarks `(68, 2)` as seen now and as they were held before, in pixels of their frames."""
+    """Calm landmarks `(68, 2)` of now by those held before, in pixels of their frames.
+
+    The motion that all have in common and what each moves beside it are damped apart: the first is
+    less noisy, and less of it is damped.
+    """
     size = max(float(np.sqrt(np.prod(np.ptp(before, axis=0)))), 1.0)
     common = _median(points - before)
     moved = before + _share(float(np.hypot(*common)) / size, COMMON_MOTION) * common
@@ -114,7 +119,7 @@ def settle(points: Floats, before: Floats) -> Floats:
 
 
 def _median(values: Floats) -> Floats:
-    """The median of each column, as np.median has it, in a third of its time."""
+    """Compute the median of each column, as np.median has it, in a third of its time."""
     ordered = np.sort(values, axis=0)
     middle = len(values) // 2
     return np.asarray(ordered[middle - 1 + len(values) % 2 : middle + 1].mean(axis=0), np.float32)

@@ -1,4 +1,4 @@
-"""The process that reads one clip, shut in by the operating system, and the messages it writes.
+"""The process that reads one clip, restricted by the operating system, and its messages.
 
 `python -m service.media.clips.child PARENT LIMITS SAMPLING`, the last two as JSON; the clip's file
 is its standard input, its messages are its standard output.
@@ -79,7 +79,7 @@ def main() -> None:
     needs_memory, library = pack(_needs_memory(limits)), load_library()
     _widen_pipe()
     bound_this_process(limits, int(sys.argv[1]))
-    shut_in(library)
+    restrict_calls(library)
     try:
         for message in guarded(reading.read_clip(0, limits, sampling)):
             _write(pack(message))
@@ -93,6 +93,7 @@ def guarded(messages: Iterator[Message]) -> Iterator[Message]:
         yield from messages
     except ServiceError as error:
         yield error
+    # To `main`, which has its message ready: there is no memory to make one.
     except MemoryError:
         raise
     except Exception as error:
@@ -112,6 +113,7 @@ def _write(buffers: list[bytes]) -> None:
     for buffer in buffers:
         view = memoryview(buffer)
         while view:
+            # A pipe takes less than it is given where the other side does not read.
             view = view[os.write(1, view) :]
 
 
@@ -135,6 +137,7 @@ def bound_this_process(limits: ClipLimits, parent: int) -> None:
     Raises SystemExit where the parent is gone already.
     """
     _lower(resource.RLIMIT_DATA, limits.memory_bytes)
+    # First a signal that tells the reason, a second later the end.
     _lower(resource.RLIMIT_CPU, limits.cpu_s, limits.cpu_s + 1)
     _lower(resource.RLIMIT_FSIZE, 0)
     _lower(resource.RLIMIT_CORE, 0)
@@ -143,6 +146,7 @@ def bound_this_process(limits: ClipLimits, parent: int) -> None:
         system = ctypes.CDLL(None)
         system.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         system.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # The parent may have ended before the call above: its signal would never come.
     if os.getppid() != parent:
         raise SystemExit(1)
 
@@ -167,11 +171,12 @@ def load_library() -> Any:
     return pyseccomp
 
 
-def shut_in(library: Any) -> bool:
+def restrict_calls(library: Any) -> bool:
     """Refuse this process every other call, for good; False where the system cannot."""
     if library is None:
         return False
     try:
+        # Refused calls fail instead of killing: libraries try some that they can do without.
         cage = library.SyscallFilter(library.ERRNO(errno.EPERM))
         for name in ALLOWED:
             if _is_known(library, name):

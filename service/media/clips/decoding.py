@@ -58,6 +58,7 @@ class FileReader(RawIOBase):
     def read(self, size: int = -1, /) -> bytes:
         """Read up to `size` bytes, all that are left when negative."""
         size = size if size >= 0 else max(0, self._size() - self._at)
+        # `pread`: the descriptor is shared with another reader, its own place is not used.
         data = os.pread(self._descriptor, size, self._at)
         self._at += len(data)
         return data
@@ -101,7 +102,7 @@ class Tally:
 
     @property
     def missing(self) -> int:
-        """The number of packets that gave no frame; two interlaced pictures may make one frame."""
+        """Return how many packets gave no frame; two interlaced pictures may make one frame."""
         return (
             0
             if self.frames * 2 in range(self.packets - 2, self.packets + 1)
@@ -121,6 +122,7 @@ def open_container(descriptor: int, limits: ClipLimits) -> InputContainer:
         "max_streams": str(limits.streams + 1),
     }
     _check_no_picture(os.pread(descriptor, SNIFFED_BYTES, 0))
+    # The log tells what exceptions do not: which limit or list refused a stream.
     av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture(local=False) as log:
@@ -169,6 +171,7 @@ def decode(container: InputContainer, stream: Any, tally: Tally, parts: Parts) -
         except MemoryError:
             raise
         except av.FFmpegError:
+            # A new demuxer goes on behind the damage; after many failures in a row it is given up.
             tally.damages, failures = tally.damages + 1, failures + 1
             packets = container.demux()
             continue
@@ -182,7 +185,7 @@ def decode(container: InputContainer, stream: Any, tally: Tally, parts: Parts) -
 
 
 def start_s(container: InputContainer, stream: Any) -> float:
-    """Time zero of the clip, in seconds of its container: where pictures and sound begin."""
+    """Return time zero of the clip in its container, in seconds: where pictures and sound begin."""
     begin = max(0.0, (container.start_time or 0) / av.time_base)
     if stream.start_time is None:
         return begin

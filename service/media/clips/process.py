@@ -118,6 +118,7 @@ class ClipProcess:
         except asyncio.IncompleteReadError:
             raise self._why_ended(await self._process.wait()) from None
         if isinstance(message, ServiceError):
+            # Tracebacks are for the log: they may name files of this machine.
             for note in getattr(message, "__notes__", ()):
                 logger.warning("a clip's reader failed: %s", note)
             raise message
@@ -137,6 +138,7 @@ class ClipProcess:
 
     async def _bytes(self, count: int) -> bytes:
         stdout = self._process.stdout
+        # A child that was taken over by its clip could announce any length.
         if stdout is None or count > MOST_BYTES:
             raise ServiceError(Problem.INTERNAL, "the clip's reader failed")
         return await stdout.readexactly(count)
