@@ -20,6 +20,7 @@ from handlers.training.affect.recorded.stored import StoredRecording, open_store
 from handlers.training.datasets.affect.recordings import read_afew_va
 from handlers.training.datasets.affect.records import Recording
 from handlers.training.datasets.affect.watching import labels_at
+from tests.handlers.videos import write_video
 
 ASSETS = Path(__file__).parents[1] / "assets"
 PEOPLE, RECORDINGS, FRAMES = 6, 12, 10
@@ -93,12 +94,8 @@ def write_sewa(root: Path, name: str, seed: int) -> None:
     for folder in ("video", "audio", "labels"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     picture = astronaut()
-    size = (picture.shape[1], picture.shape[0])
-    video = str(root / "video" / f"{name}.avi")
-    writer = cv2.VideoWriter(video, cv2.VideoWriter.fourcc(*"MJPG"), 25.0, size)
-    for index in range(12):
-        writer.write(np.roll(picture, 2 * index, axis=1))
-    writer.release()
+    frames = (np.roll(picture, 2 * index, axis=1) for index in range(12))
+    write_video(root / "video" / f"{name}.avi", frames)
     samples = 0.2 * np.random.default_rng(seed).standard_normal(RATE_HZ)
     soundfile.write(root / "audio" / f"{name}.wav", samples, RATE_HZ)
     rows = "\n".join(f"{i / 10};{i / 10 - 0.3};{seed / 5};0" for i in range(5))

@@ -24,6 +24,7 @@ from handlers.training.datasets.affect.speech import sound_in
 from handlers.training.datasets.affect.watching import VideoFaces, labels_at
 from handlers.training.datasets.video import Video
 from tests.handlers.affect_folders import write_faces, write_speech
+from tests.handlers.videos import write_video
 
 Floats = NDArray[np.float32]
 SIDE, RATE = 64, 50.0
@@ -90,13 +91,10 @@ def longest_silence(made: LabelledClip) -> int:
     return int(np.diff(sounding).max()) - 1
 
 
-def write_video(path: Path, frames: int = 20, rate: float = RATE) -> None:
+def write_shades(path: Path, frames: int = 20) -> None:
     """A video whose brightness counts its frames, ten a frame."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, (SIDE, SIDE))
-    for index in range(frames):
-        writer.write(np.full((SIDE, SIDE, 3), 10 * index, np.uint8))
-    writer.release()
+    shades = (np.full((SIDE, SIDE, 3), 10 * index, np.uint8) for index in range(frames))
+    write_video(path, shades, RATE)
 
 
 @dataclass
@@ -126,7 +124,7 @@ def recording(media: Path, landmarks: Floats | None = None, **given: Any) -> Rec
 
 
 def test_a_video_is_looked_at_25_times_a_second_by_its_own_clock(tmp_path: Path) -> None:
-    write_video(tmp_path / "a.avi")
+    write_shades(tmp_path / "a.avi")
     follower = Anywhere()
     clip = clip_of(recording(tmp_path / "a.avi"), 1.0, follower)  # type: ignore[arg-type]
     assert clip.times_s.tolist() == pytest.approx([i / 25 for i in range(8)])
@@ -150,7 +148,7 @@ def test_labels_lie_between_the_annotated_ones_and_nowhere_else(tmp_path: Path) 
 
 def test_landmarks_of_a_set_need_no_tracker(tmp_path: Path) -> None:
     points = np.tile(np.linspace(10, 50, 68, dtype=np.float32)[:, None], (3, 1, 2))
-    write_video(tmp_path / "a.avi")
+    write_shades(tmp_path / "a.avi")
     clip = clip_of(recording(tmp_path / "a.avi", points), 1.0, None)
     assert clip.faces[4] is not None
     with pytest.raises(ValueError, match="no tracker"):
@@ -158,7 +156,7 @@ def test_landmarks_of_a_set_need_no_tracker(tmp_path: Path) -> None:
 
 
 def test_faces_are_the_same_in_any_order_and_in_parts(tmp_path: Path) -> None:
-    write_video(tmp_path / "a.avi", 10)
+    write_shades(tmp_path / "a.avi", 10)
     boxes = np.tile(np.array([8, 8, 40, 40], np.float32), (5, 1))
     video = Video("a", "x", tmp_path / "a.avi", {})
     faces = VideoFaces(video, np.arange(0, 10, 2), boxes, 1.0)
@@ -171,7 +169,7 @@ def test_faces_are_the_same_in_any_order_and_in_parts(tmp_path: Path) -> None:
 
 
 def test_a_sound_file_of_its_own_and_silence_are_told_apart(tmp_path: Path) -> None:
-    write_video(tmp_path / "a.avi")
+    write_shades(tmp_path / "a.avi")
     soundfile.write(tmp_path / "a.wav", np.full(RATE_HZ, 0.25), RATE_HZ)
     heard = recording(tmp_path / "a.avi", sound=tmp_path / "a.wav")
     clip = clip_of(heard, 1.0, Anywhere())  # type: ignore[arg-type]
@@ -192,7 +190,7 @@ def test_a_labelled_picture_is_cut_out_by_its_box(tmp_path: Path) -> None:
 
 def test_a_set_of_recordings_comes_with_folds_of_its_people(tmp_path: Path) -> None:
     for index in range(6):
-        write_video(tmp_path / "video" / f"p{index}.avi", 10)
+        write_shades(tmp_path / "video" / f"p{index}.avi", 10)
         (tmp_path / "labels").mkdir(exist_ok=True)
         rows = "\n".join(f"{i / 10};0.1;{index / 10};0" for i in range(2))
         table = f"time;arousal;valence;liking\n{rows}\n"

@@ -17,24 +17,17 @@ from handlers.training.affect.single_recipe import load_affect
 from handlers.training.datasets.affect.pictures import crop_framed, whole_box
 from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.train import train
-from tests.handlers.affect_folders import write_faces
+from tests.handlers.affect_folders import SINGLE, write_faces
 
 STILL = Cutting(context=(1.0, 1.0), angle_deg=0, shift=0, scale=0)
-RECIPE = """
+RECIPE = f"""
 kind = "expressions"
 name = "expressions"
 version = "1"
 about = "a test"
 licence = "none"
 start = "random"
-size = "tiny"
-[schedule]
-steps = 2
-batch = 4
-rate = 1e-3
-seed = 1
-warmup = 1
-precision = "32-true"
+{SINGLE}
 [[faces]]
 folder = "expressions"
 part = "PrivateTest"

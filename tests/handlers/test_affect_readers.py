@@ -26,6 +26,7 @@ from handlers.training.datasets.affect.recordings import (
 )
 from handlers.training.datasets.affect.records import soft_quadrants
 from handlers.training.datasets.affect.speech import RAVDESS
+from tests.handlers.videos import write_video
 
 COLUMNS = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 
@@ -34,14 +35,6 @@ def encoded(size: int, shade: int) -> bytes:
     done, content = cv2.imencode(".png", np.full((size, size), shade, np.uint8))
     assert done
     return content.tobytes()
-
-
-def write_video(path: Path, frames: int, rate_hz: float) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate_hz, (32, 32))
-    for _ in range(frames):
-        writer.write(np.zeros((32, 32, 3), np.uint8))
-    writer.release()
 
 
 def write(path: Path, text: str = "") -> None:
@@ -139,7 +132,7 @@ def test_afew_va_is_brought_from_tenths_to_one(tmp_path: Path) -> None:
 
 
 def test_aff_wild2_leaves_out_unlabelled_frames_and_keeps_their_time(tmp_path: Path) -> None:
-    write_video(tmp_path / "videos" / "7.avi", 4, 10.0)
+    write_video(tmp_path / "videos" / "7.avi", 4 * [np.zeros((32, 32, 3), np.uint8)], 10.0)
     path = tmp_path / "VA_Estimation_Challenge" / "Train_Set" / "7_left.txt"
     write(path, "valence,arousal\n0.1,0.2\n-5,-5\n0.3,0.4\n")
     (recording,) = read_aff_wild2(tmp_path)

@@ -18,6 +18,7 @@ from handlers.training.datasets.video import (
     read_frames,
 )
 from handlers.training.track.box_tracker import RecordedVideos
+from tests.handlers.videos import write_video
 
 FRAMES = 6
 POINTS = np.random.default_rng(0).uniform(10, 80, (68, 2)).astype(np.float32)
@@ -31,13 +32,9 @@ def grey(index: int) -> NDArray[np.uint8]:
 def make_video(folder: Path, first: int = 0) -> None:
     """A subject of 300-VW: frame i has landmarks shifted by i pixels; those before `first` none."""
     (folder / "annot").mkdir(parents=True)
-    fourcc = cv2.VideoWriter.fourcc(*"MJPG")
-    writer = cv2.VideoWriter(str(folder / "vid.avi"), fourcc, 25.0, (128, 96))
-    for index in range(FRAMES):
-        writer.write(grey(index))
-        if index >= first:
-            write_pts(folder / "annot" / f"{index + 1:06d}.pts", POINTS + index)
-    writer.release()
+    write_video(folder / "vid.avi", map(grey, range(FRAMES)))
+    for index in range(first, FRAMES):
+        write_pts(folder / "annot" / f"{index + 1:06d}.pts", POINTS + index)
 
 
 def check(video: Video, first: int = 0) -> None:

@@ -36,6 +36,7 @@ from handlers.predictors.tracking.state import SessionState
 from handlers.processing.landmarks import bounding_box
 from handlers.training.synthetic.style import Style
 from tests.handlers.test_sequences import face_shape
+from tests.handlers.videos import write_video
 
 Floats = NDArray[np.float32]
 FRAMES = 20
@@ -266,11 +267,8 @@ def test_identities_are_counted_against_tracklets_of_detections() -> None:
 
 def test_a_clip_tells_what_was_lost_and_for_how_long(tmp_path: Path) -> None:
     path = tmp_path / "clip.avi"
-    fourcc = cv2.VideoWriter.fourcc(*"FFV1")
-    writer = cv2.VideoWriter(str(path), fourcc, 10.0, (300, 200))
-    for index in range(FRAMES):
-        writer.write(np.full((200, 300, 3), index, np.uint8))
-    writer.release()
+    frames = (np.full((200, 300, 3), index, np.uint8) for index in range(FRAMES))
+    write_video(path, frames, 10.0, "FFV1")
     found = run_clip(path, Row("x", Known(lost=(0, 4, 5, 6))), video=tmp_path / "seen.mp4")
     assert (found.frames, found.first, found.lost, found.longest_lost) == (FRAMES, 1, 4, 3)
     assert (found.followed, found.searching, found.faces, found.switches) == (16, 0, 1, None)
