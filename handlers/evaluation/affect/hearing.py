@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from handlers.evaluation.affect.sets import find_layout, spread
+from handlers.evaluation.affect.sets import find_layout
 from handlers.evaluation.affect.sounds import SOUNDS
+from handlers.evaluation.output import spread
 from handlers.evaluation.track.rows import TrackingParts
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectRow, Heard
