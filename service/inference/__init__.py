@@ -37,7 +37,7 @@ class Question:
 
     @property
     def message(self) -> dict[str, Any]:
-        """What a handler reads: `{"inputs": map, "options": map, "state": bytes?}`."""
+        """Return what a handler reads: `{"inputs": map, "options": map, "state": bytes?}`."""
         message: dict[str, Any] = {"inputs": self.inputs, "options": self.options}
         return message if self.state is None else {**message, "state": self.state}
 

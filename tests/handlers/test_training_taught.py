@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.testing import assert_close
 
 from handlers.checkpoint import load_checkpoint
@@ -113,14 +114,19 @@ def test_unknown_irises_and_actions_do_not_count(data: Path) -> None:
     assert all(p.grad.isfinite().all() for p in learner.parameters() if p.grad is not None)
 
 
+def taught(data: Path, more: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The weights of a model, and those of another run that starts from it with more settings."""
+    path, weights = data / "recipe.toml", []
+    for name, settings, steps in (("first", "", 1), ("second", f'start = ["taught"]\n{more}', 40)):
+        path.write_text(RECIPE.format(more=settings, steps=steps))
+        read_recipe(path).run(data, data / name, data / "store", resume=True)
+        weights.append(load_checkpoint(data / "store/taught").tensors)
+    before, after = weights
+    return before, after
+
+
 def test_behind_a_denoiser_that_stays_the_landmarks_and_actions_are_learnt(data: Path) -> None:
-    store, path = data / "store", data / "recipe.toml"
-    path.write_text(RECIPE.format(more="", steps=1))
-    read_recipe(path).run(data, data / "first", store, resume=True)
-    before = load_checkpoint(store / "taught").tensors
-    path.write_text(RECIPE.format(more='start = ["taught"]\nbehind = 0.5', steps=40))
-    read_recipe(path).run(data, data / "second", store, resume=True)
-    after = load_checkpoint(store / "taught").tensors
+    before, after = taught(data, "behind = 0.5")
     for name, tensor in after.items():
         if name.startswith("denoiser."):
             assert_close(tensor, before[name], msg=name)
@@ -130,13 +136,8 @@ def test_behind_a_denoiser_that_stays_the_landmarks_and_actions_are_learnt(data:
 
 
 def test_facial_actions_alone_are_learnt_and_all_else_stays(data: Path) -> None:
-    store, path = data / "store", data / "recipe.toml"
-    path.write_text(RECIPE.format(more="", steps=1))
-    read_recipe(path).run(data, data / "first", store, resume=True)
-    before = load_checkpoint(store / "taught").tensors
-    path.write_text(RECIPE.format(more='start = ["taught"]\nonly = "actions"', steps=40))
-    read_recipe(path).run(data, data / "second", store, resume=True)
-    for name, tensor in load_checkpoint(store / "taught").tensors.items():
+    before, after = taught(data, 'only = "actions"')
+    for name, tensor in after.items():
         if not name.startswith("landmarks.head.acting."):
             assert_close(tensor, before[name], msg=name)
         elif name.endswith("weight"):

@@ -1,4 +1,4 @@
-"""Where a voice is heard: in speech, in sound without any, and what either does to a face.
+"""A table of where a voice is heard: in speech, in other sound, and what either does to a face.
 
     python -m handlers.evaluation.affect.hearing model_store --speech DATA/speech/ravdess \
         DATA/speech/emodb --talking grid/*.mpg --silent no_face.mp4 --face grid/bbaf2n.mpg

@@ -170,7 +170,7 @@ def _read(
 
 
 def _encode(estimator: Estimator, runs: Sequence[RowRun], group: range) -> None:
-    """What needs no time, in shared batches."""
+    """Compute, in shared batches, what does not depend on earlier moments."""
     places = [
         (run, moment, lane, given)
         for run in runs
