@@ -23,28 +23,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from handlers.attributes import FaceAttributes
 from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, CheckpointError, describe_model, name_model
 from handlers.networks.variants import EXPRESSIONS, QUADRANTS, VARIANTS
-from handlers.predictors.affect.estimator import in_order
+from handlers.predictors.affect.estimator import SCHEMA, AffectState
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectResult, AffectRow, Floats, FrameAffect, Record
-from handlers.predictors.affect.state import SCHEMA, AffectState
 from handlers.processing.audio_descriptors import MissingExtra
-from handlers.processing.landmarks import N_POINTS
 from handlers.row_checks import (
     AffectRowOptions,
     Frames,
     check_boxes,
+    read_actions,
     read_frames,
+    read_landmarks,
     read_sound,
     read_times,
     refuse,
 )
-from handlers.state import UNUSABLE, dump_state, load_state, resume
 from handlers.store import (
     FACE_VOICE,
     JOINED,
@@ -54,7 +51,7 @@ from handlers.store import (
 )
 from handlers.track import describe_faces
 from handlers.track import load_parts as load_tracker
-from handlers.wire import Request
+from handlers.wire import UNUSABLE, Request, dump_state, load_state, resume
 
 NAME = "affect"
 # For those who ask for no variant, the first of these that there is.
@@ -230,33 +227,9 @@ def _read_photograph(inputs: Mapping[str, Any], options: AffectRowOptions) -> Ph
     if len(frames.images) != 1 or frames.images[0] is None:
         refuse("boxes need exactly one picture in frames")
     boxes = check_boxes(inputs["boxes"], frames.images[0]) or []
-    landmarks = _read_landmarks(inputs.get("landmarks"), len(boxes))
-    actions = _read_actions(inputs.get("actions"), len(boxes))
+    landmarks = read_landmarks(inputs.get("landmarks"), len(boxes))
+    actions = read_actions(inputs.get("actions"), len(boxes))
     return Photograph(frames, boxes, options.variant, landmarks, actions)
-
-
-def _read_landmarks(value: Any, faces: int) -> list[Floats] | None:
-    if value is None:
-        return None
-    try:
-        points = np.asarray(value, np.float32).reshape(faces, N_POINTS, 2)
-    except (ValueError, TypeError):
-        refuse(f"landmarks are {faces} times {N_POINTS} points x, y, as many as there are boxes")
-    if not np.isfinite(points).all():
-        refuse("landmarks are finite numbers")
-    return list(points)
-
-
-def _read_actions(value: Any, faces: int) -> list[Floats | None] | None:
-    """Read each face's actions by names, None where they are not known."""
-    if value is None:
-        return None
-    try:
-        if len(value) != faces:
-            raise ValueError
-        return [in_order(one) for one in value]
-    except (KeyError, ValueError, TypeError):
-        refuse(f"actions are {faces} times numbers by the names of all actions, or nil")
 
 
 def load_parts(model_store: Path, device: str) -> AffectParts:

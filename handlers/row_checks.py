@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.base import INVALID_REQUEST, InputError
+from handlers.predictors.affect.estimator import in_order
 from handlers.predictors.affect.run import SMOOTHING_S, Heard
 from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.processing.boxes import box_fault
@@ -24,7 +25,7 @@ from handlers.processing.image import (
     ImageError,
     decode_image,
 )
-from handlers.processing.landmarks import LEAST_QUALITY
+from handlers.processing.landmarks import LEAST_QUALITY, N_POINTS
 from handlers.processing.mel import RATE_HZ
 
 MOST_FACES = 64
@@ -216,3 +217,28 @@ def _read_frame(entry: object, max_pixels: int, name: str) -> tuple[Image | None
         refuse(f"{name} is a {type(entry).__name__}; bytes, array or nil is needed")
     check_array(name, entry, max_pixels)
     return entry, ()
+
+
+def read_landmarks(value: Any, faces: int) -> list[Floats] | None:
+    """Read each face's landmarks, None where they are not known."""
+    if value is None:
+        return None
+    try:
+        points = np.asarray(value, np.float32).reshape(faces, N_POINTS, 2)
+    except (ValueError, TypeError):
+        refuse(f"landmarks are {faces} times {N_POINTS} points x, y, as many as there are boxes")
+    if not np.isfinite(points).all():
+        refuse("landmarks are finite numbers")
+    return list(points)
+
+
+def read_actions(value: Any, faces: int) -> list[Floats | None] | None:
+    """Read each face's actions by names, None where they are not known."""
+    if value is None:
+        return None
+    try:
+        if len(value) != faces:
+            raise ValueError
+        return [in_order(one) for one in value]
+    except (KeyError, ValueError, TypeError):
+        refuse(f"actions are {faces} times numbers by the names of all actions, or nil")

@@ -32,7 +32,6 @@ from handlers.row_checks import (
     read_picture,
     refuse,
 )
-from handlers.state import UNUSABLE, dump_state, load_state, resume
 from handlers.store import (
     load_aligner,
     load_detector,
@@ -40,7 +39,7 @@ from handlers.store import (
     read_settings,
     read_variants,
 )
-from handlers.wire import Request
+from handlers.wire import UNUSABLE, Request, dump_state, load_state, resume
 
 Image = NDArray[np.uint8]
 

@@ -53,7 +53,6 @@ HANDLER_ARROWS: dict[str, set[str]] = {
     # Tensors in, tensors out; arrays in, arrays out; files, states, messages.
     "networks": set(),
     "processing": set(),
-    "state": set(),
     "checkpoint": set(),
     "wire": set(),
     # Compute the networks of a checkpoint, for whoever asks with arrays.
@@ -67,8 +66,8 @@ HANDLER_ARROWS: dict[str, set[str]] = {
     "row_checks": {"base", "predictors", "processing"},
     "attributes": {"predictors", "processing", "store"},
     "align": {"attributes", "base", "row_checks", "wire"} | LOWER_HANDLERS,
-    "track": {"attributes", "base", "row_checks", "state", "wire"} | LOWER_HANDLERS,
-    "affect": {"attributes", "base", "row_checks", "state", "track", "wire"} | LOWER_HANDLERS,
+    "track": {"attributes", "base", "row_checks", "wire"} | LOWER_HANDLERS,
+    "affect": {"attributes", "base", "row_checks", "track", "wire"} | LOWER_HANDLERS,
     # TorchServe's way to start, load and ask handlers; only the adaptor loads one, by its name.
     "torchserve": {"base", "engines", "processing", "wire"},
     # Learning and measuring use what is served; readers of data sets serve both.

@@ -9,8 +9,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
-from handlers.torchserve.archive import Placement, build_models
-from handlers.torchserve.models import MODELS, servable
+from handlers.torchserve.models import MODELS, Placement, build_models, servable
 from handlers.torchserve.starting import (
     AUTO,
     CUDA_GRAPHS,

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.torchserve.archive import Placement, build_models
-from handlers.torchserve.models import CORES_A_GPU_WORKER, MODELS
+from handlers.torchserve.models import CORES_A_GPU_WORKER, MODELS, Placement, build_models
 
 HERE = Path(__file__).parent
 MAX_MESSAGE_BYTES = 64 * 2**20

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from handlers.predictors.affect.estimator import AffectState
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectResult, AffectRow, FrameAffect, Heard, quadrant_of
-from handlers.predictors.affect.state import AffectState
 from handlers.predictors.tracking.results import Status
 from handlers.processing.mel import RATE_HZ
 from tests.handlers.affect_fakes import RATE, frame, parts, save, voice

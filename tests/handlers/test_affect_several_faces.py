@@ -8,9 +8,9 @@ import pytest
 
 from handlers.affect import AffectHandler
 from handlers.base import InputError
+from handlers.predictors.affect.estimator import AffectState
 from handlers.predictors.affect.predictor import AffectPredictor
 from handlers.predictors.affect.run import AffectRow, FrameAffect, Heard, quadrant_of
-from handlers.predictors.affect.state import AffectState
 from handlers.wire import Request
 from tests.handlers.affect_fakes import RATE, frame, parts, save, voice
 from tests.handlers.tracking_fakes import Faces, box

@@ -12,8 +12,7 @@ from handlers.evaluation.affect.harmed import CHANNELS
 from handlers.networks.affect import VoiceNetwork, build
 from handlers.networks.variants import variant
 from handlers.predictors.affect.estimator import Moment
-from handlers.predictors.affect.tone import tone_features
-from handlers.predictors.affect.voice import VoiceEstimator
+from handlers.predictors.affect.voice import VoiceEstimator, tone_features
 from handlers.processing.mel import BANDS, WINDOW, mel_power, pcm_to_samples, without_level
 from handlers.processing.mel_stream import MelStream
 from handlers.store import load_estimator

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from handlers.state import ForeignState, StateError, dump_state, load_state
+from handlers.wire import ForeignState, StateError, dump_state, load_state
 
 MODEL = {"model": "track", "sha256": "ab" * 32, "schema": 2}
 Floats = NDArray[np.float32]

@@ -14,10 +14,9 @@ from handlers.checkpoint import Checkpoint
 from handlers.predictors.tracking.options import TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.predictors.tracking.state import SCHEMA
-from handlers.state import UNUSABLE, dump_state, load_state
 from handlers.store import read_variants
 from handlers.track import TrackHandler, TrackParts
-from handlers.wire import pack, unpack
+from handlers.wire import UNUSABLE, dump_state, load_state, pack, unpack
 from tests.handlers.tracking_fakes import (
     Faces,
     ScriptedAligner,

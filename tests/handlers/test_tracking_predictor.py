@@ -19,8 +19,8 @@ from handlers.predictors.tracking.options import TrackingOptions, TrackingSettin
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.predictors.tracking.results import FrameResult
 from handlers.predictors.tracking.state import SCHEMA, OneEuro, SessionState
-from handlers.state import dump_state, load_state
 from handlers.store import load_tracking
+from handlers.wire import dump_state, load_state
 from tests.handlers.tracking_fakes import (
     GRID,
     Faces,

@@ -14,7 +14,7 @@ from handlers.predictors.tracking.state import (
     SessionState,
     SmoothingState,
 )
-from handlers.state import dump_state, load_state
+from handlers.wire import dump_state, load_state
 from tests.handlers.tracking_fakes import box, points_in
 
 MAX_FACE_BYTES = 24 * 1024

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handlers.torchserve.archive import CONFIG, SHIM, Placement
+from handlers.torchserve.models import CONFIG, SHIM, Placement
 from handlers.torchserve.starting import Server, clear, prepare, start
 from handlers.torchserve.watching import AskError, UnixConnection, describe, ping, stop
 

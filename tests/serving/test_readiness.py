@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import Problem, ServiceError
 from service.inference.remote.pool import HostPool
-from service.inference.remote.probes import Probes
+from service.inference.remote.torchserve import Probes
 from tests.serving.workers import DESCRIPTION, answered, refused, status
 from tests.waiting import until, until_ready
 

@@ -10,8 +10,16 @@ import pytest
 
 from handlers import align, track
 from handlers.torchserve.__main__ import make_parser
-from handlers.torchserve.archive import CONFIG, SHIM, Placement, build_models, model_config
-from handlers.torchserve.models import MODELS, WEIGHTS_FILE, servable
+from handlers.torchserve.models import (
+    CONFIG,
+    MODELS,
+    SHIM,
+    WEIGHTS_FILE,
+    Placement,
+    build_models,
+    model_config,
+    servable,
+)
 from handlers.torchserve.starting import (
     ALL,
     Server,

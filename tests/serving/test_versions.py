@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from handlers.state import dump_state
+from handlers.wire import dump_state
 from service.errors import Problem, ServiceError
 from service.inference import Question, weights_of
 from service.inference.loading import Loaded

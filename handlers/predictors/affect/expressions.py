@@ -16,9 +16,9 @@ from handlers.predictors.affect.estimator import (
     Moment,
     Reading,
     Sound,
+    halve,
     read_batches,
 )
-from handlers.predictors.affect.state import halve
 from handlers.predictors.tracking.state import Memory
 from handlers.processing.mel_stream import MelStream
 

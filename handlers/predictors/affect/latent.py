@@ -14,12 +14,12 @@ from handlers.predictors.affect.estimator import (
     Moment,
     Reading,
     Sound,
+    halve,
     hear_descriptors,
     hear_window,
     read_batches,
     windows_to_input,
 )
-from handlers.predictors.affect.state import halve
 from handlers.predictors.tracking.state import Memory
 from handlers.processing.audio_descriptors import PcmStream
 from handlers.processing.boxes import to_input

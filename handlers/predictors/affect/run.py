@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from handlers.networks.variants import VOICE
 from handlers.predictors.affect.estimator import (
+    AffectState,
     Answer,
     Estimator,
+    Lane,
     Moment,
     Reading,
     crop_face,
     in_order,
 )
 from handlers.predictors.affect.speech import SpeechDetector
-from handlers.predictors.affect.state import AffectState, Lane
 from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.results import Status, TrackedFace

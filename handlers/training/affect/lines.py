@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from handlers.predictors.affect.expressions import action_features
-from handlers.predictors.affect.tone import tone_features
+from handlers.predictors.affect.voice import tone_features
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.processing.arrays import Doubles, Floats
 from handlers.processing.mel import without_level
