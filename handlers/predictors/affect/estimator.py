@@ -22,6 +22,7 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Array = NDArray[Any]
 Sound = MelStream | PcmStream
+Voice = Floats | Mapping[str, Floats]  # as it is heard, or encoded
 MOST_DEVIATIONS = 5.0
 # Networks have learned from faces turned by less; others they take for another expression.
 MOST_TURNED_RAD = float(np.radians(25.0))
@@ -36,12 +37,12 @@ class Moment:
     """Face and sound of one moment; None is missing.
 
     `face` is a crop uint8 RGB `(128, 128, 3)`; `voice` what the network hears: a Mel window
-    `(128, 128)` in [-1, 1], or descriptors `(50,)`; `actions` `(40,)` are what the face does, in
-    the order of ACTIONS.
+    `(128, 128)` in [-1, 1], or descriptors `(50,)`, or what `Estimator.listen` has made of it;
+    `actions` `(40,)` are what the face does, in the order of ACTIONS.
     """
 
     face: Image | None = None
-    voice: Floats | None = None
+    voice: Voice | None = None
     actions: Floats | None = None
 
 
@@ -140,6 +141,10 @@ class Estimator(ABC):
     def hear(self, sound: Sound, time_s: float) -> Floats | None:
         """Return the sound around a time for the network, None where nothing can be used."""
 
+    def listen(self, voices: Sequence[Voice]) -> list[Voice]:
+        """Encode what was heard, as far as that needs no face; what is encoded stays as it is."""
+        return list(voices)
+
     @abstractmethod
     def read(self, moments: Sequence[Moment]) -> list[Reading | None]:
         """Everything that does not depend on time; None where a moment gives nothing to use."""
@@ -156,6 +161,15 @@ class Estimator(ABC):
         `news` says how much of each moment counts beside what was before, 1 for all; memories
         that learned how to remember do without it.
         """
+
+
+def encode_windows(
+    voices: Sequence[Voice], encode: Callable[[list[Floats]], Iterable[Mapping[str, Floats]]]
+) -> list[Voice]:
+    """Encode those of the voices that are not yet, together."""
+    windows = [voice for voice in voices if isinstance(voice, np.ndarray)]
+    encoded = iter(encode(windows) if windows else ())
+    return [next(encoded) if isinstance(voice, np.ndarray) else voice for voice in voices]
 
 
 def read_batches(

@@ -1,6 +1,6 @@
 """The networks of chapters 5 to 7: moments to readings, latent maps and memories to answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from handlers.predictors.affect.estimator import (
     Moment,
     Reading,
     Sound,
+    Voice,
+    encode_windows,
     halve,
     hear_descriptors,
     hear_window,
@@ -70,7 +72,7 @@ class ConditionalEstimator(Estimator):
         inputs = {"crops": to_input([m.face for m in moments if m.face is not None])}
         if self.scale is not None:
             mean = np.zeros_like(self.scale.mean)
-            heard = [mean if m.voice is None else m.voice for m in moments]
+            heard = [m.voice if isinstance(m.voice, np.ndarray) else mean for m in moments]
             inputs["descriptors"] = np.stack(heard)
         return self.engine.run("judge", **inputs)["estimate"]
 
@@ -89,6 +91,13 @@ class LatentEstimator(Estimator):
         if not self.hears or not isinstance(sound, MelStream):
             return None
         return hear_window(sound, time_s)
+
+    def listen(self, voices: Sequence[Voice]) -> list[Voice]:
+        return encode_windows(voices, self._listen)
+
+    def _listen(self, windows: Sequence[Floats]) -> list[Memory]:
+        found = self.engine.run(f"encode_{VOICE}", crops=windows_to_input(windows))
+        return [{name: one[row] for name, one in found.items()} for row in range(len(windows))]
 
     def read(self, moments: Sequence[Moment]) -> list[Reading | None]:
         rows = [row for row, moment in enumerate(moments) if self._usable(moment)]
@@ -138,10 +147,18 @@ class LatentEstimator(Estimator):
         maps = zeros(self.engine, FEATURES, len(moments))[name]
         quadrants = np.zeros((len(moments), 4), np.float32)
         rows = [row for row, modalities in enumerate(used) if name in modalities]
-        if rows:
-            crops = _inputs(name, [moments[row] for row in rows])
-            found = self.engine.run(f"encode_{name}", crops=crops)
+        if rows and name == FACE:
+            faces = [moments[row].face for row in rows]
+            found = self.engine.run(
+                f"encode_{FACE}", crops=to_input([f for f in faces if f is not None])
+            )
             maps[rows], quadrants[rows] = found["planes"], found["quadrants"]
+        elif rows:
+            voices = [moments[row].voice for row in rows]
+            heard = self.listen([voice for voice in voices if voice is not None])
+            for row, voice in zip(rows, heard, strict=True):
+                assert isinstance(voice, Mapping)
+                maps[row], quadrants[row] = voice["planes"], voice["quadrants"]
         return maps, quadrants
 
     def _stack(self, memories: Sequence[Memory | None]) -> Memory:
@@ -151,12 +168,6 @@ class LatentEstimator(Estimator):
                 for name, one in batch.items():
                     one[row] = memory[name]
         return batch
-
-
-def _inputs(name: str, moments: Sequence[Moment]) -> Floats:
-    if name == FACE:
-        return to_input([m.face for m in moments if m.face is not None])
-    return windows_to_input([m.voice for m in moments if m.voice is not None])
 
 
 def _mix(

@@ -47,8 +47,8 @@ class AffectPredictor:
         """Take every row to its end; `describe` makes the records of its faces.
 
         Faces are followed frame by frame. All else, of some frames of all rows in shared batches,
-        is done beside the tracker but for the last frame. Memories step in lockstep. Raises
-        KeyError for an unknown variant.
+        is done beside the tracker; once that is through, what is not begun by then is done here.
+        Memories step in lockstep. Raises KeyError for an unknown variant.
         """
         clock = Stopwatch()
         runs = [RowRun(row, self.estimators[row.variant]) for row in rows]
@@ -61,13 +61,21 @@ class AffectPredictor:
                 for moment in group:
                     self._follow([run for run in runs if run.looks_at(moment)], moment)
                 if number < len(groups):
-                    beside.append(pool.submit(_read, runs, group, describe, hearing, beside[-1]))
+                    given = runs, group, describe, hearing, beside[-1]
+                    beside.append(pool.submit(_read_beside, *given))
             clock.lap("track")
-            last = [_read(runs, group, describe, hearing, beside[-1]) for group in groups[-1:]]
+            rest = groups[len(groups) - 1 :]
+            here = [_read(runs, group, describe, hearing) for group in rest]
+            while len(beside) > 1 and beside[-1].cancel():
+                beside.pop()
+                rest.insert(0, groups[len(beside) - 1])
+                here.append(_read(runs, rest[0], describe, hearing))
+            here += [future.result() for future in beside]
+            here += [_estimate(runs, group) for group in rest]
         finally:
             wait(beside)
         laps = Counter(clock.laps_ms)
-        for part in (*(future.result() for future in beside), *last):
+        for part in here:
             laps.update(part)
         return [run.conclude(dict(laps)) for run in runs]
 
@@ -110,10 +118,13 @@ class AffectPredictor:
         ]
 
     def _hear(self, runs: Sequence[RowRun]) -> Laps:
-        """Hear the sound of all rows."""
+        """Hear the sound of all rows, and encode what is heard around each moment."""
         clock = Stopwatch()
         for run in runs:
             run.hear(self.speech)
+        for estimator, members in _by_estimator(runs):
+            for group in _groups(members):
+                _listen(estimator, members, group)
         clock.lap("hear")
         return clock.laps_ms
 
@@ -141,18 +152,26 @@ def _groups(runs: Sequence[RowRun]) -> list[range]:
     return [*early, range(last, longest)] if longest else []
 
 
-def _read(
+def _read_beside(
     runs: Sequence[RowRun],
     group: range,
     describe: Describe | None,
     hearing: Future[Laps],
     before: Future[Laps],
 ) -> Laps:
-    """Encode some moments of every run once its sound is heard, and estimate them after those
-    `before`.
+    """Read some moments and estimate them after those `before`.
 
     What waits here holds no thread that another needs: what it waits for was begun before.
     """
+    laps = _read(runs, group, describe, hearing)
+    before.result()
+    return laps | _estimate(runs, group)
+
+
+def _read(
+    runs: Sequence[RowRun], group: range, describe: Describe | None, hearing: Future[Laps]
+) -> Laps:
+    """Encode some moments of every run once its sound is heard, and describe their faces."""
     hearing.result()
     clock = Stopwatch()
     for estimator, members in _by_estimator(runs):
@@ -160,13 +179,30 @@ def _read(
     if describe is not None:
         _describe(runs, group, describe)
     clock.lap("encode")
-    before.result()
-    begun = Stopwatch()
+    return clock.laps_ms
+
+
+def _estimate(runs: Sequence[RowRun], group: range) -> Laps:
+    """Step the memories of every run through some moments."""
+    clock = Stopwatch()
     for estimator, members in _by_estimator(runs):
         for moment in group:
             _remember(estimator, members, moment)
-    begun.lap("estimate")
-    return clock.laps_ms | begun.laps_ms
+    clock.lap("estimate")
+    return clock.laps_ms
+
+
+def _listen(estimator: Estimator, runs: Sequence[RowRun], group: range) -> None:
+    """Encode what is heard around some moments, in one batch."""
+    heard = [
+        (run, moment, voice)
+        for run in runs
+        for moment in group
+        if moment < len(run.voices) and (voice := run.voices[moment]) is not None
+    ]
+    encoded = estimator.listen([voice for _, _, voice in heard])
+    for (run, moment, _), voice in zip(heard, encoded, strict=True):
+        run.voices[moment] = voice
 
 
 def _encode(estimator: Estimator, runs: Sequence[RowRun], group: range) -> None:

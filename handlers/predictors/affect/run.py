@@ -16,6 +16,7 @@ from handlers.predictors.affect.estimator import (
     Lane,
     Moment,
     Reading,
+    Voice,
     crop_face,
     in_order,
 )
@@ -161,13 +162,19 @@ class RowRun:
         self.readings: list[dict[int, Reading | None]] = [{} for _ in row.frames]
         self.answers: list[dict[int, FrameAffect]] = [{} for _ in row.frames]
         self.unspoken = [False] * len(row.frames)
+        self.voices: list[Voice | None] = [None] * len(row.frames)
 
     def hear(self, detector: SpeechDetector) -> None:
-        """Take the row's sound, before a moment is listed."""
+        """Take the row's sound, before a moment is listed: what is heard around each, where
+        somebody speaks."""
         sound = self.row.sound
         if sound is not None and self.estimator.hears:
             self.sound = self.sound.push(sound.pcm, sound.start)
             self.speech = detector.hear(self.speech, sound.pcm, sound.start)
+        for moment, time_s in enumerate(self.row.times_s):
+            heard, speaks = self.estimator.hear(self.sound, time_s), self.speech.speaks(time_s)
+            self.unspoken[moment] = heard is not None and not speaks
+            self.voices[moment] = heard if speaks else None
 
     def looks_at(self, moment: int) -> bool:
         frames = self.row.frames
@@ -188,14 +195,9 @@ class RowRun:
         )
 
     def moments(self, moment: int) -> dict[int, Moment]:
-        """List the lanes of one of the run's moments: of what is heard, where somebody
-        speaks. The voice is of the only face; of several, it is nobody's."""
-        time_s = self.row.times_s[moment]
-        heard = self.estimator.hear(self.sound, time_s)
-        speaks = self.speech.speaks(time_s)
-        self.unspoken[moment] = heard is not None and not speaks
-        voice = heard if speaks else None
-        faces = self.seen(moment)
+        """List the lanes of one of the run's moments. The voice is of the only face; of several,
+        it is nobody's."""
+        voice, faces = self.voices[moment], self.seen(moment)
         given = None if len(faces) > 1 else voice
         moments = {self._lane(face): self._moment(moment, face, given) for face in faces}
         return moments if len(faces) == 1 else {WHOLE: Moment(None, voice)} | moments
@@ -241,7 +243,7 @@ class RowRun:
         """One face is the moment as a whole: who it is may change."""
         return WHOLE if self.row.max_faces == 1 else face.track_id
 
-    def _moment(self, moment: int, face: TrackedFace, voice: Floats | None) -> Moment:
+    def _moment(self, moment: int, face: TrackedFace, voice: Voice | None) -> Moment:
         frame, context = self.frame(moment), self.estimator.context
         crop = crop_face(frame, face.box, context, face.landmarks)
         return Moment(crop, voice, in_order(face.alignment.actions if face.alignment else None))

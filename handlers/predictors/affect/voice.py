@@ -5,7 +5,7 @@ nearly as much of arousal as a network does, and err on other windows: who is ro
 more of the high bands, and with a pitch that moves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from handlers.predictors.affect.estimator import (
     Moment,
     Reading,
     Sound,
+    Voice,
+    encode_windows,
     halve,
     read_batches,
 )
@@ -38,6 +40,7 @@ LINEAR_BANDS, PERIODS = 38, np.arange(3, 16)
 PITCHED, FEW, UNKNOWN = 0.3, 3, 0.2
 # What a face counts for arousal beside a voice: neither is known to be nearer to what raters say.
 FACE_SHARE = 0.5
+AROUSAL = "arousal"  # the network's part, and its answer
 
 
 def tone_features(windows: Sequence[Floats]) -> Floats:
@@ -96,8 +99,17 @@ class VoiceEstimator(Estimator):
         return read_batches(moments, rows, self._read)
 
     def _read(self, moments: Sequence[Moment]) -> list[Reading]:
-        arousal = self.arousal([moment.voice for moment in moments])
-        return [Reading(one[None], None, None, (VOICE,)) for one in arousal]
+        heard = self.listen([moment.voice for moment in moments if moment.voice is not None])
+        return [
+            Reading(voice[AROUSAL], None, None, (VOICE,))
+            for voice in heard
+            if isinstance(voice, Mapping)
+        ]
+
+    def listen(self, voices: Sequence[Voice]) -> list[Voice]:
+        return encode_windows(
+            voices, lambda windows: [{AROUSAL: one[None]} for one in self.arousal(windows)]
+        )
 
     def step(
         self,
@@ -107,13 +119,12 @@ class VoiceEstimator(Estimator):
     ) -> list[Answer]:
         return [Answer(None, float(reading.features[0]), (), {}) for reading in readings]
 
-    def arousal(self, windows: Sequence[Floats | None]) -> Floats:
-        """Windows, none of them None, -> arousal `(B,)`."""
-        given = [window for window in windows if window is not None]
-        told = self.engine.run("arousal", windows=np.stack(given))["arousal"]
+    def arousal(self, windows: Sequence[Floats]) -> Floats:
+        """Windows `(128, 128)` without level -> arousal `(B,)`."""
+        told = self.engine.run(AROUSAL, windows=np.stack(windows))[AROUSAL]
         if self.line is None:
             return told
-        sounding = np.clip(tone_features(given) @ self.line, -1, 1)
+        sounding = np.clip(tone_features(windows) @ self.line, -1, 1)
         return np.asarray((1 - self.share) * told + self.share * sounding, np.float32)
 
 
@@ -136,6 +147,9 @@ class FaceVoiceEstimator(SmoothEstimator):
 
     def hear(self, sound: Sound, time_s: float) -> Floats | None:
         return self.voice.hear(sound, time_s)
+
+    def listen(self, voices: Sequence[Voice]) -> list[Voice]:
+        return self.voice.listen(voices)
 
     def read(self, moments: Sequence[Moment]) -> list[Reading | None]:
         seen, heard = self.face.read(moments), self.voice.read(moments)
