@@ -9,19 +9,16 @@
  * @module
  */
 
-import { LiveSession } from "./live.js";
+import { LiveSession, inSnakeCase } from "./live.js";
 import { Problem } from "./problem.js";
 
 export { LiveSession, Problem };
 
-/** @typedef {{include?: ("aligned" | "denoised")[], maxFaces?: number, minFacePx?: number, minQuality?: number,
- *             denoise?: "auto" | "off", boxes?: number[][], signal?: AbortSignal}} AlignOptions */
-/** @typedef {{rateHz?: number, variant?: string, maxFaces?: number, minFacePx?: number,
- *             minQuality?: number, smoothingS?: number, signal?: AbortSignal}} AffectOptions */
-/** @typedef {Omit<AffectOptions, "smoothingS"> & {steady?: boolean, smoothing?: boolean}} TrackOptions */
-
-/** @typedef {Omit<TrackOptions, "rateHz" | "signal"> & {drop?: boolean}} TrackLiveOptions */
-/** @typedef {Omit<AffectOptions, "rateHz" | "signal"> & {delayS?: number, drop?: boolean}} AffectLiveOptions */
+/** @typedef {import("./countenance.d.ts").AlignOptions} AlignOptions */
+/** @typedef {import("./countenance.d.ts").AffectOptions} AffectOptions */
+/** @typedef {import("./countenance.d.ts").TrackOptions} TrackOptions */
+/** @typedef {import("./countenance.d.ts").TrackLiveOptions} TrackLiveOptions */
+/** @typedef {import("./countenance.d.ts").AffectLiveOptions} AffectLiveOptions */
 
 /** Asks one service; failures are thrown as {@link Problem}. */
 export class Countenance {
@@ -73,19 +70,9 @@ export class Countenance {
 
   /** @param {"track" | "affect"} path @param {Blob} clip @param {AffectOptions & TrackOptions} options */
   async *#postClip(path, clip, options) {
-    const { rateHz, maxFaces, minFacePx, minQuality, smoothingS, signal, ...rest } = options;
-    const query = {
-      rate_hz: rateHz,
-      max_faces: maxFaces,
-      min_face_px: minFacePx,
-      min_quality: minQuality,
-      smoothing_s: smoothingS,
-      ...rest,
-    };
-    const type = clip.type || "video/*";
-    const headers = { "Accept": "application/x-ndjson", "Content-Type": type };
-    const request = { method: "POST", body: clip, headers, signal };
-    const response = await this.#fetch(path, query, request);
+    const { signal, ...query } = options;
+    const headers = { "Accept": "application/x-ndjson", "Content-Type": clip.type || "video/*" };
+    const response = await this.#fetch(path, query, { method: "POST", body: clip, headers, signal });
     for await (const line of linesOf(response)) {
       const found = JSON.parse(line);
       if (found.type === "error") throw new Problem(found.error);
@@ -100,8 +87,7 @@ export class Countenance {
   async affectPhoto(picture, { variant, minFacePx, minQuality, signal } = {}) {
     const headers = { "Accept": "application/json", "Content-Type": picture.type || "image/jpeg" };
     const request = { method: "POST", body: picture, headers, signal };
-    const query = { variant, min_face_px: minFacePx, min_quality: minQuality };
-    return (await this.#fetch("affect", query, request)).json();
+    return (await this.#fetch("affect", { variant, minFacePx, minQuality }, request)).json();
   }
 
   /**
@@ -137,15 +123,9 @@ export class Countenance {
   }
 
   /** @param {Blob} picture @param {string} accept @param {AlignOptions} options */
-  #postPicture(picture, accept, { include, maxFaces, minFacePx, minQuality, denoise, boxes, signal }) {
-    const query = {
-      include: include?.join(","),
-      max_faces: maxFaces,
-      min_face_px: minFacePx,
-      min_quality: minQuality,
-      denoise,
-      boxes: boxes?.map((box) => box.join(",")),
-    };
+  #postPicture(picture, accept, { include, boxes, signal, ...options }) {
+    const corners = boxes?.map((box) => box.join(","));
+    const query = { ...options, include: include?.join(","), boxes: corners };
     const body = new FormData();
     body.append("image", picture);
     const headers = { Accept: accept };
@@ -172,10 +152,10 @@ export class Countenance {
     return response;
   }
 
-  /** An address of the service; values that are undefined are left out, lists are repeated. */
+  /** An address of the service; options that are undefined are left out, lists are repeated. */
   #address(path, query = {}) {
     const url = new URL(path, this.#base);
-    for (const [name, value] of Object.entries(query)) {
+    for (const [name, value] of Object.entries(inSnakeCase(query))) {
       for (const item of [value ?? []].flat()) url.searchParams.append(name, item);
     }
     return url;

@@ -274,7 +274,7 @@ function frameMessage(kind, body, timeS) {
 }
 
 /** Options as the service names them: `maxFaces` is `max_faces`. */
-function inSnakeCase(options) {
+export function inSnakeCase(options) {
   const named = ([name, value]) => [name.replace(/[A-Z]/g, (sign) => `_${sign.toLowerCase()}`), value];
   return Object.fromEntries(Object.entries(options).map(named));
 }

@@ -1,6 +1,6 @@
 /** Affect of a clip: sent whole, shown as it is found, and looked through afterwards. @module */
 
-import { clock, el, percent, signed } from "./dom.js";
+import { clock, el, percent, ranked, signed } from "./dom.js";
 import { quadrantWords } from "./affect-board.js";
 import { sentence } from "./notice.js";
 import { service, withKey } from "./service.js";
@@ -43,9 +43,7 @@ export class ClipSource {
     if (!this.running) return;
     this.running = false;
     this.#abort.abort();
-    this.#view.parts.busy.hidden = this.#view.parts.progress.hidden = true;
-    this.#view.parts.stop.textContent = "Close";
-    this.#view.tell("watch", `Stopped at ${this.#reached()}`);
+    this.#view.rest("watch", `Stopped at ${this.#reached()}`);
   }
 
   close() {
@@ -69,9 +67,7 @@ export class ClipSource {
   #show() {
     const { video, about, stage } = this.#view.parts;
     const { signal } = this.#listeners;
-    this.#view.showWork("Sending the clip");
-    this.#view.tell("watch", "Sending the clip");
-    this.#view.parts["scrub-row"].hidden = false;
+    this.#view.showWork("Sending the clip", "Sending the clip");
     about.textContent = this.name;
     video.muted = false;
     video.controls = true;
@@ -117,7 +113,7 @@ export class ClipSource {
 
   #takeSummary(line) {
     const { valence, arousal, seconds, share_with_face, share_with_voice } = line;
-    const longest = Object.entries(seconds ?? {}).sort((a, b) => b[1] - a[1])[0];
+    const [longest] = ranked(seconds);
     this.#view.parts.answer.textContent = answerWords(line, longest?.[0]);
     const spread = (part) => [signed(part?.mean), el("small", {}, ` ± ${(part?.std ?? 0).toFixed(2)}`)];
     const figures = [
@@ -133,9 +129,7 @@ export class ClipSource {
 
   #end() {
     this.running = false;
-    this.#view.parts.busy.hidden = this.#view.parts.progress.hidden = true;
-    this.#view.parts.stop.textContent = "Close";
-    this.#view.tell("good", `Done: ${this.#view.board.frames.length} frames`);
+    this.#view.rest("good", `Done: ${this.#view.board.frames.length} frames`);
     if (this.#isFollowing) this.seek(this.#view.parts.video.currentTime);
   }
 

@@ -1,8 +1,8 @@
 /** Affect of a photograph: every face by itself, and what it looks like. @module */
 
 import { quadrantWords } from "./affect-board.js";
-import { el, signed } from "./dom.js";
-import { MeasuredPicture } from "./measured.js";
+import { el, ranked, signed } from "./dom.js";
+import { MeasuredPicture } from "./overlay.js";
 import { service, withKey } from "./service.js";
 import { isSure } from "./timeline.js";
 
@@ -25,9 +25,7 @@ export class PhotoSource {
 
   /** Send the photograph and show its faces; rejects with a Problem where that fails. */
   async run() {
-    this.#view.showWork("Looking at the photo");
-    this.#view.tell("watch", "Looking at the photo");
-    this.#view.parts["scrub-row"].hidden = true;
+    this.#view.showWork("Looking at the photo", "Looking at the photo");
     this.#view.parts.about.textContent = this.name;
     await this.#showPicture();
     const options = { signal: this.#abort.signal };
@@ -38,8 +36,7 @@ export class PhotoSource {
   stop() {
     this.running = false;
     this.#abort.abort();
-    this.#view.parts.busy.hidden = true;
-    this.#view.parts.stop.textContent = "Close";
+    this.#view.rest("watch", "Stopped");
   }
 
   /** There is one moment in a photograph. */
@@ -71,9 +68,7 @@ export class PhotoSource {
     parts["summary-panel"].hidden = false;
     parts.timepanel.hidden = true;
     this.running = false;
-    parts.busy.hidden = true;
-    parts.stop.textContent = "Close";
-    this.#view.tell("good", reply.faces.length === 1 ? "One face" : `${reply.faces.length} faces`);
+    this.#view.rest("good", reply.faces.length === 1 ? "One face" : `${reply.faces.length} faces`);
     this.#show(0);
   }
 
@@ -100,6 +95,6 @@ function answer(faces) {
 
 /** What most people would call a face; where no words are told, its quadrant. */
 function looksLike(face) {
-  const top = Object.entries(face.expressions ?? {}).sort((a, b) => b[1] - a[1])[0];
+  const [top] = ranked(face.expressions);
   return quadrantWords(top ? top[0] : face.quadrant);
 }

@@ -1,5 +1,7 @@
 /** A timeline of valence and arousal as a table and as a drawing, to keep. @module */
 
+import { csv, svg } from "./dom.js";
+
 const WORDS = [
   "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt",
 ];
@@ -12,12 +14,9 @@ const COLUMNS = [
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [900, 320, 52, 16, 40, 36];
 const LINES = [["valence", "Valence", "#0d7d76"], ["arousal", "Arousal", "#c2551b"]];
 
-/** One row a frame (text/csv). @param {any[]} frames @param {any} model @returns {Blob} */
+/** One row a frame. @param {any[]} frames @param {any} model @returns {Blob} */
 export function toCsv(frames, model) {
-  const lines = [COLUMNS, ...frames.map((frame, at) => rowOf(frame.frame ?? at + 1, frame, model))].map((row) =>
-    row.map((cell) => cell ?? "").join(","),
-  );
-  return new Blob([lines.join("\n") + "\n"], { type: "text/csv" });
+  return csv([COLUMNS, ...frames.map((frame, at) => rowOf(frame.frame ?? at + 1, frame, model))]);
 }
 
 function rowOf(number, frame, model) {
@@ -38,26 +37,35 @@ export function toSvg(frames, title) {
   const [first, last] = [frames[0].time_s, frames.at(-1).time_s];
   const x = (time) => LEFT + ((time - first) / Math.max(last - first, 1e-9)) * (WIDTH - LEFT - RIGHT);
   const y = (value) => TOP + ((1 - value) / 2) * (HEIGHT - TOP - BOTTOM);
-  const parts = [
-    `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
-    `<text x="${LEFT}" y="22" font-weight="600">${escape(title)}</text>`,
-    ...[-1, -0.5, 0, 0.5, 1].map((value) => rule(y(value), value)),
-    ...ticks(first, last).map((time) => tick(x(time), time)),
-    ...LINES.map(([name, , colour]) => curve(frames, name, colour, x, y)),
-    ...LINES.map(([, words, colour], index) => legend(words, colour, index)),
-  ];
-  const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" ` +
-    `width="${WIDTH}" height="${HEIGHT}" font-family="system-ui, sans-serif" font-size="12">`;
-  return new Blob([head, ...parts, "</svg>\n"], { type: "image/svg+xml" });
+  const words = (text, at, options) => svg("text", { fill: "#5b666e", ...at, ...options }, String(text));
+  const drawing = svg(
+    "svg",
+    {
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT,
+      "font-family": "system-ui, sans-serif", "font-size": 12,
+    },
+    svg("rect", { width: WIDTH, height: HEIGHT, fill: "#fff" }),
+    svg("text", { x: LEFT, y: 22, "font-weight": 600 }, title),
+    ...[-1, -0.5, 0, 0.5, 1].flatMap((value) => [
+      line(`M${LEFT} ${y(value)}H${WIDTH - RIGHT}`, value === 0 ? "#98a2a9" : "#e2e6e9"),
+      words(value, { x: LEFT - 8, y: y(value) + 4 }, { "text-anchor": "end" }),
+    ]),
+    ...ticks(first, last).map((time) =>
+      words(`${time} s`, { x: x(time).toFixed(1), y: HEIGHT - 12 }, { "text-anchor": "middle" })),
+    ...LINES.flatMap(([name, label, colour], index) => {
+      const left = WIDTH - RIGHT - 170 + index * 90;
+      return [
+        line(curve(frames, name, x, y), colour, 1.8),
+        line(`M${left} 18h14`, colour, 3),
+        svg("text", { x: left + 20, y: 22 }, label),
+      ];
+    }),
+  );
+  return new Blob([new XMLSerializer().serializeToString(drawing), "\n"], { type: "image/svg+xml" });
 }
 
-function rule(y, value) {
-  return `<path d="M${LEFT} ${y}H${WIDTH - RIGHT}" stroke="${value === 0 ? "#98a2a9" : "#e2e6e9"}"/>` +
-    `<text x="${LEFT - 8}" y="${y + 4}" text-anchor="end" fill="#5b666e">${value}</text>`;
-}
-
-function tick(x, time) {
-  return `<text x="${x.toFixed(1)}" y="${HEIGHT - 12}" text-anchor="middle" fill="#5b666e">${time} s</text>`;
+function line(path, colour, width = 1) {
+  return svg("path", { d: path, fill: "none", stroke: colour, "stroke-width": width });
 }
 
 function ticks(first, last) {
@@ -67,26 +75,16 @@ function ticks(first, last) {
     .filter((time) => time <= last);
 }
 
-/** One line; it is broken where there is no estimate. */
-function curve(frames, name, colour, x, y) {
-  let isOn = false;
-  const path = frames.map((frame) => {
+/** The path of one figure; it is broken where there is no estimate. */
+function curve(frames, name, x, y) {
+  let draws = "M";
+  return frames.map((frame) => {
     if (frame[name] === null) {
-      isOn = false;
+      draws = "M";
       return "";
     }
-    const to = `${isOn ? "L" : "M"}${x(frame.time_s).toFixed(1)} ${y(frame[name]).toFixed(1)}`;
-    isOn = true;
+    const to = `${draws}${x(frame.time_s).toFixed(1)} ${y(frame[name]).toFixed(1)}`;
+    draws = "L";
     return to;
-  });
-  return `<path d="${path.join("")}" fill="none" stroke="${colour}" stroke-width="1.8"/>`;
-}
-
-function legend(words, colour, index) {
-  const x = WIDTH - RIGHT - 170 + index * 90;
-  return `<path d="M${x} 18h14" stroke="${colour}" stroke-width="3"/><text x="${x + 20}" y="22">${words}</text>`;
-}
-
-function escape(text) {
-  return text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+  }).join("");
 }

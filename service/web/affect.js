@@ -6,7 +6,7 @@ import { LiveSource } from "./affect-live.js";
 import { PhotoSource } from "./affect-photo.js";
 import { toCsv, toSvg } from "./affect-save.js";
 import { Problem } from "./client/countenance.js";
-import { partsOf, save, stem, takeFiles } from "./dom.js";
+import { partsOf, samplePhoto, save, stem, takeFiles } from "./dom.js";
 import { drawFace } from "./draw.js";
 import { clearNotice, showNotice } from "./notice.js";
 import { Overlay } from "./overlay.js";
@@ -30,7 +30,7 @@ class Affect {
     const { drop, file, sample, start, stop, cut, overlay, video } = this.parts;
     this.overlay = new Overlay(overlay, video, (...canvas) => this.paint(...canvas));
     const accepts = (item) => /^(video|audio|image)\//.test(item.type);
-    sample.addEventListener("click", () => this.openSample());
+    sample.addEventListener("click", async () => this.open(await samplePhoto()));
     takeFiles(view, { drop, input: file, accepts, take: (item) => this.open(item) });
     start.addEventListener("click", () => this.begin(() => new LiveSource(this)));
     stop.addEventListener("click", () => this.stopOrClose());
@@ -46,11 +46,6 @@ class Affect {
     if (!models || models.includes("affect")) return;
     const title = "This service has no model for affect";
     showNotice(this.parts.notice, new Problem({ title, detail: absent?.affect }));
-  }
-
-  async openSample() {
-    const response = await fetch("web/sample/portrait.jpg");
-    this.open(new File([await response.blob()], "portrait.jpg", { type: "image/jpeg" }));
   }
 
   open(file) {
@@ -110,14 +105,26 @@ class Affect {
     this.allowSaving();
   }
 
-  /** Make room for a source's pictures and figures. @param {string} waiting */
-  showWork(waiting) {
+  /** Make room for a source's pictures and figures. @param {string} waiting @param {string} status */
+  showWork(waiting, status, isLive = false) {
     const { work, empty, busy, stop, stage } = this.parts;
     stage.dataset.words = "";
     empty.hidden = true;
     work.hidden = busy.hidden = false;
     busy.firstElementChild.textContent = waiting;
     stop.textContent = "Stop";
+    this.parts["line-panel"].hidden = !isLive;
+    this.parts["scrub-row"].hidden = isLive;
+    this.tell("watch", status);
+  }
+
+  /** Say how a source ended: nothing more will come of it. */
+  rest(kind, words) {
+    const { busy, progress, stop } = this.parts;
+    busy.hidden = progress.hidden = this.parts["line-panel"].hidden = true;
+    this.parts["scrub-row"].hidden = false;
+    stop.textContent = "Close";
+    this.tell(kind, words);
   }
 
   add(frame, follow) {

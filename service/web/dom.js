@@ -58,9 +58,26 @@ export function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
+/** Rows of cells as text/csv; what is null is left empty. @param {any[][]} rows @returns {Blob} */
+export function csv(rows) {
+  const lines = rows.map((row) => row.map((cell) => cell ?? "").join(",") + "\n");
+  return new Blob(lines, { type: "text/csv" });
+}
+
 /** A file's name without its ending. @param {string} name */
 export function stem(name) {
   return name.replace(/\.[^.]+$/, "") || "countenance";
+}
+
+/** The shares of names, the largest first. @param {Record<string, number> | null} [shares] */
+export function ranked(shares) {
+  return Object.entries(shares ?? {}).sort((a, b) => b[1] - a[1]);
+}
+
+/** A photograph of this service, to try it with. @returns {Promise<File>} */
+export async function samplePhoto() {
+  const response = await fetch("web/sample/portrait.jpg");
+  return new File([await response.blob()], "portrait.jpg", { type: "image/jpeg" });
 }
 
 /** A bar for a share in [0, 1] with its name. */

@@ -1,6 +1,6 @@
 /** One face of a photo as a card: its pictures, head pose, what it does, and what spoils it. @module */
 
-import { el, percent, shareBar, signed } from "./dom.js";
+import { el, percent, ranked, shareBar, signed } from "./dom.js";
 
 const MOST_ACTIONS = 6;
 const LEAST_ACTION = 0.12;
@@ -54,18 +54,14 @@ function picture(source, caption) {
 }
 
 function degradation(found) {
-  const sorted = Object.entries(found.probabilities).sort((a, b) => b[1] - a[1]);
-  const bars = sorted.map(([name, share]) => shareBar(name, share, name === found.class));
+  const bars = ranked(found.probabilities).map(([name, share]) => shareBar(name, share, name === found.class));
   return el("div", { class: "shares" }, ...bars);
 }
 
 /** The strongest actions; left and right are the person's own. */
 function actions(found) {
   if (!found) return null;
-  const strongest = Object.entries(found)
-    .sort((a, b) => b[1] - a[1])
-    .slice(0, MOST_ACTIONS)
-    .filter(([, value]) => value >= LEAST_ACTION);
+  const strongest = ranked(found).slice(0, MOST_ACTIONS).filter(([, value]) => value >= LEAST_ACTION);
   if (!strongest.length) return el("p", { class: "none" }, "Nothing that stands out.");
   const bars = strongest.map(([name, value]) => shareBar(actionWords(name), value, false));
   const whose = el("p", { class: "small" }, "Left and right are the person's own.");
@@ -81,8 +77,7 @@ function actionWords(name) {
 /** Bars of shares by name, the largest first; null where there are none. */
 export function shares(found) {
   if (!found) return null;
-  const sorted = Object.entries(found).sort((a, b) => b[1] - a[1]).slice(0, 4);
-  const bars = sorted.map(([name, share], index) => shareBar(name, share, index === 0));
+  const bars = ranked(found).slice(0, 4).map(([name, share], index) => shareBar(name, share, index === 0));
   return el("div", { class: "shares" }, ...bars);
 }
 

@@ -30,7 +30,7 @@ export class LiveRun {
     const open = kind === "track" ? service.trackLive : service.affectLive;
     this.live = open.call(service, this.name, options);
     this.live.addEventListener("state", ({ detail }) => this.#changed(detail));
-    this.live.addEventListener("refusal", ({ detail }) => hear.refused(detail.error));
+    this.live.addEventListener("refusal", ({ detail }) => hear.refused(detail.error ?? detail));
   }
 
   /** Follow the video; rejects with the Problem that ends the session. */
@@ -49,6 +49,7 @@ export class LiveRun {
 
   /** End the session; the service forgets what it kept. */
   stop() {
+    if (!this.running) return;
     this.running = false;
     this.live.close();
     if (!this.pace.hasAnswers) return;

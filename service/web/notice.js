@@ -23,12 +23,8 @@ const ADVICE = {
   "timeout": "That took too long. Wait a moment, or try a smaller file.",
   "unavailable": "The service is still starting, or one of its models is missing.",
 };
-// Where the same request would be refused again.
-const FINAL = new Set([
-  "not-an-image", "unsupported-media-type", "invalid-image", "truncated-image", "too-many-pixels",
-  "body-too-large", "empty-body", "not-a-clip", "unsupported-clip", "invalid-clip", "empty-clip",
-  "clip-too-long", "clip-too-costly", "invalid-request", "origin-not-allowed",
-]);
+// Other refusals of a request (4xx) would meet it again.
+const RETRIED = new Set([401, 408, 409, 429]);
 
 /**
  * Show an error in `place`; errors that are none of ours go to the console as well.
@@ -42,9 +38,9 @@ export function showNotice(place, error, retry = null) {
   if (words) text.append(el("span", { class: "detail" }, words));
   text.append(...workings(problem));
   const notice = el("div", { class: "notice", role: "alert" }, text);
-  if (retry && !FINAL.has(problem.slug)) {
-    const again = el("button", { type: "button", onclick: () => retry() }, "Try again");
-    notice.append(again);
+  const isFinal = problem.status >= 400 && problem.status < 500 && !RETRIED.has(problem.status);
+  if (retry && !isFinal) {
+    notice.append(el("button", { type: "button", onclick: () => retry() }, "Try again"));
   }
   place.replaceChildren(notice);
 }

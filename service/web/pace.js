@@ -8,19 +8,14 @@ const LONGEST_MS = 20000;
 export class Pace {
   /** @type {{at: number, latencyMs: number}[]} */
   #answers = [];
-  #hasAnswers = false;
+  hasAnswers = false;
   unanswered = 0;
 
   /** @param {number} sentAt When the answered frame was sent, by performance.now. */
   answered(sentAt) {
     const at = performance.now();
-    const latencyMs = at - sentAt;
-    this.#answers.push({ at, latencyMs });
-    this.#hasAnswers = true;
-  }
-
-  get hasAnswers() {
-    return this.#hasAnswers;
+    this.#answers.push({ at, latencyMs: at - sentAt });
+    this.hasAnswers = true;
   }
 
   /** Frames a second and the median latency in milliseconds; null where nothing came. */

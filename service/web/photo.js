@@ -1,6 +1,6 @@
 /** The view of one photo: its faces over it and as cards, to look at and to save. @module */
 
-import { el, partsOf, save, stem, takeFiles } from "./dom.js";
+import { el, partsOf, samplePhoto, save, stem, takeFiles } from "./dom.js";
 import { drawFace } from "./draw.js";
 import { faceCard } from "./face-card.js";
 import { clearNotice, showNotice } from "./notice.js";
@@ -31,7 +31,7 @@ class Photo {
     this.parts.zoom.addEventListener("click", ({ target }) => zooms[target.dataset.zoom]?.());
     const accepts = (item) => item.type.startsWith("image/");
     takeFiles(view, { drop, input: file, accepts, take: (item) => this.open(item) });
-    sample.addEventListener("click", () => this.openSample());
+    sample.addEventListener("click", async () => this.open(await samplePhoto()));
     another.addEventListener("click", () => file.click());
     for (const layer of this.layers) layer.addEventListener("change", () => this.overlay.draw());
     for (const button of view.querySelectorAll("[data-save]")) {
@@ -41,11 +41,6 @@ class Photo {
 
   leave() {
     this.abort.abort();
-  }
-
-  async openSample() {
-    const response = await fetch("web/sample/portrait.jpg");
-    this.open(new File([await response.blob()], "portrait.jpg", { type: "image/jpeg" }));
   }
 
   /** Show a photo and ask for its faces. @param {File} file */

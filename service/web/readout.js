@@ -51,3 +51,11 @@ export function showPace({ fps, latency, unanswered }, pace) {
   latency.replaceChildren(...figure);
   unanswered.textContent = String(pace.unanswered);
 }
+
+/** Add a line to a log of the newest few. @param {HTMLOListElement} list @param {string | null} text */
+export function logLine(list, text) {
+  if (!text) return;
+  const time = new Date().toLocaleTimeString([], { hour12: false });
+  list.prepend(el("li", {}, el("time", {}, time), el("span", {}, text)));
+  while (list.children.length > 6) list.lastElementChild.remove();
+}

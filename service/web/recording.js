@@ -1,5 +1,7 @@
 /** What a live session has measured, kept until the next one begins, as a table. @module */
 
+import { csv } from "./dom.js";
+
 const POINTS = 68;
 const MOST_ROWS = 90_000; // an hour of one face
 const RADIANS = Math.PI / 180;
@@ -39,10 +41,9 @@ export class Recording {
     return this.#rows.length > 0;
   }
 
-  /** @returns {Blob} one row a face and frame (text/csv) */
+  /** One row a face and frame. */
   toCsv() {
-    const lines = [COLUMNS, ...this.#rows].map((row) => row.map((cell) => cell ?? "").join(","));
-    return new Blob([lines.join("\n") + "\n"], { type: "text/csv" });
+    return csv([COLUMNS, ...this.#rows]);
   }
 }
 
