@@ -2,14 +2,14 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from service.affect.session import MODEL as AFFECT
 from service.errors import Problem, ServiceError
-from service.http.openapi import WITH_KEY, problem_responses
+from service.http.openapi import WITH_KEY, responses
 from service.keys import TOKEN_PREFIX, Door
 from service.live.serving import STORE, SessionName
 from service.schemas import (
@@ -29,91 +29,50 @@ from service.settings import Settings
 from service.telemetry import CONTENT_TYPE
 from service.track.session import MODEL as TRACK
 
-READY_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {
-            "application/json": {
-                "example": {
-                    "status": "ready",
-                    "device": "cpu",
-                    "models": ["align", "track", "affect"],
-                    "absent": {},
-                    "store": {"kind": "redis", "ready": True, "reason": None},
-                    "limits": {
-                        "picture_bytes": 10_485_760,
-                        "picture_pixels": 50_000_000,
-                        "clip_bytes": 268_435_456,
-                        "clip_s": 600.0,
-                    },
-                }
-            }
-        }
+READY_EXAMPLE = {
+    "status": "ready",
+    "device": "cpu",
+    "models": ["align", "track", "affect"],
+    "absent": {},
+    "store": {"kind": "redis", "ready": True, "reason": None},
+    "limits": {
+        "picture_bytes": 10_485_760,
+        "picture_pixels": 50_000_000,
+        "clip_bytes": 268_435_456,
+        "clip_s": 600.0,
     },
-    **problem_responses("/health/ready", (Problem.UNAVAILABLE, Problem.STORE_UNAVAILABLE)),
 }
-LIVE_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {"example": {"status": "alive"}}}},
-    **problem_responses("/health/live", ()),
-}
-router = APIRouter()
 METRICS_EXAMPLE = 'countenance_requests_total{method="POST",route="/align",status="200"} 12.0\n'
-METRICS_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "Prometheus's text format.",
-        "content": {"text/plain": {"schema": {"type": "string"}, "example": METRICS_EXAMPLE}},
-    },
-    **problem_responses("/metrics", WITH_KEY),
+MODEL_EXAMPLE = {
+    "name": "align",
+    "version": "0.1.0",
+    "sha256": "9f2c" + 60 * "0",
+    "licence": "research only",
+    "figures": {"HELEN test, ground-truth box, AUC at 0.08": 0.75},
 }
-MODELS_EXAMPLE = {
-    "models": [
-        {
-            "name": "align",
-            "version": "0.1.0",
-            "sha256": "9f2c" + 60 * "0",
-            "licence": "research only",
-            "figures": {"HELEN test, ground-truth box, AUC at 0.08": 0.75},
-        }
-    ]
-}
-MODELS_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {"example": MODELS_EXAMPLE}}},
-    **problem_responses("/models", (Problem.UNAVAILABLE, *WITH_KEY)),
-}
-MODELS = (TRACK, AFFECT)
-EXAMPLE = {
-    "session": "camera-1",
-    "streams": [
-        {
-            "model": "track",
-            "step": 33,
-            "created": "2025-03-01T10:00:00.000Z",
-            "updated": "2025-03-01T10:00:01.280Z",
-            "expires": "2025-03-01T10:15:01.280Z",
-            "state_bytes": 12345,
-        }
-    ],
-}
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {"example": EXAMPLE}}},
-    **problem_responses("/sessions/camera-1", (Problem.NOT_FOUND, *STORE)),
+STREAM_EXAMPLE = {
+    "model": "track",
+    "step": 33,
+    "created": "2025-03-01T10:00:00.000Z",
+    "updated": "2025-03-01T10:00:01.280Z",
+    "expires": "2025-03-01T10:15:01.280Z",
+    "state_bytes": 12345,
 }
 TOKEN_EXAMPLE = {
     "token": f"{TOKEN_PREFIX}WyJ3ZWItMWEyYjNjIixbInRyYWNrIl0sMTc0MDgyMzIwMF0.mK3c",
     "doors": ["track"],
     "expires": "2025-03-01T10:00:00Z",
 }
-TOKEN_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {"example": TOKEN_EXAMPLE}}},
-    **problem_responses(
-        "/tokens", (Problem.NOT_FOUND, Problem.INVALID_REQUEST, Problem.WRONG_DOOR, *WITH_KEY)
-    ),
-}
+NOT_READY = (Problem.UNAVAILABLE, Problem.STORE_UNAVAILABLE)
+NO_TOKEN = (Problem.NOT_FOUND, Problem.INVALID_REQUEST, Problem.WRONG_DOOR, *WITH_KEY)
+MODELS = (TRACK, AFFECT)
+router = APIRouter()
 
 
 @router.get(
     "/health/live",
     summary="Say that the process answers",
-    responses=LIVE_RESPONSES,
+    responses=responses("/health/live", (), {"status": "alive"}),
     tags=["health"],
 )
 async def live() -> Live:
@@ -124,7 +83,7 @@ async def live() -> Live:
 @router.get(
     "/health/ready",
     summary="Say whether requests can be answered",
-    responses=READY_RESPONSES,
+    responses=responses("/health/ready", NOT_READY, READY_EXAMPLE),
     tags=["health"],
 )
 async def ready(services: SharedServices) -> Ready:
@@ -168,7 +127,10 @@ async def _examine(store: SessionStore) -> StoreState:
     "/metrics",
     summary="Report counters and timings",
     response_class=Response,
-    responses=METRICS_RESPONSES,
+    response_description="Prometheus's text format.",
+    responses=responses(
+        "/metrics", WITH_KEY, METRICS_EXAMPLE, "text/plain", schema={"type": "string"}
+    ),
     tags=["health"],
 )
 async def metrics(services: SharedServices, _: Caller) -> Response:
@@ -179,7 +141,7 @@ async def metrics(services: SharedServices, _: Caller) -> Response:
 @router.get(
     "/models",
     summary="List the models that are served",
-    responses=MODELS_RESPONSES,
+    responses=responses("/models", (Problem.UNAVAILABLE, *WITH_KEY), {"models": [MODEL_EXAMPLE]}),
     tags=["models"],
 )
 async def models(services: SharedServices, _: Caller) -> Models:
@@ -191,7 +153,11 @@ async def models(services: SharedServices, _: Caller) -> Models:
 @router.get(
     "/sessions/{session}",
     summary="Tell what is kept of a session",
-    responses=RESPONSES,
+    responses=responses(
+        "/sessions/camera-1",
+        (Problem.NOT_FOUND, *STORE),
+        {"session": "camera-1", "streams": [STREAM_EXAMPLE]},
+    ),
     tags=["sessions"],
 )
 async def session_info(
@@ -231,7 +197,7 @@ class Token(Body):
 @router.post(
     "/tokens",
     summary="Change a key for a token of minutes",
-    responses=TOKEN_RESPONSES,
+    responses=responses("/tokens", NO_TOKEN, TOKEN_EXAMPLE),
     tags=["tokens"],
 )
 async def make_token(

@@ -1,7 +1,15 @@
 """The asynchronous client: one method for each thing that a service does, here or elsewhere."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -11,6 +19,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel
 from pydantic import ValidationError as InvalidReply
+from websockets.asyncio.client import ClientConnection
 
 from service.affect.replies import AffectClipReply, PhotographReply
 from service.client.live import AffectSession, LiveSession, Retries
@@ -19,7 +28,6 @@ from service.client.wire import (
     AffectAnswer,
     AffectLine,
     ClipFile,
-    Dial,
     Lines,
     Picture,
     TrackAnswer,
@@ -28,6 +36,7 @@ from service.client.wire import (
     affect_lines,
     encoded,
     given,
+    open_socket,
     opened,
     read_affect,
     read_track,
@@ -88,7 +97,7 @@ class AsyncCountenance:
         self._local = LocalService(store, device) if url is None else None
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._timeout_s = timeout_s or (120.0 if self._local is None else 600.0)
-        file = None if self._local is None else self._local.socket
+        self._file = file = None if self._local is None else self._local.socket
         self._http = httpx.AsyncClient(
             transport=None if file is None else httpx.AsyncHTTPTransport(uds=file),
             base_url=url or ADDRESS,
@@ -97,7 +106,6 @@ class AsyncCountenance:
             follow_redirects=False,
         )
         self._reconnect_s = reconnect_s
-        self._dial = Dial(self._http.base_url, self._headers, file, self._start)
 
     async def __aenter__(self) -> Self:
         return self
@@ -151,7 +159,7 @@ class AsyncCountenance:
         With `drop` a frame that waits gives way to a newer one and is answered `dropped`: for
         cameras. `ahead` frames may be without a reply at once.
         """
-        socket = self._dial.to(f"track/{_quoted(session)}", {**how, "drop": drop})
+        socket = self._dial(f"track/{_quoted(session)}", {**how, "drop": drop})
         return LiveSession(socket, read_track, self._retries(), ahead, self._timeout_s)
 
     async def affect(self, clip: ClipFile, **how: Unpack[AffectClipKeywords]) -> AffectClipReply:
@@ -182,7 +190,7 @@ class AsyncCountenance:
 
         `drop` and `ahead` are those of `track_live`.
         """
-        socket = self._dial.to(f"affect/{_quoted(session)}", {**how, "drop": drop})
+        socket = self._dial(f"affect/{_quoted(session)}", {**how, "drop": drop})
         return AffectSession(socket, read_affect, self._retries(), ahead, self._timeout_s)
 
     async def end_tracking(self, session: str) -> None:
@@ -197,6 +205,18 @@ class AsyncCountenance:
     async def models(self) -> Models:
         """Return which models the service has, with their terms and figures."""
         return self._checked(Models, (await self._ask("GET", "models")).content)
+
+    def _dial(
+        self, path: str, query: Mapping[str, object]
+    ) -> Callable[[], Awaitable[ClientConnection]]:
+        """Return a function that opens a socket at a path."""
+        address = self._http.base_url.join(path).copy_merge_params(given(query))
+
+        async def dial() -> ClientConnection:
+            await self._start()
+            return await open_socket(address, self._headers, self._file)
+
+        return dial
 
     def _retries(self) -> Retries:
         """Return a new count of failures, for one session."""

@@ -2,11 +2,11 @@
 
 import io
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import httpx
 from PIL import Image, ImageOps
@@ -28,10 +28,6 @@ TrackAnswer = TrackReply | DroppedReply | ErrorReply
 AffectAnswer = AffectReply | DroppedReply | ErrorReply
 TrackLine = ClipLine | TrackFrameLine | TrackSummaryLine
 AffectLine = ClipLine | AffectFrameLine | AffectSummaryLine
-_TRACK: TypeAdapter[TrackAnswer] = TypeAdapter(TrackAnswer)
-_AFFECT: TypeAdapter[AffectAnswer] = TypeAdapter(AffectAnswer)
-_TRACK_LINE: TypeAdapter[TrackLine | ErrorLine] = TypeAdapter(TrackLine | ErrorLine)
-_AFFECT_LINE: TypeAdapter[AffectLine | ErrorLine] = TypeAdapter(AffectLine | ErrorLine)
 ClipFile = BinaryIO | bytes | str | PathLike[str]
 # What Pillow writes as PNG as it is; other modes are converted.
 PNG_MODES = frozenset({"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"})
@@ -163,77 +159,49 @@ def _json(body: bytes | bytearray | None) -> Any:
         return None
 
 
-def read_track(text: str) -> TrackAnswer | ErrorInfo:
-    """Read the answer to a frame of `track`, or the error about another message."""
-    return _answer(_TRACK.validate_json(text))
+def reader(adapter: TypeAdapter[Reply]) -> Callable[[str], Reply | ErrorInfo]:
+    """Return what reads the answer to a frame, or the error about another message."""
+
+    def read(text: str) -> Reply | ErrorInfo:
+        reply = adapter.validate_json(text)
+        if isinstance(reply, ErrorReply) and reply.sequence is None:
+            return reply.error
+        return reply
+
+    return read
 
 
-def read_affect(text: str) -> AffectAnswer | ErrorInfo:
-    """Read the answer to a frame of `affect`, or the error about another message."""
-    return _answer(_AFFECT.validate_json(text))
+def line_reader(adapter: TypeAdapter[Said | ErrorLine]) -> Lines[Said]:
+    """Return what reads a line of a clip; it raises ProblemError for one that ends it early."""
+
+    def read(text: str) -> Said:
+        line = adapter.validate_json(text)
+        if isinstance(line, ErrorLine):
+            told = line.error
+            raise ProblemError(told.type, told.title, told.status, told.detail)
+        return line
+
+    return read
 
 
-def _answer(reply: Reply) -> Reply | ErrorInfo:
-    if isinstance(reply, ErrorReply) and reply.sequence is None:
-        return reply.error
-    return reply
+read_track = reader(TypeAdapter[TrackAnswer](TrackAnswer))
+read_affect = reader(TypeAdapter[AffectAnswer](AffectAnswer))
+track_lines: Lines[TrackLine] = line_reader(TypeAdapter(TrackLine | ErrorLine))
+affect_lines: Lines[AffectLine] = line_reader(TypeAdapter(AffectLine | ErrorLine))
 
 
-def track_lines(text: str) -> TrackLine:
-    """Read a line of a tracked clip; raises ProblemError for the one that ends it early."""
-    line = _TRACK_LINE.validate_json(text)
-    return _refuse(line) if isinstance(line, ErrorLine) else line
-
-
-def affect_lines(text: str) -> AffectLine:
-    """Read a line of a clip's affect; raises ProblemError for the one that ends it early."""
-    line = _AFFECT_LINE.validate_json(text)
-    return _refuse(line) if isinstance(line, ErrorLine) else line
-
-
-def _refuse(line: ErrorLine) -> NoReturn:
-    told = line.error
-    raise ProblemError(told.type, told.title, told.status, told.detail)
-
-
-class Dial:
-    """Opens sockets at `base`, with the headers that its requests have."""
-
-    def __init__(
-        self,
-        base: httpx.URL,
-        headers: Mapping[str, str],
-        file: str | None = None,
-        start: Callable[[], Awaitable[None]] | None = None,
-    ) -> None:
-        """Take a socket file in place of a host and port, and what starts the service behind it."""
-        self._base = base
-        self._headers = headers
-        self._file = file
-        self._start = start
-
-    def to(
-        self, path: str, query: Mapping[str, object]
-    ) -> Callable[[], Awaitable[ClientConnection]]:
-        """Return a function that opens a socket at a path below."""
-        address = self._base.join(path).copy_merge_params(given(query))
-        scheme = "wss" if address.scheme == "https" else "ws"
-        url = str(address.copy_with(scheme=scheme))
-
-        async def open_socket() -> ClientConnection:
-            if self._start is not None:
-                await self._start()
-            how: dict[str, Any] = {
-                "additional_headers": self._headers,
-                "compression": None,  # the frames are compressed already
-                "max_size": MOST_REPLY_BYTES,
-                "ping_interval": None,  # a reply that does not come tells more than a ping
-            }
-            if self._file is not None:
-                return await unix_connect(self._file, url, **how)
-            return await connect(url, **how)
-
-        return open_socket
+async def open_socket(
+    address: httpx.URL, headers: Mapping[str, str], file: str | None = None
+) -> ClientConnection:
+    """Open a socket at an address of http or https, by a socket file in place of host and port."""
+    url = str(address.copy_with(scheme="wss" if address.scheme == "https" else "ws"))
+    how: dict[str, Any] = {
+        "additional_headers": headers,
+        "compression": None,  # the frames are compressed already
+        "max_size": MOST_REPLY_BYTES,
+        "ping_interval": None,  # a reply that does not come tells more than a ping
+    }
+    return await (connect(url, **how) if file is None else unix_connect(file, url, **how))
 
 
 def given(query: Mapping[str, object]) -> dict[str, Any]:

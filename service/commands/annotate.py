@@ -4,7 +4,6 @@ import importlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import typer
@@ -108,28 +107,19 @@ def annotate(
         how |= {"rate_hz": rate_hz, "max_faces": AFFECT_MAX_FACES.default}
     job = AnnotateJob(where, source, out, what, how)
     place = TableFolder(out)
-    stock = take_stock(TableFolder(source), place)
+    clips, todo = take_stock(TableFolder(source), place)
     agree_on(place, job.parameters)
-    if done := len(stock.clips) - len(stock.todo):
-        tell(f"{done} of {len(stock.clips)} videos were done before.")
+    if done := len(clips) - len(todo):
+        tell(f"{done} of {len(clips)} videos were done before.")
 
     def run(tick: Tick) -> Iterator[Done]:
         if ray_address is None and jobs in (None, 1):
-            return carry_out(job, stock.todo, 1, emit, tick)
-        return annotate_by_ray(job, stock.todo, Workers(jobs, gpus, ray_address))
+            return carry_out(job, todo, 1, emit, tick)
+        return annotate_by_ray(job, todo, jobs, gpus, ray_address)
 
-    failures = watch("videos", len(stock.todo), False, run)
+    failures = watch("videos", len(todo), False, run)
     place.clear_drafts()
-    summarise("videos", len(stock.clips), failures)
-
-
-@dataclass(frozen=True)
-class Workers:
-    """The workers: how many, each one's share of a GPU, and the cluster; None is this machine."""
-
-    jobs: int | None = None
-    gpus: float = 0.0
-    address: str | None = None
+    summarise("videos", len(clips), failures)
 
 
 class Annotator:
@@ -149,21 +139,27 @@ class Annotator:
         return {**row, "reason": done.reason}
 
 
-def annotate_by_ray(job: Job, sources: Sequence[Source], workers: Workers) -> Iterator[Done]:
-    """Work on every source in any order; raises CommandError where there are no workers."""
-    with _cluster(workers) as ray:
+def annotate_by_ray(
+    job: Job, sources: Sequence[Source], jobs: int | None, gpus: float, address: str | None
+) -> Iterator[Done]:
+    """Work on every source in any order; raises CommandError where there are no workers.
+
+    There are `jobs` of them, None for one a CPU, each with a share of a GPU, on the cluster at
+    `address`, None for this machine.
+    """
+    with _cluster(jobs, address) as ray:
         data = importlib.import_module("ray.data")
         context = data.DataContext.get_current()
         context.enable_progress_bars = False
         rows = [{"path": source.path, "name": source.name} for source in sources]
         todo = data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
-        jobs = workers.jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        workers = jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
         done = todo.map(
             Annotator,
             fn_constructor_args=(job,),
-            compute=data.ActorPoolStrategy(size=min(jobs, len(rows))),
+            compute=data.ActorPoolStrategy(size=min(workers, len(rows))),
             num_cpus=1,
-            num_gpus=workers.gpus,
+            num_gpus=gpus,
         )
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         try:
@@ -174,16 +170,15 @@ def annotate_by_ray(job: Job, sources: Sequence[Source], workers: Workers) -> It
 
 
 @contextmanager
-def _cluster(workers: Workers) -> Iterator[Any]:
+def _cluster(jobs: int | None, address: str | None) -> Iterator[Any]:
     silence_libraries()
     ray: Any = importlib.import_module("ray")
-    where: dict[str, Any] = {"num_cpus": workers.jobs, "include_dashboard": False}
-    if workers.address is not None:
-        where = {"address": workers.address}
+    here = {"num_cpus": jobs, "include_dashboard": False}
+    where: dict[str, Any] = here if address is None else {"address": address}
     try:
         ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise CommandError(f"Ray cannot be had at {workers.address}: {error}") from error
+        raise CommandError(f"Ray cannot be had at {address}: {error}") from error
     try:
         yield ray
     finally:

@@ -33,7 +33,13 @@ SUFFIX = ".parquet"
 Rows = list[dict[str, Any]]
 BATCH_ROWS = 2048  # of a Parquet batch: memory holds no table of a long clip
 WHOLE = {"frame", "face_id", "success"}
-TEXT = {"clip", "status", "degradation", "variant", "model_version"}
+TEXT = {"clip", "status", "degradation", "variant", "quadrant", "model", "model_version"}
+TRUTHS = {"face", "voice"}
+LISTS = ("attention", "attention_ages_s")  # over past states, the oldest first
+# The columns of `countenance track --csv`; and those of the service's table of affect, then D's
+# quadrants and attention.
+TRACK_TABLE = ("clip", *TRACK_COLUMNS)
+AFFECT_TABLE = ("clip", *COLUMNS, *(f"p_{name}" for name in QUADRANTS), *LISTS, "variant")
 
 
 class TableFolder:
@@ -80,21 +86,13 @@ class TableFolder:
             self.files.delete_dir(self.path(DRAFTS))
 
 
-@dataclass(frozen=True)
-class Inventory:
-    """The clips of a place in the order of their names, and those whose results are missing."""
-
-    clips: list[Source]
-    todo: list[Source]
-
-
 def result_name(source: Source) -> str:
     """Return the name of a clip's result: its own below the place, so that no other has it."""
     return source.name + SUFFIX
 
 
-def take_stock(source: TableFolder, out: TableFolder) -> Inventory:
-    """Find the clips to be done; a result that is older than its clip counts for nothing."""
+def take_stock(source: TableFolder, out: TableFolder) -> tuple[list[Source], list[Source]]:
+    """Return the clips by their names, and those whose results are missing or older than they."""
     results = dict(out.walk())
     clips, todo = [], []
     for name, changed in sorted(source.walk()):
@@ -107,7 +105,7 @@ def take_stock(source: TableFolder, out: TableFolder) -> Inventory:
             todo.append(clip)
     if not clips:
         raise CommandError(f"{source.root} holds no clip ({', '.join(sorted(CLIPS))})")
-    return Inventory(clips, todo)
+    return clips, todo
 
 
 def agree_on(out: TableFolder, parameters: dict[str, Any]) -> None:
@@ -143,12 +141,12 @@ class AnnotateJob(Job):
     def work(self, client: Countenance, source: Source, emit: Emit, tick: Tick) -> None:
         """Write a clip's table; raises CallError or OSError where that cannot be."""
         told = {"clip": source.name, "made_by": f"countenance {_version()}"}
-        schema = track_schema(told) if self.what == "track" else affect_schema(told)
+        columns = TRACK_TABLE if self.what == "track" else AFFECT_TABLE
         ask_for = client.track_lines if self.what == "track" else client.affect_lines
         with (
             _fetched(_folder(self.source), source) as file,
             _folder(self.out).writing(result_name(source), draft_name(source)) as stream,
-            Table(stream, schema) as table,
+            Table(stream, schema_of(columns, told)) as table,
         ):
             for line in ask_lines(lambda: ask_for(file, **self.how)):
                 if isinstance(line, ClipLine):
@@ -227,50 +225,27 @@ def _version() -> str:
         return "from source"
 
 
-def track_schema(metadata: dict[str, str]) -> Any:
-    """Return the columns of `countenance track --csv`, pixels and radians as float32."""
+def schema_of(columns: Sequence[str], metadata: dict[str, str]) -> Any:
+    """Return the schema of columns; what no table below names is a number, as float32."""
     arrow: Any = importlib.import_module("pyarrow")
+    kinds = {
+        **dict.fromkeys(WHOLE, arrow.int32()),
+        **dict.fromkeys(TEXT, arrow.string()),
+        **dict.fromkeys(TRUTHS, arrow.bool_()),
+        **dict.fromkeys(LISTS, arrow.list_(arrow.float32())),
+        "timestamp": arrow.float64(),
+    }
+    fields = [(name, kinds.get(name, arrow.float32())) for name in columns]
+    return arrow.schema(fields, metadata=metadata)
 
-    def kind(name: str) -> Any:
-        if name in WHOLE:
-            return arrow.int32()
-        if name in TEXT:
-            return arrow.string()
-        return arrow.float64() if name == "timestamp" else arrow.float32()
 
-    names = ("clip", *TRACK_COLUMNS)
-    return arrow.schema([(name, kind(name)) for name in names], metadata=metadata)
-
-
-def track_table(clip: str, moment: TrackMoment, head: ClipHead) -> list[dict[str, Any]]:
+def track_table(clip: str, moment: TrackMoment, head: ClipHead) -> Rows:
     """Return the rows of one frame, by column."""
     rows = track_rows(moment, head)
     return [{"clip": clip, **dict(zip(TRACK_COLUMNS, row, strict=True))} for row in rows]
 
 
-def affect_schema(metadata: dict[str, str]) -> Any:
-    """Return the columns of `affect_rows`: the service's table, then D's quadrants and attention
-    over past states, a list, the oldest first."""
-    arrow: Any = importlib.import_module("pyarrow")
-    number, text, weights = arrow.float32(), arrow.string(), arrow.list_(arrow.float32())
-    kinds = {
-        **dict.fromkeys(WHOLE, arrow.int32()),
-        **dict.fromkeys(("quadrant", "status", "model", "model_version"), text),
-        **dict.fromkeys(("face", "voice"), arrow.bool_()),
-        "timestamp": arrow.float64(),
-    }
-    columns = {
-        "clip": text,
-        **{name: kinds.get(name, number) for name in COLUMNS},
-        **dict.fromkeys((f"p_{quadrant}" for quadrant in QUADRANTS), number),
-        "attention": weights,
-        "attention_ages_s": weights,
-        "variant": text,
-    }
-    return arrow.schema(list(columns.items()), metadata=metadata)
-
-
-def affect_rows(clip: str, head: ClipHead, moment: AffectMoment) -> list[dict[str, Any]]:
+def affect_rows(clip: str, head: ClipHead, moment: AffectMoment) -> Rows:
     """Return the rows of one moment, by column; None where not known."""
     quadrants = {str(name): share for name, share in (moment.quadrants or {}).items()}
     told: dict[str, Any] = {
@@ -281,7 +256,7 @@ def affect_rows(clip: str, head: ClipHead, moment: AffectMoment) -> list[dict[st
     rows = []
     for place, values in enumerate(table_rows(moment, head)):
         row = dict(zip(COLUMNS, values, strict=True))
-        row |= {name: bool(row[name]) for name in ("face", "voice")}
+        row |= {name: bool(row[name]) for name in TRUTHS}
         row |= told if place == 0 else dict.fromkeys(told)
         rows.append({"clip": clip, **row, "variant": head.variant})
     return rows

@@ -79,7 +79,6 @@ class HttpProtocol(H11Protocol):
             refuse(transport, self.loop, Problem.OVERLOADED, reason)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place back."""
         super().connection_lost(exc)
         self._stop_watching()
         if self._counted:
@@ -101,18 +100,15 @@ class HttpProtocol(H11Protocol):
         super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
-        """Wait for the next head."""
         super().on_response_complete()
         self._watch()
 
     def pause_writing(self) -> None:
-        """Watch that the client reads."""
         super().pause_writing()
         self._unread = True
         self._watch()
 
     def resume_writing(self) -> None:
-        """Note that the client has read."""
         super().resume_writing()
         self._unread = False
         if self._busy:
@@ -175,7 +171,6 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             refuse(self.transport, self.loop, Problem.HTTP_ERROR, detail)
 
     def handle_cont(self, event: Any) -> None:
-        """Pass on a part of a message."""
         super().handle_cont(event)
         event.data = b""  # megabytes, which the parser would hold until the next frame
 

@@ -171,6 +171,18 @@ def problem_responses(path: str, problems: Iterable[Problem]) -> dict[int | str,
     return {status: _response(path, found) for status, found in sorted(by_status.items())}
 
 
+def responses(
+    path: str,
+    problems: Iterable[Problem],
+    example: Any,
+    kind: str = "application/json",
+    **more: Any,
+) -> dict[int | str, dict[str, Any]]:
+    """Return FastAPI's `responses` for an answer with an example, and for these problems."""
+    answer = {"content": {kind: {"example": example, **more}}}
+    return {200: answer, **problem_responses(path, problems)}
+
+
 def clip_responses(
     path: str,
     description: str,
