@@ -22,6 +22,7 @@ from service.options import MIN_FACE_PX
 
 
 @command
+@as_mistakes(ValueError)
 def evaluate_align(
     data: LabelledFaces,
     model: Annotated[
@@ -70,8 +71,7 @@ def evaluate_align(
         record=record,
         worst=worst,
     )
-    with as_mistakes(ValueError):
-        align.evaluate_align(options)
+    align.evaluate_align(options)
 
 
 def split_pair(text: str) -> tuple[str, str]:
@@ -83,6 +83,7 @@ def split_pair(text: str) -> tuple[str, str]:
 
 
 @command
+@as_mistakes(ValueError)
 def evaluate_affect(
     data: Annotated[
         Path, typer.Option(exists=True, file_okay=False, help="Folder of the labelled data.")
@@ -150,11 +151,11 @@ def evaluate_affect(
         device=resolve_device(settings.device),
         seed=seed,
     )
-    with as_mistakes(ValueError):
-        evaluate.evaluate_affect(options)
+    evaluate.evaluate_affect(options)
 
 
 @command
+@as_mistakes(ValueError)
 def evaluate_track(
     data: Annotated[
         Path | None,
@@ -208,11 +209,11 @@ def evaluate_track(
         videos=videos,
         device=resolve_device(settings.device),
     )
-    with as_mistakes(ValueError):
-        track.evaluate_track(options)
+    track.evaluate_track(options)
 
 
 @command
+@as_mistakes(ValueError)
 def evaluate_actions(
     pictures: Annotated[
         Path, typer.Option(exists=True, file_okay=False, help="The folder of the pictures.")
@@ -228,17 +229,16 @@ def evaluate_actions(
     device: Device = None,
 ) -> None:
     """Print how facial actions go with a teacher's, on faces that were not learnt from."""
-    from handlers.checkpoint import CheckpointError
     from handlers.evaluation import actions
 
     settings = settings_with(model_store=model_store, device=device)
-    with as_mistakes(ValueError, CheckpointError):
-        actions.evaluate_actions(
-            pictures, labels, settings.model_store, model, resolve_device(settings.device)
-        )
+    actions.evaluate_actions(
+        pictures, labels, settings.model_store, model, resolve_device(settings.device)
+    )
 
 
 @command
+@as_mistakes(ValueError)
 def evaluate_pose(
     heads: Annotated[
         Path,
@@ -252,11 +252,11 @@ def evaluate_pose(
     from handlers.evaluation import pose
 
     store = settings_with(model_store=model_store).model_store
-    with as_mistakes(ValueError):
-        pose.evaluate_pose(heads, store, count, seed)
+    pose.evaluate_pose(heads, store, count, seed)
 
 
 @command
+@as_mistakes(ValueError)
 def evaluate_rolls(
     data: LabelledFaces,
     limit: Annotated[
@@ -266,16 +266,15 @@ def evaluate_rolls(
     device: Device = None,
 ) -> None:
     """Turn pictures by angles all round and print how many faces `/align` finds as well."""
-    from handlers.checkpoint import CheckpointError
     from handlers.evaluation.align import rolls
 
     settings = settings_with(model_store=model_store, device=device)
     where = resolve_device(settings.device)
-    with as_mistakes(ValueError, CheckpointError):
-        rolls.evaluate_rolls(data, settings.model_store, where, limit)
+    rolls.evaluate_rolls(data, settings.model_store, where, limit)
 
 
 @command
+@as_mistakes(ValueError)
 def evaluate_cuts(
     clip: Annotated[
         list[Path],
@@ -292,5 +291,4 @@ def evaluate_cuts(
 
     settings = settings_with(model_store=model_store, device=device)
     where = resolve_device(settings.device)
-    with as_mistakes(ValueError):
-        cuts.evaluate_cuts(clip, settings.model_store, row, pairs, seed, where)
+    cuts.evaluate_cuts(clip, settings.model_store, row, pairs, seed, where)

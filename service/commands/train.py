@@ -11,6 +11,7 @@ from service.commands.options import LabelledFaces, ModelStore, command, setting
 
 
 @command
+@as_mistakes(ValueError)
 def train(
     recipes: Annotated[
         list[str],
@@ -44,17 +45,14 @@ def train(
     paths = [find_recipe(recipe) for recipe in recipes]
     store = settings_with(model_store=model_store).model_store
 
-    from handlers.checkpoint import CheckpointError
-    from handlers.training.recipe import RecipeError
     from handlers.training.train import train as carry_out
 
-    with as_mistakes(CheckpointError, RecipeError):
-        announce(paths, data, store)
-        for path in paths:
-            folder = carry_out(
-                path, data, runs, store, resume, without=without or (), changes=changes or ()
-            )
-            err.print(f"The weights are in {folder}.", markup=False)
+    announce(paths, data, store)
+    for path in paths:
+        folder = carry_out(
+            path, data, runs, store, resume, without=without or (), changes=changes or ()
+        )
+        err.print(f"The weights are in {folder}.", markup=False)
 
 
 def announce(paths: list[Path], data: Path, store: Path) -> None:
@@ -82,6 +80,7 @@ def find_recipe(name: str) -> Path:
 
 
 @command
+@as_mistakes(ValueError)
 def export(
     models: Annotated[
         list[str] | None,
@@ -92,12 +91,10 @@ def export(
     """Write models as ONNX graphs beside their weights, as training does (seconds each)."""
     store = settings_with(model_store=model_store).model_store
 
-    from handlers.checkpoint import CheckpointError
     from handlers.engines.export import export_model
 
     for folder in folders(store, models or []):
-        with as_mistakes(CheckpointError):
-            parts = export_model(folder)
+        parts = export_model(folder)
         out.print(f"{folder}: {', '.join(parts)}", highlight=False, soft_wrap=True)
 
 
