@@ -3,7 +3,7 @@
 import csv
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -11,7 +11,7 @@ import numpy as np
 
 from handlers.networks.variants import EXPRESSIONS
 from handlers.predictors.affect.estimator import in_order
-from handlers.predictors.alignment import AlignmentPredictor
+from handlers.predictors.alignment import Alignment, AlignmentPredictor
 from handlers.processing.arrays import Floats, Image
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
@@ -41,15 +41,12 @@ def frame_faces(images: Sequence[Image], aligner: AlignmentPredictor) -> Floats:
     Where they are not found, a box is the median of all.
     """
     boxes, found = [], []
-    for begin in range(0, len(images), AT_ONCE):
-        part = images[begin : begin + AT_ONCE]
-        pictures = [np.repeat(image[:, :, None], 3, axis=2) for image in part]
-        crops = [_guess(image.shape[0], aligner) for image in part]
-        for image, face in zip(part, aligner.look(pictures, crops, denoise=False), strict=True):
-            box = bounding_box(face.landmarks)
-            share = float((box[2:] - box[:2]).max()) / image.shape[0]
-            boxes.append(box)
-            found.append(face.confidence >= SURE and SIZES[0] <= share <= SIZES[1])
+    guesses = [whole_box(image.shape[0]) for image in images]
+    for image, face in zip(images, _looks(images, guesses, aligner), strict=True):
+        box = bounding_box(face.landmarks)
+        share = float((box[2:] - box[:2]).max()) / image.shape[0]
+        boxes.append(box)
+        found.append(face.confidence >= SURE and SIZES[0] <= share <= SIZES[1])
     boxes_found, seen = np.stack(boxes).astype(np.float32), np.array(found)
     usual = np.median(boxes_found[seen] if seen.any() else boxes_found, axis=0)
     return np.where(seen[:, None], boxes_found, usual).astype(np.float32)
@@ -60,14 +57,19 @@ def actions_of(
 ) -> list[Floats | None]:
     """Look at grey faces `(S, S)` in their landmarks' boxes for their actions; None where the
     aligner does not tell."""
-    options, found = aligner.options, []
+    return [in_order(face.actions) for face in _looks(images, boxes, aligner)]
+
+
+def _looks(
+    images: Sequence[Image], boxes: Sequence[Floats], aligner: AlignmentPredictor
+) -> Iterator[Alignment]:
+    """Look once at each grey face in its box."""
+    options = aligner.options
     for begin in range(0, len(images), AT_ONCE):
         part = slice(begin, begin + AT_ONCE)
         pictures = [np.repeat(image[:, :, None], 3, axis=2) for image in images[part]]
         crops = [Crop.around(box, options.context, options.crop_px) for box in boxes[part]]
-        looked = aligner.look(pictures, crops, denoise=False)
-        found += [in_order(face.actions) for face in looked]
-    return found
+        yield from aligner.look(pictures, crops, denoise=False)
 
 
 def crop_framed(image: Image, box: Floats, context: float, size: int = 128) -> Image:
@@ -87,10 +89,6 @@ def whole_box(side: int) -> Floats:
     half = SIDE * side / 2
     middle = np.array([side / 2, DOWN * side])
     return np.concatenate([middle - half, middle + half]).astype(np.float32)
-
-
-def _guess(side: int, aligner: AlignmentPredictor) -> Crop:
-    return Crop.around(whole_box(side), aligner.options.context, aligner.options.crop_px)
 
 
 def read_affectnet(root: Path, table: str | None = None) -> list[AffectPicture]:
