@@ -65,6 +65,7 @@ def load_keys(path: Path) -> tuple[KeyEntry, ...]:
         raise ConfigurationError(f"cannot read the keys file {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the keys file {path} is no TOML: {error}") from error
+    # From its places and messages alone: its own text would show the values.
     except ValidationError as error:
         found = "; ".join(f"{item['loc']}: {item['msg']}" for item in error.errors())
         raise ConfigurationError(f"the keys file {path} is not right: {found}") from None
@@ -72,6 +73,7 @@ def load_keys(path: Path) -> tuple[KeyEntry, ...]:
 
 def find_key(keys: Sequence[KeyEntry], token: str) -> KeyEntry | None:
     """Return the entry of `token`; the time taken tells nothing about how near a guess came."""
+    # All entries are compared, also behind a match.
     digest = hash_key(token)
     found = None
     for entry in keys:
@@ -116,6 +118,7 @@ def read_grant(token: str) -> Grant | None:
         found = json.loads(_decode(token.removeprefix(TOKEN_PREFIX).partition(".")[0]))
         key_id, doors, expires_s = found
         return Grant(str(key_id), tuple(map(str, doors)), int(expires_s))
+    # Anything may be sent: deep lists, numbers beyond all integers.
     except (ValueError, TypeError, OverflowError, RecursionError):
         return None
 
@@ -130,6 +133,7 @@ def is_signed(token: str, key_sha256: str, secret: bytes) -> bool:
 
 
 def _mac(body: bytes, key_sha256: str, secret: bytes) -> bytes:
+    # With the key's hash: a token ends with its key, also where the id is used again.
     return hmac.digest(secret, key_sha256.encode() + body, hashlib.sha256)
 
 

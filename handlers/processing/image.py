@@ -101,6 +101,7 @@ def decode_image(data: bytes, max_pixels: int) -> DecodedImage:
     `too-many-pixels` when width x height x frames exceeds `max_pixels`.
     """
     format = sniff_format(data)
+    # Most pictures: nothing tells of a turn, so that Pillow need not be asked for its EXIF.
     if format == "JPEG" and APP1 not in data:
         plain = _decode_jpeg(data, max_pixels)
         if plain is not None:
@@ -140,6 +141,7 @@ def _decode_any(data: bytes, format: str, max_pixels: int) -> DecodedImage:
         notes = (curve.note, *notes)
     rotated = orientation != 1 or picture.info.get("original_orientation") not in (None, 1)
     picture.close()
+    # Turned pictures are views: OpenCV takes only rows that lie one after the other.
     pixels = np.ascontiguousarray(_turn_upright(pixels, orientation))
     return DecodedImage(pixels, format, rotated, frames, notes)
 
@@ -210,16 +212,17 @@ def _broken(format: str, data: bytes, error: Exception) -> ImageError:
 
 
 def _is_whole_box_file(data: bytes) -> bool:
-    """Whether the boxes of HEIC and AVIF end where the file does."""
+    """Tell whether the boxes of HEIC and AVIF end where the file does."""
     at = 0
     while at + 8 <= len(data):
+        # 0 means up to the end of the file; 1, a longer number behind it, is taken for the same.
         length = int.from_bytes(data[at : at + 4], "big")
         at = at + length if length >= 8 else len(data)
     return at == len(data)
 
 
 def _decode_webp(data: bytes) -> tuple[Image, tuple[str, ...]]:
-    """Pixels of a WebP that is no animation; Pillow would hold four copies of it, OpenCV one."""
+    """Decode a WebP that is no animation; Pillow would hold four copies of it, OpenCV one."""
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if stored is None:
         raise OSError("its data cannot be decoded")
@@ -230,14 +233,16 @@ def _decode_webp(data: bytes) -> tuple[Image, tuple[str, ...]]:
 
 
 def _decode_jpeg(data: bytes, max_pixels: int) -> Image | None:
-    """Pixels of a JPEG in colour or grey, the same as Pillow's in half the time; None where it is
-    anything but whole and sound, which Pillow knows more about. Raises ImageError.
+    """Decode a JPEG in colour or grey to the pixels that Pillow gives, in half the time.
+
+    None where it is anything but whole and sound, which Pillow knows more about. Raises ImageError.
     """
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
         _check_pixels(width, height, 1, max_pixels)
         if colours not in ("YCbCr", "Gray"):
             return None
+        # Strict: a warning is an error, and Pillow decides what of the picture can be used.
         return np.asarray(simplejpeg.decode_jpeg(data, strict=True), np.uint8)
     except ImageError:
         raise
@@ -246,7 +251,7 @@ def _decode_jpeg(data: bytes, max_pixels: int) -> Image | None:
 
 
 def _to_rgb(picture: Pillow.Image) -> tuple[Image, tuple[str, ...]]:
-    """Pixels `(H, W, 3)` of a loaded picture of any mode, with notes on what was converted.
+    """Convert a loaded picture of any mode to pixels `(H, W, 3)`, with notes on what was done.
 
     A large picture is converted in strips: it is there twice, and nothing of it more often.
     """
@@ -310,14 +315,14 @@ def _over_white(picture: Pillow.Image) -> Image:
 
 
 def _extrema_of_alpha(picture: Pillow.Image) -> tuple[int, int]:
-    """The least and the greatest opacity of a picture."""
+    """Return the least and the greatest opacity of a picture."""
     parts = (strip.convert("RGBA").getchannel("A").getextrema() for _, strip in _strips(picture))
     lows, highs = zip(*parts, strict=True)
     return min(lows), max(highs)
 
 
 def _orientation(picture: ImageFile) -> int:
-    """The EXIF orientation, 1 (upright) to 8; 1 where it is absent, out of range or unreadable."""
+    """Read the EXIF orientation, 1 (upright) to 8; 1 where there is none that can be."""
     try:
         value = picture.getexif().get(Exif.Orientation, 1)
     except Exception:  # a broken EXIF block does not spoil the picture

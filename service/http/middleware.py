@@ -77,7 +77,7 @@ class RequestContext:
                 span.set_attribute("countenance.request_id", exchange.request_id)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Of a failed start tell only the reason, without a traceback, if operators can mend it."""
+        """Tell the reason of a failed start without a traceback, where operators can mend it."""
         failed: list[Message] = []
 
         async def hold(message: Message) -> None:
@@ -88,6 +88,7 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, hold)
+        # What operators can mend; anything else is a mistake of ours and needs its traceback.
         except (ConfigurationError, OSError, ValueError) as error:
             if not failed:
                 raise
@@ -134,12 +135,13 @@ class Exchange:
 
     @property
     def method(self) -> str:
-        """The HTTP method, or WEBSOCKET."""
+        """Return the HTTP method, or WEBSOCKET."""
         return str(self.scope.get("method", "WEBSOCKET"))
 
     @property
     def route(self) -> str:
-        """The pattern that matched, such as `/track/{session}`."""
+        """Return the pattern that matched, such as `/track/{session}`."""
+        # Not the path: names that clients choose would make any number of time series.
         return str(getattr(self.scope.get("route"), "path", "other"))
 
     async def receive(self) -> Message:
@@ -148,6 +150,7 @@ class Exchange:
         count = len(message.get("body") or message.get("bytes") or message.get("text") or b"")
         self.bytes_in += count
         if (meter := self.scope["state"].get("meter")) is not None:
+            # Counted when it has come: nobody knows before how long a body will be.
             meter.take(count)
             if self.scope["type"] == "websocket":
                 # What is not read yet makes the client wait.
@@ -186,6 +189,7 @@ class Exchange:
 def request_id(headers: Headers) -> str:
     """Return the client's X-Request-ID where it is short and plain, else a new one."""
     given = headers.get("x-request-id", "")
+    # A long or odd one could break lines of the log.
     return given if PLAIN_ID.fullmatch(given) else uuid.uuid4().hex
 
 
@@ -230,6 +234,7 @@ class Gate:
             logger.warning("turned away", extra=told)
 
     def _check_host(self, headers: Headers, scope: Scope) -> re.Match[str]:
+        # Of two Host headers a proxy may have checked the other one.
         given = headers.getlist("host")
         match = HOST.fullmatch(given[0]) if len(given) == 1 else None
         if match is None:

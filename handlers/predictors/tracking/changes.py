@@ -1,4 +1,4 @@
-"""Whether a frame shows another scene than the one before, or a face is another person's.
+"""Changes from frame to frame: another scene than before, another person's face.
 
 Scenes are compared as small pictures, by the correlation of their pixels about each channel's mean:
 neither brightness nor contrast has a say. Heads, hands and cameras change it by a few hundredths
@@ -63,14 +63,15 @@ class SceneGlance:
 
 
 def glance(frame: Image) -> Image:
-    """A frame `(H, W, 3)` uint8 as a small picture."""
+    """Shrink a frame `(H, W, 3)` uint8 to a small picture."""
+    # Every so many pixels first: averaging all of a large frame takes far longer.
     step = max(min(frame.shape[:2]) // SAMPLED_PX, 1)
     small = cv2.resize(frame[::step, ::step], (SCENE_PX, SCENE_PX), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8)
 
 
 def follow(scene: SceneGlance | None, frame: Image) -> tuple[SceneGlance, bool]:
-    """The scene with this frame as its last one, and whether there was a cut before it."""
+    """Return the scene with this frame as its last one, and whether there was a cut before it."""
     now = glance(frame)
     if scene is None:
         return SceneGlance(now), False
@@ -81,11 +82,14 @@ def follow(scene: SceneGlance | None, frame: Image) -> tuple[SceneGlance, bool]:
 
 
 def scene_change(before: Image, now: Image) -> float:
-    """One less the best correlation of two small pictures, shifted by a pixel at most: 0 for the
-    same, 1 for unrelated ones."""
+    """Compute one less the best correlation of two small pictures, shifted by a pixel at most.
+
+    It is 0 for the same picture and 1 for unrelated ones.
+    """
     found = overlaps_by_shift(_centred(before), _centred(now), SHIFT_PX)
     powers = np.maximum([found.power_before, found.power_now], 0)
     contrasts = np.sqrt(powers / found.size)
+    # In both parts of the ratio: without contrast noise would decide.
     floor = FAINTEST**2 * found.size
     differences = 1 - (found.product + floor) / (np.sqrt(powers[0] * powers[1]) + floor)
     unlike = (contrasts.min(axis=0) < FAINTEST) & (contrasts.max(axis=0) > DISTINCT)
@@ -103,7 +107,7 @@ class Looks:
     age: int = 0
 
     def is_old(self, now: "Looks") -> bool:
-        """Whether it is too old for a comparison."""
+        """Tell whether it is too old for a comparison."""
         return self.age > MOST_AGE or abs(now.time_s - self.time_s) > MOST_AGE_S
 
 
@@ -111,6 +115,7 @@ def look(frame: Image, landmarks: Floats) -> Image:
     """Cut a face with landmarks `(68, 2)` out of a frame `(H, W, 3)` uint8."""
     found = [complex(*landmarks[part].mean(axis=0).tolist()) for part in EYES_AND_MOUTH]
     middle = sum(found) / len(found)
+    # As complex numbers, one factor is scale and turn of the least-squares similarity.
     turn = sum(a.conjugate() * (b - middle) for a, b in zip(APART, found, strict=True)) / SPREAD
     centre = middle + turn * (MIDDLE - PLACES_MIDDLE)
     side, angle = max(abs(turn), 1.0), math.atan2(turn.imag, turn.real)
@@ -118,7 +123,7 @@ def look(frame: Image, landmarks: Floats) -> Image:
 
 
 def compare(before: Looks | None, now: Looks) -> tuple[Looks, bool]:
-    """The face with this look as its last one, and whether it is another person's."""
+    """Return the face with this look as its last one, and whether it is another person's."""
     if before is None or before.is_old(now):
         return now, False
     drawing = look_change(_drawing(before.picture), _drawing(now.picture))

@@ -80,6 +80,7 @@ class Reading:
         self._declared_s = max((s for s in lengths if s is not None), default=None)
         if self._declared_s is not None and limits.is_too_long(self._declared_s):
             raise too_long(limits, self._declared_s)
+        # Sound alone is a clip, too: broken pictures do not refuse it.
         if self._pictures and not self._pictures.found:
             self._lacks.append("none of its pictures could be decoded")
             self._pictures = None
@@ -91,7 +92,7 @@ class Reading:
 
     @property
     def info(self) -> ClipInfo:
-        """The clip's declarations."""
+        """Return what the clip declares."""
         pictures, sound = self._pictures, self._sound
         width, height = pictures.size if pictures else (None, None)
         return ClipInfo(
@@ -111,6 +112,7 @@ class Reading:
             until_s = group[-1].time_s + AHEAD_S
             yield ClipChunk(tuple(group), self._sound.until(until_s) if self._sound else None)
         if self._sound:
+            # Sound behind the last picture counts in the totals, and damage in it is told.
             self._sound.drain()
 
     @property

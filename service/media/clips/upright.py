@@ -51,7 +51,7 @@ class Turn:
 
     @property
     def swaps_sides(self) -> bool:
-        """Whether width becomes height."""
+        """Tell whether width becomes height."""
         return abs(self.b) > abs(self.a)
 
     @property
@@ -61,7 +61,7 @@ class Turn:
         return round(math.degrees(math.atan2(side * self.b, side * self.a)) / 90) % 4 * 90
 
     def filters(self) -> list[str]:
-        """FFmpeg's filters that turn and mirror so; `cclock_flip` is a plain transposition."""
+        """Return FFmpeg's filters that turn and mirror so; `cclock_flip` transposes plainly."""
         x, y = (self.c, self.b) if self.swaps_sides else (self.a, self.d)
         names = ["transpose"] if self.swaps_sides else []
         return names + ["hflip"] * (x < 0) + ["vflip"] * (y < 0)
@@ -88,6 +88,7 @@ class Upright:
     def convert(self, frame: Any) -> Picture:
         """Make the picture of a decoded video frame."""
         turn = Turn.of(frame)
+        # All that a graph depends on: joined files change any of it between two frames.
         kind = (frame.width, frame.height, frame.format.name, frame.color_trc)
         key = (*kind, frame.interlaced_frame, turn)
         if self._graph is None or key != self._made_for:
