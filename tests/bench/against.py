@@ -35,7 +35,7 @@ from tests.made_clips import make_clip
 from tests.serving.deployment import ROOT, free_port
 from tests.spoken import speech
 
-CLIP_S, CLIP_HZ, ALIGNED, SESSIONS = 10.0, 25, 10, 16
+CLIP_S, CLIP_HZ, ALIGNED, SESSIONS, STEPS = 10.0, 25, 10, 16, 25
 JPEG = {"Content-Type": "image/jpeg"}
 LINES = {"Content-Type": "video/mp4", "Accept": "application/x-ndjson"}
 Figures = dict[str, list[float]]
@@ -48,6 +48,7 @@ class Arm:
     name: str
     process: "subprocess.Popen[bytes]"
     client: httpx.Client
+    stepper: "subprocess.Popen[str] | None" = None
     figures: Figures = field(default_factory=lambda: defaultdict(list))
 
     @property
@@ -136,6 +137,31 @@ def serving_behind(name: str, tree: Path, python: str) -> Iterator[Arm]:
             models.wait()
 
 
+@contextmanager
+def stepping(arm: Arm, tree: Path, python: str, image: Path) -> Iterator[None]:
+    """A process of the tree that makes tracking steps when it is asked to, for an arm."""
+    command = [python, str(ROOT / "tests/bench/steps.py"), str(image)]
+    environment = {**_environment(tree), "OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    arm.stepper = subprocess.Popen(
+        command, cwd=tree, env=environment, stdin=pipe, stdout=pipe, text=True
+    )
+    try:
+        yield
+    finally:
+        arm.stepper.terminate()
+        arm.stepper.wait()
+
+
+def make_steps(arm: Arm) -> None:
+    """Note what a tracking step takes in the arm's own process."""
+    assert arm.stepper is not None
+    assert arm.stepper.stdin is not None
+    assert arm.stepper.stdout is not None
+    print(STEPS, file=arm.stepper.stdin, flush=True)
+    arm.note(**json.loads(arm.stepper.stdout.readline()))
+
+
 def _wait_until_ready(arm: Arm) -> None:
     while arm.process.poll() is None:
         try:
@@ -147,12 +173,13 @@ def _wait_until_ready(arm: Arm) -> None:
 
 
 def measure(arm: Arm, image: bytes, clip: bytes, seconds: float) -> None:
-    """One round: some photographs, a session of so many seconds, many sessions, a clip."""
+    """One round: photographs, tracking steps, a session of some seconds, many sessions, a clip."""
     with arm.processor_time("align_cpu_ms", ALIGNED):
         for _ in range(ALIGNED):
             started = time.perf_counter()
             arm.client.post("/align", content=image, headers=JPEG).raise_for_status()
             arm.note(align_ms=(time.perf_counter() - started) * 1000)
+    make_steps(arm)
     tally, started = Tally(), time.perf_counter()
     before = machine.cpu_s([arm.process.pid])
     asyncio.run(closed_track(arm.live, image, started + seconds, tally))
@@ -163,6 +190,20 @@ def measure(arm: Arm, image: bytes, clip: bytes, seconds: float) -> None:
     arm.note(track_frame_ms_of_16_sessions=frame_ms_of_many(arm, image, seconds))
     with arm.processor_time("clip_cpu_ms"):
         _ask_affect(arm, clip)
+
+
+def measure_in_turn(
+    arms: tuple[Arm, Arm], image: bytes, clip: bytes, rounds: int, seconds: float
+) -> None:
+    """So many rounds of both, each first in every other one, and one before them to warm up."""
+    for number in range(rounds + 1):
+        for arm in arms if number % 2 else reversed(arms):
+            measure(arm, image, clip, seconds)
+        if number == 0:
+            for arm in arms:
+                ready = arm.figures["ready_s"]
+                arm.figures.clear()
+                arm.figures["ready_s"] = ready
 
 
 def frame_ms_of_many(arm: Arm, image: bytes, seconds: float) -> float:
@@ -213,18 +254,14 @@ def run(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         times = [number / CLIP_HZ for number in range(round(CLIP_S * CLIP_HZ))]
+        (folder / "frame.jpg").write_bytes(image)
         clip = make_clip(folder / "clip.mp4", times, 640, 480, pcm=speech(CLIP_S))
         tree, python = stack.enter_context(other_tree(commit, same_environment))
         ours = stack.enter_context(serving("here", ROOT, sys.executable))
         theirs = stack.enter_context(serving(commit[:12], tree, python))
-        for number in range(rounds + 1):
-            for arm in (ours, theirs) if number % 2 else (theirs, ours):
-                measure(arm, image, clip.read_bytes(), seconds)
-            if number == 0:  # the first round warms up
-                for arm in (ours, theirs):
-                    ready = arm.figures["ready_s"]
-                    arm.figures.clear()
-                    arm.figures["ready_s"] = ready
+        for arm, where, how in ((ours, ROOT, sys.executable), (theirs, tree, python)):
+            stack.enter_context(stepping(arm, where, how, folder / "frame.jpg"))
+        measure_in_turn((ours, theirs), image, clip.read_bytes(), rounds, seconds)
         for arm in (ours, theirs):
             arm.note(resident_mb=machine.resident_mb(arm.process.pid))
         if torchserve:

@@ -14,6 +14,8 @@ from tests.serving.deployment import ROOT
 FIGURES = {
     "align_ms": "`/align`, one face, 640 x 480, ms",
     "align_cpu_ms": "its processor time, ms",
+    "step_ms": "a tracking step on one thread, its networks and what lies between them, ms",
+    "step_cpu_ms": "all of it with decoding, attributes and the state, processor time, ms",
     "track_ms": "a frame over the socket of `/track`, ms",
     "track_p95_ms": "its 95th percentile, ms",
     "track_cpu_ms": "its processor time, ms",
