@@ -4,7 +4,7 @@ import asyncio
 import re
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -35,14 +35,13 @@ class SlowAffect:
         self.asked = self.begun = 0  # questions, and clips whose first one is answered
         self._model = CountingAffect()
 
-    def handle(self, rows: Sequence[bytes]) -> list[bytes]:
+    def handle(self, rows: Sequence[Mapping[str, Any]]) -> list[bytes]:
         self.asked += len(rows)
         time.sleep(self.batch_s)
-        asked = [msgpack.unpackb(row) for row in rows]
-        self.begun += sum(row.get("state") is None for row in asked)
-        return [self._answer(row) for row in asked]
+        self.begun += sum(row.get("state") is None for row in rows)
+        return [self._answer(row) for row in rows]
 
-    def _answer(self, row: dict[str, Any]) -> bytes:
+    def _answer(self, row: Mapping[str, Any]) -> bytes:
         answer = self._model._count(Question(row["inputs"], row["options"], row.get("state")))
         return bytes(msgpack.packb({"outputs": answer.outputs, "state": answer.state}))
 
