@@ -64,8 +64,8 @@ class Settings(BaseSettings):
     session_ttl_s: Annotated[float, Field(ge=1, le=604_800)] = 900.0
     """How long a session is kept after its last step, in seconds."""
     max_sessions: Count = 1000
-    """Most sessions kept in this process; the oldest of who has most make room. In Redis each
-    principal may have its share of so many."""
+    """Most sessions kept in this process; beyond it the oldest session of the principal with the
+    most of them makes room. In Redis each principal may have its share of this number."""
     max_session_bytes: Annotated[int, Field(ge=1024)] = 512 * 2**10
     """Largest state and reply of a session, in bytes."""
     store_timeout_s: Positive = 0.5
@@ -82,8 +82,8 @@ class Settings(BaseSettings):
     pixels_per_minute: Annotated[int, Field(ge=1_000_000)] = 6 * 10**9
     """Pixels a minute of each key that names none: those of all its pictures."""
     max_share: Annotated[float, Field(gt=0, le=1)] = 0.3
-    """Most of what may be at once (uploads, requests, clips, sessions) that one principal may have,
-    where there are keys."""
+    """Largest share of the uploads, requests, clips and sessions allowed at once that one principal
+    may take, where there are keys."""
     secret_file: Path | None = None
     """File of 32 random bytes or more, the same for every replica, that signs tokens and the
     sessions in Redis. Without one each process signs its own tokens, and Redis' password the

@@ -183,7 +183,8 @@ def check_size(session: Session, most: int) -> None:
 class MemoryStore(SessionStore):
     """Keeps the `most` sessions that were written last, `each` of one owner.
 
-    The oldest of who has most make room. A restart of the process loses them.
+    Beyond that the oldest session of the owner with the most of them makes room. A restart of the
+    process loses all.
     """
 
     kind = "memory"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from handlers.processing import image
+from handlers.processing import colours
 from handlers.processing.image import decode_image, encode_png
 from tests.made_pictures import SCENE, chunk, encoded, png
 
@@ -233,7 +233,7 @@ def test_a_picture_converted_in_strips_is_the_same(
     data = BytesIO()
     picture.save(data, "JPEG" if mode == "CMYK" else "PNG")
     whole = decode_image(data.getvalue(), MOST)
-    monkeypatch.setattr(image, "STRIP_PX", 200)
+    monkeypatch.setattr(colours, "STRIP_PX", 200)
     strips = decode_image(data.getvalue(), MOST)
     np.testing.assert_array_equal(strips.pixels, whole.pixels)
     assert strips.notes == whole.notes

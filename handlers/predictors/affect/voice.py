@@ -1,4 +1,4 @@
-"""What is heard around a moment to its arousal, and nothing else: by a network and by a line.
+"""Sound around a moment to its arousal, and nothing else: by a network and by a line.
 
 The line's few numbers of a window are its spectrum's balance and how steady the pitch is. They say
 nearly as much of arousal as a network does, and err on other windows: who is roused speaks with

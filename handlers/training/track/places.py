@@ -1,4 +1,4 @@
-"""What FV learns to tell apart: landmarks on a face, beside it, and in pictures without one."""
+"""Places that FV learns to tell apart: landmarks on a face, beside one, or where there is none."""
 
 from collections.abc import Callable
 from dataclasses import replace
