@@ -166,7 +166,7 @@ from service.media.clips.process import open_clip
 
 async def main():
     with open(sys.argv[1], "rb") as file:
-        async with open_clip(file, LIMITS, Sampling()) as clip:
+        async with open_clip(file, ClipLimits(), Sampling()) as clip:
             print(clip.pid, flush=True)
             await asyncio.Event().wait()
 
