@@ -32,9 +32,9 @@ def test_the_share_with_a_voice_is_of_the_moments_that_sound() -> None:
     still = share("tone", detector, [(sound := made(0, 3.0)["tone"], everything(sound))])
     assert talk.clip > 0.95
     assert 35 < talk.moments < 80
-    assert 0 < talk.delay_s < 2
-    assert talk.live < talk.clip
-    assert (still.moments, still.clip, still.live) == (75, 0, 0)
+    assert 0 < talk.after_s < 2
+    assert talk.live < talk.waiting <= talk.clip
+    assert (still.moments, still.clip, still.live, still.waiting) == (75, 0, 0, 0)
 
 
 @pytest.mark.slow

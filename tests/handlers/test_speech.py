@@ -62,11 +62,13 @@ def test_a_voice_is_speech_however_loud(
     assert all(stream.speaks(time_s) for time_s in np.arange(0, 3, 0.04))
 
 
-def test_what_the_network_is_never_sure_of_is_no_speech() -> None:
+def test_what_the_network_is_not_twice_sure_of_is_no_speech() -> None:
     times_s = np.arange(90) * CHUNK_S
     doubtful = np.full(90, 0.85, np.float32)
     assert not SpeechStream(times_s=times_s, speech=doubtful).speaks(1.5)
     doubtful[45] = 0.95
+    assert not SpeechStream(times_s=times_s, speech=doubtful).speaks(1.5)
+    doubtful[60] = 0.95
     assert SpeechStream(times_s=times_s, speech=doubtful).speaks(1.5)
 
 

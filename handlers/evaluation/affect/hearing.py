@@ -33,14 +33,17 @@ GAINS_DB = (0, -20, -40)
 SILENCE_DB = 30.0
 # Sound of a clip is known this far ahead of its pictures; live it is not.
 AHEAD_S = 1.5
+# Live with `delay_s`: replies that wait so long know so much more.
+WAITING_S = 0.3
 NOTHING = np.zeros(0, np.int16)
 
 
 @dataclass(frozen=True)
 class Share:
-    """The share of moments with a voice: in a clip, where sound is known ahead, and live.
+    """The share of moments with a voice: in a clip, where sound is known ahead, live, and live
+    where replies wait for 0.3 s (`delay_s`).
 
-    `delay_s` is for how long, in the median, a recording sounds before it has a voice live, not a
+    `after_s` is for how long, in the median, a recording sounds before it has a voice live, not a
     number where none has.
     """
 
@@ -49,24 +52,27 @@ class Share:
     moments: int
     clip: float
     live: float
-    delay_s: float
+    waiting: float
+    after_s: float
 
     def __str__(self) -> str:
         counts = f"{self.recordings:5} {self.moments:7}"
-        delay = f"{self.delay_s:.2f} s" if np.isfinite(self.delay_s) else ""
-        return f"{self.name:24} {counts}  {self.clip:7.1%} {self.live:7.1%} {delay:>7}"
+        shares = f"{self.clip:7.1%} {self.live:7.1%} {self.waiting:7.1%}"
+        after = f"{self.after_s:.2f} s" if np.isfinite(self.after_s) else ""
+        return f"{self.name:24} {counts}  {shares} {after:>7}"
 
 
 def share(name: str, detector: SpeechDetector, recordings: Iterable[tuple[Pcm, Bools]]) -> Share:
     """Listen to recordings, each with the moments `(T,)` that count."""
-    ahead, live, delays = [], [], []
+    ahead, live, waiting, after = [], [], [], []
     for pcm, counted in recordings:
         ahead.append(speaking(detector, pcm, AHEAD_S)[counted])
         live.append(speaking(detector, pcm, 0.0)[counted])
-        delays += (np.flatnonzero(live[-1])[:1] / RATE).tolist()
-    there, now = np.concatenate(ahead), np.concatenate(live)
-    delay_s = float(np.median(delays)) if delays else float("nan")
-    return Share(name, len(ahead), len(there), float(there.mean()), float(now.mean()), delay_s)
+        waiting.append(speaking(detector, pcm, WAITING_S)[counted])
+        after += (np.flatnonzero(live[-1])[:1] / RATE).tolist()
+    shares = [float(np.concatenate(one).mean()) for one in (ahead, live, waiting)]
+    after_s = float(np.median(after)) if after else float("nan")
+    return Share(name, len(ahead), sum(map(len, ahead)), *shares, after_s)
 
 
 def speaking(detector: SpeechDetector, pcm: Pcm, ahead_s: float) -> Bools:
@@ -158,7 +164,7 @@ def report_voices(
     silent: Mapping[str, Pcm],
 ) -> Iterator[str]:
     """Lines with the share of moments with a voice: speech, then sound without any."""
-    yield "moments with a voice        of moments     clip    live   after"
+    yield "moments with a voice        of moments     clip    live waiting   after"
     for name, recordings in sets.items():
         yield str(share(name, detector, [(pcm, sounding(pcm)) for pcm in recordings]))
     for name, pcm in silent.items():

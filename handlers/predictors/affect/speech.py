@@ -28,9 +28,9 @@ Memory = Mapping[str, Floats]
 CHUNK_S = SPEECH_CHUNK / TO_HZ
 # The window that belongs to a picture reaches so far to either side of it.
 WINDOW_REACH_S = WINDOW * HOP / RATE_HZ / 2
-# From this probability on a chunk counts as speech; shorter speech in a window is none, and so is
-# what the network is never sure of: singing and guitars where it has just begun to listen.
-SPEECH, LEAST_SPEECH_S, SURE = 0.5, 0.19, 0.9
+# Speech is where the network is so sure of so many chunks of a window: of music, knocks and calls
+# of animals that begin it is now and then half sure, or sure of one chunk.
+SURE, LEAST_CHUNKS = 0.9, 2
 # What `forget_before` leaves at most: as long as Mel columns are kept.
 KEPT_CHUNKS = 157
 REMEMBERED = {"h": 128, "c": 128, "context": SPEECH_CONTEXT, "level": 1}
@@ -87,9 +87,7 @@ class SpeechStream:
     def speaks(self, time_s: float) -> bool:
         """Tell whether there is speech in the window of 2.97 s around a time, as far as heard."""
         inside = np.abs(self.times_s + CHUNK_S / 2 - time_s) <= WINDOW_REACH_S
-        speech = self.speech[inside]
-        spoken_s = np.count_nonzero(speech >= SPEECH) * CHUNK_S
-        return bool(spoken_s >= LEAST_SPEECH_S and speech.max() >= SURE)
+        return np.count_nonzero(self.speech[inside] >= SURE) >= LEAST_CHUNKS
 
     def forget_before(self, time_s: float) -> "SpeechStream":
         """Keep what windows at this time and later need, of more than 5 s the newest 5 s."""
