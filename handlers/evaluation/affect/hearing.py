@@ -70,9 +70,9 @@ def share(name: str, detector: SpeechDetector, recordings: Iterable[tuple[Pcm, B
         live.append(speaking(detector, pcm, 0.0)[counted])
         waiting.append(speaking(detector, pcm, WAITING_S)[counted])
         after += (np.flatnonzero(live[-1])[:1] / RATE).tolist()
-    shares = [float(np.concatenate(one).mean()) for one in (ahead, live, waiting)]
+    clip, now, late = (float(np.concatenate(one).mean()) for one in (ahead, live, waiting))
     after_s = float(np.median(after)) if after else float("nan")
-    return Share(name, len(ahead), sum(map(len, ahead)), *shares, after_s)
+    return Share(name, len(ahead), sum(map(len, ahead)), clip, now, late, after_s)
 
 
 def speaking(detector: SpeechDetector, pcm: Pcm, ahead_s: float) -> Bools:

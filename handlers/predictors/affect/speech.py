@@ -87,7 +87,7 @@ class SpeechStream:
     def speaks(self, time_s: float) -> bool:
         """Tell whether there is speech in the window of 2.97 s around a time, as far as heard."""
         inside = np.abs(self.times_s + CHUNK_S / 2 - time_s) <= WINDOW_REACH_S
-        return np.count_nonzero(self.speech[inside] >= SURE) >= LEAST_CHUNKS
+        return bool(np.count_nonzero(self.speech[inside] >= SURE) >= LEAST_CHUNKS)
 
     def forget_before(self, time_s: float) -> "SpeechStream":
         """Keep what windows at this time and later need, of more than 5 s the newest 5 s."""
