@@ -50,7 +50,8 @@ class Estimate(Body):
         description="How active, in [-1, 1]; null where neither face nor voice could be used."
     )
     quadrant: Region | None = Field(
-        description="The quadrant of valence and arousal; `neutral` near the middle."
+        description="The quadrant of valence and arousal; `neutral` near the middle. They weigh "
+        "all `expressions`, and a voice: the likeliest word alone may lie in another quadrant."
     )
     expressions: dict[Expression, Share] | None = Field(
         default=None,

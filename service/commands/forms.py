@@ -248,13 +248,11 @@ def photo_as_text(photo: str, reply: PhotographReply) -> str:
 def _look(face: PhotographFace) -> str:
     x1, y1, x2, y2 = (round(value) for value in face.face.box)
     shares = face.expressions or {}
-    named = f"  {max(shares, key=lambda word: shares[word])}" if shares else ""
+    named = f"{max(shares, key=lambda word: shares[word])}" if shares else face.quadrant
     if face.valence is None or face.arousal is None:
         return f"box {x1},{y1}-{x2},{y2}  no estimate"
-    return (
-        f"box {x1},{y1}-{x2},{y2}  valence {face.valence:+.2f}  arousal {face.arousal:+.2f}"
-        f"  {face.quadrant}{named}"
-    )
+    place = f"valence {face.valence:+.2f}  arousal {face.arousal:+.2f}"
+    return f"box {x1},{y1}-{x2},{y2}  {place}  {named}"
 
 
 def photo_as_csv(photo: str, reply: PhotographReply) -> str:

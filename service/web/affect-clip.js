@@ -1,11 +1,13 @@
 /** Affect of a clip: sent whole, shown as it is found, and looked through afterwards. @module */
 
-import { clock, el, percent, ranked, signed } from "./dom.js";
-import { quadrantWords } from "./affect-board.js";
+import { mostly } from "./affect-board.js";
+import { frameOf } from "./affect-faces.js";
+import { clock, el, isNumber, percent, signed } from "./dom.js";
 import { sentence } from "./notice.js";
 import { service, withKey } from "./service.js";
 
 const SAME_MOMENT_S = 0.1;
+const MOST_FACES = 4; // as many as are told of a moment
 
 /** A clip shown on the board of `view`. */
 export class ClipSource {
@@ -31,7 +33,7 @@ export class ClipSource {
   async run() {
     this.#show();
     await withKey(async () => {
-      for await (const line of service.affect(this.#file, { signal: this.#abort.signal })) {
+      for await (const line of service.affect(this.#file, { maxFaces: MOST_FACES, signal: this.#abort.signal })) {
         if (this.running) this.#take(line);
       }
     });
@@ -112,19 +114,36 @@ export class ClipSource {
   }
 
   #takeSummary(line) {
-    const { valence, arousal, seconds, share_with_face, share_with_voice } = line;
-    const [longest] = ranked(seconds);
-    this.#view.parts.answer.textContent = answerWords(line, longest?.[0]);
+    const { answer, summary } = this.#view.parts;
+    const { areSeveral, named } = this.#view.board.cast;
+    answer.textContent = areSeveral ? severalWords(line, named.length) : answerWords(line, this.#mostly());
+    const figures = areSeveral ? named.map(({ id }) => this.#faceFigure(id)) : this.#figures(line);
+    const told = [...figures, ["With speech", [percent(line.share_with_voice ?? 0)]]];
+    summary.replaceChildren(...told.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...value))));
+    this.#view.parts["summary-panel"].hidden = false;
+  }
+
+  #mostly() {
+    return mostly(this.#view.board.frames);
+  }
+
+  #figures({ valence, arousal, share_with_face }) {
     const spread = (part) => [signed(part?.mean), el("small", {}, ` ± ${(part?.std ?? 0).toFixed(2)}`)];
-    const figures = [
+    return [
       ["Valence, mean", spread(valence)],
       ["Arousal, mean", spread(arousal)],
-      ["Mostly", [longest ? quadrantWords(longest[0]) : "–"]],
+      ["Mostly", [this.#mostly()]],
       ["With a face", [percent(share_with_face ?? 0)]],
-      ["With speech", [percent(share_with_voice ?? 0)]],
-    ].map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...value)));
-    this.#view.parts.summary.replaceChildren(...figures);
-    this.#view.parts["summary-panel"].hidden = false;
+    ];
+  }
+
+  /** One of several faces: its mean, and what it mostly looks like. */
+  #faceFigure(id) {
+    const { frames } = this.#view.board;
+    const own = frames.map((frame) => frameOf(frame, id)).filter(({ valence }) => isNumber(valence));
+    const mean = (name) => signed(own.reduce((sum, frame) => sum + frame[name], 0) / own.length);
+    const words = ` ${mean("valence")}, ${mean("arousal")}, in ${percent(own.length / frames.length)} of the frames`;
+    return [`Face ${id}`, [mostly(own), el("small", {}, words)]];
   }
 
   #end() {
@@ -153,9 +172,18 @@ export class ClipSource {
 }
 
 /** The whole clip in a sentence, with what it rests on. */
-function answerWords({ valence, arousal, share_with_face, share_with_voice, notes = [] }, longest) {
+function answerWords({ valence, arousal, share_with_face, share_with_voice, notes = [] }, word) {
   if (!valence && !arousal) return "Neither a face nor speech was found: there is nothing to tell.";
-  const looks = longest ? `Mostly ${quadrantWords(longest).toLowerCase()}.` : "";
+  const looks = word === "–" ? "" : `Mostly ${word.toLowerCase()}.`;
   const seen = `A face was seen in ${percent(share_with_face ?? 0)} of the frames, speech was heard in ${percent(share_with_voice ?? 0)}.`;
-  return [looks, seen, ...notes.map((note) => `${sentence(note)}.`)].filter(Boolean).join(" ");
+  return [looks, seen, ...told(notes)].filter(Boolean).join(" ");
+}
+
+function severalWords({ notes = [] }, count) {
+  const words = `${count} faces, each by itself: choose which one is shown. The voice is given to none of them where several are in sight.`;
+  return [words, ...told(notes)].join(" ");
+}
+
+function told(notes) {
+  return notes.map((note) => `${sentence(note)}.`);
 }

@@ -1,7 +1,7 @@
 /** Affect of a photograph: every face by itself, and what it looks like. @module */
 
-import { quadrantWords } from "./affect-board.js";
-import { el, ranked, signed } from "./dom.js";
+import { inAWord } from "./affect-board.js";
+import { el, signed } from "./dom.js";
 import { MeasuredPicture } from "./overlay.js";
 import { service, withKey } from "./service.js";
 import { isSure } from "./timeline.js";
@@ -76,7 +76,7 @@ export class PhotoSource {
     const doubt = isSure(face) ? "" : ", uncertain";
     const words = `${signed(face.valence)}, ${signed(face.arousal)}${doubt}`;
     const show = el("button", { type: "button", class: "quiet", onclick: () => this.#show(index) }, `Face ${index + 1}`);
-    return el("div", {}, el("dt", {}, show), el("dd", { class: "word" }, looksLike(face), el("small", {}, ` ${words}`)));
+    return el("div", {}, el("dt", {}, show), el("dd", { class: "word" }, inAWord(face), el("small", {}, ` ${words}`)));
   }
 
   #show(index) {
@@ -88,13 +88,7 @@ export class PhotoSource {
 function answer(faces) {
   if (!faces.length) return "No face was found.";
   const first = faces[0];
-  const word = looksLike(first).toLowerCase();
+  const word = inAWord(first).toLowerCase();
   const looks = first.expressions ? `most people would call it ${word}` : word;
   return faces.length === 1 ? `The face: ${looks}.` : `Each face by itself. The first: ${looks}.`;
-}
-
-/** What most people would call a face; where no words are told, its quadrant. */
-function looksLike(face) {
-  const [top] = ranked(face.expressions);
-  return quadrantWords(top ? top[0] : face.quadrant);
 }

@@ -14,9 +14,14 @@ const COLUMNS = [
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [900, 320, 52, 16, 40, 36];
 const LINES = [["valence", "Valence", "#0d7d76"], ["arousal", "Arousal", "#c2551b"]];
 
-/** One row a frame. @param {any[]} frames @param {any} model @returns {Blob} */
+/** A row for each face of a frame. @param {any[]} frames @param {any} model @returns {Blob} */
 export function toCsv(frames, model) {
-  return csv([COLUMNS, ...frames.map((frame, at) => rowOf(frame.frame ?? at + 1, frame, model))]);
+  return csv([COLUMNS, ...frames.flatMap((frame, at) => rowsOf(frame.frame ?? at + 1, frame, model))]);
+}
+
+function rowsOf(number, frame, model) {
+  const others = (frame.others ?? []).map((other) => ({ time_s: frame.time_s, used: ["face"], ...other }));
+  return [frame, ...others].map((one) => rowOf(number, one, model));
 }
 
 function rowOf(number, frame, model) {

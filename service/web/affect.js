@@ -26,7 +26,8 @@ class Affect {
     this.saves = [...view.querySelectorAll("[data-save]")];
     /** @type {LiveSource | ClipSource | null} */
     this.source = null;
-    this.board = new Board(this.parts, (timeS) => this.source?.seek(timeS));
+    const seek = (timeS) => this.source?.seek(timeS);
+    this.board = new Board(this.parts, seek, () => this.overlay.draw(this.source?.size));
     const { drop, file, sample, start, stop, cut, overlay, video } = this.parts;
     this.overlay = new Overlay(overlay, video, (...canvas) => this.paint(...canvas));
     const accepts = (item) => /^(video|audio|image)\//.test(item.type);
@@ -142,9 +143,10 @@ class Affect {
   paint(context, place, unit) {
     const frame = this.board.frames[this.board.shown];
     this.source?.measured?.paint(context, place);
-    if (!frame?.face?.box || this.source?.isElsewhere?.(frame.time_s)) return;
-    const face = { box: frame.face.box, landmarks: null };
-    drawFace(context, face, place, { box: true, unit: unit * 1.1, dashed: frame.face.status === "lost" });
+    if (!frame || this.source?.isElsewhere?.(frame.time_s)) return;
+    for (const { face, isLost, colour, label } of this.board.boxes(frame)) {
+      drawFace(context, face, place, { box: true, unit: unit * 1.1, dashed: isLost, colour, label });
+    }
   }
 
   allowSaving() {
@@ -152,8 +154,9 @@ class Affect {
   }
 
   save(kind) {
-    const { frames } = this.board;
+    const { frames, own, who } = this.board;
     const { name, model } = this.source;
-    save(kind === "csv" ? toCsv(frames, model) : toSvg(frames, name), `${stem(name)}.${kind}`);
+    const title = who === null ? name : `${name}, face ${who}`;
+    save(kind === "csv" ? toCsv(frames, model) : toSvg(own, title), `${stem(name)}.${kind}`);
   }
 }

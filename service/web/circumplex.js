@@ -27,14 +27,18 @@ export class Circumplex {
   constructor(canvas) {
     this.canvas = canvas;
     this.trail = svg("g");
+    this.others = svg("g");
     this.point = svg("circle", { class: "point", r: 0.055, visibility: "hidden" });
-    canvas.replaceChildren(...field(), this.trail, this.point);
+    canvas.replaceChildren(...field(), this.others, this.trail, this.point);
     this.show([], -1);
   }
 
-  /** Show frame `index` of all `frames`, and how it came there. */
-  show(frames, index) {
+  /** Show frame `index` of all `frames` of a face, how it came there, and the points of several
+   *  faces then. */
+  show(frames, index, several = []) {
     const frame = frames[index];
+    this.others.replaceChildren(...several.filter(({ isMeant, valence }) => !isMeant && isNumber(valence)).map(another));
+    this.canvas.style.setProperty("--face", several.find(({ isMeant }) => isMeant)?.colour ?? "");
     const points = frame ? trailTo(frames, index) : [];
     this.trail.replaceChildren(...segments(points));
     const isKnown = isNumber(frame?.valence) && isNumber(frame?.arousal);
@@ -70,6 +74,12 @@ function field() {
     ]),
     ...QUARTERS.map(([text, x, y, anchor]) => words(text, x, y, anchor, "quarter")),
   ];
+}
+
+function another({ valence, arousal, colour }) {
+  const point = svg("circle", { class: "point", cx: valence, cy: -arousal, r: 0.04 });
+  point.style.fill = colour;
+  return point;
 }
 
 function trailTo(frames, index) {

@@ -4,7 +4,8 @@
  *             pose?: {pitch_deg: number, yaw_deg: number, roll_deg: number}}} DrawnFace */
 /** @typedef {(point: number[]) => [number, number]} Place picture pixels to canvas pixels */
 /** @typedef {{landmarks?: boolean, box?: boolean, pose?: boolean, label?: string, unit?: number,
- *             faint?: boolean, dashed?: boolean}} Look `unit` is the width of a thin line */
+ *             faint?: boolean, dashed?: boolean, colour?: string}} Look `unit` is the width of a thin
+ *             line, `colour` the box's */
 
 // First and last landmark of each contour, and whether it closes (the iBUG scheme of 68 points).
 const CONTOURS = [
@@ -28,7 +29,7 @@ export function drawFace(context, face, place, look) {
   context.save();
   context.globalAlpha = look.faint ? 0.28 : 1;
   context.lineCap = context.lineJoin = "round";
-  if (look.box) drawBox(context, face.box, place, unit, look.dashed ?? false);
+  if (look.box) drawBox(context, face.box, place, unit, look);
   if (look.landmarks && face.landmarks) drawLandmarks(context, face, place, unit);
   if (look.pose && face.landmarks && face.pose) drawAxes(context, face, place, unit);
   if (look.label) drawLabel(context, face.box, place, unit, look.label);
@@ -36,7 +37,7 @@ export function drawFace(context, face, place, look) {
 }
 
 /** Corners of the box: what lies within stays free to be seen. */
-function drawBox(context, box, place, unit, dashed) {
+function drawBox(context, box, place, unit, { dashed = false, colour = "#ffffff" }) {
   const [left, top, right, bottom] = placedBox(box, place);
   const arm = Math.min(right - left, bottom - top) * (dashed ? 0.5 : 0.18);
   const path = new Path2D();
@@ -48,7 +49,7 @@ function drawBox(context, box, place, unit, dashed) {
     path.lineTo(x, y + dy * arm);
   }
   if (dashed) context.setLineDash([unit * 5, unit * 5]);
-  stroke(context, path, "#ffffff", unit * 2);
+  stroke(context, path, colour, unit * 2);
   context.setLineDash([]);
 }
 

@@ -1,11 +1,16 @@
 /** Valence and arousal over time (uPlot), and the moment that is looked at. @module */
 
+import { frameOf } from "./affect-faces.js";
 import { clock, isNumber } from "./dom.js";
 
 const HEIGHT = 240;
 const UNSURE = 0.5;
-const SERIES = 5; // times, and of both figures the sure ones and all
 const LIVE_S = 30;
+const DASH = [6, 4];
+// One face has a colour for each figure; of several each has one, and arousal is dashed.
+const ONE = [{ id: null }];
+// How much of a line is seen: where it is uncertain, and of faces that are not meant.
+const [FAINT, ASIDE] = [0.3, 0.45];
 
 /** Whether an estimate is given with confidence; where none is told, it is. */
 export function isSure(frame) {
@@ -17,7 +22,10 @@ export class Timeline {
   #place;
   #seek;
   #chart = null;
-  #data = empty();
+  /** @type {{id: number | null, colour?: string}[]} */
+  #faces = ONE;
+  #who = null;
+  #data = empty(ONE);
   #from = 0;
   #until = 0;
   #moment = null;
@@ -33,22 +41,38 @@ export class Timeline {
 
   /** Empty the chart. @param {number} durationS Length of the clip; 0 for a live session. */
   clear(durationS = 0) {
-    this.#data = empty();
+    this.#data = empty(this.#faces);
     [this.#from, this.#until] = [0, durationS];
     this.#moment = null;
     this.#build();
   }
 
-  /** Add the newest frame; `first` says how many old ones are to be left out. */
+  /**
+   * Draw several faces, or without any the first one, of all frames so far.
+   * @param {{id: number, colour: string}[]} faces @param {number | null} who the one that is meant
+   * @param {any[]} frames
+   */
+  follow(faces, who, frames) {
+    this.#faces = faces.length ? faces : ONE;
+    this.#who = who;
+    this.#data = empty(this.#faces);
+    for (const frame of frames) this.#push(frame);
+    this.#build();
+  }
+
+  /** Add the newest frame; `leaveOut` says how many old ones are to be left out. */
   add(frame, leaveOut = 0) {
-    const { time_s, valence = null, arousal = null } = frame;
-    const sure = (value) => (isSure(frame) ? value : null);
-    const values = [time_s, valence, arousal, sure(valence), sure(arousal)];
-    this.#data.forEach((series, index) => {
-      series.push(values[index]);
-      if (leaveOut) series.splice(0, leaveOut);
-    });
+    this.#push(frame);
+    if (leaveOut) for (const series of this.#data) series.splice(0, leaveOut);
     this.#ask();
+  }
+
+  #push(frame) {
+    const values = this.#faces.flatMap(({ id }) => {
+      const { valence = null, arousal = null, ...own } = frameOf(frame, id);
+      return isSure(own) ? [valence, arousal, valence, arousal] : [valence, arousal, null, null];
+    });
+    [frame.time_s, ...values].forEach((value, index) => this.#data[index].push(value));
   }
 
   /** Show a live session from its beginning to its end, once that has come. */
@@ -93,8 +117,8 @@ export class Timeline {
     const grid = { stroke: colour("line"), width: 1 };
     const font = `12px ${getComputedStyle(this.#place).fontFamily}`;
     const axis = { stroke: colour("ink-3"), grid, ticks: { show: false }, font };
-    const line = (label, name, alpha) =>
-      ({ label, stroke: colour(name), width: 2, alpha, spanGaps: false, points: { show: false } });
+    const line = (label, stroke, alpha, dash) =>
+      ({ label, stroke, width: 2, alpha, dash, spanGaps: false, points: { show: false } });
     return {
       width,
       height: HEIGHT,
@@ -103,10 +127,14 @@ export class Timeline {
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 8 } },
       scales: { x: { time: false, range: () => this.#range() }, y: { range: [-1, 1] } },
       // The uncertain parts show through where the sure ones are not drawn over them.
-      series: [
-        {}, line("Valence", "valence", 0.3), line("Arousal", "arousal", 0.3),
-        line("Valence", "valence", 1), line("Arousal", "arousal", 1),
-      ],
+      series: [{}, ...this.#faces.flatMap((face) => {
+        const alpha = face.id === this.#who ? 1 : ASIDE;
+        const dash = face.colour && DASH;
+        return [FAINT * alpha, alpha].flatMap((seen) => [
+          line("Valence", face.colour ?? colour("valence"), seen),
+          line("Arousal", face.colour ?? colour("arousal"), seen, dash),
+        ]);
+      })],
       axes: [
         { ...axis, space: 90, size: 30, label: "Time", labelSize: 18, labelFont: font,
           values: (_, splits) => splits.map(axisClock) },
@@ -131,6 +159,7 @@ export class Timeline {
     ctx.save();
     ctx.strokeStyle = colour;
     ctx.lineWidth = globalThis.devicePixelRatio || 1;
+    ctx.setLineDash([]);
     ctx.beginPath();
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
@@ -153,8 +182,9 @@ export class Timeline {
   }
 }
 
-function empty() {
-  return Array.from({ length: SERIES }, () => []);
+/** Times, and of each face both figures, all of them and the sure ones. */
+function empty(faces) {
+  return Array.from({ length: 1 + 4 * faces.length }, () => []);
 }
 
 /** A tick's time: as many digits as it needs. */

@@ -110,7 +110,8 @@ def guarded_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
 
 @pytest.fixture(scope="session")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `camera.mjpeg`, `voice.wav` and `clip.webm`, all made of the sample face."""
+    """A folder with `camera.mjpeg`, `voice.wav`, `clip.webm` and `pair.webm`, all made on the
+    spot of the sample face."""
     folder = tmp_path_factory.mktemp("media")
     footage.write_all(folder)
     return folder

@@ -1,7 +1,7 @@
 """Footage for the browser: the sample face moving about, and a voice that is none."""
 
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,10 +22,11 @@ SOUND_HZ = 48_000
 
 
 def write_all(folder: Path) -> None:
-    """Write `camera.mjpeg`, `voice.wav` and `clip.webm`."""
+    """Write `camera.mjpeg`, `voice.wav`, `clip.webm` and `pair.webm`."""
     write_camera(folder / "camera.mjpeg")
     write_voice(folder / "voice.wav", seconds=6.0)
     write_clip(folder / "clip.webm")
+    write_clip(folder / "pair.webm", map(paired, frames(CLIP_FRAMES)))
 
 
 def frames(count: int) -> Iterator[Image]:
@@ -36,6 +37,12 @@ def frames(count: int) -> Iterator[Image]:
         turn = cv2.getRotationMatrix2D(FACE, 6 * np.sin(phase), 1.5 + 0.1 * np.sin(2 * phase))
         turn[:, 2] += np.array([320 + 40 * np.sin(phase), 200 + 8 * np.cos(phase)]) - FACE
         yield cv2.warpAffine(portrait, turn, SIZE, borderMode=cv2.BORDER_REFLECT)
+
+
+def paired(frame: Image) -> Image:
+    """Show the middle of what the camera sees twice, on the right mirrored and darker."""
+    middle = frame[:, SIZE[0] // 4 : -SIZE[0] // 4]
+    return np.hstack([middle, middle[:, ::-1] // 3 * 2])
 
 
 def write_camera(path: Path) -> None:
@@ -63,15 +70,15 @@ def write_voice(path: Path, seconds: float) -> None:
         file.writeframes(voice(seconds).tobytes())
 
 
-def write_clip(path: Path) -> None:
-    """Write a short clip with sound that browsers can play."""
+def write_clip(path: Path, shown: Iterable[Image] | None = None) -> None:
+    """Write a short clip with sound that browsers can play, of `frames` where none are given."""
     with av.open(str(path), "w") as container:
         picture = container.add_stream("libvpx", rate=RATE)
         picture.width, picture.height, picture.pix_fmt = *SIZE, "yuv420p"
         picture.bit_rate = 1_500_000
         picture.options = {"deadline": "realtime", "cpu-used": "8"}
         sound = container.add_stream("libopus", rate=SOUND_HZ, layout="mono")
-        for index, frame in enumerate(frames(CLIP_FRAMES)):
+        for index, frame in enumerate(shown or frames(CLIP_FRAMES)):
             made = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             made.pts, made.time_base = index, Fraction(1, RATE)
             container.mux(picture.encode(made))

@@ -30,10 +30,10 @@ def read_clip(page: Page, path: Path) -> int:
     return int(re.search(r"\d+", part(page, "status").inner_text())[0])
 
 
-def saved(page: Page, kind: str) -> str:
+def saved(page: Page, kind: str, name: str = "clip") -> str:
     with page.expect_download() as download:
         page.locator("#affect").get_by_role("button", name=kind).click()
-    assert download.value.suggested_filename == f"clip.{kind.lower()}"
+    assert download.value.suggested_filename == f"{name}.{kind.lower()}"
     return Path(download.value.path()).read_text(encoding="utf-8")
 
 
@@ -64,6 +64,44 @@ def test_what_was_found_in_a_clip_can_be_saved(affect, media):
     assert -1 <= float(rows[-1]["valence"]) <= 1
     drawing = ElementTree.fromstring(saved(affect, "SVG"))
     assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_what_a_clip_is_called_agrees_with_the_words_of_its_face(affect, media):
+    read_clip(affect, media / "clip.webm")
+    top = part(affect, "expressions").locator(".top-share .name").inner_text()
+    expect(part(affect, "quadrant")).to_have_text(top, ignore_case=True)
+    expect(part(affect, "why")).to_be_visible()
+    mostly = part(affect, "summary").locator("div", has_text="Mostly").locator("dd").inner_text()
+    expect(part(affect, "answer")).to_contain_text(f"Mostly {mostly.lower()}")
+    assert "," not in mostly
+
+
+def test_each_face_of_a_clip_can_be_looked_at_and_has_a_colour_of_its_own(affect, media, shoot):
+    frames = read_clip(affect, media / "pair.webm")
+    chips = part(affect, "faces").get_by_role("radio")
+    expect(chips).to_have_count(2)
+    expect(part(affect, "answer")).to_contain_text("2 faces, each by itself")
+    expect(part(affect, "summary")).to_contain_text("of the frames")
+    affect.locator("#affect .u-over").click(position={"x": 500, "y": 60})
+    labels = [one.evaluate("input => input.parentElement.innerText") for one in chips.all()]
+    colours = set()
+    for label in labels:
+        part(affect, "faces").get_by_text(label).click()
+        expect(part(affect, "valence")).to_have_text(FIGURE)
+        colours.add(
+            part(affect, "circumplex").evaluate("field => field.style.getPropertyValue('--face')")
+        )
+    assert len(colours) == 2
+    shoot(affect, "affect-pair")
+    rows = list(csv.DictReader(io.StringIO(saved(affect, "CSV", "pair"))))
+    assert len(rows) > 1.5 * frames
+    assert {row["face_id"] for row in rows} >= {label.split()[1] for label in labels}
+    assert labels[1].lower() in saved(affect, "SVG", "pair")
+
+
+def test_a_clip_of_one_face_has_nothing_to_choose(affect, media):
+    read_clip(affect, media / "clip.webm")
+    expect(part(affect, "faces")).to_be_hidden()
 
 
 def test_a_photograph_is_answered_face_by_face(affect, shoot):
@@ -121,7 +159,7 @@ def test_without_its_model_the_service_says_so(service, open_page, media, shoot)
     page = open_page(service, "affect", expect=("503",))
     problem = {"type": "urn:countenance:problem:unavailable", "title": "The models are not ready"}
     page.route(
-        "**/affect",
+        "**/affect?*",
         lambda route: route.fulfill(
             status=503,
             json={**problem, "status": 503, "detail": "the model affect is not loaded"},
