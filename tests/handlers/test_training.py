@@ -15,7 +15,7 @@ from torch.testing import assert_close
 from handlers.checkpoint import load_checkpoint
 from handlers.training.datasets.folders import write_pts
 from handlers.training.faces import Degrading, FaceBank, Source
-from handlers.training.loop import Run, Schedule
+from handlers.training.loop import Run, Schedule, at_hand
 from handlers.training.recipe import RecipeError
 from handlers.training.train import read_recipe
 
@@ -238,3 +238,9 @@ def test_two_processes_under_torchrun_train_one_model(tmp_path: Path, data: Path
     table = np.genfromtxt(tmp_path / "runs/small/losses.csv", delimiter=",", names=True)
     assert np.atleast_1d(table["step"]).tolist() == [6]  # one log: they are one run
     assert load_checkpoint(tmp_path / "store" / "small").config["landmarks"]["size"] == "tiny"
+
+
+def test_a_processor_computes_in_a_precision_that_it_has() -> None:
+    assert at_hand("32-true") == "32-true"
+    has_mixed = torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert at_hand("bf16-mixed") == ("bf16-mixed" if has_mixed else "32-true")
