@@ -31,8 +31,16 @@ from service.affect.session import (
 from service.affect.sounds import Hearing, read_sound
 from service.clips.replies import CSV, JSON, NDJSON, SVG
 from service.clips.serving import answer_clip
-from service.http.body import MULTIPART, Bounds, Upload, essence, read_files, read_picture
-from service.http.replies import choose_media_type, notes_header, while_connected
+from service.http.body import (
+    MULTIPART,
+    Bounds,
+    Upload,
+    essence,
+    read_files,
+    read_picture,
+    while_connected,
+)
+from service.http.replies import choose_media_type, notes_header
 from service.live.messages import Kind, check_time
 from service.live.model import Cost, Model, parse_into
 from service.live.serving import SessionName, add_session_routes, answer_step

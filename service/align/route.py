@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from service.align.interface import ALIGN_RESPONSES, CSV, JSON, PNG
 from service.errors import Problem, ServiceError
-from service.http.body import read_upload
+from service.http.body import read_upload, while_connected
 from service.http.openapi import PICTURE_BODY
-from service.http.replies import HeldResponse, choose_media_type, notes_header, while_connected
+from service.http.replies import HeldResponse, choose_media_type, notes_header
 from service.live.model import Cost, Model
 from service.media.images import ImageHeader, check_pixels, notes_on, sniff
 from service.openface import faces_to_csv

@@ -1,17 +1,19 @@
-"""A request's body into the bytes of its files, bounded in size and time while it is read."""
+"""A client as its request is read: its body into files, bounded in size and time; its leaving."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from service.errors import Problem, ServiceError
 from service.settings import Settings
 
+Result = TypeVar("Result")
 FIELD, CLIP_FIELD = "image", "clip"
 MULTIPART = "multipart/form-data"
 MULTIPART_OVERHEAD_BYTES = 64 * 1024  # boundaries and heads around a form's files
@@ -212,3 +214,28 @@ def _at_rate(bounds: Bounds, received: int) -> str:
         f"{received} bytes came; an upload may take {bounds.time_s:g} s and pause for "
         f"{bounds.pause_s:g} s"
     )
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Return what `work` returns; cancel it and raise ClientDisconnect when the client goes first.
+
+    The body of `request` must have been read to its end. When the caller is cancelled, so is the
+    work.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        # What the work holds, such as its place in a queue, is let go of before anything goes on.
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -3,18 +3,17 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
-from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.errors import Problem, ServiceError
+from service.http.body import while_connected
 from service.http.problems import as_service_error
 
-Result = TypeVar("Result")
 SLICE_BYTES = 2**18  # what lies in memory of a reply that its client does not take
 # Where the body has no place for notes: comments would break readers of tables.
 NOTES_HEADER, MOST_NOTES_CHARACTERS = "Countenance-Notes", 4000
@@ -71,31 +70,6 @@ def _quality(offer: str, ranges: Sequence[tuple[str, float]]) -> float:
         if found:
             return max(found)
     return 0.0
-
-
-async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """Return what `work` returns; cancel it and raise ClientDisconnect when the client goes first.
-
-    The body of `request` must have been read to its end. When the caller is cancelled, so is the
-    work.
-    """
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        # What the work holds, such as its place in a queue, is let go of before anything goes on.
-        await asyncio.gather(working, leaving, return_exceptions=True)
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 class PiecewiseResponse(Response):

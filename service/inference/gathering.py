@@ -9,8 +9,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from service.inference import Batch, Load, Question
-from service.inference.turns import CALL_S, LANES, QUANTUM, AskerHistory, Turns
+from service.inference import (
+    CALL_S,
+    LANES,
+    QUANTUM,
+    AskerHistory,
+    Batch,
+    Load,
+    Question,
+    Turns,
+)
 from service.telemetry import REQUEST_ID
 
 MOST_ROWS = {"track": 16}

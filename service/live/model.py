@@ -11,8 +11,7 @@ from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from service.errors import Problem, ServiceError
-from service.inference import Answer, Batch, Load, Question
-from service.inference.turns import picture_work
+from service.inference import Answer, Batch, Load, Question, picture_work
 from service.live.messages import Arrival, DroppedReply, ErrorReply, error_info
 from service.media.images import check_pixels, sniff, sniff_soon
 from service.schemas import Body
@@ -27,7 +26,7 @@ Given = TypeVar("Given", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of a question: pixels that count for its asker, and work, see `turns`."""
+    """The cost of a question: pixels that count for its asker, and work, see `picture_work`."""
 
     pixels: int = 0
     work: int = 0

@@ -12,9 +12,9 @@ from pydantic import Field
 from starlette.websockets import WebSocketDisconnect
 
 from service.errors import Problem, ServiceError
+from service.http.body import while_connected
 from service.http.openapi import MODEL, WITH_KEY, problem_responses
 from service.http.problems import SUBPROTOCOL
-from service.http.replies import while_connected
 from service.live.hold import Hold, Stepper
 from service.live.loop import CLOSE_S, LiveStream, close_socket
 from service.live.messages import RESET, Arrival, ErrorReply, error_info

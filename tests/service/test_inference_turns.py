@@ -6,11 +6,10 @@ import threading
 import msgpack
 import pytest
 
-from service.inference import Batch, Load, Question
+from service.inference import LANES, Batch, Load, Question, Turns, picture_work
 from service.inference.gathering import Gatherer, Reply
 from service.inference.loading import Loaded
 from service.inference.local import LocalInference
-from service.inference.turns import LANES, Turns, picture_work
 from tests.service.test_inference_gathering import Worker, a_moment
 from tests.waiting import MOST_S
 
