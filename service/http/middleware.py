@@ -13,15 +13,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import ConfigurationError, Problem, ServiceError
-from service.http.problems import problem_response, refuse_socket
+from service.errors import Problem, ServiceError
+from service.http.problems import problem_response, refuse_socket, report_start
 from service.settings import LOOPBACK_HOSTS, PREFIX, Settings
 from service.telemetry import REQUEST_ID, Metrics, Tracing, fields
 
 PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 QUIET_ROUTES = frozenset({"/health/live", "/health/ready", "/metrics"})
 CLIENT_GONE = 499  # what nginx logs where nobody was left to answer
-START_FAILED = "lifespan.startup.failed"
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -54,7 +53,7 @@ class RequestContext:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request, one socket, or the application's life."""
         if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
+            await report_start(self._app, scope, receive, send)
             return
         exchange = Exchange(scope, receive, send, request_id(Headers(scope=scope)))
         scope.setdefault("state", {})["request_id"] = exchange.request_id
@@ -75,28 +74,6 @@ class RequestContext:
                 span.set_attribute("http.route", exchange.route)
                 span.set_attribute("http.response.status_code", exchange.status)
                 span.set_attribute("countenance.request_id", exchange.request_id)
-
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Tell the reason of a failed start without a traceback, where operators can mend it."""
-        failed: list[Message] = []
-
-        async def hold(message: Message) -> None:
-            if message["type"] == START_FAILED:
-                failed.append(message)
-            else:
-                await send(message)
-
-        try:
-            await self._app(scope, receive, hold)
-        # What operators can mend; anything else is a mistake of ours and needs its traceback.
-        except (ConfigurationError, OSError, ValueError) as error:
-            if not failed:
-                raise
-            await send({"type": START_FAILED, "message": f"the service cannot start: {error}"})
-        except BaseException:
-            for message in failed:
-                await send(message)
-            raise
 
     def _record(self, exchange: "Exchange") -> None:
         seconds = time.perf_counter() - exchange.started

@@ -1,4 +1,4 @@
-"""Errors into replies: application/problem+json (RFC 9457), and close codes on sockets."""
+"""Errors into replies: application/problem+json (RFC 9457), close codes, why a start failed."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,14 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from service.errors import Problem, ServiceError
+from service.errors import ConfigurationError, Problem, ServiceError
 from service.schemas import ProblemBody
 
 MEDIA_TYPE = "application/problem+json"
+START_FAILED = "lifespan.startup.failed"
 LINGER_S = 2.0  # for a client to read its reply before the connection is reset
 HTTP_PROBLEMS: Mapping[int, Problem] = {
     404: Problem.NOT_FOUND,
@@ -137,3 +138,28 @@ async def refuse_socket(problem: Problem, scope: Scope, receive: Receive, send: 
         chosen = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
         await send({"type": "websocket.accept", "subprotocol": chosen})
     await send({"type": "websocket.close", "code": problem.close_code, "reason": problem.slug})
+
+
+async def report_start(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run the application's life; tell why its start failed without a traceback where operators
+    can mend it.
+    """
+    failed: list[Message] = []
+
+    async def hold(message: Message) -> None:
+        if message["type"] == START_FAILED:
+            failed.append(message)
+        else:
+            await send(message)
+
+    try:
+        await app(scope, receive, hold)
+    # What operators can mend; anything else is a mistake of ours and needs its traceback.
+    except (ConfigurationError, OSError, ValueError) as error:
+        if not failed:
+            raise
+        await send({"type": START_FAILED, "message": f"the service cannot start: {error}"})
+    except BaseException:
+        for message in failed:
+            await send(message)
+        raise
