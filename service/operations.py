@@ -76,7 +76,7 @@ router = APIRouter()
     tags=["health"],
 )
 async def live() -> Live:
-    """Needs no key and asks no model."""
+    """Answer without a key, and without asking a model."""
     return Live()
 
 
@@ -87,8 +87,8 @@ async def live() -> Live:
     tags=["health"],
 )
 async def ready(services: SharedServices) -> Ready:
-    """Needs no key. The problem of a 503 names the device, the models there are, the store of the
-    sessions, and the reason.
+    """Answer without a key. The problem of a 503 names the device, the models there are, the
+    store of the sessions, and the reason.
     """
     state = await services.inference.readiness()
     store = await _examine(services.store)
@@ -134,7 +134,7 @@ async def _examine(store: SessionStore) -> StoreState:
     tags=["health"],
 )
 async def metrics(services: SharedServices, _: Caller) -> Response:
-    """Requests, latencies by stage, faces found, requests in flight, bytes, memory."""
+    """Return requests, latencies by stage, faces found, requests in flight, bytes and memory."""
     return Response(services.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
 
@@ -145,7 +145,7 @@ async def metrics(services: SharedServices, _: Caller) -> Response:
     tags=["models"],
 )
 async def models(services: SharedServices, _: Caller) -> Models:
-    """Every model with its version, weights hash, licence and measured figures."""
+    """Return every model with its version, weights hash, licence and measured figures."""
     found = await services.inference.describe()
     return Models(models=[ModelInfo.model_validate(item) for item in found])
 
@@ -163,7 +163,7 @@ async def models(services: SharedServices, _: Caller) -> Models:
 async def session_info(
     session: SessionName, services: SharedServices, caller: Caller
 ) -> SessionInfo:
-    """Its steps, times and size. Only its owner's keys reach it; no picture is ever kept."""
+    """Return its steps, times and size. Only its owner's keys reach it; no picture is ever kept."""
     ttl_s = services.settings.session_ttl_s
     streams = []
     for model in MODELS:

@@ -254,7 +254,7 @@ class _Drawing:
 
 
 def _clock(time_s: float) -> str:
-    """Seconds, or minutes and seconds from one minute on."""
+    """Write a time as seconds, or as minutes and seconds from one minute on."""
     if time_s < 60:
         return f"{time_s:g} s"
     return f"{int(time_s) // 60}:{int(time_s) % 60:02d}"

@@ -190,4 +190,4 @@ def _last_line(error: Exception) -> str:
 
 
 def _ignore(*_: object) -> None:
-    """Nobody watches a worker."""
+    """Show nothing: nobody watches a worker."""

@@ -85,7 +85,7 @@ def left_out(names: Iterable[str], suffixes: Collection[str]) -> list[Path]:
 
 
 def is_photo(source: Source) -> bool:
-    """Whether a file is a photograph by its name."""
+    """Tell whether a file is a photograph by its name."""
     return Path(source.path).suffix.lower() in PHOTOS
 
 

@@ -246,7 +246,7 @@ class AskerHistory:
         return max(bisect_left(LANES, work), bisect_left(LANES_S, work * rate) if slow else 0)
 
     def is_alone(self, owner: str) -> bool:
-        """Whether nobody else has asked lately."""
+        """Tell whether nobody else has asked lately."""
         since_s = _now_s() - ABOUT_S
         return not any(
             name != owner and asked_s > since_s for name, asked_s in self._asked_s.items()

@@ -144,7 +144,7 @@ class LocalInference:
         return [handler.describe() for handler in loaded]
 
     async def readiness(self) -> Readiness:
-        """Ready means that the handlers are loaded: they are, all of them, or none is."""
+        """Say whether the handlers are loaded: all of them are, or none is."""
         names = tuple(self._loaded.handlers)
         reason = None if names else "the models are not loaded"
         return Readiness(bool(names), self._loaded.device, names, reason, self._loaded.absent)

@@ -243,7 +243,7 @@ def name_format(data: bytes) -> str | None:
 
 
 def _is_dng(data: bytes) -> bool:
-    """Whether the first directory of a TIFF has the version of DNG."""
+    """Tell whether the first directory of a TIFF has the version of DNG."""
     order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
 
     def number(at: int, count: int) -> int:

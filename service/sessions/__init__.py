@@ -216,7 +216,7 @@ class MemoryStore(SessionStore):
 
     @measured("check")
     async def check(self) -> None:
-        """Memory always answers."""
+        """Return at once: memory always answers."""
 
     @measured("connect")
     async def connect(self, address: Address, epoch: str) -> Session:

@@ -52,7 +52,7 @@ class Health:
         return weights_in(self.description)
 
     def holds(self, weights: str) -> bool:
-        """Whether the version with these weights is here, or is away for a short time only."""
+        """Tell whether the version with these weights is here, or away for a short time only."""
         return self.weights == weights and time.monotonic() - self.answered_at < GIVEN_UP_S
 
     @property
@@ -103,7 +103,7 @@ class Host:
         return any(health.works for health in self.models.values())
 
     def may_have(self, model: str) -> bool:
-        """Whether the model is here, or is asked for where others answer and has not said yet."""
+        """Tell whether the model is here, or asked for where others answer and has not said yet."""
         there = self.health(model).there
         return self.answers if there is None else there
 
@@ -179,7 +179,7 @@ class HostPool:
         return self.hosts
 
     def newest(self, model: str) -> str | None:
-        """Weights of the version for new sessions: at the first address, then of the last number.
+        """Return the weights for new sessions: at the first address, then of the last number.
 
         None where no host has told its version.
         """

@@ -75,7 +75,7 @@ class Probes:
         self._asked = True
 
     def readiness(self) -> Readiness:
-        """Ready: some model works, and none that a host has fails at all of its hosts.
+        """Say whether some model works, and none that a host has fails at all of its hosts.
 
         Until everybody has been asked once, nobody knows where the versions of a model are.
         """
@@ -210,7 +210,7 @@ class TorchServeInference:
         return found
 
     async def readiness(self) -> Readiness:
-        """Ready means that every model that the workers have answers at one host at least."""
+        """Say whether every model that the workers have answers at one host at least."""
         return self._probes.readiness()
 
     async def _deliver(self, model: str, question: Question) -> Answer:
