@@ -56,14 +56,15 @@ class ClipInfoBody(Body):
     rotation_deg: int = Field(description="How far pictures were turned clockwise, in degrees.")
     decoded_frames: int | None = Field(description="Frames that could be decoded.")
     expected_frames: int | None = Field(
-        description="Frames that the file holds, decoded or not; until it is read, those that it "
-        "declares, if any."
+        description="Frames that the file holds, decoded or not, null where nothing says how many "
+        "there should be; until it is read, those that it declares, if any."
     )
     used_frames: int | None = Field(description="Frames that were looked at.")
     sound: ClipSoundInfo | None
     complete: bool | None = Field(
         description="Whether all that the file holds or declares was there and could be decoded; "
-        "what was not is in `notes`."
+        "what was not is in `notes`. Null until it is read, and where it does not declare where it "
+        "ends, so that it cannot be known whether its end is missing."
     )
 
 

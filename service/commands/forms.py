@@ -285,7 +285,7 @@ def _named(name: str, body: BaseModel) -> str:
 
 def _ending(last: AffectSummaryLine | TrackSummaryLine) -> str:
     """Return the end of the line, and under it what people should know."""
-    missing = "" if last.clip.complete else "; something of the clip is missing"
+    missing = "; something of the clip is missing" if last.clip.complete is False else ""
     return "".join([missing, "\n", *(f"  note: {note}\n" for note in last.notes)])
 
 

@@ -30,11 +30,11 @@ async def test_a_video_gives_all_frames_at_their_times_and_its_sound(
     assert burst_s(found) == pytest.approx(CLICK_S, abs=0.004 if kind != "mpg" else 0.03)
     assert found.totals.decoded_frames == found.totals.used_frames == 25
     assert found.info.expected_frames == (25 if kind in COUNTED else None)
-    assert found.totals.expected_frames == 25
+    assert found.totals.expected_frames == (25 if kind != "mpg" else None)
     assert [frame.number for frame in found.frames] == list(range(25))
     assert notes(found) == []
     assert found.totals.decoded_sound_s == pytest.approx(1.0, abs=0.08)
-    assert found.totals.complete
+    assert found.totals.complete is (True if kind != "mpg" else None)
     assert found.totals.damages == 0
 
 

@@ -143,9 +143,9 @@ class ClipChunk:
 class ClipTotals:
     """A clip as it was found, known when all of it has been read.
 
-    `complete` is False where pictures or sound were damaged or ended before they should; `notes`
-    tell people what is missing, and what was done to what is there, `voice_notes` what concerns
-    those alone who listen to a voice in it.
+    `complete` is False where pictures or sound were damaged or ended before they should, None where
+    nothing says whether the end is missing; `notes` tell people what is missing, and what was done
+    to what is there, `voice_notes` what concerns those alone who listen to a voice in it.
     """
 
     decoded_frames: int
@@ -154,7 +154,7 @@ class ClipTotals:
     decoded_sound_s: float | None
     duration_s: float
     damages: int
-    complete: bool
+    complete: bool | None
     notes: tuple[str, ...] = ()
     voice_notes: tuple[str, ...] = ()
     sound: SoundMeasures | None = None

@@ -131,7 +131,7 @@ class Reading:
             decoded_sound_s=sound.decoded_s if sound else None,
             duration_s=max(ends),
             damages=damages,
-            complete=not faults,
+            complete=False if faults else True if self._ends else None,
             notes=(
                 *faults,
                 *(pictures.notes if pictures else ()),
@@ -145,12 +145,12 @@ class Reading:
     def _expected(self, damages: int, missing: int) -> int | None:
         """Count the frames that the file holds or declares.
 
-        None where some are missing and it does not declare how many there were.
+        None where some are missing, or may be, and it does not declare how many there were.
         """
         pictures = self._pictures
         if pictures is None:
             return None
-        lost = damages or CUTS.intersection(self._lacks)
+        lost = damages or CUTS.intersection(self._lacks) or not self._ends
         return None if lost and pictures.expected is None else pictures.tally.frames + missing
 
     def _faults(self, damages: int, missing: int, end_s: float) -> list[str]:
