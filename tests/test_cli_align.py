@@ -49,7 +49,7 @@ class FakeModels:
         drawn = {"overlay": b"drawn"} if "overlay" in question.options["include"] else {}
         return Answer(ALIGN_REPLY | drawn)
 
-    async def describe(self) -> list[dict[str, Any]]:
+    async def describe(self, model: str | None = None) -> list[dict[str, Any]]:
         return [dict(EXAMPLE_MODEL)]
 
     async def readiness(self) -> Readiness:

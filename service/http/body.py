@@ -125,7 +125,7 @@ async def open_form(
         parser = _Parser(request, chunks, len(names), most if in_memory else SPOOL_BYTES)
         form = await parser.parse()
     except MultiPartException as error:
-        raise ServiceError(Problem.INVALID_MULTIPART, error.message) from error
+        raise ServiceError(Problem.INVALID_MULTIPART, _explain(error, names)) from error
     try:
         yield _take_files(form, names, bounds)
     finally:
@@ -143,14 +143,39 @@ def media_type_of(file: UploadFile) -> str | None:
     return None if declared in UNDECLARED else declared
 
 
+def _explain(error: MultiPartException, names: Sequence[str]) -> str:
+    """Say of a form that cannot be read what would be right."""
+    fields = _or(names)
+    # The parser's own words, of which the first ones tell which of its bounds was met.
+    for begin, right in (
+        ("Too many files", f"the form holds too many files: send one in the field {fields}"),
+        ("Too many fields", f"the form holds too many fields: send one file, as {fields}"),
+        ("Part exceeded", f"a field without a filename is too long: a file, as {fields}, has one"),
+        ("Missing boundary", f"the header Content-Type lacks the boundary: {MULTIPART}; boundary="),
+    ):
+        if error.message.startswith(begin):
+            return right
+    return f"{error.message} A form with a file in the field {fields} is needed"
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(f"`{name}`" for name in names)
+
+
 def _take_files(form: FormData, names: Sequence[str], bounds: Bounds) -> dict[str, UploadFile]:
+    for name in names:
+        if isinstance(text := form.get(name), str):
+            raise ServiceError(
+                Problem.INVALID_MULTIPART,
+                f"the field `{name}` holds the text {text[:60]!r}, not a file with a filename; "
+                f"curl reads a file where its name has an @, as in -F {name}=@photo.jpg",
+            )
     files = {name: file for name in names if isinstance(file := form.get(name), UploadFile)}
     if not files:
         found = ", ".join(f"`{name}`" for name in form) or "no fields"
         raise ServiceError(
             Problem.INVALID_MULTIPART,
-            f"a file in the field {' or '.join(f'`{name}`' for name in names)} is needed, with a "
-            f"filename; found {found[:200]}",
+            f"a file in the field {_or(names)} is needed, with a filename; found {found[:200]}",
         )
     for name, file in files.items():
         if len(form.getlist(name)) > 1:

@@ -1,7 +1,7 @@
 """Errors into replies: application/problem+json (RFC 9457), close codes, why a start failed."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -76,7 +76,7 @@ def install_error_handlers(app: FastAPI) -> None:
     """Make every error of `app` a problem: ours, the framework's 404 and 405, and validation."""
 
     async def answer(connection: HTTPConnection, error: Exception) -> Response | None:
-        known = as_service_error(error)
+        known = as_service_error(error, _options(connection))
         if known.problem is Problem.METHOD_NOT_ALLOWED:
             known.headers.update(_allow(connection))
         if known.problem is Problem.INTERNAL:
@@ -95,12 +95,15 @@ def install_error_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, answer)  # type: ignore[arg-type]
 
 
-def as_service_error(error: Exception) -> ServiceError:
-    """Translate the framework's errors; whatever is unknown becomes `internal`."""
+def as_service_error(error: Exception, options: Sequence[str] = ()) -> ServiceError:
+    """Translate the framework's errors; whatever is unknown becomes `internal`.
+
+    `options` are those of the address, for who named another one.
+    """
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, RequestValidationError | WebSocketRequestValidationError):
-        return _invalid_request(error.errors())
+        return _invalid_request(error.errors(), options)
     if isinstance(error, HTTPException):
         problem = HTTP_PROBLEMS.get(error.status_code, Problem.HTTP_ERROR)
         return ServiceError(problem, str(error.detail), error.headers)
@@ -114,11 +117,29 @@ def _allow(connection: HTTPConnection) -> dict[str, str]:
     return {"Allow": ", ".join(sorted(method.upper() for method in methods))} if methods else {}
 
 
-def _invalid_request(errors: Sequence[Any]) -> ServiceError:
+def _options(connection: HTTPConnection) -> list[str]:
+    """Return the names of the options that an address takes."""
+    path = getattr(connection.scope.get("route"), "path", None)
+    methods = connection.app.openapi()["paths"].get(path, {})
+    described = methods.get(str(connection.scope.get("method")).lower(), {})
+    return [one["name"] for one in described.get("parameters", ()) if one["in"] == "query"]
+
+
+def mistake(item: Mapping[str, Any], options: Iterable[str]) -> str:
+    """Say what is wrong with one value, an entry of pydantic's errors; of an unknown option, which
+    `options` there are.
+    """
+    known = ", ".join(options)
+    if item["type"] == "extra_forbidden" and known:
+        return f"this is no option here; options are {known}"
+    return str(item["msg"])
+
+
+def _invalid_request(errors: Sequence[Any], options: Sequence[str]) -> ServiceError:
     found = [
         {
             "where": ".".join(str(part) for part in item["loc"]),
-            "message": item["msg"],
+            "message": mistake(item, options),
             "input": repr(item.get("input"))[:MAX_INPUT_SHOWN],
         }
         for item in errors

@@ -119,8 +119,10 @@ class Inference(Protocol):
     async def ask(self, model: str, question: Question) -> Answer:
         """Answer one question; raises ServiceError for what the model refuses."""
 
-    async def describe(self) -> list[dict[str, Any]]:
-        """Return what is known of every model: name, version, sha256, licence, figures."""
+    async def describe(self, model: str | None = None) -> list[dict[str, Any]]:
+        """Return what is known of every model, or of one: name, version, sha256, licence, figures,
+        variants.
+        """
 
     async def readiness(self) -> Readiness:
         """Say whether questions can be answered, without answering one."""

@@ -138,10 +138,10 @@ class LocalInference:
             return older
         return self._loaded.handlers.get(model)
 
-    async def describe(self) -> list[dict[str, Any]]:
+    async def describe(self, model: str | None = None) -> list[dict[str, Any]]:
         """Return what the handlers say of themselves."""
-        loaded = (*self._loaded.handlers.values(), *self._loaded.previous.values())
-        return [handler.describe() for handler in loaded]
+        loaded = (*self._loaded.handlers.items(), *self._loaded.previous.items())
+        return [handler.describe() for name, handler in loaded if model in (None, name)]
 
     async def readiness(self) -> Readiness:
         """Say whether the handlers are loaded: all of them are, or none is."""
@@ -218,11 +218,11 @@ class OnDemandInference(LocalInference):
         await self._load_model(model)
         return await super().ask(model, question)
 
-    async def describe(self) -> list[dict[str, Any]]:
-        """Load every model and return what they say of themselves."""
-        for model in await self._names():
-            await self._load_model(model)
-        return await super().describe()
+    async def describe(self, model: str | None = None) -> list[dict[str, Any]]:
+        """Load every model, or the one, and return what they say of themselves."""
+        for name in await self._names() if model is None else (model,):
+            await self._load_model(name)
+        return await super().describe(model)
 
     async def readiness(self) -> Readiness:
         """Say which models there are; every model of the store counts as loaded."""

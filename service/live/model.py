@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from service.errors import Problem, ServiceError
+from service.http.problems import mistake
 from service.inference import Answer, Batch, Load, Question, picture_work
 from service.live.messages import Arrival, DroppedReply, ErrorReply, error_info
 from service.media.images import check_pixels, sniff, sniff_soon
@@ -59,6 +60,15 @@ class Model:
                 Problem.UNAVAILABLE,
                 f"the model {self.name} is not loaded" + (f": {why}" if why else ""),
                 headers={"Retry-After": "10"},
+            )
+
+    async def check_variant(self, variant: str | None) -> None:
+        """Raise ServiceError for a variant that the model, which tells those it has, has not."""
+        told = [] if variant is None else await self._services.inference.describe(self.name)
+        known = sorted({name for one in told for name in one.get("variants", ())})
+        if known and variant not in known:
+            raise ServiceError(
+                Problem.INVALID_REQUEST, f"variant is {variant!r}; known are {', '.join(known)}"
             )
 
     def check_size(self, size: int) -> None:
@@ -132,7 +142,8 @@ def parse_into(kind: type[Parsed], values: Mapping[str, Any]) -> Parsed:
         return kind.model_validate(dict(values))
     except ValidationError as error:
         found = "; ".join(
-            f"{'.'.join(map(str, item['loc']))[:60]}: {item['msg']}" for item in error.errors()
+            f"{'.'.join(map(str, item['loc']))[:60]}: {mistake(item, kind.model_fields)}"
+            for item in error.errors()
         )
         raise ServiceError(Problem.INVALID_REQUEST, found) from error
 

@@ -96,7 +96,11 @@ def test_what_refuses_a_live_session_rejects_its_opening(
     for name, words in [
         ("faces", "max_faces: Input should be less than or equal to 8"),
         ("number", "min_quality: Input should be a valid number"),
-        ("unknown", "max_face: Extra inputs are not permitted"),
+        (
+            "unknown",
+            "max_face: this is no option here; options are max_faces, min_face_px, min_quality, "
+            "steady, smoothing, variant, drop",
+        ),
         ("slash", "A session's name is 1 to 128 letters, digits, `.`, `_`, `-`."),
         ("long", "A session's name is 1 to 128 letters, digits, `.`, `_`, `-`."),
     ]:

@@ -15,6 +15,7 @@ from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from service.align.interface import EXAMPLE_MODEL
 from service.errors import refusal
 from service.inference import Answer, Question, Readiness
 from service.schemas import POINTS
@@ -50,6 +51,11 @@ class CountingTracker(FakeInference):
     async def readiness(self) -> Readiness:
         reason = None if self.ready else "still loading"
         return Readiness(self.ready, "cpu", self.models, reason)
+
+    async def describe(self, model: str | None = None) -> list[dict[str, Any]]:
+        if model != TRACK:
+            return await super().describe(model)
+        return [{**EXAMPLE_MODEL, "name": TRACK, "variants": ["crt", "dcrt"]}]
 
     async def ask(self, model: str, question: Question) -> Answer:
         if model != TRACK:

@@ -39,7 +39,7 @@ class FakeInference:
             raise self.error
         return Answer(self.outputs)
 
-    async def describe(self) -> list[dict[str, Any]]:
+    async def describe(self, model: str | None = None) -> list[dict[str, Any]]:
         return [dict(EXAMPLE_MODEL)]
 
     async def readiness(self) -> Readiness:

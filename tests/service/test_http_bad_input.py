@@ -80,6 +80,27 @@ async def test_a_form_without_the_picture_names_what_it_holds(client, picture):
     assert "`photo`" in reply.json()["detail"]
 
 
+async def test_a_name_in_place_of_a_file_is_told_how_a_file_is_sent(client):
+    reply = await client.post("/align", files={"image": (None, "photo.jpg")})
+    assert (reply.status_code, reply.json()["type"]) == (422, URN + "invalid-multipart")
+    assert "'photo.jpg'" in reply.json()["detail"]
+    assert "-F image=@photo.jpg" in reply.json()["detail"]
+
+
+async def test_a_picture_in_a_field_without_a_filename_is_told_to_need_one(client):
+    reply = await client.post("/align", files={"image": (None, bytes(100_000))})
+    assert (reply.status_code, reply.json()["type"]) == (422, URN + "invalid-multipart")
+    assert "filename" in reply.json()["detail"]
+
+
+async def test_an_unknown_option_is_told_which_there_are(post, picture):
+    reply = await post(picture(), max_face=3)
+    found = reply.json()["errors"][0]
+    assert (reply.status_code, found["where"]) == (422, "query.max_face")
+    assert "max_faces" in found["message"]
+    assert "min_face_px" in found["message"]
+
+
 async def test_an_empty_file_in_a_form_is_an_empty_body(client):
     reply = await client.post("/align", files={"image": ("a.jpg", b"", "image/jpeg")})
     assert (reply.status_code, reply.json()["type"]) == (422, URN + "empty-body")
@@ -89,6 +110,7 @@ async def test_two_files_in_a_form_are_refused(client, picture):
     files = [("image", ("a.jpg", picture(), "image/jpeg"))] * 2
     reply = await client.post("/align", files=files)
     assert (reply.status_code, reply.json()["type"]) == (422, URN + "invalid-multipart")
+    assert "send one in the field `image`" in reply.json()["detail"]
 
 
 @pytest.mark.parametrize(

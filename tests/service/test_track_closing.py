@@ -77,7 +77,8 @@ async def test_a_model_that_is_not_loaded_closes_the_socket_at_once(tracker):
         ("x" * 129, "a session's name"),
         ("s?max_faces=0", "max_faces: Input should be greater"),
         ("s?min_quality=nan", "min_quality: Input should be a finite number"),
-        ("s?nothing=1", "nothing: Extra inputs"),
+        ("s?nothing=1", "nothing: this is no option here; options are max_faces, min_face_px,"),
+        ("s?variant=crt-9", "variant is 'crt-9'; known are crt, dcrt"),
         ("s?max_faces=1&max_faces=2", "query.max_faces: given 2 times"),
     ],
 )

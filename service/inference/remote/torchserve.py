@@ -203,11 +203,11 @@ class TorchServeInference:
         finally:
             self._in_flight -= 1
 
-    async def describe(self) -> list[dict[str, Any]]:
+    async def describe(self, model: str | None = None) -> list[dict[str, Any]]:
         """Return what the models that work said last, each version once; raises ServiceError."""
         if not (found := self._probes.descriptions()):
             raise _unavailable(self._probes.readiness().reason or "no model answers")
-        return found
+        return [told for told in found if model in (None, told.get("name"))]
 
     async def readiness(self) -> Readiness:
         """Say whether every model that the workers have answers at one host at least."""
