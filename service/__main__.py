@@ -9,6 +9,8 @@ from service.errors import EXIT_INTERRUPTED, ConfigurationError
 def main() -> int:
     """Serve, or say what to change; return the exit status."""
     from service.server import serve
+
+    # Before anything brings NumPy, which asks for threads as it is imported.
     from service.settings import bound_threads, load_settings
 
     bound_threads()

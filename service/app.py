@@ -36,6 +36,7 @@ time. Send a clip, or frames and sound as they come, get valence and arousal ove
 is stored; a live session keeps a spectrum of what it heard last, for as long as it is kept itself.
 
 Errors are `application/problem+json`; their `type` is stable."""
+# Scripts of other origins see no header that is not named here.
 EXPOSED_HEADERS = ("X-Request-ID", "Countenance-Model", NOTES_HEADER, "Retry-After")
 
 

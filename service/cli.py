@@ -28,6 +28,7 @@ EPILOG = (
     "Results go to stdout, all else to stderr. Exit codes: 0 everything was done; 1 something "
     "failed, as stderr tells; 2 wrong usage; 3 the service could not start; 130 stopped by Ctrl-C."
 )
+# Local variables in tracebacks could show keys and pictures.
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, epilog=EPILOG)
 evaluate = typer.Typer(no_args_is_help=True, help="Measure what is served on labelled data.")
 

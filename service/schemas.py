@@ -16,6 +16,7 @@ Number = Annotated[Finite, AfterValidator(lambda value: round(value, 4))]
 Share = Annotated[Finite, Field(ge=0, le=1), AfterValidator(lambda value: round(value, 4))]
 Signed = Annotated[Finite, Field(ge=-1, le=1), AfterValidator(lambda value: round(value, 4))]
 Scale = Annotated[Finite, AfterValidator(lambda value: float(f"{value:.6g}"))]
+# Rounded on the way out alone: inside, times are compared and subtracted.
 Seconds = Annotated[
     Finite, PlainSerializer(lambda value: round(value, 6), return_type=float, when_used="json")
 ]

@@ -20,6 +20,7 @@ from service.telemetry import configure_logging
 
 STARTUP_FAILED = 3  # uvicorn's exit status where the start failed
 SPARE_FILES = 512  # beside connections: models, libraries, clips, Redis
+# Of the time to stop: for what runs, then for refusing it; uvicorn has the rest.
 RUNNING_SHARE, REFUSING_SHARE = 0.7, 0.2
 LOOK_S = 0.05  # between two looks whether requests have ended
 
@@ -103,6 +104,7 @@ def make_server(settings: Settings, inference: Inference | None = None) -> Serve
     app, connections = create_app(settings, inference), Connections(settings)
     config = uvicorn.Config(
         app,
+        # An IPv6 address has brackets in URLs alone.
         host=settings.host.strip("[]"),
         port=settings.port,
         http=cast(type[asyncio.Protocol], partial(HttpProtocol, connections=connections)),

@@ -17,6 +17,7 @@ CLIENT_KEY = f"{PREFIX}KEY"  # what the command line sends to a service elsewher
 WORKER = re.compile(r"http://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?/?|unix:/[^,]+")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 SECRET_BYTES = 32  # as many as SHA-256 gives: fewer weaken the signature
+# Left as text: pydantic-settings would read JSON, and these have commas.
 Names = Annotated[tuple[str, ...], NoDecode]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -246,6 +247,7 @@ def load_settings(**overrides: Any) -> Settings:
     Raises ConfigurationError for values that do not fit and for unknown COUNTENANCE_ variables.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
+    # In any case of letters, as pydantic-settings takes them.
     names = {name.upper() for name in os.environ} - {CLIENT_KEY}
     if unknown := sorted(name for name in names - known if name.startswith(PREFIX)):
         raise ConfigurationError(

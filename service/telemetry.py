@@ -33,6 +33,7 @@ from service.settings import Settings
 SECRET = re.compile(r"(cntt?_)[A-Za-z0-9_.=-]{8,}")
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+# A client may send any word as its method, and each would be a time series.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.06, 0.09, 0.13, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STORE_BUCKETS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)

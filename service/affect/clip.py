@@ -144,6 +144,7 @@ class AffectClip(ClipWork[AffectMoment]):
         """Estimate the moments of a chunk; raises ServiceError."""
         pictures = [frame.picture for frame in chunk.frames]
         frames: list[Frame] = [None if one is None else on_the_wire(one) for one in pictures]
+        # The option is in pixels of the clip, whose pictures were shrunk.
         least = scaled_min_face_px(self._options.min_face_px, pictures)
         step = await self._model.step(
             frames,
@@ -193,6 +194,7 @@ class TimelinePage(WholePage):
         """Keep what is drawn of one frame."""
         frame = look.frame
         ages = list(zip(frame.attention_ages_s, frame.attention, strict=True))
+        # Of a face alone the gate has nothing to weigh.
         gate = frame.gate if len(frame.used) > 1 else None
         self._timeline.add(frame.time_s, frame.valence, frame.arousal, gate, ages)
         if self._faces is not None:
@@ -238,6 +240,7 @@ def photograph_rows(reply: PhotographReply) -> list[tuple[object, ...]]:
             *(one.valence, one.arousal, one.quadrant),
             *_shares(one),
             one.confidence,
+            # Gate, face, voice, status: a picture has a face alone.
             *(None, 1, 0, None),
             *one.face.box,
             reply.model.name,

@@ -80,6 +80,7 @@ async def affect(
     """
     model = AffectModel(services)
     is_photograph = essence(request.headers.get("content-type", "")).startswith("image/")
+    # Before the body: what can be answered in no way is not to be uploaded.
     offered = PHOTOGRAPH_TYPES if is_photograph else (JSON, NDJSON, CSV, SVG)
     media_type = choose_media_type(request.headers.get("accept"), offered)
     await model.check_loaded()
@@ -245,6 +246,7 @@ async def _estimate(
     landmarks = [[list(point) for point in face.landmarks] for face in found.faces]
     asked = {**model.options(options), "max_pixels": services.settings.max_pixels}
     cost = Cost.of_pictures([pixels], options.min_face_px, len(boxes))
+    # Words are estimated from facial actions too, which `align` has told already.
     actions = [face.actions for face in found.faces]
     inputs = {"frames": [data], "boxes": boxes, "landmarks": landmarks, "actions": actions}
     answer = await model.ask(inputs, asked, cost=cost)

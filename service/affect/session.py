@@ -104,6 +104,7 @@ class AffectModel(Model):
 
     def options(self, options: AffectOptions) -> dict[str, Any]:
         """Return the options of a question."""
+        # Steps and sockets have more options, of which the model knows nothing.
         asked = options.model_dump(include=set(AffectOptions.model_fields), exclude_none=True)
         return {**asked, "max_pixels": self.settings.max_frame_pixels}
 

@@ -23,7 +23,7 @@ WIDTH, LEFT, RIGHT = 960, 64, 24
 PLOT = WIDTH - LEFT - RIGHT
 LEVELS = 12  # of shading, so that cells of one level are one path
 MOST_WEIGHT = 2.5  # times an even share: drawn in full
-FACE_SIDE = 56
+FACE_SIDE = 56  # pixels
 STYLE = """
 text{font:12px system-ui,sans-serif;fill:#57606a}
 .title{font-size:15px;font-weight:600;fill:#1f2328}
@@ -40,7 +40,6 @@ text{fill:#9aa4af}.title{fill:#eef1f4}
 """
 MOST = 10
 FIRST_INTERVAL_S = 0.5
-SIDE = 56  # pixels
 MARGIN = 0.15  # of the box, on every side
 
 
@@ -96,6 +95,7 @@ def thin(times_s: Sequence[float], values: Sequence[float]) -> Iterator[tuple[fl
 def ticks(begin_s: float, end_s: float) -> list[float]:
     """Return round times between two, about ten of them at most."""
     step_s = next((step for step in STEPS_S if (end_s - begin_s) / step <= 12), STEPS_S[-1])
+    # An end that is a whole step counts in spite of rounding.
     first, last = math.ceil(begin_s / step_s - 1e-9), math.floor(end_s / step_s + 1e-9)
     return [round(number * step_s, 6) for number in range(first, last + 1)]
 
@@ -294,7 +294,7 @@ def _cut_out(look: Look[AffectMoment]) -> str | None:
     box = (round(x - half), round(y - half), round(x + half), round(y + half))
     if box[2] <= box[0]:
         return None
-    small = whole.crop(box).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    small = whole.crop(box).resize((FACE_SIDE, FACE_SIDE), Image.Resampling.BILINEAR)
     data = io.BytesIO()
     small.save(data, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()

@@ -52,6 +52,7 @@ def _parse_value(value: str) -> list[list[float]]:
         return [_check_box(value.split(","), value)]
     try:
         content = json.loads(value)
+    # JSON of many brackets exceeds Python's stack.
     except (ValueError, RecursionError):
         _refuse(f"{value[:SHOWN]!r} is no JSON; write x1,y1,x2,y2 or [[x1,y1,x2,y2], ...]")
     if not content:
@@ -83,6 +84,7 @@ def _refuse_none(value: str) -> NoReturn:
 
 
 def _to_float(item: Any) -> float:
+    # To Python, true and false are whole numbers.
     if isinstance(item, bool) or not isinstance(item, str | int | float):
         raise ValueError
     return float(item)
@@ -182,6 +184,7 @@ def _options(query: AlignQuery, media_type: str, services: Services) -> dict[str
 async def _read_image(request: Request, services: Services) -> tuple[bytes, ImageHeader, list[str]]:
     """Return the picture's bytes, its header, by which it is bounded, and what is to be told."""
     upload = await read_upload(request, services.settings)
+    # A large GIF or PNG is walked block by block, for which the event loop has no time.
     header = await asyncio.to_thread(sniff, upload.data)
     check_pixels(header, services.settings.max_pixels)
     return upload.data, header, notes_on(header.format, upload.media_type)

@@ -96,6 +96,7 @@ class AsyncCountenance:
         store = None if model_store is None else Path(model_store)
         self._local = LocalService(store, device) if url is None else None
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        # In this process the first answer waits for weights to be loaded, too.
         self._timeout_s = timeout_s or (120.0 if self._local is None else 600.0)
         self._file = file = None if self._local is None else self._local.socket
         self._http = httpx.AsyncClient(
@@ -229,6 +230,7 @@ class AsyncCountenance:
     async def _post_picture(
         self, image: Picture, query: Mapping[str, object], accept: str, path: str = "align"
     ) -> bytes:
+        # On a thread: it may read a file or write a PNG, which takes its time.
         data = await asyncio.to_thread(encoded, image)
         how = {"params": given(query), "files": {"image": data}, "headers": {"Accept": accept}}
         return (await self._ask("POST", path, **how)).content

@@ -272,6 +272,7 @@ def on_the_wire(picture: Picture) -> dict[str, Any]:
 def scaled_min_face_px(min_face_px: int, pictures: Sequence[Picture | None]) -> int:
     """Return the smallest face in pictures that may be smaller than the clip's."""
     scale = next((picture.scale for picture in pictures if picture is not None), 1.0)
+    # The detector finds none below that.
     return max(SEARCHED_PX, round(min_face_px * scale))
 
 

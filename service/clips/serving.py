@@ -234,6 +234,7 @@ async def _answer(
                 begun = True
                 work.note([look.frame for look in looks])
                 written += b"".join([page.add(look) for look in looks])
+                # Nothing is sent before there is something: until then an error has its own status.
                 if written:
                     yield written
         tail = run.tail

@@ -98,6 +98,7 @@ def _drawn(
                 page.begin(part(ClipHead, line), part(ClipInfoBody, line))
             elif isinstance(line, AffectFrameLine):
                 frames = [] if line.frame is None else list(film.frames(line.frame))
+                # Those before it were not looked at: the last one is the line's.
                 picture = frames[-1].picture if frames else None
                 page.add(Look(part(AffectMoment, line), picture))
             else:

@@ -87,6 +87,7 @@ class AlignJob(Job):
             drawn = ask(lambda: client.draw(photo, **self.how))
             with draft_of(drawing) as draft:
                 draft.write_bytes(drawn)
+        # A table has no place for notes.
         if self.form == "csv":
             for note in reply.notes:
                 tell(f"{source.path}: note: {note}")

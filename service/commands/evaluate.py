@@ -51,6 +51,7 @@ def evaluate_align(
     device: Device = None,
 ) -> None:
     """Measure normalised mean error, AUC and failure rate; published rows stand beside."""
+    # Imported when asked for: a service elsewhere needs no torch, and other commands start at once.
     from handlers.evaluation.align import command as align
 
     settings = settings_with(model_store=model_store, device=device)

@@ -196,6 +196,7 @@ def writing(path: Path | None, header: str, emit: Emit) -> Iterator[Emit]:
 @contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
     """Open a file that is never seen half: a program that is stopped leaves the old one or none."""
+    # Tables have their line ends already, which Windows would double.
     with draft_of(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         yield file
 
@@ -204,6 +205,7 @@ def whole_file(path: Path) -> Iterator[TextIO]:
 def draft_of(path: Path) -> Iterator[Path]:
     """Give a path beside `path` whose file takes its name once the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own: another program may be writing the same result.
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         yield draft

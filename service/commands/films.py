@@ -103,6 +103,7 @@ class OverlayVideo:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._container is not None:
             if kind is None:
+                # Encoders hold frames back until they hear that no more will come.
                 self._container.mux(self._stream.encode(None))
                 if self._sound is not None:
                     self._sound.finish()
@@ -155,6 +156,7 @@ class OverlayVideo:
         for face in faces:
             if face.landmarks is None:
                 continue
+            # Centres of pixels are whole numbers, so that what scales is half a pixel before them.
             points = (self._numpy.asarray(face.landmarks, "float32") + 0.5) * scale - 0.5
             box = (self._numpy.asarray(face.box, "float32") + 0.5) * scale - 0.5
             pose = None if face.pose is None else HeadPose(**face.pose.model_dump())
@@ -180,6 +182,7 @@ class SoundTrack:
             track = source.streams.best("audio")
             if track is None or track.codec_context is None:
                 return
+            # Time zero is where the first of all streams begins, as the service has it.
             start_s = min(
                 float(stream.start_time * stream.time_base)
                 for stream in source.streams

@@ -90,6 +90,7 @@ class Where:
     def __post_init__(self) -> None:
         """Read the key's file, which workers elsewhere do not have; raises OSError."""
         if self.key_file is not None:
+            # Frozen for everybody else: it is sent to other processes as it is.
             object.__setattr__(self, "key", self.key_file.read_text(encoding="utf-8").strip())
 
     def client(self) -> Countenance:
@@ -114,6 +115,7 @@ def command(work: Callable[..., None]) -> Callable[..., None]:
                 given[name] = kind(**{one.name: given.pop(one.name) for one in members[name]})
             work(**given)
 
+    # Typer reads options off both.
     call.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
     call.__annotations__ = {option.name: option.annotation for option in options}
     return call

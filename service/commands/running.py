@@ -143,6 +143,7 @@ def _interrupt(*_: object) -> None:
 def _end() -> NoReturn:
     if _client is not None:
         _client.discard()
+    # Not `sys.exit`, which would wait for threads that compute.
     os._exit(EXIT_INTERRUPTED)
 
 

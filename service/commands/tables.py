@@ -100,6 +100,7 @@ def take_stock(source: TableFolder, out: TableFolder) -> tuple[list[Source], lis
             continue
         clip = Source(source.path(name), name)
         clips.append(clip)
+        # -1 is no result; None is one of a store that tells no times, which is kept.
         made = results.get(result_name(clip), -1)
         if made == -1 or (made is not None and changed is not None and made < changed):
             todo.append(clip)

@@ -136,6 +136,7 @@ def track(
     if out is None:
         emit(TRACK_FORMS[form].header)
     live = any(source.is_camera for source in sources)
+    # A camera is never done, and a table on stdout is to be whole.
     again = again or live or (out is None and form != "text")
     SourceBatch(
         *("clips", sources, plan, out is None, 1 if live else jobs, again),
@@ -167,6 +168,7 @@ def follow_camera(
     video: OverlayVideo | None,
 ) -> Iterator[TrackLine]:
     """Yield a camera's lines as those of a clip, until `seconds` have passed or Ctrl-C."""
+    # At a service elsewhere another camera may be followed by the same key.
     name = f"camera-{uuid.uuid4().hex}"
     tally = TrackTally()
     clip: ClipInfoBody | None = None
@@ -186,6 +188,7 @@ def follow_camera(
                     frame=number, time_s=time_s, status=reply.status, faces=reply.faces
                 )
         finally:
+            # Else the service would keep the state until its time runs out.
             with suppress(CallError):
                 client.end_tracking(name)
     if clip is not None:
@@ -203,6 +206,7 @@ def _camera(name: str) -> Iterator[Any]:
     try:
         if not camera.isOpened():
             raise CommandError(f"there is no camera {name}")
+        # Else pictures wait in the driver, and those that are looked at are old.
         camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         yield lambda seconds: _shots(cv2, camera, seconds)
     finally:
@@ -221,6 +225,7 @@ def _shots(cv2: Any, camera: Any, seconds: float | None) -> Iterator[Shot]:
             if not found or (seconds is not None and time_s > seconds):
                 return
             height, width = pixels.shape[:2]
+            # OpenCV has blue first.
             rgb = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).tobytes()
             yield Picture(width, height, rgb, 1.0), time_s
     finally:

@@ -61,6 +61,7 @@ class _Parser(MultiPartParser):
             request.headers,
             chunks,
             max_files=files,
+            # Fields beside the files are not read; a few do no harm.
             max_fields=4,
             max_part_size=MULTIPART_OVERHEAD_BYTES,
         )

@@ -124,6 +124,7 @@ def _show(parts: dict[str, Any], described: dict[str, Any], example: Any) -> Non
             for name, field in part.get("properties", {}).items():
                 value = example.get(name)
                 if value is not None and "$ref" not in field and len(str(value)) <= SHORT:
+                    # Set once: of the examples of several routes the first one shows a part.
                     field.setdefault("examples", [value])
                 _show(parts, field, value)
 

@@ -89,6 +89,7 @@ class PiecewiseResponse(Response):
         headers: Mapping[str, str],
     ) -> None:
         super().__init__()
+        # Starlette has counted the body that it was given, which is none.
         del self.headers["content-length"]
         self._late_headers = headers
         self._send_s = send_s

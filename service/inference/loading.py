@@ -124,6 +124,7 @@ def check_engine(settings: Settings) -> None:
     """Refuse settings that ask for what is not installed; raises ConfigurationError."""
     on_gpu = settings.device not in ("auto", "cpu")
     needed, extra = ("torch", "gpu") if settings.engine == "torch" or on_gpu else (ENGINE, "models")
+    # Looked for, not imported: a mistake is to be told before seconds of loading.
     if importlib.util.find_spec(needed) is None:
         raise ConfigurationError(
             f"the models run in this process (inference=local), but {needed} is not installed: "

@@ -130,6 +130,7 @@ class Model:
 
     def _measure(self, batch: Batch, seconds: float) -> None:
         """Record a question's batch, and how much of `seconds` was spent waiting for it."""
+        # A worker elsewhere measures by a clock of its own.
         waited_ms = max(0.0, seconds - batch.seconds) * 1000
         stages_ms = {"queue": waited_ms, "inference": batch.seconds * 1000}
         self.metrics.batch_rows.labels(self.name).observe(batch.rows)

@@ -171,6 +171,7 @@ async def step_once(
             lost, notes = False, []  # what was damaged was its epoch or time alone
         if found is not None and (repeated := _find_reply(found, expected)) is not None:
             return repeated
+        # Who expects a later step has made those before it.
         lost = lost or (found is None and (expected or 1) > 1)
         state, number = (None, 1) if found is None else (found.state, found.step + 1)
         step = await subject.step(arrival, state)

@@ -169,6 +169,7 @@ def measured(operation: str) -> Callable[[Method], Method]:
 
 def new_epoch() -> str:
     """Return a name for a connection that no other has; in order, the later opened comes later."""
+    # Of one width, so that texts sort as times do.
     return f"{time.time_ns():016x}{secrets.token_hex(4)}"
 
 
@@ -292,6 +293,7 @@ class MemoryStore(SessionStore):
 
 
 def _may_write(found: Session, epoch: str, known: int, new: Session) -> bool:
+    # Written already: the answer to it was lost, and it came again.
     if (found.epoch, found.step) == (new.epoch, new.step):
         return True
     return found.epoch == epoch and known <= found.step < new.step

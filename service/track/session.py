@@ -66,6 +66,7 @@ class Tracker(Model):
         return Step(TrackOutputs.model_validate(answer.outputs), answer.state)
 
     def _options(self, options: TrackOptions) -> dict[str, Any]:
+        # Steps and sockets have more options, of which the model knows nothing.
         asked = options.model_dump(include=set(TrackOptions.model_fields), exclude_none=True)
         return {**asked, "max_pixels": self.settings.max_frame_pixels}
 
@@ -113,6 +114,7 @@ class TrackSubject(Subject[TrackOutputs, TrackOptions]):
 
     def reply(self, arrival: Arrival, outputs: TrackOutputs, place: Place) -> TrackReply:
         """Return the reply to a frame that was looked at."""
+        # The outputs were checked as they came: a second check would cost every frame its time.
         return TrackReply.model_construct(
             **dict(outputs),
             sequence=arrival.sequence,

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from service.affect.replies import AffectMoment
 from service.affect.timeline import (
     COLUMNS,
+    FACE_SIDE,
     MOST,
     MOST_POINTS,
-    SIDE,
     FaceStrip,
     StripFace,
     Timeline,
@@ -149,7 +149,7 @@ def test_few_faces_are_kept_of_any_clip_evenly():
     gaps = [after - before for before, after in zip(times_s, times_s[1:], strict=False)]
     assert 5 <= len(times_s) <= MOST
     assert max(gaps) == pytest.approx(min(gaps), rel=0.05)
-    assert SIDE == 56
+    assert FACE_SIDE == 56
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,9 @@ async def _post(host: Host, model: str, body: bytes) -> bytes:
     async with host.session.post(
         f"{host.base}/predictions/{model}",
         data=_pieces(body),
+        # Of pieces alone aiohttp would not tell how many bytes come.
         headers={"Content-Type": "application/msgpack", "Content-Length": str(len(body))},
+        # The whole is bounded by who asks.
         timeout=ClientTimeout(total=None, sock_connect=CONNECT_S),
         allow_redirects=False,
     ) as response:

@@ -16,6 +16,7 @@ from aiohttp import BaseConnector, ClientSession, DummyCookieJar, TCPConnector, 
 from service.inference import weights_in
 from service.inference.gathering import Gatherer
 
+# Of a model that failed; twice as long with every further failure in a row.
 FIRST_REST_S = 0.25
 LONGEST_REST_S = 5.0
 TOLERATED_FAILURES = 1  # in a row, before the model counts as failing

@@ -37,9 +37,12 @@ TIMEOUT_S = 5.0  # for a model to describe itself
 WELL_S = 5.0  # between two looks at a host that does well
 ILL_S = 1.0  # and at one that does not, so that it is soon used again
 LIVE = "track"
+# Of the whole time: the rest is for a second try.
 FIRST_TRY_SHARE = {LIVE: 0.25}
 DEFAULT_SHARE = 0.5
+# Before the same host is asked again: its worker may be starting anew.
 PAUSE_S = 0.05
+# Another row of the call may be to blame: the second try goes alone.
 FAULTS_OF_A_ROW = (Failure.BROKEN, Failure.RESET)
 
 logger = logging.getLogger(__name__)
@@ -254,6 +257,7 @@ async def _try(
         reply = await _gatherer(host, model).ask(model, body, most, limit_s, load)
         answer = replace(unpack_answer(reply.body), batch=reply.batch)
     except ServiceError as error:
+        # A refusal is an answer: the model works.
         if error.problem is not Problem.UNAVAILABLE:
             health.succeeded()
             raise

@@ -7,6 +7,7 @@ Read = Callable[[int, int], bytes]
 
 MOST_BOXES = 100_000
 SEGMENT = b"\x18\x53\x80\x67"
+# Lengths that programs leave which cannot go back to write them.
 RIFF_UNKNOWN = (0, 0xFFFFFFFF)
 TS_BYTES = 188
 # What files of boxes begin with; old QuickTime has no ftyp.
@@ -17,6 +18,7 @@ MP3_COUNTS, MP3_HEADER_BYTES = (b"Xing", b"Info", b"VBRI"), 256
 MPEG_PACKET, MPEG_PACKET_BYTES = re.compile(rb"\x00\x00\x01[\xbd\xc0-\xef]"), 65_541
 # The ends of MPEG programs and of streams of pictures.
 MPEG_ENDS = (b"\x00\x00\x01\xb9", b"\x00\x00\x01\xb7")
+# The largest page has a head of 27 bytes, 255 lengths, and 255 bytes for each.
 OGG_PAGE_BYTES, OGG_HEADER_BYTES, OGG_LAST = 65_307, 27, 4
 
 

@@ -42,7 +42,9 @@ ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
 }
+# Of a message: eight pictures of 3840 x 2160 pixels fit.
 MOST_BYTES = 256 * 2**20
+# At once: each writing costs a thread's turn.
 WRITE_BYTES = 2**20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Item = TypeVar("Item")
@@ -90,6 +92,7 @@ class ClipProcess:
         """Start the reader of an open file, which it reads from its beginning."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            # `-s`: no packages of the user's folder.
             *("-s", "-m", CHILD, str(os.getpid())),
             *(json.dumps(asdict(part)) for part in (limits, sampling)),
             stdin=file,

@@ -33,6 +33,7 @@ from service.media.clips.mixing import Layout, Mix, listen
 from service.media.clips.pictures import Pictures, too_long, video_stream
 from service.media.clips.sound import Finite, SoundReader, sound_fault
 
+# As many as a question to `affect` may have.
 CHUNK_FRAMES = 8
 FIRST_FRAMES = 2  # of the first chunk: its answer is the first that anybody sees
 # A chunk of few pictures ends after this time.
