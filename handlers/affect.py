@@ -124,6 +124,8 @@ class AffectHandler(Handler[ReadRow | Photograph]):
     ) -> None:
         """Load the predictor on `device`; raises CheckpointError for a store without one."""
         self.parts = (load or load_parts)(model_store, device)
+        checkpoints = self.parts.checkpoints.items()
+        self._models = {variant: name_model(NAME, found) for variant, found in checkpoints}
 
     def describe(self) -> dict[str, Any]:
         """Name, version and weights hash of the default variant, its licence and figures."""
@@ -189,7 +191,7 @@ class AffectHandler(Handler[ReadRow | Photograph]):
         )
         taken_ms = (time.perf_counter() - start) * 1000
         outputs = {
-            "model": name_model(NAME, self.parts.checkpoints[item.variant]),
+            "model": self._models[item.variant],
             "variant": item.variant,
             "notes": list(item.frames.notes),
             "timings_ms": {"decode": item.frames.decode_ms, "estimate": taken_ms},
@@ -213,7 +215,7 @@ class AffectHandler(Handler[ReadRow | Photograph]):
     def _outputs(self, item: ReadRow, result: AffectResult) -> dict[str, Any]:
         reset = [] if item.reset is None else [item.reset]
         return {
-            "model": name_model(NAME, self.parts.checkpoints[item.row.variant]),
+            "model": self._models[item.row.variant],
             "variant": item.row.variant,
             "status": RESET if reset else OK,
             "notes": [*reset, *item.frames.notes, *_notes(result.frames)],

@@ -90,6 +90,7 @@ class AlignHandler(Handler[AlignRow]):
     ) -> None:
         """Load the predictors on `device`; raises CheckpointError for a store that lacks them."""
         self.parts = (load or load_parts)(model_store, device)
+        self._model = name_model(NAME, self.parts.checkpoint)
 
     def describe(self) -> dict[str, Any]:
         """Tell name, version and weights hash of what answers, with its licence and figures."""
@@ -204,7 +205,7 @@ class AlignHandler(Handler[AlignRow]):
         seen = list(zip(faces, attributes, strict=True))
         read = {"format": image.format, "rotated": image.rotated, "frames": image.frames}
         outputs: dict[str, Any] = {
-            "model": name_model(NAME, self.parts.checkpoint),
+            "model": self._model,
             "image": {"width": width, "height": height, **read},
             "notes": [*image.notes, *beyond_picture(row.boxes or (), width, height)],
             "faces": [self._face(row, *face) for face in seen],

@@ -106,6 +106,7 @@ class TrackHandler(Handler[TrackRow]):
     ) -> None:
         """Load the predictor on `device`; raises CheckpointError for a store that lacks it."""
         self.parts = (load or load_parts)(model_store, device)
+        self._model = name_model(NAME, self.parts.checkpoint)
 
     def describe(self) -> dict[str, Any]:
         """Tell name, version and weights hash of what answers, with its licence and figures."""
@@ -168,7 +169,7 @@ class TrackHandler(Handler[TrackRow]):
     ) -> dict[str, Any]:
         reset = [] if row.reset is None else [row.reset]
         return {
-            "model": name_model(NAME, self.parts.checkpoint),
+            "model": self._model,
             "image": {"width": row.image.pixels.shape[1], "height": row.image.pixels.shape[0]},
             "variant": row.options.variant,
             "steady": row.options.steady,
