@@ -105,7 +105,7 @@ class Principal:
     max_sockets: int | None = None
     pixels: Meter | None = field(default=None, compare=False)
 
-    async def look(self, pixels: int) -> None:
+    async def count_pixels(self, pixels: int) -> None:
         """Count pixels that are to be decoded, once those before are paid for."""
         if self.pixels is not None:
             await self.pixels.wait()

@@ -30,16 +30,16 @@ from service.clips.replies import (
     ClipInfoBody,
     ClipTail,
     CsvPage,
+    FrameAnswer,
     JsonPage,
     LinesPage,
-    Look,
     Page,
     WholePage,
     in_the_clip,
     on_the_wire,
     scaled_min_face_px,
 )
-from service.clips.serving import Asked, ClipWork
+from service.clips.serving import ChunkAnswer, ClipWork
 from service.media.clips.contents import ClipChunk, ClipFrame
 from service.openface import BOX_COLUMNS, FRAME_COLUMNS, frame_columns, write_rows
 
@@ -140,7 +140,7 @@ class AffectClip(ClipWork[AffectMoment]):
         """Whether a voice was used for any moment."""
         return self._is_heard
 
-    async def ask(self, chunk: ClipChunk, state: bytes | None) -> Asked[AffectMoment]:
+    async def ask(self, chunk: ClipChunk, state: bytes | None) -> ChunkAnswer[AffectMoment]:
         """Estimate the moments of a chunk; raises ServiceError."""
         pictures = [frame.picture for frame in chunk.frames]
         frames: list[Frame] = [None if one is None else on_the_wire(one) for one in pictures]
@@ -156,7 +156,7 @@ class AffectClip(ClipWork[AffectMoment]):
         )
         said = step.outputs
         moments = [_moment(*pair) for pair in zip(chunk.frames, said.frames, strict=True)]
-        return Asked(
+        return ChunkAnswer(
             moments, step.state, said.model, said.variant, said.status, said.notes, said.timings_ms
         )
 
@@ -190,15 +190,15 @@ class TimelinePage(WholePage):
         self._timeline = Timeline()
         self._faces = FaceStrip() if with_faces else None
 
-    def add(self, look: Look[AffectMoment]) -> bytes:
+    def add(self, answer: FrameAnswer[AffectMoment]) -> bytes:
         """Keep what is drawn of one frame."""
-        frame = look.frame
+        frame = answer.frame
         ages = list(zip(frame.attention_ages_s, frame.attention, strict=True))
         # Of a face alone the gate has nothing to weigh.
         gate = frame.gate if len(frame.used) > 1 else None
         self._timeline.add(frame.time_s, frame.valence, frame.arousal, gate, ages)
         if self._faces is not None:
-            self._faces.add(look)
+            self._faces.add(answer)
         return b""
 
     def finish(self, clip: ClipInfoBody, summary: BaseModel, tail: ClipTail) -> bytes:

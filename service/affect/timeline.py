@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from PIL import Image
 
 from service.affect.replies import AffectMoment
-from service.clips.replies import Look
+from service.clips.replies import FrameAnswer
 
 MOST_POINTS = 800  # of a line: more than its pixels show nothing
 COLUMNS = 220  # of the attention's picture, at most
@@ -268,22 +268,22 @@ class FaceStrip:
         self._interval_s = FIRST_INTERVAL_S
         self._next_s = float("-inf")
 
-    def add(self, look: Look[AffectMoment]) -> None:
+    def add(self, answer: FrameAnswer[AffectMoment]) -> None:
         """Look at one moment; its face is kept where one is due."""
-        if look.frame.time_s < self._next_s or "face" not in look.frame.used:
+        if answer.frame.time_s < self._next_s or "face" not in answer.frame.used:
             return
-        if (picture := _cut_out(look)) is None:
+        if (picture := _cut_out(answer)) is None:
             return
-        self.faces.append(StripFace(look.frame.time_s, picture))
+        self.faces.append(StripFace(answer.frame.time_s, picture))
         if len(self.faces) > MOST:
             self.faces = self.faces[::2]
             self._interval_s *= 2
         self._next_s = self.faces[-1].time_s + self._interval_s
 
 
-def _cut_out(look: Look[AffectMoment]) -> str | None:
+def _cut_out(answer: FrameAnswer[AffectMoment]) -> str | None:
     """Return the face as a small JPEG's data URL."""
-    picture, face = look.picture, look.frame.face
+    picture, face = answer.picture, answer.frame.face
     if picture is None or face is None:
         return None
     x1, y1, x2, y2 = ((at + 0.5) * picture.scale - 0.5 for at in face.box)

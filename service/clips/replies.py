@@ -121,7 +121,7 @@ class ErrorLine(Line):
 
 
 @dataclass(frozen=True)
-class Look(Generic[Moment]):
+class FrameAnswer(Generic[Moment]):
     """One frame: what was found, in the clip's own pixels, and what it was found in."""
 
     frame: Moment
@@ -167,7 +167,7 @@ class Page(Protocol):
     def begin(self, head: ClipHead, clip: ClipInfoBody) -> bytes:
         """Take what is known before the first frame."""
 
-    def add(self, look: Look[Any]) -> bytes:
+    def add(self, answer: FrameAnswer[Any]) -> bytes:
         """Take one frame."""
 
     def finish(self, clip: ClipInfoBody, summary: BaseModel, tail: ClipTail) -> bytes:
@@ -197,11 +197,11 @@ class JsonPage(WholePage):
         self._reply = reply
         self._frames = io.BytesIO()
 
-    def add(self, look: Look[Any]) -> bytes:
+    def add(self, answer: FrameAnswer[Any]) -> bytes:
         """Write one frame."""
         if self._frames.tell():
             self._frames.write(b",")
-        self._frames.write(_json(look.frame))
+        self._frames.write(_json(answer.frame))
         return b""
 
     def finish(self, clip: ClipInfoBody, summary: BaseModel, tail: ClipTail) -> bytes:
@@ -224,9 +224,9 @@ class LinesPage:
         """Return the first line."""
         return _json(ClipLine.model_construct(**dict(head), **dict(clip))) + b"\n"
 
-    def add(self, look: Look[Any]) -> bytes:
+    def add(self, answer: FrameAnswer[Any]) -> bytes:
         """Return a frame's line."""
-        return _json(self._frame_line.model_construct(**dict(look.frame))) + b"\n"
+        return _json(self._frame_line.model_construct(**dict(answer.frame))) + b"\n"
 
     def finish(self, clip: ClipInfoBody, summary: BaseModel, tail: ClipTail) -> bytes:
         """Return the last line."""
@@ -249,9 +249,9 @@ class CsvPage(WholePage):
         self._text = io.StringIO()
         self._text.write(write_rows([columns]))
 
-    def add(self, look: Look[Any]) -> bytes:
+    def add(self, answer: FrameAnswer[Any]) -> bytes:
         """Write one frame."""
-        self._text.write(write_rows(self._rows(look.frame, self.head)))
+        self._text.write(write_rows(self._rows(answer.frame, self.head)))
         return b""
 
     def finish(self, clip: ClipInfoBody, summary: BaseModel, tail: ClipTail) -> bytes:

@@ -21,7 +21,7 @@ from service.clips.replies import (
     ClipHead,
     ClipInfoBody,
     ClipTail,
-    Look,
+    FrameAnswer,
     Moment,
     Page,
     describe_clip,
@@ -55,7 +55,7 @@ OnPicture = Callable[[Upload], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
-class Asked(Generic[Moment]):
+class ChunkAnswer(Generic[Moment]):
     """The answer to a chunk: the model's words on each frame, and on itself."""
 
     frames: Sequence[Moment]
@@ -90,7 +90,7 @@ class ClipWork(ABC, Generic[Moment]):
         return False
 
     @abstractmethod
-    async def ask(self, chunk: ClipChunk, state: bytes | None) -> Asked[Moment]:
+    async def ask(self, chunk: ClipChunk, state: bytes | None) -> ChunkAnswer[Moment]:
         """Ask about a chunk with the state before it; raises ServiceError."""
 
     @abstractmethod
@@ -109,12 +109,12 @@ class ClipRun(Generic[Moment]):
         self._clip = clip
         self._work = work
         self._state: bytes | None = None
-        self._first: Asked[Moment] | None = None
+        self._first: ChunkAnswer[Moment] | None = None
         self._notes: dict[str, None] = {}
         self._timings_ms: dict[str, float] = defaultdict(float)
         self._reset = False
 
-    async def looks(self) -> AsyncGenerator[list[Look[Moment]], None]:
+    async def answers(self) -> AsyncGenerator[list[FrameAnswer[Moment]], None]:
         """Yield the frames of one chunk after the other; raises ServiceError."""
         started = time.perf_counter()
         async with aclosing(ahead(aiter(self._clip))) as chunks:
@@ -144,15 +144,15 @@ class ClipRun(Generic[Moment]):
         """The clip as far as it is known now."""
         return describe_clip(self._clip.info, self._clip.totals)
 
-    async def _look(self, chunk: ClipChunk) -> list[Look[Moment]]:
+    async def _look(self, chunk: ClipChunk) -> list[FrameAnswer[Moment]]:
         started = time.perf_counter()
         asked = await self._work.ask(chunk, self._state)
         self._state = asked.state
         self._note(asked, ms_since(started))
         pictures = (frame.picture for frame in chunk.frames)
-        return [Look(*pair) for pair in zip(asked.frames, pictures, strict=True)]
+        return [FrameAnswer(*pair) for pair in zip(asked.frames, pictures, strict=True)]
 
-    def _note(self, asked: Asked[Moment], asked_ms: float) -> None:
+    def _note(self, asked: ChunkAnswer[Moment], asked_ms: float) -> None:
         if self._first is None:
             self._first = asked
         else:
@@ -228,12 +228,12 @@ async def _answer(
         run = ClipRun(clip, work)
         opened_ms = (time.perf_counter() - started) * 1000
         # The models look at the next chunk while this one is written and sent.
-        async with aclosing(run.looks()) as found, aclosing(ahead(found)) as chunks:
-            async for looks in chunks:
+        async with aclosing(run.answers()) as found, aclosing(ahead(found)) as chunks:
+            async for answers in chunks:
                 written = b"" if begun else page.begin(run.head, run.clip)
                 begun = True
-                work.note([look.frame for look in looks])
-                written += b"".join([page.add(look) for look in looks])
+                work.note([answer.frame for answer in answers])
+                written += b"".join([page.add(answer) for answer in answers])
                 # Nothing is sent before there is something: until then an error has its own status.
                 if written:
                     yield written

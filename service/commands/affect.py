@@ -12,7 +12,7 @@ from service.affect.clip import TimelinePage
 from service.affect.replies import AffectFrameLine, AffectMoment
 from service.client import Countenance
 from service.client.wire import AffectLine
-from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail, Look
+from service.clips.replies import ClipHead, ClipInfoBody, ClipLine, ClipTail, FrameAnswer
 from service.commands.console import CommandError
 from service.commands.files import (
     CLIPS,
@@ -100,7 +100,7 @@ def _drawn(
                 frames = [] if line.frame is None else list(film.frames(line.frame))
                 # Those before it were not looked at: the last one is the line's.
                 picture = frames[-1].picture if frames else None
-                page.add(Look(part(AffectMoment, line), picture))
+                page.add(FrameAnswer(part(AffectMoment, line), picture))
             else:
                 write(page.finish(line.clip, line, part(ClipTail, line)).decode())
             yield line

@@ -15,7 +15,7 @@ from service.commands.options import (
     MinQuality,
     Where,
     command,
-    told,
+    typer_option,
 )
 from service.commands.running import (
     Done,
@@ -80,13 +80,13 @@ def annotate(
         str | None,
         typer.Option(help="Another tracker or network.", show_default="the model's own"),
     ] = None,
-    max_faces: Annotated[int, told(TRACK_MAX_FACES, FOLLOWING)] = TRACK_MAX_FACES.default,
+    max_faces: Annotated[int, typer_option(TRACK_MAX_FACES, FOLLOWING)] = TRACK_MAX_FACES.default,
     steady: Annotated[
         bool,
         typer.Option(help="Bring looks at a face at rest together.", rich_help_panel=FOLLOWING),
     ] = True,
-    smoothing: Annotated[bool, told(SMOOTHING, FOLLOWING)] = SMOOTHING.default,
-    rate_hz: Annotated[float, told(RATE_HZ, ESTIMATING)] = RATE_HZ.default,
+    smoothing: Annotated[bool, typer_option(SMOOTHING, FOLLOWING)] = SMOOTHING.default,
+    rate_hz: Annotated[float, typer_option(RATE_HZ, ESTIMATING)] = RATE_HZ.default,
     where: Where,
 ) -> None:
     """Look at many videos as track or affect does: one Parquet file each, a row a frame.

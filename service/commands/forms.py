@@ -90,7 +90,7 @@ class Form:
         self._name = name
         self._frames, self._last_s = 0, 0.0
 
-    def untold(self, line: Line) -> list[str]:
+    def unwritten(self, line: Line) -> list[str]:
         """Return what a line says that people should know and the text has no place for."""
         notes = () if self.has_notes else getattr(line, "notes", ())
         return [f"{self._name}: note: {note}" for note in notes]
@@ -225,7 +225,7 @@ def write_down(lines: Iterable[Line], form: Form, write: Emit, tick: Tick) -> No
     """Write each line of a clip down as it comes; what the form has no place for goes to stderr."""
     for line in lines:
         write(form.take(line))
-        for note in form.untold(line):
+        for note in form.unwritten(line):
             tell(note)
         if isinstance(line, TrackFrameLine | AffectFrameLine):
             tick(*form.progress(line))

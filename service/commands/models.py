@@ -140,7 +140,7 @@ def models(
     """List the models: what each does, whether it is served, and its terms; or tell all of one."""
     found = read_store(settings_with(model_store=model_store).model_store)
     if name is not None:
-        found = behind(name, found) or [model_named(name, found)]
+        found = models_behind(name, found) or [model_named(name, found)]
     if as_json:
         typer.echo(json.dumps([describe(model) for model in found], indent=2, ensure_ascii=False))
     elif name == found[0].name:
@@ -151,7 +151,7 @@ def models(
         out.print(LEGEND, markup=False, highlight=False)
 
 
-def behind(door: str, found: list[StoredModel]) -> list[StoredModel]:
+def models_behind(door: str, found: list[StoredModel]) -> list[StoredModel]:
     """Return the models that a door uses or may be asked for; none for what is no door."""
     return [m for m in found if m.name in ROLES and door in ROLES[m.name].doors]
 

@@ -61,14 +61,14 @@ Record = Annotated[
 ]
 
 
-def told(option: Option[Any], panel: str | None = None) -> Any:
+def typer_option(option: Option[Any], panel: str | None = None) -> Any:
     """Return an option of the interface as one of the command line, bounds and words the same."""
     words = option.meaning.replace("`", "")
     return typer.Option(min=option.least, max=option.most, help=words, rich_help_panel=panel)
 
 
-MinFacePx = Annotated[int, told(MIN_FACE_PX)]
-MinQuality = Annotated[float, told(MIN_QUALITY)]
+MinFacePx = Annotated[int, typer_option(MIN_FACE_PX)]
+MinQuality = Annotated[float, typer_option(MIN_QUALITY)]
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _members(kind: Any) -> list[Parameter]:
     found = []
     for name, hint in hints.items():
         plain, option = get_args(hint)
-        found.append(_option(name, Annotated[plain, told(option)], option.default))
+        found.append(_option(name, Annotated[plain, typer_option(option)], option.default))
     return found
 
 

@@ -187,7 +187,7 @@ def picture_work(pixels: int, min_face_px: float, boxes: int = 0) -> int:
     return PICTURE_WORK + round(pixels * (1 + search)) + boxes * BOX_WORK
 
 
-class Turns:
+class FairQueue:
     """Start-time fair queueing: who has had less goes first, who was away has saved nothing."""
 
     def __init__(self) -> None:

@@ -15,9 +15,9 @@ from service.inference import (
     QUANTUM,
     AskerHistory,
     Batch,
+    FairQueue,
     Load,
     Question,
-    Turns,
 )
 from service.telemetry import REQUEST_ID
 
@@ -109,7 +109,7 @@ class Gatherer:
         self._waiting: list[_Waiting] = []
         self._calls: dict[asyncio.Task[None], list[_Waiting]] = {}
         self._askers = AskerHistory()
-        self._turns = [Turns() for _ in range(len(LANES) + 1)]
+        self._queues = [FairQueue() for _ in range(len(LANES) + 1)]
 
     async def ask(
         self,
@@ -123,7 +123,7 @@ class Gatherer:
         loop = asyncio.get_running_loop()
         self._askers.note(load.owner)
         lane = self._askers.lane(key, load.owner, load.work)
-        start = self._turns[lane].enter(load.owner, load.work)
+        start = self._queues[lane].enter(load.owner, load.work)
         row = Row(body, REQUEST_ID.get(), limit_s, lane)
         waiting = _Waiting(key, row, most, load, start, loop.create_future())
         insort(self._waiting, waiting, key=lambda one: one.start)
@@ -143,7 +143,7 @@ class Gatherer:
                 waiting.reply.set_exception(error)
 
     def _fill(self, ended: Sequence[_Waiting] = ()) -> None:
-        for lane in range(len(self._turns)):
+        for lane in range(len(self._queues)):
             while self._start(lane, ended):
                 pass
 
@@ -158,7 +158,7 @@ class Gatherer:
         if free <= 0 and len(taken) < taken[0].most:
             return False
         self._waiting = [one for one in self._waiting if one not in taken]
-        self._turns[lane].serve(max(one.start for one in taken))
+        self._queues[lane].serve(max(one.start for one in taken))
         task = asyncio.get_running_loop().create_task(self._run(taken), context=Context())
         self._calls[task] = taken
         task.add_done_callback(self._dropped)

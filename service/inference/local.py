@@ -101,7 +101,7 @@ class LocalInference:
         sys.setswitchinterval(SWITCH_S)
         self._threads = [
             [
-                ThreadPoolExecutor(1, f"inference-{lane}", _step_back, (niceness,))
+                ThreadPoolExecutor(1, f"inference-{lane}", _lower_priority, (niceness,))
                 for _ in range(1 if lane else self._lanes)
             ]
             for lane, niceness in enumerate(NICENESS)
@@ -175,7 +175,7 @@ class LocalInference:
                 free.append(thread)
 
 
-def _step_back(by: int) -> None:
+def _lower_priority(by: int) -> None:
     """Let this thread have what processor time those of the usual work leave."""
     turns = importlib.import_module("handlers.engines.choice")
     turns.step_back(turns.niceness() + by)

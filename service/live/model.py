@@ -99,7 +99,7 @@ class Model:
     ) -> Answer:
         """Return the model's answer; raises ServiceError when it refuses or takes too long."""
         caller = CALLER.get()
-        await caller.look(cost.pixels)
+        await caller.count_pixels(cost.pixels)
         question = Question(inputs, options, state, Load(caller.name, cost.work))
         started, outcome = time.perf_counter(), "failed"
         with self._services.tracing.span(f"ask {self.name}") as span:

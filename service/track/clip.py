@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from service.clips.replies import ClipHead, in_the_clip, on_the_wire, scaled_min_face_px
-from service.clips.serving import Asked, ClipWork
+from service.clips.serving import ChunkAnswer, ClipWork
 from service.errors import Problem, ServiceError
 from service.live.messages import RESET
 from service.live.model import Step
@@ -76,7 +76,7 @@ class TrackClip(ClipWork[TrackMoment]):
         self._options = options
         self._tally = TrackTally()
 
-    async def ask(self, chunk: ClipChunk, state: bytes | None) -> Asked[TrackMoment]:
+    async def ask(self, chunk: ClipChunk, state: bytes | None) -> ChunkAnswer[TrackMoment]:
         """Step the tracker by every frame of a chunk; raises ServiceError."""
         told: list[TrackOutputs] = []
         for frame in chunk.frames:
@@ -91,7 +91,7 @@ class TrackClip(ClipWork[TrackMoment]):
         moments = [_moment(*pair) for pair in zip(chunk.frames, told, strict=True)]
         notes = [note for outputs in told for note in outputs.notes]
         status = RESET if reset else last.status
-        return Asked(moments, state, last.model, last.variant, status, notes, dict(timings))
+        return ChunkAnswer(moments, state, last.model, last.variant, status, notes, dict(timings))
 
     def note(self, moments: Sequence[TrackMoment]) -> None:
         """Count what the frames say."""

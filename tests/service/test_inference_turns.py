@@ -6,7 +6,7 @@ import threading
 import msgpack
 import pytest
 
-from service.inference import LANES, Batch, Load, Question, Turns, picture_work
+from service.inference import LANES, Batch, FairQueue, Load, Question, picture_work
 from service.inference.gathering import Gatherer, Reply
 from service.inference.loading import Loaded
 from service.inference.local import LocalInference
@@ -169,7 +169,7 @@ async def test_a_worker_elsewhere_is_not_sent_more_large_work_than_it_has_ended(
 
 
 def test_who_was_away_has_saved_nothing():
-    turns = Turns()
+    turns = FairQueue()
     for _ in range(5):
         turns.serve(turns.enter("a", 10))
     assert turns.enter("b", 10) == 40

@@ -21,7 +21,7 @@ from service.affect.timeline import (
     thin,
     ticks,
 )
-from service.clips.replies import Look
+from service.clips.replies import FrameAnswer
 from service.media.clips.contents import Picture
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -129,13 +129,13 @@ def test_times_are_round_and_few(begin_s, end_s, expected):
     assert len(steps) == 1
 
 
-def look(time_s: float, box: tuple[float, ...] = (10, 10, 40, 40)) -> Look:
+def look(time_s: float, box: tuple[float, ...] = (10, 10, 40, 40)) -> FrameAnswer:
     face = {"track_id": 1, "status": "tracking", "box": box, "landmarks": None}
     said = {
         **{"time_s": time_s, "valence": 0.0, "arousal": 0.0, "quadrant": None, "quadrants": None},
         **{"attention": [], "attention_ages_s": [], "gate": None, "used": ["face"], "face": face},
     }
-    return Look(
+    return FrameAnswer(
         AffectMoment.model_validate({"frame": None, **said}),
         Picture(64, 48, bytes(64 * 48 * 3), 0.5),
     )

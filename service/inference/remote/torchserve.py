@@ -88,7 +88,7 @@ class Probes:
             if self._working(model):
                 working.append(model)
             else:
-                reasons += self._ills(model)
+                reasons += self._failures(model)
         if not working and not reasons:
             reasons = self._absences()
         if not self._asked:
@@ -106,7 +106,7 @@ class Probes:
                     found.append(description)
         return found
 
-    def _ills(self, model: str) -> list[str]:
+    def _failures(self, model: str) -> list[str]:
         having = [host for host in self._pool.hosts if host.may_have(model)]
         return [
             f"{model}: {reason}" for reason in sorted({_reason(host, model) for host in having})

@@ -252,10 +252,10 @@ class Finite:
             if kind is not None:
                 channels = frame.layout.nb_channels if frame.format.name in INTERLEAVED else 1
                 for plane in frame.planes:
-                    self._mend(plane, kind, frame.samples * channels)
+                    self._silence(plane, kind, frame.samples * channels)
             yield frame
 
-    def _mend(self, plane: Any, kind: str, count: int) -> None:
+    def _silence(self, plane: Any, kind: str, count: int) -> None:
         data = bytes(plane)
         values = array(kind)
         length = count * values.itemsize
