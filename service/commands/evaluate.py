@@ -21,6 +21,12 @@ from service.inference.loading import resolve_device
 from service.options import MIN_FACE_PX
 
 
+def store_and_device(model_store: Path | None, device: str | None) -> tuple[Path, str]:
+    """Return the folder of the models and the device, those of the settings where not given."""
+    settings = settings_with(model_store=model_store, device=device)
+    return settings.model_store, resolve_device(settings.device)
+
+
 @command
 @as_mistakes(ValueError)
 def evaluate_align(
@@ -54,17 +60,17 @@ def evaluate_align(
     # Imported when asked for: a service elsewhere needs no torch, and other commands start at once.
     from handlers.evaluation.align import command as align
 
-    settings = settings_with(model_store=model_store, device=device)
+    store, where = store_and_device(model_store, device)
     options = align.AlignEvaluationOptions(
         data=data,
-        model_store=settings.model_store,
+        model_store=store,
         models=tuple(model or ()),
         pairs=tuple(split_pair(text) for text in pair or ()),
         layout=layout,
         out=out,
         detector=detector,
         sweep=sweep,
-        device=resolve_device(settings.device),
+        device=where,
         limit=limit,
         min_face_px=min_face_px,
         batch=batch,
@@ -133,11 +139,11 @@ def evaluate_affect(
     """Measure RMSE, COR, CCC and ICC of valence and arousal; published rows stand beside."""
     from handlers.evaluation.affect import evaluate
 
-    settings = settings_with(device=device)
+    usual_store, where = store_and_device(None, device)
     options = evaluate.AffectOptions(
         data=data,
-        stores=tuple(model_store or (settings.model_store,)),
-        tracker_store=settings.model_store,
+        stores=tuple(model_store or (usual_store,)),
+        tracker_store=usual_store,
         rows=tuple(row or ()),
         layout=layout,
         limit=limit,
@@ -149,7 +155,7 @@ def evaluate_affect(
         out=out,
         plots=plots,
         record=record,
-        device=resolve_device(settings.device),
+        device=where,
         seed=seed,
     )
     evaluate.evaluate_affect(options)
@@ -195,10 +201,10 @@ def evaluate_track(
     """Measure accuracy, overlap, jitter, recovery and identities; published rows beside."""
     from handlers.evaluation.track import command as track
 
-    settings = settings_with(model_store=model_store, device=device)
+    store, where = store_and_device(model_store, device)
     options = track.TrackOptions(
         data=data,
-        model_store=settings.model_store,
+        model_store=store,
         rows=tuple(row or ()),
         made=made,
         groups=tuple(group or ()),
@@ -208,7 +214,7 @@ def evaluate_track(
         faces=faces,
         out=out,
         videos=videos,
-        device=resolve_device(settings.device),
+        device=where,
     )
     track.evaluate_track(options)
 
@@ -232,10 +238,8 @@ def evaluate_actions(
     """Print how facial actions go with a teacher's, on faces that were not learnt from."""
     from handlers.evaluation import actions
 
-    settings = settings_with(model_store=model_store, device=device)
-    actions.evaluate_actions(
-        pictures, labels, settings.model_store, model, resolve_device(settings.device)
-    )
+    store, where = store_and_device(model_store, device)
+    actions.evaluate_actions(pictures, labels, store, model, where)
 
 
 @command
@@ -269,9 +273,8 @@ def evaluate_rolls(
     """Turn pictures by angles all round and print how many faces `/align` finds as well."""
     from handlers.evaluation.align import rolls
 
-    settings = settings_with(model_store=model_store, device=device)
-    where = resolve_device(settings.device)
-    rolls.evaluate_rolls(data, settings.model_store, where, limit)
+    store, where = store_and_device(model_store, device)
+    rolls.evaluate_rolls(data, store, where, limit)
 
 
 @command
@@ -290,6 +293,5 @@ def evaluate_cuts(
     """Join clips to others and take faces out of them: who is followed where nobody may be?"""
     from handlers.evaluation.track import cuts
 
-    settings = settings_with(model_store=model_store, device=device)
-    where = resolve_device(settings.device)
-    cuts.evaluate_cuts(clip, settings.model_store, row, pairs, seed, where)
+    store, where = store_and_device(model_store, device)
+    cuts.evaluate_cuts(clip, store, row, pairs, seed, where)
