@@ -3,14 +3,13 @@
  * @module
  */
 
-import { CLOSE_TITLES, Problem, URN, isFinal } from "./problem.js";
+import { Problem, isFinal, noSockets, wrongName } from "./problem.js";
 
 const HEADER_BYTES = 9;
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 8000;
 const CUT_MS = 2000; // long enough to be seen
 const ANSWER_WITHIN_MS = 20000;
-const SESSION_NAME = /^[A-Za-z0-9._-]{1,128}$/;
 const MOST_BUFFERED_BYTES = 1 << 20;
 /** Frames on their way at once: while one is measured, the next one travels. */
 const AHEAD = 2;
@@ -277,26 +276,6 @@ function frameMessage(kind, body, timeS) {
 export function inSnakeCase(options) {
   const named = ([name, value]) => [name.replace(/[A-Z]/g, (sign) => `_${sign.toLowerCase()}`), value];
   return Object.fromEntries(Object.entries(options).map(named));
-}
-
-/** The problem of a session's name that cannot be one, at the end of its address. */
-function wrongName(url) {
-  const name = decodeURIComponent(new URL(url).pathname.split("/").at(-1));
-  if (SESSION_NAME.test(name)) return null;
-  return new Problem({
-    type: `${URN}invalid-request`,
-    title: CLOSE_TITLES["invalid-request"],
-    status: 422,
-    detail: "A session's name is 1 to 128 letters, digits, `.`, `_`, `-`.",
-  });
-}
-
-function noSockets() {
-  return new Problem({
-    title: "There is no WebSocket here",
-    detail: "Node.js has it from 22 on, and 20 with --experimental-websocket; or give one: " +
-      "new Countenance({ WebSocket }).",
-  });
 }
 
 /** Whether a reply answers a frame, and not a text message or sound. */

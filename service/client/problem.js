@@ -27,6 +27,7 @@ export const CLOSE_TITLES = {
   "wrong-door": "The token is not for this address",
 };
 
+const SESSION_NAME = /^[A-Za-z0-9._-]{1,128}$/;
 const FINAL_CODES = new Set([4400, 4401, 4403, 4404, 4405, 4406, 4409, 4422]);
 
 /** An error that says what the service said: `title`, `detail`, `status`, and a stable `slug`. */
@@ -73,4 +74,25 @@ export class Problem extends Error {
 /** Whether connecting again cannot help. @param {number} code */
 export function isFinal(code) {
   return FINAL_CODES.has(code);
+}
+
+/** The problem of a session's name that cannot be one, at the end of its address. */
+export function wrongName(url) {
+  const name = decodeURIComponent(new URL(url).pathname.split("/").at(-1));
+  if (SESSION_NAME.test(name)) return null;
+  return new Problem({
+    type: `${URN}invalid-request`,
+    title: CLOSE_TITLES["invalid-request"],
+    status: 422,
+    detail: "A session's name is 1 to 128 letters, digits, `.`, `_`, `-`.",
+  });
+}
+
+/** The problem of a place without sockets, such as Node.js 20. */
+export function noSockets() {
+  return new Problem({
+    title: "There is no WebSocket here",
+    detail: "Node.js has it from 22 on, and 20 with --experimental-websocket; or give one: " +
+      "new Countenance({ WebSocket }).",
+  });
 }
