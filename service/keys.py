@@ -138,8 +138,10 @@ def _mac(body: bytes, key_sha256: str, secret: bytes) -> bytes:
 
 
 def _encode(data: bytes) -> str:
+    # Without `=`, which a subprotocol's name may not hold: pages send tokens as one.
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _decode(text: str) -> bytes:
+    # Unless told to validate, Python passes over what is not base64.
     return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -94,6 +94,7 @@ async def ready(services: SharedServices) -> Ready:
     store = await _examine(services.store)
     if not (state.ready and store.ready):
         problem = Problem.STORE_UNAVAILABLE if state.ready else Problem.UNAVAILABLE
+        # Models may be ready where the store is not: that is not ready as a whole.
         found = {**asdict(state), "ready": False, "store": store.model_dump()}
         reason = state.reason or store.reason or "not ready"
         raise ServiceError(problem, reason, extensions=found)

@@ -48,6 +48,7 @@ class WebFiles(StaticFiles):
 
 
 WEB = WebFiles(SERVICE / "web")
+# The folder has the client for Python, too.
 CLIENT = WebFiles(SERVICE / "client", suffix=".js")
 SAMPLE = WebFiles(SERVICE / "commands" / "sample", suffix=".jpg")
 

@@ -219,6 +219,7 @@ async def estimate_photograph(
         model=told.model,
         variant=told.variant,
         image=found.image,
+        # Both models tell of the same picture.
         notes=list(dict.fromkeys([*declared, *found.notes, *told.notes])),
         faces=faces,
         timings_ms={**found.timings_ms, **told.timings_ms, "total": total_ms},

@@ -238,6 +238,7 @@ class AffectSubject(Subject[AffectOutputs, AffectOptions]):
         if not outputs.frames:
             return HeardReply.model_construct(**common)
         (frame,) = outputs.frames
+        # Checked as it came from the model; a second time would cost every frame.
         return AffectReply.model_construct(**dict(frame), **common, sequence=arrival.sequence)
 
     def measure(self, outputs: AffectOutputs, metrics: Metrics) -> None:

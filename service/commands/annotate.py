@@ -150,6 +150,7 @@ def annotate_by_ray(
     with _cluster(jobs, address) as ray:
         data = importlib.import_module("ray.data")
         context = data.DataContext.get_current()
+        # There is one of ours.
         context.enable_progress_bars = False
         rows = [{"path": source.path, "name": source.name} for source in sources]
         todo = data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))

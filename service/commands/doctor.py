@@ -75,6 +75,7 @@ def examine_device(settings: Settings) -> Finding:
     if device == "cpu" and settings.engine != "torch":
         engine = f"onnxruntime {version('onnxruntime')}"
         return Finding("device", f"cpu, {engine}, {threads}", ok=True)
+    # A processor is served without it: it may not be installed.
     import torch
 
     try:
@@ -106,6 +107,7 @@ def examine_sample(settings: Settings, keep_answer: bool) -> Finding:
     except (CommandError, CallError, ConfigurationError) as error:
         return Finding("sample", str(error), ok=False)
     if keep_answer:
+        # Times differ with every run, and the file is kept in the repository.
         kept = reply.model_copy(update={"timings_ms": {}})
         ANSWER.write_text(kept.model_dump_json(by_alias=True, exclude_none=True) + "\n")
     if not ANSWER.exists():

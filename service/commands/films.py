@@ -132,6 +132,7 @@ class OverlayVideo:
         if self._container is None:
             self._open(picture.width, picture.height)
         frame = self._av.VideoFrame.from_ndarray(drawn, format="rgb24")
+        # Its own time: a camera or a clip of a variable rate is not made even.
         frame.time_base, frame.pts = CLOCK, round(time_s / CLOCK)
         self._container.mux(self._stream.encode(frame))
         if self._sound is not None:

@@ -110,6 +110,7 @@ class Form:
 
         That is in frames, where every one has a line.
         """
+        # A moment of sound alone has no frame.
         return getattr(line, "frame", None) or 0, self._clip.expected_frames
 
     def add(self, frame: Any) -> str:

@@ -45,6 +45,7 @@ def train(
     paths = [find_recipe(recipe) for recipe in recipes]
     store = settings_with(model_store=model_store).model_store
 
+    # A wrong name of a recipe is told before seconds of loading torch.
     from handlers.training.train import train as carry_out
 
     announce(paths, data, store)

@@ -223,6 +223,7 @@ async def bounded(
 
 def _declared_length(request: Request) -> int | None:
     length = request.headers.get("content-length", "")
+    # `isdigit` alone takes superscripts, which `int` refuses.
     return int(length) if length.isascii() and length.isdigit() else None
 
 

@@ -163,6 +163,7 @@ class LocalInference:
     async def _run(self, work: Callable[[], Result], lane: int = 0) -> Result:
         if not self._threads:
             raise _closed()
+        # Threads have none of their own: lines of the log would lack the request's id.
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
         # The one that worked last: its caches are warm, and so a lone session has one thread.

@@ -143,6 +143,7 @@ def parse_into(kind: type[Parsed], values: Mapping[str, Any]) -> Parsed:
         return kind.model_validate(dict(values))
     except ValidationError as error:
         found = "; ".join(
+            # Cut: the names are the client's, and may be of any length.
             f"{'.'.join(map(str, item['loc']))[:60]}: {mistake(item, kind.model_fields)}"
             for item in error.errors()
         )

@@ -111,6 +111,7 @@ async def _accept(socket: WebSocket) -> bool:
 
 async def _serve(socket: WebSocket, session: str, services: Services, make: MakeSubject) -> None:
     principal = await get_principal(socket, services, None)
+    # Not by FastAPI, which would refuse the handshake: of that pages hear nothing.
     if not re.fullmatch(SESSION_NAME, session):
         raise ServiceError(Problem.INVALID_REQUEST, f"a session's name fits {SESSION_NAME}")
     model, subject = make(services, socket.query_params)

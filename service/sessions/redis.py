@@ -34,6 +34,7 @@ MAX_CONNECTIONS = 32  # at once; further calls wait for one
 KNOWN_KEYS = 1000  # of sessions that go on: they are asked for at every frame
 PAUSE_S = 1.0  # after a missed answer: frames must not each wait for the next one
 MOST_SHOWN, MOST_DIGITS = 200, 32
+# Lua, which the script is in, counts exactly up to there.
 MOST_STEPS, LATEST_S = 2**53, 1e11
 Result = TypeVar("Result")
 

@@ -116,6 +116,7 @@ class TrackClip(ClipWork[TrackMoment]):
 
 def _moment(frame: ClipFrame, outputs: TrackOutputs) -> TrackMoment:
     scale = 1.0 if frame.picture is None else frame.picture.scale
+    # Checked as it came from the model; a second time would cost every frame.
     return TrackMoment.model_construct(
         frame=None if frame.number is None else frame.number + 1,
         time_s=frame.time_s,

@@ -29,8 +29,10 @@ Layout = tuple[str, str, int]
 FULL_SCALE = 32_768.0
 # Every so many samples count for the level, which is the same and costs less.
 THINNING = 7
+# Lines of the spectrum lie 43 Hz apart then.
 WINDOW = 512
 EVERY = RATE_HZ // 4
+# A minute of sound, at four a second.
 MOST_WINDOWS = 240
 # Windows fainter than this say nothing of the band.
 HEARD_DBFS = -60.0

@@ -95,6 +95,7 @@ class ClipProcess:
             # `-s`: no packages of the user's folder.
             *("-s", "-m", CHILD, str(os.getpid())),
             *(json.dumps(asdict(part)) for part in (limits, sampling)),
+            # As the child's stdin: it needs no path, and may open none.
             stdin=file,
             stdout=PIPE,
             stderr=DEVNULL,
