@@ -32,13 +32,10 @@ from service.commands.files import (
 from service.commands.films import Film, open_file
 from service.commands.forms import AFFECT_FORMS, AFFECT_PHOTO_FORMS, part, write_down
 from service.commands.options import (
-    Again,
-    Jobs,
-    Out,
+    Results,
     Where,
     ask,
     ask_lines,
-    choose_form,
     command,
     result_option,
 )
@@ -128,13 +125,11 @@ def affect(
             help="One JSON object a line, as soon as it is known: the clip, frames, summary.",
         ),
     ] = False,
-    out: Out = None,
+    results: Results,
     plot: Annotated[
         Path | None,
         result_option(help="The timeline of a clip, as .svg; a folder for several."),
     ] = None,
-    again: Again = False,
-    jobs: Jobs = 1,
     how: AffectClipKeywords,
     where: Where,
 ) -> None:
@@ -144,15 +139,15 @@ def affect(
 
     It measures expressions, not what anybody feels.
     """
-    form = choose_form(out, json=as_json, ndjson=as_ndjson, csv=as_csv)
+    form = results.form(json=as_json, ndjson=as_ndjson, csv=as_csv)
     sources = find_sources(clips, CLIPS | SOUNDS | PHOTOS, "clip or photograph")
-    plan = plan_with(sources, {f".{form}": out}, PLOT, plot, frozenset({PLOT}))
+    plan = plan_with(sources, {f".{form}": results.out}, PLOT, plot, frozenset({PLOT}))
     plan, notes = _leave_plots_out(plan, sources)
-    if out is None:
+    if results.are_printed:
         emit(AFFECT_FORMS[form].header)
-    again = again or (out is None and form != "text")
+    again = results.again or (results.are_printed and form != "text")
     SourceBatch(
-        *(_what(sources), sources, plan, out is None, jobs, again),
+        *(_what(sources), sources, plan, results.are_printed, results.jobs, again),
         unit="seconds",
         left_out=left_out(clips, CLIPS | SOUNDS | PHOTOS),
         notes=notes,

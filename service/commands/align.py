@@ -21,12 +21,9 @@ from service.commands.files import (
 )
 from service.commands.forms import FORMATS, align_csv_header
 from service.commands.options import (
-    Again,
-    Jobs,
-    Out,
+    Results,
     Where,
     ask,
-    choose_form,
     command,
     result_option,
 )
@@ -47,26 +44,24 @@ def align(
         bool,
         result_option("--csv", help="One row a face, with OpenFace's column names."),
     ] = False,
-    out: Out = None,
+    results: Results,
     overlay: Annotated[
         Path | None,
         result_option(file_okay=False, help="Folder for the drawn pictures."),
     ] = None,
-    again: Again = False,
-    jobs: Jobs = 1,
     how: AlignKeywords,
     where: Where,
 ) -> None:
     """Find the faces of photographs and their 68 landmarks, in pixels of the upright picture."""
-    form = choose_form(out, json=as_json, csv=as_csv)
+    form = results.form(json=as_json, csv=as_csv)
     sources = find_sources(photos, PHOTOS, "photograph")
-    plan = plan_results(sources, {f".{form}": out, DRAWN: overlay})
-    prints = out is None
+    plan = plan_results(sources, {f".{form}": results.out, DRAWN: overlay})
+    prints = results.are_printed
     if prints:
         emit(header(form))
     # With drawings alone the results that are printed need all photographs.
     SourceBatch(
-        *("photographs", sources, plan, prints, jobs, again or prints),
+        *("photographs", sources, plan, prints, results.jobs, results.again or prints),
         left_out=left_out(photos, PHOTOS),
     ).run(AlignJob(where, how, form, plan))
 

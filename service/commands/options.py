@@ -98,10 +98,34 @@ class Where:
         return Countenance(self.url, self.key, model_store=self.model_store, device=self.device)
 
 
+@dataclass(frozen=True)
+class Results:
+    """The place of results, and how the work on them is shared."""
+
+    out: Out = None
+    again: Again = False
+    jobs: Jobs = 1
+
+    @property
+    def are_printed(self) -> bool:
+        """Whether results go to stdout."""
+        return self.out is None
+
+    def form(self, **asked: bool) -> str:
+        """Return the form that was asked for, else text on stdout and CSV in files.
+
+        Exits as wrong usage where more than one was asked for.
+        """
+        chosen = [form for form, wanted in asked.items() if wanted]
+        if len(chosen) > 1:
+            fail(f"--{chosen[0]} and --{chosen[1]} exclude each other", EXIT_USAGE)
+        return chosen[0] if chosen else "text" if self.are_printed else "csv"
+
+
 def command(work: Callable[..., None]) -> Callable[..., None]:
     """Make a function one that Typer takes, whose mistakes are told in one line.
 
-    A parameter of `Where` or of keywords of `service.options` stands for their options.
+    A parameter of `Where`, of `Results` or of keywords of `service.options` stands for theirs.
     """
     parameters = inspect.signature(work).parameters.values()
     groups = {one.name: one.annotation for one in parameters if _is_group(one.annotation)}
@@ -139,17 +163,6 @@ def _members(kind: Any) -> list[Parameter]:
 
 def _option(name: str, annotation: Any, default: object) -> Parameter:
     return Parameter(name, Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
-
-
-def choose_form(out: Path | None, **asked: bool) -> str:
-    """Return the form of results that was asked for, else text on stdout and CSV in files.
-
-    Exits as wrong usage where more than one was asked for.
-    """
-    chosen = [form for form, wanted in asked.items() if wanted]
-    if len(chosen) > 1:
-        fail(f"--{chosen[0]} and --{chosen[1]} exclude each other", EXIT_USAGE)
-    return chosen[0] if chosen else "text" if out is None else "csv"
 
 
 def settings_with(**given: Any) -> Settings:

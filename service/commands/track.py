@@ -34,12 +34,9 @@ from service.commands.files import (
 from service.commands.films import OverlayVideo, open_file
 from service.commands.forms import TRACK_FORMS, write_down
 from service.commands.options import (
-    Again,
-    Jobs,
-    Out,
+    Results,
     Where,
     ask_lines,
-    choose_form,
     command,
     result_option,
 )
@@ -116,13 +113,11 @@ def track(
         result_option("--csv", help="One row a face and frame, with OpenFace's column names."),
     ] = False,
     as_json: Annotated[bool, result_option("--json", help="One JSON object a frame.")] = False,
-    out: Out = None,
+    results: Results,
     overlay: Annotated[
         Path | None,
         result_option(help="The clip with the faces drawn on it, as .mp4; a folder for several."),
     ] = None,
-    again: Again = False,
-    jobs: Jobs = 1,
     how: TrackKeywords,
     seconds: Annotated[
         float | None, typer.Option(min=0, help="How long to look through a camera; else Ctrl-C.")
@@ -130,16 +125,16 @@ def track(
     where: Where,
 ) -> None:
     """Follow faces and their 68 landmarks through clips, in pixels of the upright frame."""
-    form = choose_form(out, json=as_json, csv=as_csv)
+    form = results.form(json=as_json, csv=as_csv)
     sources = find_clips(clips)
-    plan = plan_with(sources, {f".{form}": out}, DRAWN, overlay, VIDEOS)
-    if out is None:
+    plan = plan_with(sources, {f".{form}": results.out}, DRAWN, overlay, VIDEOS)
+    if results.are_printed:
         emit(TRACK_FORMS[form].header)
     live = any(source.is_camera for source in sources)
     # A camera is never done, and a table on stdout is to be whole.
-    again = again or live or (out is None and form != "text")
+    again = results.again or live or (results.are_printed and form != "text")
     SourceBatch(
-        *("clips", sources, plan, out is None, 1 if live else jobs, again),
+        *("clips", sources, plan, results.are_printed, 1 if live else results.jobs, again),
         unit="frames",
         left_out=left_out(clips, CLIPS),
     ).run(TrackJob(where, how, form, plan, seconds))

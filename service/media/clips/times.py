@@ -45,7 +45,7 @@ class Parts:
     def __init__(self, begin_s: float, leaps: bool) -> None:
         self._begin_s, self._leaps = begin_s, leaps
         self._offsets_s = [0.0]
-        self._lanes: dict[int, _PacketTimes] = {}
+        self._streams: dict[int, _PacketTimes] = {}
         self.end_s = begin_s
 
     @property
@@ -55,13 +55,13 @@ class Parts:
 
     def move(self, packet: Any) -> None:
         """Move a packet to its place; its times stay whole numbers of its own time base."""
-        lane = self._lanes.setdefault(packet.stream_index, _PacketTimes())
+        stream = self._streams.setdefault(packet.stream_index, _PacketTimes())
         if packet.dts is not None:
             raw_s = float(packet.dts * packet.time_base)
-            self._choose_part(lane, raw_s)
-            lane.go_to(raw_s + self._offsets_s[lane.part])
+            self._choose_part(stream, raw_s)
+            stream.go_to(raw_s + self._offsets_s[stream.part])
         # The first part keeps its times exactly: rounding starts with the first joint.
-        offset = round(self._offsets_s[lane.part] / packet.time_base) if lane.part else 0
+        offset = round(self._offsets_s[stream.part] / packet.time_base) if stream.part else 0
         if packet.dts is not None:
             packet.dts += offset
         if packet.pts is not None:
@@ -69,28 +69,30 @@ class Parts:
             end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             self.end_s = max(self.end_s, end_s)
 
-    def _choose_part(self, lane: _PacketTimes, raw_s: float) -> None:
-        last_s, time_s = lane.last_s, raw_s + self._offsets_s[lane.part]
+    def _choose_part(self, stream: _PacketTimes, raw_s: float) -> None:
+        last_s, time_s = stream.last_s, raw_s + self._offsets_s[stream.part]
         if last_s is None:
             return
-        if self._goes_back(lane, raw_s):
-            lane.part -= 1
+        if self._goes_back(stream, raw_s):
+            stream.part -= 1
             return
-        jumps = time_s < last_s - BACK_S and not _follows(lane.before_s, time_s)
+        jumps = time_s < last_s - BACK_S and not _follows(stream.before_s, time_s)
         if jumps or (self._leaps and time_s > last_s + GAP_S):
-            self._begin_part(lane, raw_s)
+            self._begin_part(stream, raw_s)
 
-    def _goes_back(self, lane: _PacketTimes, raw_s: float) -> bool:
+    def _goes_back(self, stream: _PacketTimes, raw_s: float) -> bool:
         """Tell whether only the last packet's time was wrong, so that no new part had begun."""
-        if not lane.part:
+        if not stream.part:
             return False
-        here_s, before_s = (self._offsets_s[part] + raw_s for part in (lane.part, lane.part - 1))
-        return not _follows(lane.last_s, here_s) and _follows(lane.before_s, before_s)
+        here_s, before_s = (
+            self._offsets_s[part] + raw_s for part in (stream.part, stream.part - 1)
+        )
+        return not _follows(stream.last_s, here_s) and _follows(stream.before_s, before_s)
 
-    def _begin_part(self, lane: _PacketTimes, raw_s: float) -> None:
+    def _begin_part(self, stream: _PacketTimes, raw_s: float) -> None:
         """Go to the next part; the first stream to do so says where it lies."""
-        lane.part += 1
-        if lane.part == len(self._offsets_s):
+        stream.part += 1
+        if stream.part == len(self._offsets_s):
             # Parts made alike begin alike, whichever of their streams comes first.
             near = self._begin_s <= raw_s < self._begin_s + LEAP_S
             self._offsets_s.append(self.end_s - (self._begin_s if near else raw_s))
