@@ -137,7 +137,7 @@ class AffectSubject(Subject[AffectOutputs, AffectOptions]):
     model = MODEL
 
     def __init__(self, model: AffectModel, options: AffectOptions) -> None:
-        super().__init__(options)
+        super().__init__(model, options)
         self._model = model
         self.restart()
 

@@ -183,7 +183,7 @@ class LiveStream:
     async def _set_options(self, asked: Options) -> None:
         if self._received:
             raise ServiceError(Problem.INVALID_REQUEST, "options come before the first frame")
-        self._subject.set_options(asked.values)
+        await self._subject.set_options(asked.values)
         self._mailbox.drop = self._subject.drop
         if asked.confirm:
             reply = OptionsReply(options=self._subject.options.model_dump())

@@ -185,8 +185,9 @@ class Subject(ABC, Generic[Said, Given]):
 
     model: ClassVar[str]
 
-    def __init__(self, options: Given) -> None:
+    def __init__(self, asked: Model, options: Given) -> None:
         self.options = options
+        self._asked = asked
 
     @property
     def drop(self) -> bool:
@@ -198,9 +199,15 @@ class Subject(ABC, Generic[Said, Given]):
         """Return the time up to which frames may be answered by now."""
         return math.inf
 
-    def set_options(self, asked: Mapping[str, Any]) -> None:
+    async def set_options(self, changes: Mapping[str, Any]) -> None:
         """Change the options that are named; raises ServiceError."""
-        self.options = parse_into(type(self.options), {**self.options.model_dump(), **asked})
+        options = parse_into(type(self.options), {**self.options.model_dump(), **changes})
+        await self.check_options(options)
+        self.options = options
+
+    async def check_options(self, options: Given) -> None:
+        """Raise ServiceError for what only the model can refuse: a variant that it has not."""
+        await self._asked.check_variant(getattr(options, "variant", None))
 
     @abstractmethod
     def read(self, message: bytes, arrived_s: float, now_s: float) -> Arrival | None:

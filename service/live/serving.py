@@ -117,7 +117,7 @@ async def _serve(socket: WebSocket, session: str, services: Services, make: Make
     model, subject = make(services, socket.query_params)
     with services.sockets.place(model.name, principal.name, principal.max_sockets):
         await model.check_loaded()
-        await model.check_variant(getattr(subject.options, "variant", None))
+        await subject.check_options(subject.options)
         address = Address(model.name, principal.name, session)
         hold = Hold(services.store, address, services.settings.store_outage_s)
         resumed = await hold.connect()

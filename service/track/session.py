@@ -77,7 +77,7 @@ class TrackSubject(Subject[TrackOutputs, TrackOptions]):
     model = MODEL
 
     def __init__(self, tracker: Tracker, options: TrackOptions) -> None:
-        super().__init__(options)
+        super().__init__(tracker, options)
         self._tracker = tracker
         self.restart()
 

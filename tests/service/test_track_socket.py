@@ -120,7 +120,12 @@ async def test_a_time_that_cannot_be_is_told_as_none(service, time_s):
 async def test_a_text_that_asks_for_nothing_known_is_answered_and_spoils_nothing(service):
     clip = frames(2)
     async with service.open() as socket:
-        for text in ("", "hello", '{"type": "options", "max_faces": 99}'):
+        for text in (
+            "",
+            "hello",
+            '{"type": "options", "max_faces": 99}',
+            '{"type": "options", "variant": "crt-9"}',
+        ):
             reply = await step(socket, text)
             assert (reply["status"], reply["sequence"]) == ("error", None)
             assert reply["error"]["type"] == URN + "invalid-request"
