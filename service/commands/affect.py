@@ -30,7 +30,7 @@ from service.commands.files import (
     writing,
 )
 from service.commands.films import Film, open_file
-from service.commands.forms import AFFECT_FORMS, AFFECT_PHOTO_FORMS, part, write_down
+from service.commands.forms import AFFECT_FORMS, AFFECT_PHOTO_FORMS, part, tell_notes, write_down
 from service.commands.options import (
     Results,
     Where,
@@ -39,7 +39,7 @@ from service.commands.options import (
     command,
     result_option,
 )
-from service.commands.running import Job, SourceBatch, Tick, emit, tell
+from service.commands.running import Job, SourceBatch, Tick, emit
 from service.media.clips.contents import Sampling
 from service.options import AffectClipKeywords, AffectPhotoKeywords
 
@@ -72,8 +72,7 @@ class AffectJob(Job):
                 )
                 reply = ask(lambda: client.affect_photo(photo, **how))
                 if not form.has_notes:
-                    for note in reply.notes:
-                        tell(f"{source.path}: note: {note}")
+                    tell_notes(source.path, reply.notes)
                 write(AFFECT_PHOTO_FORMS[self.form](source.path, reply))
                 return
             file = stack.enter_context(open_file(source))

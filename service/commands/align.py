@@ -19,7 +19,7 @@ from service.commands.files import (
     read_source,
     writing,
 )
-from service.commands.forms import FORMATS, align_csv_header
+from service.commands.forms import FORMATS, align_csv_header, tell_notes
 from service.commands.options import (
     Results,
     Where,
@@ -27,7 +27,7 @@ from service.commands.options import (
     command,
     result_option,
 )
-from service.commands.running import Job, SourceBatch, Tick, emit, tell
+from service.commands.running import Job, SourceBatch, Tick, emit
 from service.options import AlignKeywords
 
 DRAWN = ".png"
@@ -84,8 +84,7 @@ class AlignJob(Job):
                 draft.write_bytes(drawn)
         # A table has no place for notes.
         if self.form == "csv":
-            for note in reply.notes:
-                tell(f"{source.path}: note: {note}")
+            tell_notes(source.path, reply.notes)
         file = self.plan.path(source, f".{self.form}")
         with writing(file, header(self.form), emit) as write:
             write(FORMATS[self.form](source.path, reply))

@@ -33,6 +33,12 @@ SUMMARY: Sequence[str] = tuple(
 )
 
 
+def tell_notes(name: str, notes: Iterable[str]) -> None:
+    """Say on stderr what people should know of an answer."""
+    for note in notes:
+        tell(f"{name}: note: {note}")
+
+
 def as_json_line(photo: str, reply: AlignReply) -> str:
     """Return one JSON object: the photograph's name, then the body of `POST /align`."""
     body = reply.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -90,10 +96,10 @@ class Form:
         self._name = name
         self._frames, self._last_s = 0, 0.0
 
-    def unwritten(self, line: Line) -> list[str]:
-        """Return what a line says that people should know and the text has no place for."""
-        notes = () if self.has_notes else getattr(line, "notes", ())
-        return [f"{self._name}: note: {note}" for note in notes]
+    def tell_unwritten(self, line: Line) -> None:
+        """Say on stderr what people should know of a line and the text has no place for."""
+        if not self.has_notes:
+            tell_notes(self._name, getattr(line, "notes", ()))
 
     def take(self, line: Line) -> str:
         """Return what a line adds to the text."""
@@ -226,8 +232,7 @@ def write_down(lines: Iterable[Line], form: Form, write: Emit, tick: Tick) -> No
     """Write each line of a clip down as it comes; what the form has no place for goes to stderr."""
     for line in lines:
         write(form.take(line))
-        for note in form.unwritten(line):
-            tell(note)
+        form.tell_unwritten(line)
         if isinstance(line, TrackFrameLine | AffectFrameLine):
             tick(*form.progress(line))
 
