@@ -128,7 +128,8 @@ class AffectHandler(Handler[ReadRow | Photograph]):
         self._models = {variant: name_model(NAME, found) for variant, found in checkpoints}
 
     def describe(self) -> dict[str, Any]:
-        """Name, version and weights hash of the default variant, its licence and figures."""
+        """Return the name, version and weights hash of the default variant, its licence and
+        figures."""
         checkpoints = self.parts.checkpoints
         variants = sorted(checkpoints)
         return describe_model(NAME, checkpoints[self.parts.default], variants=variants)
@@ -160,7 +161,7 @@ class AffectHandler(Handler[ReadRow | Photograph]):
         return ReadRow(row, frames, reset)
 
     def compute(self, items: Sequence[ReadRow | Photograph]) -> list[Answer]:
-        """Every row to its end, in shared batches; photographs one after the other."""
+        """Return every row to its end, in shared batches; photographs one after the other."""
         rows = [item for item in items if isinstance(item, ReadRow)]
         answers = iter(self._follow(rows) if rows else [])
         return [
@@ -235,7 +236,7 @@ def _read_photograph(inputs: Mapping[str, Any], options: AffectRowOptions) -> Ph
 
 
 def load_parts(model_store: Path, device: str) -> AffectParts:
-    """The variants of the store, with the tracker that `track` serves.
+    """Load the variants of the store, with the tracker that `track` serves.
 
     Raises CheckpointError where the store lacks the tracker, the speech detector or any variant.
     One that needs a library which is not installed is left out, and refused with the reason when

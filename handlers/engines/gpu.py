@@ -109,7 +109,7 @@ class CapturedParts:
     """
 
     def __init__(self, compute: Compute) -> None:
-        """`compute` takes a packed call on the device to its packed answers there."""
+        """Keep `compute`, which takes a packed call on the device to its packed answers there."""
         self._compute = compute
         self._graphs: dict[tuple[str, int], _Captured] = {}
         self._turn = threading.Lock()

@@ -233,7 +233,8 @@ def _look_mirrored(n: AlignmentNetwork, windows: Tensor) -> list[Tensor]:
 
 
 def _clean(n: AlignmentNetwork, windows: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Windows `(B, S, S, 3)` uint8 -> what their classifier says, if there is one, and crops."""
+    """Turn windows `(B, S, S, 3)` uint8 into what their classifier says, if there is one, and
+    crops."""
     assert n.denoiser is not None
     found = n.denoiser(windows.permute(0, 3, 1, 2).float() / 127.5 - 1)
     told = [] if isinstance(n.denoiser, DirectDenoiser) else [found.probabilities]

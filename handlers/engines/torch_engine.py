@@ -49,7 +49,7 @@ class TorchEngine:
         return dict(zip(asked.outputs, fetched, strict=True))
 
     def prepare(self) -> None:
-        """A module is loaded as a whole."""
+        """Load a module as a whole."""
 
     def _run_here(self, asked: Part, given: Sequence[Array]) -> list[Array]:
         answers = asked.forward(self.network, *(_laid(torch.from_numpy(one)) for one in given))

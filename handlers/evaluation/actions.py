@@ -49,7 +49,7 @@ def evaluate_actions(
 
 
 def tell(predictor: AlignmentPredictor, faces: Sequence[Labelled]) -> Iterator[Floats]:
-    """The actions `(A,)` of each face, from the box of its landmarks."""
+    """Return the actions `(A,)` of each face, from the box of its landmarks."""
     for start in range(0, len(faces), AT_A_TIME):
         some = faces[start : start + AT_A_TIME]
         images = [read_view(face.picture, face.points).image for face in some]
@@ -61,7 +61,7 @@ def tell(predictor: AlignmentPredictor, faces: Sequence[Labelled]) -> Iterator[F
 
 
 def compare(told: Floats, taught: Floats) -> list[ActionRow]:
-    """A row an action for values `(N, A)`, the best correlation first."""
+    """Return a row an action for values `(N, A)`, the best correlation first."""
     rows = [
         ActionRow(
             name,
@@ -75,14 +75,14 @@ def compare(told: Floats, taught: Floats) -> list[ActionRow]:
 
 
 def correlation(first: Floats, second: Floats) -> float:
-    """Pearson's correlation; 0 where either does not move."""
+    """Return Pearson's correlation; 0 where either does not move."""
     if min(first.std(), second.std()) == 0:
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])
 
 
 def as_table(rows: list[ActionRow], faces: int) -> Table:
-    """The rows, and how many actions are close."""
+    """Return the rows, and how many actions are close."""
     close = sum(row.correlation >= CLOSE for row in rows)
     title = f"Facial actions on {faces} faces: {close} of {len(rows)} correlate {CLOSE} or more"
     heads = ("teacher's deviation", "correlation", "mean difference")

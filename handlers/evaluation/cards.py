@@ -37,7 +37,7 @@ shortened while they ran: a repeat by the recipes gives other weights.
 
 
 def card(checkpoint: Checkpoint) -> str:
-    """The card of a model, in Markdown."""
+    """Return the card of a model, in Markdown."""
     config = checkpoint.config
     parts = [
         f"# {checkpoint.name}\n\n{config['about']}\n",
@@ -52,7 +52,7 @@ def card(checkpoint: Checkpoint) -> str:
 
 
 def data(recipe: dict[str, Any]) -> str:
-    """The sources; where a recipe learns facial actions alone, those of its start too."""
+    """Return the sources; where a recipe learns facial actions alone, those of its start too."""
     text = table_of_sources(recipe["sources"])
     for name in recipe["start"] if recipe.get("only") else ():
         before = tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
@@ -62,7 +62,7 @@ def data(recipe: dict[str, Any]) -> str:
 
 
 def table_of_sources(sources: Sequence[Mapping[str, Any]]) -> str:
-    """The sources with their share of a batch and their terms."""
+    """Return the sources with their share of a batch and their terms."""
     rows = [
         f"| {source['folder']} | {source['share']:.0%} | {SETS.get(source['folder'], '')} |\n"
         for source in sources
@@ -83,7 +83,7 @@ def recipe(name: str, recipe: dict[str, Any]) -> str:
 
 
 def figures(measured: dict[str, Any]) -> str:
-    """Area under the error curve up to 0.08 and failures, by set and condition."""
+    """Return the area under the error curve up to 0.08 and failures, by set and condition."""
     if not measured:
         return "Not measured yet.\n"
     lines = [

@@ -73,14 +73,14 @@ def measure_recall(
 def count_false(
     detector: FaceDetector, images: Iterable[Image], min_face_px: int = MIN_FACE_PX
 ) -> list[int]:
-    """Detections in each of some pictures that hold no face."""
+    """Return detections in each of some pictures that hold no face."""
     return [len(detector.detect([image], min_face_px=min_face_px)[0]) for image in images]
 
 
 def paste(
     view: FaceView, scene: Image, rng: np.random.Generator, face_px: tuple[float, float] = PASTED_PX
 ) -> FaceView:
-    """The view's picture somewhere in a scene `(H, W, 3)`, all landmarks inside it.
+    """Return the view's picture somewhere in a scene `(H, W, 3)`, all landmarks inside it.
 
     The height of the landmark box is drawn uniformly from the range `face_px`.
     """
@@ -100,7 +100,8 @@ def _shrunk(image: Image, width: int, height: int) -> Image:
 
 
 def _overlay(scene: Image, patch: Image, x: int, y: int) -> Image:
-    """A copy of the scene with a patch whose corner is at (x, y), cut where it sticks out."""
+    """Return a copy of the scene with a patch whose corner is at (x, y), cut where it
+    sticks out."""
     pixels = scene.copy()
     target = pixels[max(y, 0) : max(y + patch.shape[0], 0), max(x, 0) : max(x + patch.shape[1], 0)]
     left, top = max(-x, 0), max(-y, 0)
@@ -109,7 +110,7 @@ def _overlay(scene: Image, patch: Image, x: int, y: int) -> Image:
 
 
 def read_empty(path: Path, every: int = 10) -> Iterator[Image]:
-    """A picture `(H, W, 3)` RGB, or every so manyth frame of a clip.
+    """Read a picture `(H, W, 3)` RGB, or every so manyth frame of a clip.
 
     Raises ValueError if it is neither.
     """
@@ -123,7 +124,8 @@ def report(
     min_face_px: int,
     seed: int,
 ) -> Iterator[str]:
-    """Lines with the recall under each condition and of pasted faces, and the false alarms."""
+    """Return lines with the recall under each condition and of pasted faces, and the false
+    alarms."""
     for condition in CONDITIONS:
         rng = np.random.default_rng(seed)
         changed = (apply(view, condition, rng) for view in views)

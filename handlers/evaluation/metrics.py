@@ -18,19 +18,19 @@ THRESHOLD = 0.08  # sections 3.4 and 4.4, after Bulat and Tzimiropoulos 2017
 
 
 def box_size(landmarks: Floats) -> float:
-    """The root of the area of the tight box around landmarks `(68, 2)`, in their pixels."""
+    """Return the root of the area of the tight box around landmarks `(68, 2)`, in their pixels."""
     width, height = np.ptp(landmarks.astype(np.float64), axis=0)
     return float(np.sqrt(width * height))
 
 
 def eye_distance(landmarks: Floats) -> float:
-    """The distance of the outer eye corners (points 36 and 45 from 0), in pixels."""
+    """Return the distance of the outer eye corners (points 36 and 45 from 0), in pixels."""
     left, right = landmarks[list(OUTER_EYE_CORNERS)].astype(np.float64)
     return float(np.hypot(*(right - left)))
 
 
 def nme_box(predicted: Floats, truth: Floats) -> float:
-    """Mean point-to-point error over the truth's box size (Zafeiriou et al. 2018).
+    """Return the mean point-to-point error over the truth's box size (Zafeiriou et al. 2018).
 
     Both `(68, 2)` in the same pixels. Raises ValueError where the truth has no area.
     """
@@ -38,7 +38,8 @@ def nme_box(predicted: Floats, truth: Floats) -> float:
 
 
 def nme_eyes(predicted: Floats, truth: Floats) -> float:
-    """Mean point-to-point error over the truth's outer eye distance (Sagonas et al. 2013).
+    """Return the mean point-to-point error over the truth's outer eye distance (Sagonas et al.
+    2013).
 
     Both `(68, 2)` in the same pixels. Raises ValueError where the truth's corners coincide.
     """
@@ -53,13 +54,14 @@ def _mean_error(predicted: Floats, truth: Floats, size: float) -> float:
 
 
 def finite_mean(values: NDArray[np.floating]) -> float:
-    """The mean of the values that are finite; not a number without any."""
+    """Return the mean of the values that are finite; not a number without any."""
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if len(finite) else math.nan
 
 
 def auc(errors: Doubles, threshold: float = THRESHOLD) -> float:
-    """Area under the cumulative error curve up to `threshold`, over its width: in [0, 1].
+    """Return the area under the cumulative error curve up to `threshold`, over its width: in [0,
+    1].
 
     Exact: the curve is a sum of steps, and a face of error e adds the width from e on.
     """
@@ -72,12 +74,13 @@ def gains(errors: Doubles, threshold: float = THRESHOLD) -> Doubles:
 
 
 def failure_rate(errors: Doubles, threshold: float = THRESHOLD) -> float:
-    """The fraction of faces whose error is above the threshold, in [0, 1]."""
+    """Return the fraction of faces whose error is above the threshold, in [0, 1]."""
     return float((errors > threshold).mean())
 
 
 def cumulative_errors(errors: Doubles, upto: float = THRESHOLD) -> tuple[Doubles, Doubles]:
-    """The cumulative error curve as the corners of its steps, for plotting with `post` steps.
+    """Return the cumulative error curve as the corners of its steps, for plotting with `post`
+    steps.
 
     Returns:
         errors from 0 to `upto`, ascending, and the fraction of faces at or below each.
@@ -108,7 +111,8 @@ def paired_bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """AUC of `first` minus AUC of `second` over the same faces, with its percentile interval.
+    """Return the AUC of `first` minus AUC of `second` over the same faces, with its percentile
+    interval.
 
     Args:
         first, second: errors `(N,)` of two models, face by face.
@@ -134,7 +138,7 @@ def draw_groups(groups: int, draws: int, seed: int) -> Doubles:
 
 
 def interval(value: float, drawn: Doubles, confidence: float) -> Interval:
-    """A value with the percentiles of what was drawn for it, as far as it is a number."""
+    """Return a value with the percentiles of what was drawn for it, as far as it is a number."""
     finite = drawn[np.isfinite(drawn)]
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     low, high = np.quantile(finite, tails) if len(finite) else (np.nan, np.nan)

@@ -109,7 +109,7 @@ def _notes(rows: Sequence[PublishedLine]) -> list[str]:
 
 
 def spread(things: Sequence[Thing], limit: int | None) -> Sequence[Thing]:
-    """All, or `limit` of them at even distances."""
+    """Return all, or `limit` of them at even distances."""
     if limit is None or limit >= len(things):
         return things
     return [things[i * len(things) // limit] for i in range(limit)]
@@ -165,7 +165,7 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def dots(image: Image, points: Floats, color: tuple[int, int, int]) -> None:
-    """Dots at sub-pixel places, in place; points that are not finite are left out."""
+    """Draw dots at sub-pixel places, in place; points that are not finite are left out."""
     for x, y in points[np.isfinite(points).all(axis=1)]:
         if abs(x) < 1e4 and abs(y) < 1e4:
             centre = (round(float(x) * 16), round(float(y) * 16))
@@ -173,6 +173,6 @@ def dots(image: Image, points: Floats, color: tuple[int, int, int]) -> None:
 
 
 def caption(image: Image, text: str, at: tuple[int, int]) -> None:
-    """White words with a dark edge, in place."""
+    """Write white words with a dark edge, in place."""
     for color, width in ((0, 0, 0), 3), ((255, 255, 255), 1):
         cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, width)

@@ -61,7 +61,8 @@ def measure(
     count: int,
     seed: int,
 ) -> PoseRow:
-    """Errors over people with expressions, each in some place of a picture, seen from somewhere."""
+    """Return errors over people with expressions, each in some place of a picture, seen from
+    somewhere."""
     rng, errors = np.random.default_rng(seed), []
     for _ in range(count):
         truth = HeadPose(
@@ -76,8 +77,8 @@ def measure(
 
 
 def project(head: Doubles, pose: HeadPose, rng: np.random.Generator, noise: float) -> Doubles:
-    """Landmarks `(68, 2)` of a head `(68, 3)` as a camera that looks at it sees it, with noise in
-    eye distances, somewhere in a picture at some size."""
+    """Return landmarks `(68, 2)` of a head `(68, 3)` as a camera that looks at it sees it, with
+    noise in eye distances, somewhere in a picture at some size."""
     left, right = OUTER_EYE_CORNERS
     apart_mm = float(np.linalg.norm(head[right] - head[left]))
     x, y, z = ((head - head.mean(axis=0)) @ pose.to_rotation().T).T
@@ -87,7 +88,7 @@ def project(head: Doubles, pose: HeadPose, rng: np.random.Generator, noise: floa
 
 
 def as_table(rows: Sequence[PoseRow], count: int) -> Table:
-    """Mean absolute error and bias of each angle, a row a condition."""
+    """Return the mean absolute error and bias of each angle, a row a condition."""
     heads = [f"{name}, {what}" for what in ("mean abs.", "bias") for name in ANGLES]
     words = ("Yaw, degrees", "Noise, eye distances")
     table = new_table(f"Head pose in degrees, {count} people a row", words, heads)

@@ -35,7 +35,8 @@ class ActionReader(nn.Module):
         )
 
     def forward(self, points: Tensor, under: Tensor) -> Tensor:
-        """Points `(B, 70, 2)` in pixels of the crop, features `(B, 70, width)` under their maps."""
+        """Take points `(B, 70, 2)` in pixels of the crop, features `(B, 70, width)` under their
+        maps."""
         seen = [*places(points), self.reduce(under).float()]
         inputs = self.scale(torch.cat([part.flatten(1) for part in seen], dim=1))
         actions: Tensor = self.layers(inputs)

@@ -55,11 +55,11 @@ class VoiceNetwork(nn.Module):
         self.head = nn.Linear(2 * size.width, 1)
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Level-free windows `(B, 128, 128)` in [-1, 1] -> arousal `(B,)` in [-1, 1]."""
+        """Turn level-free windows `(B, 128, 128)` in [-1, 1] into arousal `(B,)` in [-1, 1]."""
         return self.head(self.features(windows)).squeeze(-1).tanh()  # type: ignore[no-any-return]
 
     def features(self, windows: Tensor) -> Tensor:
-        """`(B, 128, 128)` -> `(B, 2 width)`."""
+        """Turn `(B, 128, 128)` into `(B, 2 width)`."""
         bands = windows[:, : self.bands]
         maps = self.layers(bands)
         loud = F.avg_pool1d((bands.mean(dim=1, keepdim=True) > SILENT).to(maps.dtype), 2)
@@ -84,7 +84,8 @@ class Branch(nn.Module):
         self.planes = self.generator.latent_channels + len(QUADRANTS)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """`(B, 3, 128, 128)` in [-1, 1] -> ZQ `(B, planes, 32, 32)`, quadrant logits `(B, 4)`.
+        """Turn `(B, 3, 128, 128)` in [-1, 1] into ZQ `(B, planes, 32, 32)`, quadrant logits `(B,
+        4)`.
 
         D reads G's output. The last four planes of ZQ are constant: the quadrants' probabilities.
         """
@@ -94,7 +95,7 @@ class Branch(nn.Module):
 
 
 def with_quadrants(z: Tensor, logits: Tensor) -> Tensor:
-    """Z `(B, C, 32, 32)` and quadrant logits `(B, 4)` -> ZQ `(B, C + 4, 32, 32)`."""
+    """Turn Z `(B, C, 32, 32)` and quadrant logits `(B, 4)` into ZQ `(B, C + 4, 32, 32)`."""
     probabilities = logits.softmax(dim=-1).to(z.dtype)
     planes = probabilities[:, :, None, None].expand(-1, -1, LATENT_PX, LATENT_PX)
     return torch.cat([z, planes], dim=1)
@@ -121,7 +122,8 @@ class AffectNetworks(nn.Module):
         self.combiner = Combiner(size, planes, config.recurrent, config.states)
 
     def encode(self, modality: str, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs of one modality `(B, 3, 128, 128)` in [-1, 1] -> ZQ, quadrant logits `(B, 4)`."""
+        """Turn inputs of one modality `(B, 3, 128, 128)` in [-1, 1] into ZQ, quadrant logits `(B,
+        4)`."""
         return self.branches[modality](inputs)  # type: ignore[no-any-return]
 
     def join(
@@ -131,7 +133,7 @@ class AffectNetworks(nn.Module):
         has_face: Tensor | None = None,
         has_voice: Tensor | None = None,
     ) -> Fused:
-        """ZQ of a frame's modalities, `(B, planes, 32, 32)` each, -> the maps that C reads.
+        """Turn ZQ of a frame's modalities, `(B, planes, 32, 32)` each, into the maps that C reads.
 
         `has_face`, `has_voice` `(B,)` bool say which rows are there; without them all are. A
         network of one modality passes that one on and looks at nothing else.
@@ -152,7 +154,7 @@ class AffectNetworks(nn.Module):
         )
 
     def features(self, planes: Tensor) -> Tensor:
-        """The maps that C reads -> its features `(B, feature_width)`."""
+        """Turn the maps that C reads into its features `(B, feature_width)`."""
         return self.combiner.features(planes)
 
     def initial_memory(self, rows: int) -> Memory:
@@ -160,11 +162,11 @@ class AffectNetworks(nn.Module):
         return self.combiner.initial_memory(rows)
 
     def step(self, features: Tensor, memory: Memory) -> Step:
-        """C's answer to one frame of every sequence, and what it remembers."""
+        """Return C's answer to one frame of every sequence, and what it remembers."""
         return self.combiner.step(features, memory)
 
     def sequence(self, features: Tensor, memory: Memory, present: Tensor | None = None) -> Step:
-        """C's answers to features `(B, T, feature_width)`; see `Combiner.sequence`."""
+        """Return C's answers to features `(B, T, feature_width)`; see `Combiner.sequence`."""
         return self.combiner.sequence(features, memory, present)
 
 
@@ -183,7 +185,7 @@ class ConditionalNetworks(nn.Module):
         self.discriminator = ConditionalDiscriminator(discriminator.SIZES[config.size], condition)
 
     def forward(self, image: Tensor, descriptors: Tensor | None = None) -> Verdict:
-        """Faces `(B, 3, 128, 128)` in [-1, 1] and descriptors `(B, 50)`, where asked for."""
+        """Take faces `(B, 3, 128, 128)` in [-1, 1] and descriptors `(B, 50)`, where asked for."""
         if self.generator is None:
             return self.discriminator(image, None, descriptors)  # type: ignore[no-any-return]
         z, cleaned = self.generator(image)
@@ -194,7 +196,7 @@ Networks = AffectNetworks | ConditionalNetworks | ExpressionNetwork | VoiceNetwo
 
 
 def build(config: AffectConfig) -> Networks:
-    """The networks of a configuration; raises ValueError where it makes no sense."""
+    """Build the networks of a configuration; raises ValueError where it makes no sense."""
     if config.estimator == "expressions":
         return ExpressionNetwork(config)
     if config.estimator == "voice":

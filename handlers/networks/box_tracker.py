@@ -42,7 +42,8 @@ class FaceValidator(nn.Module):
         self.linear = nn.Linear(N_POINTS * second * (patch_px - 4) ** 2, 1)
 
     def patches(self, crops: Tensor, points: Tensor) -> Tensor:
-        """`(B, 68, 3, P, P)` around `points` `(B, 68, 2)` in pixels of `crops` `(B, 3, S, S)`.
+        """Return `(B, 68, 3, P, P)` around `points` `(B, 68, 2)` in pixels of `crops` `(B, 3, S,
+        S)`.
 
         Sampled bilinearly every `spacing` pixels, centred on the point; grey (0) beyond the crop.
         """
@@ -58,7 +59,7 @@ class FaceValidator(nn.Module):
         return sampled.reshape(rows, -1, N_POINTS, side, side).transpose(1, 2)
 
     def forward(self, crops: Tensor, points: Tensor) -> Tensor:
-        """Logits `(B,)` that landmarks `(B, 68, 2)`, in pixels of the crop, lie on a face.
+        """Return logits `(B,)` that landmarks `(B, 68, 2)`, in pixels of the crop, lie on a face.
 
         Crops are `(B, 3, S, S)` RGB in [-1, 1].
         """
@@ -66,7 +67,7 @@ class FaceValidator(nn.Module):
         return self.linear(seen.reshape(len(crops), -1))[:, 0]  # type: ignore[no-any-return]
 
     def probability(self, crops: Tensor, points: Tensor) -> Tensor:
-        """p(f | X_t, l_t) in (0, 1), `(B,)`."""
+        """Return p(f | X_t, l_t) in (0, 1), `(B,)`."""
         return torch.sigmoid(self(crops, points).float())
 
 

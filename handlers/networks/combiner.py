@@ -29,7 +29,7 @@ class Concatenation(nn.Module):
         self.planes = 2 * planes
 
     def forward(self, face: Tensor, voice: Tensor, has_face: Tensor, has_voice: Tensor) -> Fused:
-        """ZQ of face and voice `(B, planes, 32, 32)`; which are there, `(B,)` bool each."""
+        """Take ZQ of face and voice `(B, planes, 32, 32)`; which are there, `(B,)` bool each."""
         return Fused(torch.cat([_only(face, has_face), _only(voice, has_voice)], dim=1), None)
 
 
@@ -51,7 +51,7 @@ class GatedUnit(nn.Module):
         self.gate = nn.Conv2d(2 * planes, self.planes, 1)
 
     def forward(self, face: Tensor, voice: Tensor, has_face: Tensor, has_voice: Tensor) -> Fused:
-        """ZQ of face and voice `(B, planes, 32, 32)`; which are there, `(B,)` bool each."""
+        """Take ZQ of face and voice `(B, planes, 32, 32)`; which are there, `(B,)` bool each."""
         face, voice = _only(face, has_face), _only(voice, has_voice)
         gate = torch.sigmoid(self.gate(torch.cat([face, voice], dim=1)))
         gate = torch.where(_wide(has_voice), gate, torch.ones_like(gate))
@@ -79,7 +79,8 @@ class StateAttention(nn.Module):
         self.score = nn.Linear(width, 1, bias=False)
 
     def forward(self, states: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
-        """Past states `(B, n, width)`, oldest first, of which the last `held` `(B,)` are there.
+        """Take past states `(B, n, width)`, oldest first, of which the last `held` `(B,)` are
+        there.
 
         Returns the context `(B, width)`, `sum(a * S) / held` as eq. 6.7 writes it, and the weights
         a `(B, n)`: 0 where no state is held, else of sum 1. Without states both are zero.
@@ -151,7 +152,8 @@ class Recurrence(nn.Module):
             nn.init.zeros_(self.context.weight)
 
     def initial_memory(self, rows: int) -> Memory:
-        """`h`, `c` `(B, hidden)`; with attention `states` `(B, n, 2 hidden)`, `held` `(B,)`."""
+        """Return `h`, `c` `(B, hidden)`; with attention `states` `(B, n, 2 hidden)`, `held`
+        `(B,)`."""
         like = self.recurrent.weight
         memory = {name: like.new_zeros(rows, self.hidden) for name in ("h", "c")}
         if self.states:
@@ -160,7 +162,8 @@ class Recurrence(nn.Module):
         return memory
 
     def step(self, projected: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Memory]:
-        """`inputs(features)` `(B, 4 hidden)` -> h `(B, hidden)`, attention weights, next memory."""
+        """Turn `inputs(features)` `(B, 4 hidden)` into h `(B, hidden)`, attention weights, next
+        memory."""
         gates = projected + self.recurrent(memory["h"])
         weights = gates.new_zeros(len(gates), 0)
         if self.states:
@@ -192,7 +195,7 @@ class Combiner(nn.Module):
         self.answer = nn.Linear(size.hidden if recurrent else self.feature_width, 2)
 
     def features(self, planes: Tensor) -> Tensor:
-        """`(B, planes, 32, 32)` -> `(B, feature_width)`; nothing of it depends on time."""
+        """Turn `(B, planes, 32, 32)` into `(B, feature_width)`; nothing of it depends on time."""
         return self.encoder(planes).flatten(1)  # type: ignore[no-any-return]
 
     def initial_memory(self, rows: int) -> Memory:
@@ -200,7 +203,7 @@ class Combiner(nn.Module):
         return {} if self.recurrence is None else self.recurrence.initial_memory(rows)
 
     def step(self, features: Tensor, memory: Memory) -> Step:
-        """One frame of every sequence, from its features `(B, feature_width)`."""
+        """Step one frame of every sequence, from its features `(B, feature_width)`."""
         features = self.dropout(features)
         if self.recurrence is None:
             return Step(self._estimate(features), features.new_zeros(len(features), 0), {})
@@ -208,7 +211,7 @@ class Combiner(nn.Module):
         return Step(self._estimate(hidden), weights, after)
 
     def sequence(self, features: Tensor, memory: Memory, present: Tensor | None = None) -> Step:
-        """Whole sequences: features `(B, T, feature_width)` -> a Step with an axis T behind B.
+        """Run whole sequences: features `(B, T, feature_width)` -> a Step with an axis T behind B.
 
         Where `present` `(B, T)` bool is false the memory passes by the frame untouched, as in
         serving when neither face nor voice can be used; its estimate means nothing.
@@ -231,7 +234,7 @@ class Combiner(nn.Module):
 
 
 def choose(rows: Tensor, one: Memory, other: Memory) -> Memory:
-    """Memories row by row: of `one` where `rows` `(B,)` is true, else of `other`."""
+    """Choose memories row by row: of `one` where `rows` `(B,)` is true, else of `other`."""
     return {
         name: torch.where(rows.reshape(-1, *[1] * (one[name].ndim - 1)), one[name], other[name])
         for name in one

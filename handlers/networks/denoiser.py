@@ -53,7 +53,7 @@ class Encoder(nn.Module):
         self.bottleneck = nn.Linear(spec.channels[-1] * cells, spec.bottleneck)
 
     def forward(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """`(B, 3, 128, 128)` in [-1, 1] -> code `(B, N)` and the map of every level."""
+        """Turn `(B, 3, 128, 128)` in [-1, 1] into code `(B, N)` and the map of every level."""
         maps, x = [], image
         for level, norm in zip(self.levels, self.norms, strict=True):
             full = leaky_relu(norm(level(x)), 0.2)
@@ -94,7 +94,7 @@ class DenoisingAutoEncoder(nn.Module):
         self.decoder = Decoder(size)
 
     def forward(self, image: Tensor) -> Tensor:
-        """`(B, 3, 128, 128)` in [-1, 1] -> its cleaned version, the same shape and range."""
+        """Turn `(B, 3, 128, 128)` in [-1, 1] into its cleaned version, the same shape and range."""
         return self.decoder(*self.encoder(image))  # type: ignore[no-any-return]
 
 
@@ -128,7 +128,7 @@ class NoiseClassifier(nn.Module):
         self.decoder = Decoder(size) if reconstructs else None
 
     def classify(self, image: Tensor) -> Tensor:
-        """Logits `(B, K)` alone."""
+        """Return logits `(B, K)` alone."""
         code, _ = self.encoder(image)
         return self.classifier(code)  # type: ignore[no-any-return]
 
@@ -175,7 +175,7 @@ class SelectiveDenoiser(nn.Module):
         return Cleaned(self.clean(crops, chosen), probabilities, chosen)
 
     def clean(self, crops: Tensor, chosen: Tensor) -> Tensor:
-        """Crops through the denoiser of their class; class 0 passes as it is.
+        """Put crops through the denoiser of their class; class 0 passes as it is.
 
         Every denoiser sees every crop: to pick out its own would need their number, for which a GPU
         would have to stop.
@@ -187,7 +187,7 @@ class SelectiveDenoiser(nn.Module):
         return cleaned
 
     def restore(self, index: int, crops: Tensor) -> Tensor:
-        """Crops through the denoiser of `classes[index]`, at its strength."""
+        """Put crops through the denoiser of `classes[index]`, at its strength."""
         restored: Tensor = self.denoisers[index](crops)
         strength = self.strengths[index]
         return restored if strength == 1 else crops + strength * (restored - crops)
@@ -215,7 +215,8 @@ def build_denoiser(
     classes: tuple[str, ...] | list[str] = (),
     strength: Mapping[str, float] | None = None,
 ) -> DirectDenoiser | SelectiveDenoiser:
-    """The denoiser of a configuration: `kind` "direct" (-D), "stc" (-S) or "mtc" (-M and DFA)."""
+    """Build the denoiser of a configuration: `kind` "direct" (-D), "stc" (-S) or "mtc" (-M and
+    DFA)."""
     if kind == "direct":
         return DirectDenoiser(size)
     if kind in ("stc", "mtc"):

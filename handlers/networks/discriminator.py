@@ -52,11 +52,11 @@ class Discriminator(nn.Module):
         self.quadrant = head(size.channels[-1], size.head, len(QUADRANTS))
 
     def quadrants(self, image: Tensor) -> Tensor:
-        """Logits `(B, 4)` alone, which is what serving needs."""
+        """Return logits `(B, 4)` alone, which is what serving needs."""
         return self.quadrant(self.encoder(image)).mean(dim=(2, 3))  # type: ignore[no-any-return]
 
     def forward(self, image: Tensor) -> Judgement:
-        """`(B, 3, 128, 128)` in [-1, 1] -> both heads' logits."""
+        """Turn `(B, 3, 128, 128)` in [-1, 1] into both heads' logits."""
         maps = self.encoder(image)
         return Judgement(self.realness(maps), self.quadrant(maps).mean(dim=(2, 3)))
 
@@ -112,7 +112,8 @@ class ConditionalDiscriminator(nn.Module):
     def forward(
         self, image: Tensor, latent: Tensor | None = None, descriptors: Tensor | None = None
     ) -> Verdict:
-        """`(B, 3, 128, 128)` in [-1, 1], Z `(B, latent, 32, 32)`, descriptors `(B, descriptors)`.
+        """Take `(B, 3, 128, 128)` in [-1, 1], Z `(B, latent, 32, 32)`, descriptors `(B,
+        descriptors)`.
 
         What the condition does not ask for is not looked at.
         """

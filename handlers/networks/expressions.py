@@ -133,13 +133,13 @@ class ExpressionNetwork(nn.Module):
         self.place = _linear(self.body.width, 2)
 
     def forward(self, faces: Tensor) -> Impression:
-        """Grey faces `(B, 1, 96, 96)`, see `standardise`, -> what they look like."""
+        """Turn grey faces `(B, 1, 96, 96)`, see `standardise`, into what they look like."""
         features = self.dropout(self.body(faces))
         return Impression(self.words(features), torch.tanh(self.place(features)))
 
 
 def standardise(faces: Tensor) -> Tensor:
-    """Grey faces `(B, 1, H, W)` in [0, 255], each of mean 0 and standard deviation about 1.
+    """Return grey faces `(B, 1, H, W)` in [0, 255], each of mean 0 and standard deviation about 1.
 
     Thus neither light nor contrast of a camera counts. The 8 grey levels keep a face without any
     contrast from becoming noise.

@@ -25,7 +25,7 @@ SIZES = {
 def conv(
     inputs: int, outputs: int, kernel: int | tuple[int, int], stride: int = 1
 ) -> nn.Sequential:
-    """A padded convolution, batch normalisation and ReLU.
+    """Return a padded convolution, batch normalisation and ReLU.
 
     The paper leaves some convolutions unpadded; here all are padded, so that maps of a 128-pixel
     face measure 32, 16, 8 and 4 and stay aligned with the picture.
@@ -121,7 +121,8 @@ class InceptionResNet(nn.Module):
         self.channels = (width(192), a, b, c)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """`(B, 3, H, W)` in [-1, 1] -> four maps `(B, C_i, H / 2^(i + 2), W / 2^(i + 2))`."""
+        """Turn `(B, 3, H, W)` in [-1, 1] into four maps `(B, C_i, H / 2^(i + 2), W / 2^(i +
+        2))`."""
         shallow = self.shallow(self.stem(x))
         middle = self.middle(shallow)
         deep = self.deep(middle)
@@ -129,7 +130,7 @@ class InceptionResNet(nn.Module):
 
 
 def block_a(channels: int, width: int) -> InceptionBlock:
-    """Inception-ResNet-A (35 x 35 in the paper)."""
+    """Return Inception-ResNet-A (35 x 35 in the paper)."""
     branches: list[nn.Module] = [
         conv(channels, width, 1),
         nn.Sequential(conv(channels, width, 1), conv(width, width, 3)),
@@ -139,7 +140,7 @@ def block_a(channels: int, width: int) -> InceptionBlock:
 
 
 def block_b(channels: int, width: int) -> InceptionBlock:
-    """Inception-ResNet-B (17 x 17 in the paper)."""
+    """Return Inception-ResNet-B (17 x 17 in the paper)."""
     branches: list[nn.Module] = [
         conv(channels, width, 1),
         nn.Sequential(
@@ -150,7 +151,7 @@ def block_b(channels: int, width: int) -> InceptionBlock:
 
 
 def block_c(channels: int, width: int) -> InceptionBlock:
-    """Inception-ResNet-C (8 x 8 in the paper)."""
+    """Return Inception-ResNet-C (8 x 8 in the paper)."""
     branches: list[nn.Module] = [
         conv(channels, width, 1),
         nn.Sequential(

@@ -60,7 +60,7 @@ class HeatmapHead(nn.Module):
         self.maps = nn.Conv2d(width, N_POINTS, 1)
 
     def pyramid(self, maps: list[Tensor]) -> Tensor:
-        """Features `(B, width, H, W)` that all stages of the backbone add to."""
+        """Return features `(B, width, H, W)` that all stages of the backbone add to."""
         merged = self.lateral[-1](maps[-1])
         for lateral, feature in zip(
             reversed(list(self.lateral)[:-1]), reversed(maps[:-1]), strict=True
@@ -70,25 +70,26 @@ class HeatmapHead(nn.Module):
         return smooth
 
     def logits(self, features: Tensor) -> Tensor:
-        """A map `(B, N, H, W)` for each point, before it is normalised."""
+        """Return a map `(B, N, H, W)` for each point, before it is normalised."""
         maps: Tensor = self.maps(features)
         return maps
 
     def log_map(self, features: Tensor) -> Tensor:
-        """Log-probability `(B, N, H, W)` of each point over the cells of its map."""
+        """Return the log-probability `(B, N, H, W)` of each point over the cells of its map."""
         logits = self.logits(features).float()
         flat: Tensor = logits.flatten(2).log_softmax(dim=-1)
         return flat.reshape(logits.shape)
 
     def probability(self, features: Tensor) -> Tensor:
-        """Probability `(B, N, H, W)` of each point over the cells of its map."""
+        """Return the probability `(B, N, H, W)` of each point over the cells of its map."""
         logits = self.logits(features).float()
         flat: Tensor = logits.flatten(2).softmax(dim=-1)
         return flat.reshape(logits.shape)
 
     @staticmethod
     def integrate(probability: Tensor, size: int) -> Located:
-        """Mean and standard deviation of each map `(B, N, H, W)`, in pixels of the crop."""
+        """Return the mean and standard deviation of each map `(B, N, H, W)`, in pixels of
+        the crop."""
         cells, kind = probability.shape[-1], probability.device.type
         at = (torch.arange(cells, device=probability.device) + 0.5) * (size / cells) - 0.5
         # Mixed precision, where a device knows it, would round these products to half a pixel.
@@ -137,7 +138,7 @@ class RefinedHead(HeatmapHead):
     def refine(
         self, maps: list[Tensor], features: Tensor, probability: Tensor, size: int
     ) -> Located:
-        """Landmarks and actions from what lies under the maps."""
+        """Return landmarks and actions from what lies under the maps."""
         coarse = self.integrate(probability, size)
         under = probability.flatten(2) @ features.flatten(2).transpose(1, 2)
         where = (coarse.points - (size - 1) / 2) / size
@@ -178,6 +179,6 @@ class LandmarkNetwork(nn.Module):
             raise ValueError(f"unknown head {head!r}: regression, heatmap or refined")
 
     def forward(self, crops: Tensor) -> Located:
-        """Crops `(B, 3, S, S)` RGB in [-1, 1] -> points and spread in pixels of the crop."""
+        """Turn crops `(B, 3, S, S)` RGB in [-1, 1] into points and spread in pixels of the crop."""
         located: Located = self.head(self.backbone(crops), crops.shape[-1])
         return located

@@ -84,15 +84,16 @@ class Generator(nn.Module):
         )
 
     def encode(self, image: Tensor) -> Tensor:
-        """`(B, 3, 128, 128)` in [-1, 1] -> Z `(B, latent_channels, 32, 32)`, not negative."""
+        """Turn `(B, 3, 128, 128)` in [-1, 1] into Z `(B, latent_channels, 32, 32)`, not
+        negative."""
         return self.encoder(image)  # type: ignore[no-any-return]
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Z -> the cleaned image `(B, 3, 128, 128)` in [-1, 1]."""
+        """Turn Z into the cleaned image `(B, 3, 128, 128)` in [-1, 1]."""
         return self.decoder(latent)  # type: ignore[no-any-return]
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """`(B, 3, 128, 128)` in [-1, 1] -> Z and the cleaned image."""
+        """Turn `(B, 3, 128, 128)` in [-1, 1] into Z and the cleaned image."""
         latent = self.encode(image)
         return latent, self.decode(latent)
 

@@ -25,14 +25,15 @@ def fuse(module: nn.Module) -> nn.Module:
 
 
 def halving(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
-    """The 4 x 4 convolution of stride 2 of Tables A.1 to A.3: `(B, inputs, 2S, 2S)` -> half."""
+    """Return the 4 x 4 convolution of stride 2 of Tables A.1 to A.3: `(B, inputs, 2S, 2S)`
+    -> half."""
     return nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
 
 
 def halving_encoder(
     inputs: int, channels: Sequence[int], normalised: bool = False
 ) -> nn.Sequential:
-    """A halving convolution and LeakyReLU(0.2) for each of `channels` (Tables A.2 and A.3).
+    """Return a halving convolution and LeakyReLU(0.2) for each of `channels` (Tables A.2 and A.3).
 
     `normalised` puts a batch normalisation between the two, which the thesis does not have.
     """

@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 
 def conv_prelu(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    """An unpadded convolution with one learned slope a channel."""
+    """Return an unpadded convolution with one learned slope a channel."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, kernel), nn.PReLU(outputs))
 
 
 def linear_prelu(inputs: int, outputs: int) -> nn.Sequential:
-    """A linear layer with one learned slope an output."""
+    """Return a linear layer with one learned slope an output."""
     return nn.Sequential(nn.Linear(inputs, outputs), nn.PReLU(outputs))
 
 
 def halve(kernel: int) -> nn.MaxPool2d:
-    """Max-pooling by two that keeps the remainder at the right and bottom border."""
+    """Return the max-pooling by two that keeps the remainder at the right and bottom border."""
     return nn.MaxPool2d(kernel, 2, ceil_mode=True)
 
 
@@ -36,7 +36,8 @@ class ProposalNet(nn.Module):
         self.box = nn.Conv2d(32, 4, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """`(B, 3, H, W)`, sides at least 12 -> face scores `(B, h, w)`, offsets `(B, 4, h, w)`."""
+        """Turn `(B, 3, H, W)` with sides of at least 12 into face scores `(B, h, w)`, offsets `(B,
+        4, h, w)`."""
         x = self.features(x)
         return face_score(self.face(x)), self.box(x)
 
@@ -54,7 +55,7 @@ class RefineNet(nn.Module):
         self.box = nn.Linear(128, 4)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Crops `(B, 3, 24, 24)` -> face scores `(B,)`, offsets `(B, 4)`."""
+        """Turn crops `(B, 3, 24, 24)` into face scores `(B,)`, offsets `(B, 4)`."""
         x = self.embedding(self.features(x).flatten(1))
         return face_score(self.face(x)), self.box(x)
 
@@ -79,7 +80,8 @@ class OutputNet(nn.Module):
         self.points = nn.Linear(256, 10)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Crops `(B, 3, 48, 48)` -> face scores `(B,)`, offsets `(B, 4)`, points `(B, 5, 2)`."""
+        """Turn crops `(B, 3, 48, 48)` into face scores `(B,)`, offsets `(B, 4)`, points `(B, 5,
+        2)`."""
         x = self.embedding(self.features(x).flatten(1))
         points = self.points(x).reshape(-1, 2, 5).transpose(1, 2)
         return face_score(self.face(x)), self.box(x), points
@@ -96,5 +98,5 @@ class MTCNN(nn.Module):
 
 
 def face_score(logits: Tensor) -> Tensor:
-    """Logits `(B, 2, ...)` of (no face, face) -> the probability of a face `(B, ...)`."""
+    """Turn logits `(B, 2, ...)` of (no face, face) into the probability of a face `(B, ...)`."""
     return torch.sigmoid(logits[:, 1] - logits[:, 0])

@@ -38,7 +38,7 @@ class SqueezeExcitation(nn.Module):
 
 
 def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """A padded convolution and its batch normalisation."""
+    """Return a padded convolution and its batch normalisation."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -116,7 +116,8 @@ class SEResNet(nn.Module):
             inputs = outputs
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """`(B, 3, H, W)` in [-1, 1] -> four maps `(B, C_i, H / 2^(i + 2), W / 2^(i + 2))`."""
+        """Turn `(B, 3, H, W)` in [-1, 1] into four maps `(B, C_i, H / 2^(i + 2), W / 2^(i +
+        2))`."""
         x = self.stem(x)
         maps = []
         for stage in self.stages:

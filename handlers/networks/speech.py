@@ -31,7 +31,7 @@ class SpeechMemory:
         return cls(torch.zeros(WIDTH), torch.zeros(WIDTH), torch.zeros(SPEECH_CONTEXT))
 
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
-        """`h`, `c` and the samples."""
+        """Return `h`, `c` and the samples."""
         return self.h, self.c, self.context
 
 
@@ -48,7 +48,7 @@ class SpeechNetwork(nn.Module):
         self.head = nn.Linear(WIDTH, 1)
 
     def forward(self, chunks: Tensor, memory: SpeechMemory) -> tuple[Tensor, SpeechMemory]:
-        """Chunks of 32 ms that follow each other, float `(T, 512)` in [-1, 1], T at least 1.
+        """Take chunks of 32 ms that follow each other, float `(T, 512)` in [-1, 1], T at least 1.
 
         Returns the probabilities `(T,)` of speech in each, and the memory after the last.
         """
@@ -59,7 +59,7 @@ class SpeechNetwork(nn.Module):
         return speech, SpeechMemory(h[0], c[0], chunks[-1, -SPEECH_CONTEXT:])
 
     def step(self, features: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features `(B, 128)` of the next chunk of as many streams, `h` and `c` `(B, 128)`.
+        """Return features `(B, 128)` of the next chunk of as many streams, `h` and `c` `(B, 128)`.
 
         Returns the probabilities `(B,)` of speech, and `h` and `c` after the chunk.
         """
@@ -67,7 +67,7 @@ class SpeechNetwork(nn.Module):
         return self.head(h.relu()).sigmoid()[:, 0], h, c
 
     def encode(self, samples: Tensor) -> Tensor:
-        """`(T, 576)` -> features `(T, 128)`; what follows a chunk is its mirror image."""
+        """Turn `(T, 576)` into features `(T, 128)`; what follows a chunk is its mirror image."""
         padded = F.pad(samples[:, None], (0, SPEECH_CONTEXT), mode="reflect")
         real, imaginary = self.spectrum(padded).split(BINS, dim=1)
         magnitude = (real.square() + imaginary.square()).sqrt()

@@ -68,7 +68,8 @@ class Trust:
     step: float = 0.023
 
     def confidence(self, shares: Floats) -> float:
-        """A logistic curve through the median of the maps' spreads `(68,)`, in shares of a crop."""
+        """Return a logistic curve through the median of the maps' spreads `(68,)`, in shares of a
+        crop."""
         off = (statistics.median(shares.tolist()) - self.middle) / self.step
         return float(1 / (1 + np.exp(off)))
 
@@ -121,7 +122,8 @@ class AlignmentPredictor:
         looks: int = 1,
         rolls: Sequence[Sequence[float]] | None = None,
     ) -> list[list[Alignment]]:
-        """Landmarks of the faces in `boxes[i]`, float32 `(n_i, 4)`, of the picture `images[i]`.
+        """Return landmarks of the faces in `boxes[i]`, float32 `(n_i, 4)`, of the picture
+        `images[i]`.
 
         Pictures are uint8 RGB `(H, W, 3)`; boxes are tight around the landmarks, in pixels. Every
         look after the first is at a crop turned upright and centred on what the one before found:
@@ -154,7 +156,7 @@ class AlignmentPredictor:
         mirror: bool = True,
         likely_clean: bool = False,
     ) -> list[Alignment]:
-        """One look at one crop of every picture; without `mirror` at no mirror image of it.
+        """Take one look at one crop of every picture; without `mirror` at no mirror image of it.
 
         Crops that are `likely_clean` are classified beside the look at them, where a core is free.
         """
@@ -167,7 +169,7 @@ class AlignmentPredictor:
         return faces
 
     def upright(self, landmarks: Floats) -> Crop:
-        """The crop that a second look takes."""
+        """Return the crop that a second look takes."""
         return upright_crop(landmarks, self.options.context, self.options.crop_px)
 
     def clean(self, face: Alignment) -> Image:
@@ -210,7 +212,7 @@ class AlignmentPredictor:
         return _Look(windows, *found, probabilities, chosen, denoised)
 
     def _look_at_once(self, windows: list[Image], flip: bool) -> _Look:
-        """A pass of which nothing is fetched but what it finds."""
+        """Run a pass of which nothing is fetched but what it finds."""
         part, rows = LOOK_MIRRORED if flip else LOOK, len(windows)
         found = self.engine.run(part, windows=np.stack(windows))
         probabilities = found.get("probabilities", np.ones((rows, 1), np.float32))
@@ -219,7 +221,8 @@ class AlignmentPredictor:
         return _Look(windows, *self._joined(found), probabilities, chosen, denoised)
 
     def _clean(self, crops: Floats, chosen: NDArray[np.int64]) -> Floats:
-        """Crops through the denoiser of their class, one batch a class; class 0 passes as it is."""
+        """Put crops through the denoiser of their class, one batch a class; class 0 passes as it
+        is."""
         cleaned = crops.copy()
         for index, name in enumerate(self.options.classes, start=1):
             rows = np.flatnonzero(chosen == index)
@@ -246,7 +249,8 @@ class AlignmentPredictor:
         ]
 
     def _joined(self, found: Mapping[str, Floats]) -> _Found:
-        """Points, spread and actions: the mean with those of the mirror image, if there are any."""
+        """Return points, spread and actions: the mean with those of the mirror image, if there are
+        any."""
         points, spread, actions = found["points"], found["spread"], found.get("actions")
         if MIRRORED + "points" not in found:
             return points, spread, actions
@@ -278,7 +282,8 @@ def _mean(one: Floats, other: Floats) -> Floats:
 
 
 def upright_crop(landmarks: Floats, context: float, crop_px: int) -> Crop:
-    """The crop of a face, `(68, 2)`, upright in its own box, `context` times as wide as that."""
+    """Return the crop of a face, `(68, 2)`, upright in its own box, `context` times as wide as
+    that."""
     dx, dy = eye_line(landmarks).tolist()
     angle = math.atan2(dy, dx)
     cosine, sine = math.cos(angle), math.sin(angle)
@@ -290,11 +295,11 @@ def upright_crop(landmarks: Floats, context: float, crop_px: int) -> Crop:
 
 
 def eye_line(landmarks: Floats) -> Floats:
-    """The vector `(x, y)` from the middle of one eye to that of the other, left to right."""
+    """Return the vector `(x, y)` from the middle of one eye to that of the other, left to right."""
     eyes = np.add.reduce(landmarks[36:48].reshape(2, 6, 2), axis=1)
     return np.asarray((eyes[1] - eyes[0]) / 6, np.float32)
 
 
 def named_actions(values: Floats) -> dict[str, float]:
-    """The actions `(A,)` of one face by name, none beyond [0, 1]."""
+    """Return the actions `(A,)` of one face by name, none beyond [0, 1]."""
     return dict(zip(ACTIONS, np.clip(values, 0, 1).tolist(), strict=True))

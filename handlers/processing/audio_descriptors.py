@@ -55,7 +55,7 @@ class PcmStream:
         return PcmStream(start + len(pcm), np.concatenate([*before, pcm])[-MOST:])
 
     def around(self, time_s: float) -> Pcm | None:
-        """The 120 ms centred on a time, None unless all of it was heard."""
+        """Return the 120 ms centred on a time, None unless all of it was heard."""
         first = self.end - len(self.samples)
         begin, end = round(time_s * RATE_HZ) - REACH, round(time_s * RATE_HZ) + REACH
         return (
@@ -68,7 +68,7 @@ class PcmStream:
         return PcmStream(self.end, self.samples[max(len(self.samples) - min(needed, KEPT), 0) :])
 
     def to_tensors(self) -> dict[str, NDArray[Any]]:
-        """The state, at most 108 KiB: the newest 2.5 s."""
+        """Return the state, at most 108 KiB: the newest 2.5 s."""
         return {
             "pcm_end": np.array([self.end]),
             "pcm": self.samples[-KEPT:].copy(),
@@ -76,7 +76,7 @@ class PcmStream:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, NDArray[Any]]) -> "PcmStream":
-        """The way back; raises KeyError or ValueError for tensors of another making."""
+        """Read the state back; raises KeyError or ValueError for tensors of another making."""
         samples = tensors["pcm"]
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise ValueError(f"samples are {samples.dtype} {samples.shape}")
@@ -84,13 +84,14 @@ class PcmStream:
 
 
 def is_silent(pcm: Pcm) -> bool:
-    """Whether the mean power lies below the level of rooms without speech."""
+    """Tell whether the mean power lies below the level of rooms without speech."""
     power = float(np.mean(np.square(pcm_to_samples(pcm))))
     return power <= FULL_SCALE_SINE * 10 ** (SILENCE_DB / 10)
 
 
 def descriptors(pcm: Pcm) -> Floats:
-    """The first two sets of the 25 descriptors of 120 ms of sound, one after the other: `(50,)`.
+    """Return the first two sets of the 25 descriptors of 120 ms of sound, one after the other:
+    `(50,)`.
 
     The windows are 60 ms for pitch and its kin, 20 ms for the others, in steps of 10 ms. Raises
     MissingExtra where opensmile is not installed.

@@ -54,7 +54,8 @@ class DrawnFace:
 
 
 def draw_faces(pixels: Image, faces: Sequence[DrawnFace]) -> Image:
-    """A copy of an RGB picture `(H, W, 3)` with the faces on it; line widths fit each face."""
+    """Return a copy of an RGB picture `(H, W, 3)` with the faces on it; line widths fit
+    each face."""
     canvas = np.ascontiguousarray(pixels).copy()
     for face in faces:
         box = bounding_box(face.landmarks)
@@ -118,6 +119,6 @@ def _draw_dot(canvas: Image, point: Floats, radius: float, color: Color) -> None
 
 
 def _to_fixed(points: NDArray[np.floating]) -> NDArray[np.int32]:
-    """Pixels as whole numbers of sixteenths, kept where OpenCV's arithmetic holds."""
+    """Return pixels as whole numbers of sixteenths, kept where OpenCV's arithmetic holds."""
     sixteenths = np.clip(points, -FAR, FAR) * 2**SUBPIXEL_BITS
     return np.asarray(np.rint(sixteenths), np.int32)

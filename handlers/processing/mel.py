@@ -42,7 +42,7 @@ def pcm_to_samples(pcm: NDArray[np.int16]) -> Floats:
 
 
 def mel_power(samples: Floats) -> Floats:
-    """Mel power spectrogram of a whole signal: `(N,)` at 22 050 Hz to `(128, 1 + N // 512)`.
+    """Return Mel power spectrogram of a whole signal: `(N,)` at 22 050 Hz to `(128, 1 + N // 512)`.
 
     Column k is centred on sample 512 k; beyond both ends are zeros. These are the values of
     `librosa.feature.melspectrogram(y, sr=22050, n_fft=2048, hop_length=512, n_mels=128)`
@@ -53,7 +53,7 @@ def mel_power(samples: Floats) -> Floats:
 
 
 def columns_power(samples: Floats, columns: int) -> Floats:
-    """Mel power `(columns, 128)` of signals that begin 512 samples after each other.
+    """Return Mel power `(columns, 128)` of signals that begin 512 samples after each other.
 
     `samples` begins with the first column's first sample and holds the last column whole.
     """
@@ -92,7 +92,8 @@ def without_level(power: Floats) -> Floats:
 
 
 def level_db(power: Floats) -> Floats:
-    """Level of every column, over all bands: `(128, C)` to `(C,)` dB against the reference."""
+    """Return the level of every column, over all bands: `(128, C)` to `(C,)` dB against the
+    reference."""
     total: Floats = power.sum(axis=0) / np.float32(REFERENCE)
     decibels: Floats = 10 * np.log10(np.maximum(total, TINY))
     return decibels
@@ -104,7 +105,7 @@ def share_with_sound(power: Floats, heard: NDArray[np.bool_]) -> float:
 
 
 def _power(pieces: Floats) -> Floats:
-    """Mel power `(C, 128)` of signals `(C, 2048)`."""
+    """Return Mel power `(C, 128)` of signals `(C, 2048)`."""
     spectrum = np.fft.rfft(pieces * _hann()).astype(np.complex64, copy=False)
     power: Floats = (np.square(spectrum.real) + np.square(spectrum.imag)) @ filter_bank().T
     return power
@@ -112,13 +113,13 @@ def _power(pieces: Floats) -> Floats:
 
 @cache
 def _hann() -> Floats:
-    """Hann's window of 2048 samples, periodic."""
+    """Return Hann's window of 2048 samples, periodic."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FFT) / FFT)).astype(np.float32)
 
 
 @cache
 def filter_bank() -> Floats:
-    """Triangles `(128, 1025)` of equal area on Slaney's Mel scale, from 0 to 11 025 Hz.
+    """Return triangles `(128, 1025)` of equal area on Slaney's Mel scale, from 0 to 11 025 Hz.
 
     They equal `librosa.filters.mel(sr=22050, n_fft=2048, n_mels=128)`; librosa itself is not
     asked, as it brings a compiler along and takes seconds to import.

@@ -68,7 +68,8 @@ class MelStream:
         return self._hear(self._bridge(pcm, start))._newest(MOST_COLUMNS)
 
     def window(self, time_s: float) -> tuple[Floats, Heard]:
-        """Mel power `(128, 128)`, bands first, centred on a time, and the columns heard `(128,)`.
+        """Return Mel power `(128, 128)`, bands first, centred on a time, and the columns heard
+        `(128,)`.
 
         The time's own column is number 64. What was not heard has no power.
         """

@@ -115,7 +115,8 @@ class HeadModel:
         return HeadView(guess.rotation, guess.scale * size, guess.shift * size + middle)
 
     def _affine_solver(self) -> Floats:
-        """`(4, 68)`: weighted least squares from landmarks to the affine view of the mean."""
+        """Return `(4, 68)`: weighted least squares from landmarks to the affine view of the
+        mean."""
         share = 1 / self._noise[:, None] ** 2
         lifted = np.hstack([self._mean, np.ones((N_POINTS, 1))])
         return np.asarray(np.linalg.solve((lifted * share).T @ lifted, (lifted * share).T))

@@ -157,7 +157,7 @@ class Adaptor:
 
 
 def device_of(gpu: int | str | None, gpus: int, on_gpu: bool) -> str:
-    """The device of a worker: the GPU that TorchServe gives it, as `cuda:1`, else `cpu`.
+    """Return the device of a worker: the GPU that TorchServe gives it, as `cuda:1`, else `cpu`.
 
     `gpus` is how many torch sees. Raises RuntimeError where the worker's is not among them, and
     where it was promised one (`on_gpu`) and gets none: it would compute on the CPU unnoticed.

@@ -165,7 +165,7 @@ class Drawn(NamedTuple):
 
 
 def faces_of(root: Path, source: Source) -> Iterator[Labelled]:
-    """The faces of a source, its folder and labels below `root`."""
+    """Return the faces of a source, its folder and labels below `root`."""
     if source.labels is None:
         return read_points(root / source.folder)
     return read_labels(root / source.labels, root / source.folder)
@@ -197,7 +197,7 @@ class FaceBank:
         self.actions.append(face.actions)
 
     def draw(self, rng: np.random.Generator, count: int, augmentation: Augmentation) -> Drawn:
-        """Random crops with their labels."""
+        """Draw random crops with their labels."""
         crops, points, actions = [], [], []
         for group in rng.choice(len(self.members), count, p=self.shares):
             index = int(rng.choice(self.members[group]))
@@ -210,7 +210,7 @@ class FaceBank:
 
 
 def padded(points: Floats, count: int) -> Floats:
-    """Points `(N, 2)` with unknown ones behind them, `(count, 2)`."""
+    """Return points `(N, 2)` with unknown ones behind them, `(count, 2)`."""
     return np.pad(points, ((0, count - len(points)), (0, 0)), constant_values=np.nan)
 
 
@@ -226,7 +226,7 @@ class Degrading:
     clean: float = 0.2
 
     def __call__(self, crop: Image, face_px: float, rng: np.random.Generator) -> tuple[Image, int]:
-        """A degraded copy and its class."""
+        """Return a degraded copy and its class."""
         if rng.random() < self.clean:
             return crop, 0
         label = int(rng.integers(len(self.kinds)))
@@ -235,7 +235,8 @@ class Degrading:
 
 
 def draw_level(name: str, rng: np.random.Generator) -> float:
-    """One of the thesis's levels, or in half of the cases one between the least and the most."""
+    """Draw one of the thesis's levels, or in half of the cases one between the least and
+    the most."""
     levels = LEVELS[name]
     if rng.random() < 0.5:
         return float(rng.choice(levels))
@@ -244,6 +245,6 @@ def draw_level(name: str, rng: np.random.Generator) -> float:
 
 
 def to_tensor(crops: Sequence[Image]) -> Tensor:
-    """uint8 RGB crops -> float32 `(B, 3, S, S)` in [-1, 1], channels last in memory."""
+    """Turn uint8 RGB crops into float32 `(B, 3, S, S)` in [-1, 1], channels last in memory."""
     stacked = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
     return stacked.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1

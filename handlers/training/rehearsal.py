@@ -87,7 +87,8 @@ def _task(
     schedule: Schedule,
     folder: Path,
 ) -> Task:
-    """The recipe with another schedule, on drawn faces in the place of each of its sources."""
+    """Return the recipe with another schedule, on drawn faces in the place of each of its
+    sources."""
     places = (folder / name for name in ("data", "runs", "store"))
     draw_sources(folder / "data", recipe.sources)
     if isinstance(recipe, FaceValidatorRecipe):
@@ -121,7 +122,8 @@ def _needed(recipe: Drawable) -> tuple[str, ...]:
 
 
 def draw_sources(root: Path, sources: Sequence[Source]) -> None:
-    """Some drawn faces with landmarks in the folder of each source, and labels if it has some."""
+    """Draw some drawn faces with landmarks in the folder of each source, and labels if it
+    has some."""
     for source in sources:
         draw_faces(root / source.folder)
         if source.labels is not None:
@@ -137,7 +139,7 @@ def draw_sources(root: Path, sources: Sequence[Source]) -> None:
 
 
 def draw_faces(folder: Path) -> None:
-    """Dots on noise, and `.pts` files beside them."""
+    """Draw dots on noise, and `.pts` files beside them."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     points = (drawn_face() + FACE_PX / 2).astype(np.float32)
@@ -150,7 +152,7 @@ def draw_faces(folder: Path) -> None:
 
 
 def drawn_face() -> Doubles:
-    """The 68 landmarks `(68, 2)` of a plain face about (0, 0), 120 pixels wide."""
+    """Return the 68 landmarks `(68, 2)` of a plain face about (0, 0), 120 pixels wide."""
     around = np.pi - np.arange(17) * np.pi / 16
     jaw = np.stack([60 * np.cos(around), 70 * np.sin(around)], axis=1)
     brow = np.stack([np.linspace(-48, -12, 5), [-34, -38, -40, -39, -36]], axis=1)
@@ -165,13 +167,13 @@ def drawn_face() -> Doubles:
 
 
 def _ring(count: int, width: float, height: float) -> Doubles:
-    """Points on an ellipse, from its left over its top."""
+    """Return points on an ellipse, from its left over its top."""
     at = np.pi + np.arange(count) * 2 * np.pi / count
     return np.stack([width * np.cos(at), height * np.sin(at)], axis=1)
 
 
 def in_words(seconds: float) -> str:
-    """A length of time as people say it."""
+    """Return a length of time as people say it."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

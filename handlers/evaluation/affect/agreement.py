@@ -68,7 +68,7 @@ def agreement(estimates: Floats, labels: Floats) -> Agreement:
 def sums(
     estimates: Floats, labels: Floats, groups: NDArray[np.intp] | None = None, count: int = 1
 ) -> Doubles:
-    """The six sums of every group: number, x, y, x^2, y^2, xy as `(count, 6)`.
+    """Return the six sums of every group: number, x, y, x^2, y^2, xy as `(count, 6)`.
 
     Args:
         estimates, labels: x and y, `(N,)`; pairs with one that is not a number are left out.
@@ -83,7 +83,7 @@ def sums(
 
 
 def scores(totals: Doubles) -> Doubles:
-    """Sums `(..., 6)` -> RMSE, COR, CCC, ICC `(..., 4)`.
+    """Turn sums `(..., 6)` into RMSE, COR, CCC, ICC `(..., 4)`.
 
     A constant estimate agrees with nothing: its COR, CCC and ICC are 0. A constant label, or a
     single pair, leaves nothing to agree with: they are not a number.
@@ -107,13 +107,13 @@ def scores(totals: Doubles) -> Doubles:
 
 
 def mean_score(parts: Iterable[Score]) -> Score:
-    """The mean of each measure over the parts where it is a number."""
+    """Return the mean of each measure over the parts where it is a number."""
     table = np.array([[getattr(part, name) for name in MEASURES] for part in parts])
     return Score(*(finite_mean(column) for column in table.reshape(-1, len(MEASURES)).T))
 
 
 def mean_agreement(parts: Iterable[Agreement]) -> Agreement:
-    """The mean over folds or seeds, as the thesis averages; samples add up."""
+    """Return the mean over folds or seeds, as the thesis averages; samples add up."""
     found = list(parts)
     return Agreement(
         sum(part.samples for part in found),
@@ -186,7 +186,7 @@ def differences(
 
 
 def where_both_answer(first: Units, second: Units) -> tuple[Units, Units]:
-    """The traces of two models without the estimates of moments that one of them passes by.
+    """Return the traces of two models without the estimates of moments that one of them passes by.
 
     Raises ValueError where both were not run on the same clips in the same units.
     """
@@ -207,7 +207,8 @@ def where_both_answer(first: Units, second: Units) -> tuple[Units, Units]:
 
 
 def _sums(units: Units, kind: str) -> Doubles:
-    """`(units, dimensions, people, 6)`: everybody's sums in every unit, the same people in each."""
+    """Return `(units, dimensions, people, 6)`: everybody's sums in every unit, the same people in
+    each."""
     everything = [trace for part in units.values() for trace in part]
     numbers = groups_of(everything, kind)
     people = int(numbers.max()) + 1 if len(numbers) else 0
@@ -221,7 +222,8 @@ def _sums(units: Units, kind: str) -> Doubles:
 
 
 def _mean_scores(table: Doubles, times: Doubles) -> Doubles:
-    """Scores `(draws, 3, 4)` of valence, arousal and their average in the mean of the units."""
+    """Return scores `(draws, 3, 4)` of valence, arousal and their average in the mean of
+    the units."""
     totals = np.tensordot(times, table, axes=(1, 2))
     by_dimension = scores(totals).mean(axis=1)
     average = by_dimension.mean(axis=1, keepdims=True)

@@ -51,7 +51,7 @@ class LabelledClip:
     actions: Sequence[Floats | None] | None = None
 
     def thinned(self, every: int) -> "LabelledClip":
-        """Every so many moments; the sound stays whole."""
+        """Return every so many moments; the sound stays whole."""
         people = {
             kind: name if isinstance(name, str) else name[::every]
             for kind, name in self.people.items()
@@ -80,7 +80,7 @@ class Harm:
     sound: SoundHarm | None = None
 
     def __call__(self, clip: LabelledClip, seed: int = 0) -> LabelledClip:
-        """A harmed copy; a seed fixes it."""
+        """Return a harmed copy; a seed fixes it."""
         rng = np.random.default_rng(seed)
         faces, pcm = clip.faces, clip.pcm
         if self.picture is not None:
@@ -95,14 +95,14 @@ def _degraded(name: str, level: float) -> PictureHarm:
 
 
 def _white(samples: Floats, rng: np.random.Generator) -> Floats:
-    """White noise as loud as the loud parts of a signal."""
+    """Return white noise as loud as the loud parts of a signal."""
     loud = float(np.percentile(np.abs(samples), 90)) if len(samples) else 0.0
     noise = rng.standard_normal(len(samples), dtype=np.float32)
     return np.asarray(noise * np.float32(loud))
 
 
 def _static(face: Image, rng: np.random.Generator) -> Image:
-    """A picture of noise alone."""
+    """Return a picture of noise alone."""
     return rng.integers(0, 256, face.shape, dtype=np.uint8)
 
 
@@ -137,7 +137,7 @@ DESTROYED = (
 
 
 def clip_of(recording: Recording, context: float, follower: Follower | None) -> LabelledClip:
-    """A recording as a clip of at most 25 moments a second.
+    """Return a recording as a clip of at most 25 moments a second.
 
     Boxes are those of the set's landmarks where it has them, else what `follower` follows. Raises
     ValueError for a video that cannot be decoded, and without either.
@@ -150,7 +150,7 @@ def clip_of(recording: Recording, context: float, follower: Follower | None) -> 
 
 
 def picture_clip(picture: AffectPicture) -> LabelledClip:
-    """A labelled picture as a clip of one moment, cut out by its box as the set gives it."""
+    """Return a labelled picture as a clip of one moment, cut out by its box as the set gives it."""
     label = np.array([[picture.valence, picture.arousal]], np.float32)
     return LabelledClip(str(picture.path), {}, np.zeros(1), label, [crop_of_picture(picture)])
 
@@ -186,7 +186,7 @@ Units = Mapping[str, Sequence[Trace]]
 
 
 def over_clip(trace: Trace) -> Trace:
-    """One moment for a whole clip: the mean label against the mean estimate (an utterance).
+    """Return one moment for a whole clip: the mean label against the mean estimate (an utterance).
 
     Who is named moment by moment is left out.
     """
@@ -206,7 +206,7 @@ def over_clip(trace: Trace) -> Trace:
 
 
 def joined(traces: Sequence[Trace]) -> tuple[Floats, Floats]:
-    """Estimates and labels `(N, 2)` of some traces, one after another."""
+    """Return estimates and labels `(N, 2)` of some traces, one after another."""
     empty = np.zeros((0, 2), np.float32)
     return (
         np.concatenate([empty, *(trace.estimates for trace in traces)]),
@@ -215,7 +215,8 @@ def joined(traces: Sequence[Trace]) -> tuple[Floats, Floats]:
 
 
 def groups_of(traces: Sequence[Trace], kind: str) -> Ints:
-    """The number of the person, actor or clip (`kind`) that each moment of `joined` belongs to."""
+    """Return the number of the person, actor or clip (`kind`) that each moment of `joined` belongs
+    to."""
     names = [
         np.broadcast_to(trace.people.get(kind, f"clip {trace.clip}"), len(trace.times_s))
         for trace in traces
@@ -225,7 +226,7 @@ def groups_of(traces: Sequence[Trace], kind: str) -> Ints:
 
 
 def _mean(values: Floats) -> Floats:
-    """The mean of `(N, 2)` as `(1, 2)`; of none not a number."""
+    """Return the mean of `(N, 2)` as `(1, 2)`; of none not a number."""
     if not len(values):
         return np.full((1, 2), np.nan, np.float32)
     return np.asarray(values.mean(axis=0, keepdims=True), np.float32)

@@ -104,7 +104,7 @@ def evaluate_affect(options: AffectOptions) -> AffectReport:
 
 
 def one_context(contexts: set[float]) -> float:
-    """The width of crops that all rows share. Raises ValueError where they differ."""
+    """Return the width of crops that all rows share. Raises ValueError where they differ."""
     if len(contexts) > 1:
         said = ", ".join(map(str, sorted(contexts)))
         raise ValueError(f"the rows read crops of different widths ({said}): ask for some alone")
@@ -169,7 +169,7 @@ def evaluate(
 
 
 def units_of(material: Material, options: AffectOptions) -> list[Unit]:
-    """The folds or seeds. Raises ValueError where stores and folds do not fit."""
+    """Return the folds or seeds. Raises ValueError where stores and folds do not fit."""
     stores, folds = options.stores, material.folds
     if options.by_fold:
         if len(folds) != len(stores):
@@ -184,7 +184,7 @@ def units_of(material: Material, options: AffectOptions) -> list[Unit]:
 def choose_rows(
     wanted: Sequence[str], held: Sequence[Sequence[str]]
 ) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The rows to run, and those left out with the reason.
+    """Choose the rows to run, and those left out with the reason.
 
     Raises ValueError for a wanted row that is none or is not in every store, and where no row is.
     """
@@ -212,7 +212,7 @@ def record_figures(report: AffectReport, stores: tuple[Path, ...]) -> None:
 
 
 def figures(found: Agreement) -> dict[str, Any]:
-    """An agreement as plain numbers; none where there is no number."""
+    """Return an agreement as plain numbers; none where there is no number."""
 
     def plain(score: Score) -> dict[str, float | None]:
         return {name: rounded(getattr(score, name)) for name in MEASURES}

@@ -23,13 +23,14 @@ FACES = 12
 
 
 def models_shown(names: Sequence[str]) -> list[str]:
-    """Which models stand in one picture: chapter 7's sequences, or the last few there are."""
+    """Tell which models stand in one picture: chapter 7's sequences, or the last few there are."""
     return [name for name in SHOWN if name in names] or list(names)[-len(SHOWN) :]
 
 
 def write_timeline(clip: LabelledClip, traces: Mapping[str, Trace], path: Path) -> None:
-    """One clip as in Figures 6.3 and 7.5, as a PNG: faces, sound, valence and arousal with every
-    model's CCC, then of each model that has them the attention over past states and the gate."""
+    """Write one clip as in Figures 6.3 and 7.5, as a PNG: faces, sound, valence and arousal
+    with every model's CCC, then of each model that has them the attention over past states
+    and the gate."""
     from matplotlib.figure import Figure
 
     attending = {name: trace for name, trace in traces.items() if trace.weights.shape[1]}
@@ -57,7 +58,7 @@ def write_timeline(clip: LabelledClip, traces: Mapping[str, Trace], path: Path) 
 
 
 def _faces(axes: Any, clip: LabelledClip) -> None:
-    """Some faces at their times; where none is seen the place stays grey."""
+    """Draw some faces at their times; where none is seen the place stays grey."""
     first, last = float(clip.times_s[0]), float(clip.times_s[-1])
     width = (last - first) / FACES
     axes.set(ylim=(0, 1), yticks=[], facecolor="lightgrey")
@@ -71,7 +72,7 @@ def _faces(axes: Any, clip: LabelledClip) -> None:
 
 
 def _sound(axes: Any, clip: LabelledClip) -> None:
-    """The Mel spectrogram as the networks see it."""
+    """Draw the Mel spectrogram as the networks see it."""
     if clip.pcm is None:
         return
     seconds = len(clip.pcm) / 22_050
@@ -95,7 +96,8 @@ def _estimates(axes: Any, clip: LabelledClip, traces: Mapping[str, Trace], dimen
 
 
 def _attention(axes: Any, name: str, trace: Trace) -> None:
-    """Weights of the past states, the newest on top; brighter than their mean is attended to."""
+    """Draw weights of the past states, the newest on top; brighter than their mean is
+    attended to."""
     states = trace.weights.shape[1]
     extent = (trace.times_s[0], trace.times_s[-1], -states, 0)
     weights = np.where(trace.weights > 0, trace.weights, np.nan).T
@@ -108,7 +110,7 @@ def _attention(axes: Any, name: str, trace: Trace) -> None:
 
 
 def _gates(axes: Any, gated: Mapping[str, Trace], names: Sequence[str]) -> None:
-    """The mean gate, in the model's colour among `names`; where a side was shut, shaded."""
+    """Draw the mean gate, in the model's colour among `names`; where a side was shut, shaded."""
     for name, trace in gated.items():
         color = COLORS[names.index(name)]
         axes.plot(trace.times_s, trace.gate, color=color, linewidth=1, label=printed(name))
@@ -127,7 +129,7 @@ def _gates(axes: Any, gated: Mapping[str, Trace], names: Sequence[str]) -> None:
 
 
 def write_scatter(models: Mapping[str, Units], path: Path) -> None:
-    """Estimates against labels, a column a model and a row a dimension, as a PNG."""
+    """Write estimates against labels, a column a model and a row a dimension, as a PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3 * len(models) + 0.6, 6.4), layout="constrained")
@@ -159,7 +161,7 @@ def write_scatter(models: Mapping[str, Units], path: Path) -> None:
 def write_files(
     report: AffectReport, models: Mapping[str, Units], material: Material, out: Path, plots: int
 ) -> None:
-    """JSON, CSV and PNGs in a folder, of these `plots` timelines."""
+    """Write JSON, CSV and PNGs in a folder, of these `plots` timelines."""
     write_json(report, out / "report.json")
     write_csv(out / "moments.csv", moment_lines(models))
     if models:
@@ -168,7 +170,8 @@ def write_files(
 
 
 def write_timelines(models: Mapping[str, Units], material: Material, out: Path, count: int) -> None:
-    """`timeline-<clip>.png` of the first clips in time, by the first fold's or seed's models."""
+    """Write `timeline-<clip>.png` of the first clips in time, by the first fold's or seed's
+    models."""
     unit = next(iter(next(iter(models.values()))))
     shown = [clip for clip in material.clips if len(clip.times_s) > 1 and not material.whole]
     for clip in shown[:count]:
@@ -183,12 +186,12 @@ def write_timelines(models: Mapping[str, Units], material: Material, out: Path, 
 
 
 def file_name(clip: str) -> str:
-    """A clip's name as part of a file's."""
+    """Return a clip's name as part of a file's."""
     return re.sub(r"[^\w.-]+", "-", clip)
 
 
 def moment_lines(models: Mapping[str, Units]) -> list[dict[str, Any]]:
-    """A line a model, unit and moment: times in seconds, labels, estimates, gate, spread."""
+    """Return a line a model, unit and moment: times in seconds, labels, estimates, gate, spread."""
     lines: list[dict[str, Any]] = []
     for name, units in models.items():
         for unit, part in units.items():

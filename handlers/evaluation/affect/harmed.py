@@ -35,18 +35,18 @@ ALL_HARMS = "all of these"
 
 
 def amplified(decibels: float) -> Channel:
-    """Louder or fainter by so much; what is too loud is clipped later."""
+    """Make a sound louder or fainter by so much; what is too loud is clipped later."""
     factor = np.float32(10 ** (decibels / 20))
     return lambda samples: np.asarray(samples * factor)
 
 
 def narrow(samples: Floats) -> Floats:
-    """Sampled at 8 kHz and back."""
+    """Sample a sound at 8 kHz and back."""
     return _from_telephone(_to_telephone(samples))
 
 
 def companded(samples: Floats) -> Floats:
-    """8 kHz in eight bits by the mu-law, as a telephone has it."""
+    """Code a sound at 8 kHz in eight bits by the mu-law, as a telephone has it."""
     return _from_telephone(mu_law(_to_telephone(samples)))
 
 
@@ -90,7 +90,8 @@ def changes(
     channels: Mapping[str, Channel],
     detector: SpeechDetector | None,
 ) -> list[Change]:
-    """Every row that hears, by every channel; `plain` are its traces of the clips as they are."""
+    """Measure every row that hears, by every channel; `plain` are its traces of the clips as they
+    are."""
     hearing = {name: one for name, one in estimators.items() if one.hears}
     found = [_change(name, AS_IT_IS, plain[name], plain[name]) for name in hearing]
     for channel, send in channels.items() if hearing else ():
@@ -105,7 +106,7 @@ def _sent(clip: LabelledClip, send: Channel) -> LabelledClip:
 
 
 def _change(name: str, channel: str, before: Sequence[Trace], after: Sequence[Trace]) -> Change:
-    """The mean over clips that have an estimate both times."""
+    """Return the mean over clips that have an estimate both times."""
     was, now = (np.concatenate([over_clip(t).estimates for t in part]) for part in (before, after))
     labels = np.concatenate([over_clip(trace).labels for trace in before])
     voiced = float(np.mean(np.concatenate([trace.voice for trace in after])))
@@ -145,7 +146,8 @@ class GateMove:
 
 
 def survival(harm: str, models: Mapping[str, Units]) -> Survival:
-    """Agreement of every model under a harm, and the joined ones against the better single one."""
+    """Return the agreement of every model under a harm, and the joined ones against the better
+    single one."""
     agreements = {
         name: mean_agreement(agreement(*joined(part)) for part in units.values())
         for name, units in models.items()
@@ -193,7 +195,7 @@ def gate_move(
 
 
 def stretches_of(trace: Trace) -> list[slice]:
-    """A clip in parts of equal length, about `STRETCH_S` each."""
+    """Return a clip in parts of equal length, about `STRETCH_S` each."""
     count = len(trace.times_s)
     seconds = count * float(np.diff(trace.times_s).mean()) if count > 1 else 0.0
     parts = max(min(round(seconds / STRETCH_S), count), 1)
@@ -202,7 +204,7 @@ def stretches_of(trace: Trace) -> list[slice]:
 
 
 def together(moves: Sequence[GateMove]) -> GateMove:
-    """The moves of one model under several harms as one; every stretch counts alike."""
+    """Return the moves of one model under several harms as one; every stretch counts alike."""
     found = [move for move in moves if move.stretches]
     counts = [move.stretches for move in found]
 

@@ -76,7 +76,7 @@ def share(name: str, detector: SpeechDetector, recordings: Iterable[tuple[Pcm, B
 
 
 def speaking(detector: SpeechDetector, pcm: Pcm, ahead_s: float) -> Bools:
-    """Whether a voice is heard at each moment, sound being known so far ahead of it."""
+    """Tell whether a voice is heard at each moment, sound being known so far ahead of it."""
     stream, found = SpeechStream(), []
     for time_s in moments_of(pcm):
         known = pcm[stream.end : round((time_s + ahead_s) * RATE_HZ)]
@@ -86,12 +86,12 @@ def speaking(detector: SpeechDetector, pcm: Pcm, ahead_s: float) -> Bools:
 
 
 def moments_of(pcm: Pcm) -> list[float]:
-    """The times of a recording's moments in seconds, each at the end of its sound."""
+    """Return the times of a recording's moments in seconds, each at the end of its sound."""
     return [(number + 1) / RATE for number in range(int(len(pcm) / RATE_HZ * RATE))]
 
 
 def sounding(pcm: Pcm) -> Bools:
-    """The moments of a recording that are not silence."""
+    """Return the moments of a recording that are not silence."""
     count = len(moments_of(pcm))
     parts = pcm[: count * int(RATE_HZ / RATE)].astype(np.float64).reshape(count, -1)
     decibels = 10 * np.log10(np.square(parts).mean(axis=1) + 1e-9)
@@ -99,12 +99,12 @@ def sounding(pcm: Pcm) -> Bools:
 
 
 def everything(pcm: Pcm) -> Bools:
-    """All moments of a recording."""
+    """Return all moments of a recording."""
     return np.ones(len(moments_of(pcm)), bool)
 
 
 def made(gain_db: float, seconds: float = SOUND_S) -> Mapping[str, Pcm]:
-    """All sounds in which nobody speaks, so much louder."""
+    """Return all sounds in which nobody speaks, so much louder."""
     factor = 10 ** (gain_db / 20)
     return {
         name: to_pcm((factor * sound(seconds)).astype(np.float32)) for name, sound in SOUNDS.items()
@@ -112,13 +112,14 @@ def made(gain_db: float, seconds: float = SOUND_S) -> Mapping[str, Pcm]:
 
 
 def read_speech(folder: Path, limit: int) -> list[Pcm]:
-    """At most so many utterances of a set, spread evenly. Raises ValueError for no such set."""
+    """Read at most so many utterances of a set, spread evenly. Raises ValueError for no
+    such set."""
     utterances = SPOKEN[find_layout(folder)].read(folder)
     return [to_pcm(read_mono(one.path)) for one in spread(utterances, limit)]
 
 
 def read_sound(path: Path) -> Pcm:
-    """The sound of a clip. Raises ValueError where it has none."""
+    """Read the sound of a clip. Raises ValueError where it has none."""
     if (pcm := sound_in(path)) is None:
         raise ValueError(f"{path}: has no sound")
     return pcm
@@ -133,7 +134,7 @@ class Face:
 
     @classmethod
     def read(cls, path: Path) -> "Face":
-        """The first seconds of a clip. Raises ValueError where it cannot be decoded."""
+        """Read the first seconds of a clip. Raises ValueError where it cannot be decoded."""
         rate = frame_rate_hz(path)
         shown = Video(path.stem, "", path, {}).stretch(0, round(FACE_S * rate))
         frames = [one.image for one in shown]
@@ -141,7 +142,7 @@ class Face:
 
 
 def estimate(predictor: AffectPredictor, face: Face, pcm: Pcm) -> Doubles:
-    """The mean of valence and arousal `(2,)` of a face under some sound."""
+    """Return the mean of valence and arousal `(2,)` of a face under some sound."""
     row = AffectRow(face.frames, face.times_s, Heard(0, pcm), None, FACE_VOICE)
     frames = predictor.step([row])[0].frames
     told = [(one.valence, one.arousal) for one in frames if one.valence is not None]
@@ -149,7 +150,7 @@ def estimate(predictor: AffectPredictor, face: Face, pcm: Pcm) -> Doubles:
 
 
 def load(store: Path) -> AffectPredictor:
-    """The face with the voice as they are served. Raises ValueError without a tracker."""
+    """Load the face with the voice as they are served. Raises ValueError without a tracker."""
     trackers = TrackingParts(store)
     served = next(name for name in trackers.rows() if name.startswith("DCRT-"))
     follower = trackers.follower(served)
@@ -163,7 +164,7 @@ def report_voices(
     sets: Mapping[str, Sequence[Pcm]],
     silent: Mapping[str, Pcm],
 ) -> Iterator[str]:
-    """Lines with the share of moments with a voice: speech, then sound without any."""
+    """Return lines with the share of moments with a voice: speech, then sound without any."""
     yield "moments with a voice        of moments     clip    live waiting   after"
     for name, recordings in sets.items():
         yield str(share(name, detector, [(pcm, sounding(pcm)) for pcm in recordings]))
@@ -180,8 +181,8 @@ def report_faces(
     silent: Mapping[str, Pcm],
     spoken: Sequence[Pcm],
 ) -> Iterator[str]:
-    """Lines with how far sound moves the mean of a clip's face: the furthest of sounds without
-    speech, and the mean distance under speech."""
+    """Return lines with how far sound moves the mean of a clip's face: the furthest of sounds
+    without speech, and the mean distance under speech."""
     yield f"{'a face under':40} {'valence':>7} {'arousal':>7}"
     for name, face in faces.items():
         quiet = estimate(predictor, face, NOTHING)

@@ -68,7 +68,7 @@ class ClipMaker:
         return cls(images, named(people), samples, everybody)
 
     def clips(self, count: int, plot: Plot, seed: int = SEED) -> list[LabelledClip]:
-        """The first so many clips of a plot; each is the same whatever else is made."""
+        """Return the first so many clips of a plot; each is the same whatever else is made."""
         return [self._clip(index, plot, seed) for index in range(count)]
 
     def _clip(self, index: int, plot: Plot, seed: int) -> LabelledClip:
@@ -91,7 +91,7 @@ class ClipMaker:
         return with_stretches(made, clip, rng)
 
     def _sound(self, clip: Clip) -> Floats:
-        """The utterances one after another, each as far as it is heard in the clip."""
+        """Return the utterances one after another, each as far as it is heard in the clip."""
         cuts = np.flatnonzero(np.diff(clip.heard_s) < 0) + 1
         parts = []
         for run in np.split(np.arange(len(clip.voice)), cuts):
@@ -143,7 +143,7 @@ def utterances_of_test_actors(root: Path) -> list[Utterance]:
 
 
 def with_stretches(made: LabelledClip, clip: Clip, rng: np.random.Generator) -> LabelledClip:
-    """The clip with its stretches gone bad: degraded faces and sound, no face, silence."""
+    """Return the clip with its stretches gone bad: degraded faces and sound, no face, silence."""
     harm = PICTURE_HARMS[str(rng.choice(list(PICTURE_HARMS)))]
     worse = SOUND_HARMS[str(rng.choice(list(SOUND_HARMS)))]
     faces: list[Image | None] = []
@@ -165,5 +165,5 @@ def with_stretches(made: LabelledClip, clip: Clip, rng: np.random.Generator) -> 
 
 
 def crop_of(image: Image) -> Image:
-    """A grey face `(S, S)` as a crop `(128, 128, 3)`, cut about as a tracker cuts it."""
+    """Return a grey face `(S, S)` as a crop `(128, 128, 3)`, cut about as a tracker cuts it."""
     return crop_framed(image, whole_box(image.shape[0]), CONTEXT)

@@ -150,7 +150,7 @@ def _load(
     load: Callable[[Path, str], Estimator],
     left_out: dict[str, str],
 ) -> dict[str, Estimator]:
-    """The rows of a store; one whose library is missing is left out, with the reason."""
+    """Load the rows of a store; one whose library is missing is left out, with the reason."""
     estimators = {}
     for name in names:
         try:
@@ -200,13 +200,14 @@ class AffectReport:
 
 
 def row_of(name: str, units: Units) -> AffectFigures:
-    """The figures of one model's traces: over all moments of a unit, then the mean (6.4.2)."""
+    """Return the figures of one model's traces: over all moments of a unit, then the mean
+    (6.4.2)."""
     found = {unit: agreement(*joined(part)) for unit, part in units.items()}
     return AffectFigures(name, found, mean_agreement(found.values()))
 
 
 def compare(models: Mapping[str, Units], seed: int = 0) -> list[Difference]:
-    """Differences in CCC of every model and those that it is to beat."""
+    """Return differences in CCC of every model and those that it is to beat."""
     return [
         difference
         for first, second in pairs_among(list(models))

@@ -45,7 +45,7 @@ class Portion:
 
 
 def spread(trace: Trace) -> Floats:
-    """The largest weight minus the smallest, of the states held, at every moment `(T,)`.
+    """Return the largest weight minus the smallest, of the states held, at every moment `(T,)`.
 
     Weights add up to 1, so it is a share of all attention (section 7.4.2). Moments with fewer
     than two states have none: not a number.
@@ -57,12 +57,13 @@ def spread(trace: Trace) -> Floats:
 
 
 def undecided(trace: Trace) -> Floats:
-    """The gate's distance from the nearer end, 0 to 0.5, `(T,)` (section 7.4.3)."""
+    """Return the gate's distance from the nearer end, 0 to 0.5, `(T,)` (section 7.4.3)."""
     return np.asarray(np.minimum(trace.gate, 1 - trace.gate), np.float32)
 
 
 def attention_portions(models: Mapping[str, Units]) -> list[Portion]:
-    """Single modalities by their own attention, then all sequence models by the gated one's."""
+    """Return single modalities by their own attention, then all sequence models by the
+    gated one's."""
     found = []
     for single, sequence in SINGLE_PAIRS:
         if {single, sequence} <= models.keys():
@@ -71,7 +72,7 @@ def attention_portions(models: Mapping[str, Units]) -> list[Portion]:
 
 
 def gate_portions(models: Mapping[str, Units]) -> list[Portion]:
-    """All sequence models where the gate lies below a level, or above one minus it."""
+    """Return all sequence models where the gate lies below a level, or above one minus it."""
     return _joined(GATE, GATES, models)
 
 
@@ -104,12 +105,12 @@ def _portions(
 
 
 def _chosen(quantity: str, level: float, trace: Trace) -> Bools:
-    """The moments that count, `(T,)`; what is not a number does not."""
+    """Return the moments that count, `(T,)`; what is not a number does not."""
     return spread(trace) > level if quantity == ATTENTION else undecided(trace) < level
 
 
 def _within(units: Units, chosen: Mapping[str, Sequence[Bools]]) -> tuple[Agreement, float]:
-    """The mean agreement over the units at the chosen moments, and their share."""
+    """Return the mean agreement over the units at the chosen moments, and their share."""
     agreements, counts = [], np.zeros(2)
     for unit, part in units.items():
         flags = np.concatenate([np.zeros(0, np.bool_), *chosen[unit]])

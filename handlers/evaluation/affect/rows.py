@@ -109,7 +109,8 @@ def share_branches(estimators: Iterable[Estimator]) -> list[EncoderCache]:
 
 
 def _digest(engine: Engine, part: str) -> bytes:
-    """The hash of what an encoder answers to noise: the same for the same layers and weights."""
+    """Return the hash of what an encoder answers to noise: the same for the same layers and
+    weights."""
     shape = [size or 1 for size in engine.inputs(part)["crops"].shape]
     noise = np.random.default_rng(0).uniform(-1, 1, (1, *shape)).astype(np.float32)
     answers = engine.run(part, crops=noise)
@@ -117,18 +118,18 @@ def _digest(engine: Engine, part: str) -> bytes:
 
 
 def printed(name: str) -> str:
-    """A row's name as the thesis prints it: `anclaf-sa-8` is ANCLaF-SA-8."""
+    """Return a row's name as the thesis prints it: `anclaf-sa-8` is ANCLaF-SA-8."""
     match = WINDOWED.fullmatch(name)
     return f"{PRINTED[match[1]]}-{match[2]}" if match else PRINTED[name]
 
 
 def is_row(name: str) -> bool:
-    """Whether a name is one of the tables'."""
+    """Tell whether a name is one of the tables'."""
     return name in PRINTED or WINDOWED.fullmatch(name) is not None
 
 
 def pairs_among(names: Sequence[str]) -> list[tuple[str, str]]:
-    """The pairs to compare: `PAIRS`, and of ANCLaF-SA-n and -S-n those of one n."""
+    """Return the pairs to compare: `PAIRS`, and of ANCLaF-SA-n and -S-n those of one n."""
     pairs = list(PAIRS)
     for name in names:
         if match := WINDOWED.fullmatch(name):
@@ -145,7 +146,7 @@ class ModelStore:
         self.weights: dict[str, str] = {}
 
     def rows(self) -> tuple[str, ...]:
-        """The rows that the store has a folder for, in the order of the tables."""
+        """Return the rows that the store has a folder for, in the order of the tables."""
         order = list(PRINTED)
 
         def place(name: str) -> tuple[int, int]:
@@ -157,7 +158,7 @@ class ModelStore:
         return tuple(sorted(filter(is_row, found), key=place))
 
     def estimator(self, name: str) -> Estimator:
-        """A row as it is served.
+        """Return a row as it is served.
 
         Raises CheckpointError for weights that cannot be used, MissingExtra for a library that is
         not there.

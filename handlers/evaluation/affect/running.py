@@ -63,7 +63,7 @@ def moments_of(
 
 
 def _same(before: Image | None, now: Image | None) -> Image | None:
-    """The face before, where there is no other now."""
+    """Return the face before, where there is no other now."""
     same = before is not None and now is not None and np.array_equal(before, now)
     return before if same else now
 
@@ -73,7 +73,7 @@ def run(
     clips: Sequence[LabelledClip],
     detector: SpeechDetector | None = None,
 ) -> list[Trace]:
-    """Traces of one estimator over clips, each from its start."""
+    """Return traces of one estimator over clips, each from its start."""
     return run_all({"": estimator}, clips, detector=detector)[""]
 
 
@@ -83,7 +83,8 @@ def run_all(
     done: Callable[[int], None] = lambda _: None,
     detector: SpeechDetector | None = None,
 ) -> dict[str, list[Trace]]:
-    """Traces of named estimators over the same clips; `done` hears of moments that all have seen.
+    """Return traces of named estimators over the same clips; `done` hears of moments that all have
+    seen.
 
     Without a detector of speech all sound is used. Everything is shown and heard once, and encoded
     once by each branch that several have in common.
@@ -107,7 +108,7 @@ def run_all(
 
 
 def _groups(clips: Sequence[LabelledClip]) -> Iterator[list[LabelledClip]]:
-    """Clips that go together: many short ones or a long one."""
+    """Return clips that go together: many short ones or a long one."""
     group: list[LabelledClip] = []
     held = 0
     for clip in clips:
@@ -126,7 +127,7 @@ def _parts(
     clips: Sequence[LabelledClip],
     detector: SpeechDetector | None,
 ) -> Iterator[list[dict[Estimator, Moment]]]:
-    """The moments of some clips as each listener has them, so many at a time."""
+    """Return the moments of some clips as each listener has them, so many at a time."""
     sees = any(one.sees for one in estimators.values())
     listeners = list(dict.fromkeys(ears.values()))
     moments = chain.from_iterable(moments_of(clip, listeners, sees, detector) for clip in clips)
@@ -150,7 +151,7 @@ def _follow(
     clips: Sequence[LabelledClip],
     readings: Sequence[Sequence[Reading | None]],
 ) -> list[Trace]:
-    """Memories of all clips step in lockstep, moment by moment."""
+    """Step the memories of all clips in lockstep, moment by moment."""
     memories: list[Memory | None] = [None] * len(clips)
     before_s = [float(clip.times_s[0]) for clip in clips]
     answers: list[list[Answer | None]] = [[None] * len(part) for part in readings]

@@ -76,7 +76,8 @@ class Material:
     note: str = WEAK
 
     def degraded(self, kind: str) -> "Material":
-        """The same, all faces and voices degraded: `blur`, `darkness`, `noise` or `low level`.
+        """Return the same, all faces and voices degraded: `blur`, `darkness`, `noise` or `low
+        level`.
 
         Raises ValueError for another kind.
         """
@@ -124,8 +125,8 @@ def read_material(
     *,
     even: bool = False,
 ) -> Material:
-    """A folder in one of the layouts; at most `limit` clips, spread evenly. With `even` photographs
-    of every word come about as often.
+    """Read a folder in one of the layouts; at most `limit` clips, spread evenly. With `even`
+    photographs of every word come about as often.
 
     Raises ValueError for an unknown layout, and where nothing of it is there.
     """
@@ -150,7 +151,7 @@ def read_material(
 
 
 def find_layout(root: Path) -> str:
-    """Which layout a folder has. Raises ValueError for none."""
+    """Tell which layout a folder has. Raises ValueError for none."""
     if (root / "fer2013new.csv").is_file():
         return FERPLUS
     if (root / FACES).is_dir() and (root / SPEECH).is_dir():
@@ -163,7 +164,7 @@ def find_layout(root: Path) -> str:
 
 
 def _recorded(name: str, root: Path, limit: int | None, following: Following) -> Material:
-    """Recordings with their faces followed, and the folds of the people in them.
+    """Return recordings with their faces followed, and the folds of the people in them.
 
     Folds are those of the whole set, whatever the limit: a model was learnt without one of them.
     """
@@ -191,7 +192,7 @@ def _recorded(name: str, root: Path, limit: int | None, following: Following) ->
 def _faces(
     name: str, faces: AffectFaces, limit: int | None, following: Following | None, even: bool
 ) -> Material:
-    """Photographs of single faces, cut out as a tracker cuts them out."""
+    """Return photographs of single faces, cut out as a tracker cuts them out."""
     following = following or Following()
     if even:
         chosen = faces.take(balanced(faces, limit or len(faces), np.random.default_rng(0)))

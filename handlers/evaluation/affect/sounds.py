@@ -14,17 +14,17 @@ CHORD = (1, 1.26, 1.5, 2, 2.52, 3)
 
 
 def tone(seconds: float, hz: float = 440, amplitude: float = 0.3) -> Doubles:
-    """A sine."""
+    """Return a sine."""
     return np.asarray(amplitude * np.sin(2 * np.pi * hz * times(seconds)))
 
 
 def white(seconds: float, seed: int = 0) -> Doubles:
-    """Noise as strong at every frequency."""
+    """Return noise as strong at every frequency."""
     return _at_peak(np.random.default_rng(seed).standard_normal(len(times(seconds))))
 
 
 def chords(seconds: float, seed: int = 0) -> Doubles:
-    """A chord every half second, struck and fading, over a drum."""
+    """Return a chord every half second, struck and fading, over a drum."""
     since_s = times(seconds) % BEAT_S
     fading = np.exp(-4 * since_s)
     sound = 0.4 * np.random.default_rng(seed).standard_normal(len(since_s)) * fading**12
@@ -34,7 +34,7 @@ def chords(seconds: float, seed: int = 0) -> Doubles:
 
 
 def birds(seconds: float) -> Doubles:
-    """Chirps around 4 kHz, five a second."""
+    """Return chirps around 4 kHz, five a second."""
     time_s = times(seconds)
     pitch_hz = 4000 + 1200 * np.sin(2 * np.pi * 15 * time_s)
     swell = np.clip(np.sin(2 * np.pi * 5 * time_s), 0, 1)
@@ -42,7 +42,7 @@ def birds(seconds: float) -> Doubles:
 
 
 def applause(seconds: float, seed: int = 0) -> Doubles:
-    """Ninety claps a second."""
+    """Return ninety claps a second."""
     rng = np.random.default_rng(seed)
     claps = np.zeros(len(times(seconds)))
     hands = rng.integers(len(claps), size=round(seconds * 90))
@@ -52,7 +52,7 @@ def applause(seconds: float, seed: int = 0) -> Doubles:
 
 
 def times(seconds: float) -> Doubles:
-    """The time of each sample."""
+    """Return the time of each sample."""
     return np.arange(round(seconds * RATE_HZ)) / RATE_HZ
 
 

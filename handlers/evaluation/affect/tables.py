@@ -46,7 +46,7 @@ def show(report: AffectReport, console: Console) -> None:
 
 
 def tables(report: AffectReport) -> Iterator[RenderableType]:
-    """All figures, the thesis's tables with ours on top, comparisons, portions, harms."""
+    """Return all figures, the thesis's tables with ours on top, comparisons, portions, harms."""
     yield _summary(report)
     for published in report.published:
         if rows := [row for row in report.rows if _belongs(row, published)]:
@@ -62,13 +62,13 @@ def tables(report: AffectReport) -> Iterator[RenderableType]:
 
 
 def value(agreement: Agreement, measure: str, side: str) -> float:
-    """A cell: a measure such as RMSE under VAL, ARO or AVG."""
+    """Return a cell: a measure such as RMSE under VAL, ARO or AVG."""
     score: Score = getattr(agreement, SIDES[side])
     return float(getattr(score, measure.lower()))
 
 
 def portion_tables(report: AffectReport) -> Iterator[RenderableType]:
-    """A published table with our rows on top, for each that we have rows for."""
+    """Return a published table with our rows on top, for each that we have rows for."""
     for published in report.published_portions:
         ours = [p for p in report.portions if _is_of_table(p, published)]
         if ours:
@@ -76,7 +76,7 @@ def portion_tables(report: AffectReport) -> Iterator[RenderableType]:
 
 
 def _is_of_table(portion: Portion, published: PublishedPortions) -> bool:
-    """Single modalities stand in tables without AVi-GaS."""
+    """Tell whether a row belongs there: single modalities where AVi-GaS is absent."""
     joined = any(row.method == printed(DECIDER) for row in published.rows)
     return portion.quantity == published.quantity and (portion.decider == DECIDER) == joined
 
@@ -84,7 +84,7 @@ def _is_of_table(portion: Portion, published: PublishedPortions) -> bool:
 def _portions_beside(
     ours: Sequence[Portion], published: PublishedPortions, data: str
 ) -> RenderableType:
-    """The levels below each other: in each our rows, then the published ones."""
+    """Return the levels below each other: in each our rows, then the published ones."""
     title = layout_title(data, published)
     heads = [f"{name}\n{side}" for name in ("RMSE", "gain", "COR", "gain") for side in BOTH]
     table = new_table(title, ("Level", "Method", "Data"), ("Share", *heads))
@@ -121,7 +121,7 @@ def _portion_cells(
     cor: Sequence[float],
     cor_gain: Sequence[float],
 ) -> list[str]:
-    """Valence and arousal of each, NOTHING for both where there is none."""
+    """Return valence and arousal of each, NOTHING for both where there is none."""
     return [
         *map(number, rmse),
         *(percent(value, "+") for value in rmse_gain[:2]),
@@ -131,7 +131,7 @@ def _portion_cells(
 
 
 def harm_tables(report: AffectReport) -> Iterator[Table]:
-    """As far as harms were tried."""
+    """Return the tables of harms, as far as these were tried."""
     if report.survivals:
         yield _survivals(report)
     if report.moves:
@@ -141,7 +141,7 @@ def harm_tables(report: AffectReport) -> Iterator[Table]:
 
 
 def _survivals(report: AffectReport) -> Table:
-    """CCC with a modality destroyed; the margin is over the better single modality."""
+    """Return CCC with a modality destroyed; the margin is over the better single modality."""
     heads = (*(f"CCC\n{side}" for side in SIDES), "Answered", "Margin")
     table = new_table("With one modality destroyed", ("Harm", "Method"), heads)
     for survival in report.survivals:
@@ -182,7 +182,7 @@ def _changes(report: AffectReport) -> Table:
 
 
 def _summary(report: AffectReport) -> Table:
-    """All measures of all rows, and below each its parts."""
+    """Return all measures of all rows, and below each its parts."""
     title = "Agreement, the mean of the parts" if len(report.units) > 1 else "Agreement"
     heads = [f"{measure.upper()}\n{side}" for measure in MEASURES for side in SIDES]
     table = new_table(title, ("Method",), ("Moments", "Answered", *heads))
@@ -213,7 +213,7 @@ def _columns(published: PublishedAffect) -> list[tuple[str, str]]:
 
 
 def _beside(rows: Sequence[AffectFigures], published: PublishedAffect, data: str) -> RenderableType:
-    """Our rows, then the published ones."""
+    """Return our rows, then the published ones."""
     title = layout_title(data, published)
     heads = [f"{measure}\n{side}" for measure, side in _columns(published)]
     table = new_table(title, ("Method", "Data"), heads)
@@ -226,7 +226,7 @@ def _beside(rows: Sequence[AffectFigures], published: PublishedAffect, data: str
 def _by_fold(
     rows: Sequence[AffectFigures], published: PublishedAffect, data: str
 ) -> RenderableType:
-    """Measures below each other, folds beside each other, as Tables B.6 and B.7."""
+    """Return measures below each other, folds beside each other, as Tables B.6 and B.7."""
     title = layout_title(data, published)
     parts = [f"Fold-{index}" for index, _ in enumerate(published.rows[0].folds, start=1)]
     heads = [f"{part}\n{side}" for part in (*parts, "Average") for side in published.dimensions]
@@ -255,7 +255,7 @@ def _fold_cells(line: PublishedEstimator, measure: int, sides: int) -> Iterator[
 
 
 def _differences(report: AffectReport) -> RenderableType:
-    """A line a pair and dimension; beside it the interval for each kind of people drawn."""
+    """Return a line a pair and dimension; beside it the interval for each kind of people drawn."""
     lines: dict[tuple[str, str, str], list[Difference]] = {}
     for d in report.differences:
         lines.setdefault((d.first, d.second, d.dimension), []).append(d)

@@ -37,7 +37,7 @@ PAIRS = (
 
 
 def stored_models(model_store: Path) -> tuple[str, ...]:
-    """The alignment models that the store holds. Raises ValueError if it holds none."""
+    """Return the alignment models that the store holds. Raises ValueError if it holds none."""
     names = tuple(name for name in MODELS if (model_store / name).is_dir())
     if not names:
         raise ValueError(f"{model_store}: holds none of {', '.join(MODELS)}")
@@ -141,7 +141,7 @@ def evaluate(
 def choose_pairs(
     wanted: Sequence[tuple[str, str]], models: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
-    """The pairs to compare; raises ValueError for a wanted one that is not run."""
+    """Choose the pairs to compare; raises ValueError for a wanted one that is not run."""
     for name in {name for pair in wanted for name in pair} - set(models):
         raise ValueError(f"cannot compare {name!r}: the models run are {', '.join(models)}")
     usual = tuple(pair for pair in PAIRS if set(pair) <= set(models))
@@ -149,7 +149,7 @@ def choose_pairs(
 
 
 def data_name(data: Path) -> str:
-    """The last two parts of the data's folder, such as `helen/test`."""
+    """Return the last two parts of the data's folder, such as `helen/test`."""
     return "/".join(data.resolve().parts[-2:])
 
 

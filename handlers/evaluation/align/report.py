@@ -82,7 +82,7 @@ class AlignReport:
     published: tuple[PublishedTable, ...]
 
     def row(self, model: str, condition: Condition, boxes: Boxes = Boxes.TRUTH) -> AlignFigures:
-        """The row of one case. Raises KeyError if it was not run."""
+        """Return the row of one case. Raises KeyError if it was not run."""
         wanted = Case(model, condition, boxes)
         for row in self.rows:
             if row.case == wanted:
@@ -104,7 +104,7 @@ class AlignReport:
 
 
 def score(errors: Mapping[Case, Errors]) -> tuple[AlignFigures, ...]:
-    """One row a case, in the order they were run."""
+    """Return one row a case, in the order they were run."""
     return tuple(
         AlignFigures(
             case,
@@ -123,7 +123,7 @@ def compare(
     samples: Sequence[FaceSample],
     seed: int = 0,
 ) -> tuple[Comparison, ...]:
-    """Paired bootstrap of the AUC for each pair of models under each condition run.
+    """Return the paired bootstrap of the AUC for each pair of models under each condition run.
 
     Faces of one person are drawn together; a face without a person stands for itself.
     """
@@ -170,7 +170,7 @@ def write_report(report: AlignReport, path: Path) -> None:
 def face_lines(
     errors: Mapping[Case, Errors], samples: Sequence[FaceSample], root: Path
 ) -> list[dict[str, Any]]:
-    """A line a face and case, pictures named from the data's folder on; missed: no error."""
+    """Return a line a face and case, pictures named from the data's folder on; missed: no error."""
     lines = []
     for case, found in errors.items():
         pairs = zip(found.box.tolist(), found.eyes.tolist(), strict=True)
@@ -181,7 +181,7 @@ def face_lines(
 
 
 def flat(row: AlignFigures) -> dict[str, Any]:
-    """The figures of a case as the columns of a table."""
+    """Return the figures of a case as the columns of a table."""
     counts = {"faces": row.faces, "missed": row.missed}
     scores = {
         f"{measure}_{name}": value

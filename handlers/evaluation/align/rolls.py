@@ -64,7 +64,8 @@ def evaluate_rolls(
 
 
 def error_at(handler: AlignHandler, view: FaceView, turn_deg: int) -> float:
-    """The error of a face in its picture turned clockwise; infinite where it is not found."""
+    """Return the error of a face in its picture turned clockwise; infinite where it is not
+    found."""
     window = turned_window(view.image, turn_deg)
     truth, picture = window.to_crop(view.landmarks), window.extract(view.image)
     image = DecodedImage(picture, "PNG", False, 1, ())
@@ -78,7 +79,7 @@ def error_at(handler: AlignHandler, view: FaceView, turn_deg: int) -> float:
 
 
 def turned_window(image: Image, turn_deg: int) -> Crop:
-    """A square window that shows all of a picture turned clockwise, black around it."""
+    """Return a square window that shows all of a picture turned clockwise, black around it."""
     height, width = image.shape[:2]
     side = math.hypot(height, width)
     size = round(min(side, LONGEST_PX))
@@ -86,7 +87,8 @@ def turned_window(image: Image, turn_deg: int) -> Crop:
 
 
 def as_rows(errors: Doubles) -> list[RollRow]:
-    """A row an angle from errors `(N, angles)`, the first column those of the upright faces."""
+    """Return a row an angle from errors `(N, angles)`, the first column those of the
+    upright faces."""
     upright, found = errors[:, 0], np.isfinite(errors)
     close = found & np.isfinite(upright)[:, None] & (errors <= CLOSE * upright[:, None])
     return [
@@ -101,7 +103,7 @@ def as_rows(errors: Doubles) -> list[RollRow]:
 
 
 def as_table(rows: Sequence[RollRow], faces: int) -> Table:
-    """The rows, and the share of all turned faces that are close."""
+    """Return the rows, and the share of all turned faces that are close."""
     turned = [row for row in rows if row.turn_deg]
     share = float(np.mean([row.close for row in turned]))
     title = f"{faces} faces, {len(turned)} angles: {share:.1%} within {CLOSE} times upright"

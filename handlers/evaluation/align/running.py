@@ -61,12 +61,12 @@ class FaceView:
 
 
 def read_view(path: Path, landmarks: Floats) -> FaceView:
-    """A picture as `read_picture` reads it, with its landmarks."""
+    """Read a picture as `read_picture` reads it, with its landmarks."""
     return FaceView(read_picture(path), landmarks)
 
 
 def apply(view: FaceView, condition: Condition, rng: np.random.Generator) -> FaceView:
-    """The view under a condition: as it is, or resized to a 128-pixel face and degraded."""
+    """Return the view under a condition: as it is, or resized to a 128-pixel face and degraded."""
     if condition == CLEAN:
         return view
     resized = resize_face(view, REFERENCE_FACE_PX)
@@ -122,7 +122,7 @@ class Errors:
 
     @classmethod
     def none_found(cls, faces: int, condition: Condition) -> "Errors":
-        """Every face missed, to be filled in."""
+        """Return every face as missed, to be filled in."""
         kept = np.full((faces, 68, 2), np.nan, np.float32) if condition == CLEAN else None
         return cls(np.full(faces, np.inf), np.full(faces, np.inf), kept)
 
@@ -147,7 +147,8 @@ def run(
     seed: int = 0,
     done: Callable[[int], None] = lambda _: None,
 ) -> dict[Case, Errors]:
-    """Errors of every model under every condition, from true boxes and, if given, detected ones.
+    """Return errors of every model under every condition, from true boxes and, if given, detected
+    ones.
 
     The same degraded pixels go to every model. `done` hears how many pictures are through.
     """
@@ -176,14 +177,15 @@ def run(
 
 
 def _generator(seed: int, index: int, condition: Condition) -> np.random.Generator:
-    """Noise that depends on the face and the condition, not on what else is run."""
+    """Return a generator of noise that depends on the face and the condition, not on what else is
+    run."""
     return np.random.default_rng([seed, index, zlib.crc32(str(condition).encode())])
 
 
 def _boxes(
     views: dict[int, FaceView], detector: FaceDetector | None, min_face_px: int
 ) -> dict[int, Floats]:
-    """One box `(4,)` for each face that has one."""
+    """Return one box `(4,)` for each face that has one."""
     truths = {index: bounding_box(view.landmarks) for index, view in views.items()}
     if detector is None:
         return truths
@@ -196,7 +198,8 @@ def _boxes(
 
 
 def best_match(boxes: Sequence[Floats], truth: Floats) -> Floats | None:
-    """The box `(4,)` that overlaps the true one most (intersection over union), if any does."""
+    """Return the box `(4,)` that overlaps the true one most (intersection over union), if
+    any does."""
     shared = [overlap(box, truth) for box in boxes]
     if not shared or max(shared) < LEAST_OVERLAP:
         return None

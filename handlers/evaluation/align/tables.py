@@ -46,7 +46,7 @@ OTHER = "pictures, training data and crops"
 
 
 def plot_curves(errors: Mapping[Case, Errors], boxes: Boxes, path: Path) -> None:
-    """Cumulative error curves of every model, one panel a condition, as a PNG."""
+    """Plot cumulative error curves of every model, one panel a condition, as a PNG."""
     from matplotlib.figure import Figure
 
     conditions = list(dict.fromkeys(case.condition for case in errors if case.boxes == boxes))
@@ -70,7 +70,7 @@ def plot_curves(errors: Mapping[Case, Errors], boxes: Boxes, path: Path) -> None
 
 
 def draw_worst(samples: Sequence[FaceSample], errors: Errors, path: Path, count: int = 24) -> None:
-    """A sheet of the faces with the largest errors: truth red, prediction green, as a PNG.
+    """Draw a sheet of the faces with the largest errors: truth red, prediction green, as a PNG.
 
     The error stands above each face; a missed face shows the truth alone.
     """
@@ -97,7 +97,8 @@ def _tile(sample: FaceSample, errors: Errors, index: int) -> Image:
 def write_figures(
     errors: Mapping[Case, Errors], samples: Sequence[FaceSample], out: Path, worst: int
 ) -> None:
-    """`curves-<boxes>.png` for each kind of box, `worst-<model>-<boxes>.png` on clean pictures."""
+    """Write `curves-<boxes>.png` for each kind of box, `worst-<model>-<boxes>.png` on clean
+    pictures."""
     for boxes in dict.fromkeys(case.boxes for case in errors):
         plot_curves(errors, boxes, out / f"curves-{boxes}.png")
     for case, found in errors.items():
@@ -124,7 +125,7 @@ def show(report: AlignReport, console: Console) -> None:
 
 
 def tables(report: AlignReport) -> Iterator[RenderableType]:
-    """The summary, the thesis's tables as far as they were run, the paired comparisons."""
+    """Return the summary, the thesis's tables as far as they were run, the paired comparisons."""
     yield _summary(report)
     for published in report.published:
         layout = _layout(report, published)
@@ -141,7 +142,8 @@ def tables(report: AlignReport) -> Iterator[RenderableType]:
 
 
 def _summary(report: AlignReport) -> Table:
-    """Both normalisations on the pictures as they are and, in a sweep, its own reference."""
+    """Tabulate both normalisations on the pictures as they are and, in a sweep, its own
+    reference."""
     title = f"{report.data}: errors over the box size and over the eye distance"
     heads = ("Missed", *MEASURES.values(), *(f"{name}\neyes" for name in MEASURES.values()))
     table = new_table(title, ("Model", "Pictures", "Boxes"), heads)
@@ -163,7 +165,7 @@ def _layout(report: AlignReport, published: PublishedTable) -> Layout:
 def _beside(
     report: AlignReport, layout: Layout, published: PublishedTable | None = None
 ) -> RenderableType:
-    """Our rows, then the published ones, with their notes below."""
+    """Return our rows, then the published ones, with their notes below."""
     heads = [
         f"{condition.label}\n{MEASURES[measure]}".strip()
         for condition in layout.conditions

@@ -107,7 +107,7 @@ class Tracklets:
         self._open: list[dict[str, Any]] = []
 
     def add(self, boxes: Sequence[Floats], faces: Sequence[TrackedFace]) -> None:
-        """One frame: the detector's landmark boxes and the tracker's faces."""
+        """Add one frame: the detector's landmark boxes and the tracker's faces."""
         for tracklet in self._open:
             tracklet["age"] += 1
         free = [tracklet for tracklet in self._open if tracklet["age"] <= GAP_FRAMES + 1]
@@ -135,7 +135,7 @@ class Tracklets:
 
 
 def longest_run(values: Sequence[str], wanted: str) -> int:
-    """The length of the longest run of a value."""
+    """Return the length of the longest run of a value."""
     longest = run = 0
     for value in values:
         run = run + 1 if value == wanted else 0

@@ -112,7 +112,7 @@ def evaluate(
 
 
 def find_videos(options: TrackOptions) -> Sequence[TrackedVideo]:
-    """The videos that the options name."""
+    """Find the videos that the options name."""
     if options.data is None:
         return []
     if options.made:
@@ -130,7 +130,7 @@ def data_name(options: TrackOptions) -> str:
 def _clips(
     options: TrackOptions, rows: Sequence[TrackerRow], detector: FaceDetector | None
 ) -> list[ClipResult]:
-    """Every clip with every tracker; with an output folder each is rendered there."""
+    """Run every clip with every tracker; with an output folder each is rendered there."""
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
     results = []

@@ -102,7 +102,7 @@ def measure(row: TrackerRow, clips: Sequence[list[Image]], pairs: int, seed: int
 
 
 def _joined(first: list[Image], second: list[Image]) -> list[Image]:
-    """The end of one clip, and the beginning of another at its size."""
+    """Return the end of one clip, and the beginning of another at its size."""
     height, width = first[0].shape[:2]
     resized = [np.asarray(cv2.resize(one, (width, height)), np.uint8) for one in second[:AFTER]]
     return [*first[-BEFORE:], *resized]
@@ -114,7 +114,8 @@ def _exchanged(
     seen_first: Sequence[FrameResult],
     seen_second: Sequence[FrameResult],
 ) -> list[Image]:
-    """The beginning of one clip, then its last frame with another face in the face's place."""
+    """Return the beginning of one clip, then its last frame with another face in the face's
+    place."""
     there = _place(seen_first[BEFORE - 1], first[0])
     frames = first[:BEFORE]
     for picture, result in list(zip(second, seen_second, strict=True))[:AFTER]:
@@ -136,7 +137,8 @@ def _place(result: FrameResult, picture: Image) -> tuple[int, int, int, int] | N
 
 
 def _delay(row: TrackerRow, frames: list[Image]) -> int | None:
-    """After how many of the last frames their face is found; None for an old number or nobody."""
+    """Tell after how many of the last frames their face is found; None for an old number or
+    nobody."""
     results = _follow(row, frames)
     before, after = results[:BEFORE], results[BEFORE:]
     old = {ident for result in before for ident in _shown(result)}

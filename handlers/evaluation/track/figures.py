@@ -25,8 +25,8 @@ def write_figures(
     out: Path,
     whole: bool,
 ) -> None:
-    """Curves by category (Figures 2.3, 2.4, 4.7, 4.9), and a sheet of every video by the first
-    tracker; with `whole` also that video."""
+    """Write curves by category (Figures 2.3, 2.4, 4.7, 4.9), and a sheet of every video by the
+    first tracker; with `whole` also that video."""
     _panels(traces, out / "errors.png", _error_curve, (0, THRESHOLD), "error over the box size")
     _panels(traces, out / "success.png", _success_curve, (0, 1), "overlap with the true box")
     for video, trace in zip(videos, next(iter(traces.values())), strict=True):
@@ -69,7 +69,7 @@ def _panels(
 
 
 def write_sheet(video: TrackedVideo, trace: TrackTrace, path: Path) -> None:
-    """Frames at even distances with truth (red) and landmarks (green) as one PNG."""
+    """Write frames at even distances with truth (red) and landmarks (green) as one PNG."""
     wanted = set(np.linspace(0, len(trace.errors) - 1, SHEET_FRAMES).astype(int).tolist())
     tiles: list[Image] = []
     for index, frame in enumerate(video):
@@ -84,7 +84,7 @@ def write_sheet(video: TrackedVideo, trace: TrackTrace, path: Path) -> None:
 
 
 def write_video(video: TrackedVideo, trace: TrackTrace, path: Path) -> None:
-    """The whole video with truth (red) and landmarks (green) as an MP4."""
+    """Write the whole video with truth (red) and landmarks (green) as an MP4."""
     writer = None
     for index, frame in enumerate(video):
         writer = writer or open_writer(path, frame.image.shape, FPS)
@@ -94,7 +94,7 @@ def write_video(video: TrackedVideo, trace: TrackTrace, path: Path) -> None:
 
 
 def draw_truth(image: Image, trace: TrackTrace, index: int) -> Image:
-    """A copy of a frame with the true landmarks, those found, and the error in words."""
+    """Return a copy of a frame with the true landmarks, those found, and the error in words."""
     image = image.copy()
     dots(image, trace.truth[index], RED)
     dots(image, trace.points[index], GREEN)
@@ -105,7 +105,7 @@ def draw_truth(image: Image, trace: TrackTrace, index: int) -> Image:
 
 
 def draw_faces(image: Image, faces: Iterable[TrackedFace]) -> Image:
-    """A copy of a frame with every face's box, number and landmarks; lost ones in grey."""
+    """Return a copy of a frame with every face's box, number and landmarks; lost ones in grey."""
     image = image.copy()
     for face in faces:
         color = GREY if face.landmarks is None else COLORS[face.track_id % len(COLORS)]
@@ -118,7 +118,7 @@ def draw_faces(image: Image, faces: Iterable[TrackedFace]) -> Image:
 
 
 def open_writer(path: Path, shape: Sequence[int], fps: float) -> cv2.VideoWriter:
-    """An MP4 for frames `(H, W, 3)` BGR. Raises ValueError where none can be written."""
+    """Open an MP4 for frames `(H, W, 3)` BGR. Raises ValueError where none can be written."""
     fourcc = cv2.VideoWriter.fourcc(*"mp4v")
     writer = cv2.VideoWriter(str(path), fourcc, fps, (shape[1], shape[0]))
     if not writer.isOpened():

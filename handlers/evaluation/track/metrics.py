@@ -65,7 +65,8 @@ def run(
     rows: Sequence[TrackerRow],
     done: Callable[[int], None] = lambda _: None,
 ) -> dict[str, list[TrackTrace]]:
-    """Traces of every row over every video; each starts from the true box of the first frame.
+    """Return traces of every row over every video; each starts from the true box of the first
+    frame.
 
     `done` hears how many frames are through.
     """
@@ -79,7 +80,7 @@ def run(
 def follow(
     video: TrackedVideo, rows: Sequence[TrackerRow], done: Callable[[int], None]
 ) -> list[TrackTrace]:
-    """Traces of one video."""
+    """Return traces of one video."""
     states: list[Any] = [SessionState.at([first_box(video)]) for _ in rows]
     lines: list[list[tuple[Any, ...]]] = [[] for _ in rows]
     for number, frame in enumerate(video):
@@ -96,7 +97,7 @@ def follow(
 
 
 def measure(frame: TrackedFrame, result: FrameResult) -> tuple[Any, ...]:
-    """One frame's values in the order of `TrackTrace`, from `errors` to `ids`."""
+    """Return one frame's values in the order of `TrackTrace`, from `errors` to `ids`."""
     face = result.faces[0] if result.faces else None
     nothing = np.full((68, 2), np.nan, np.float32)
     points = nothing if face is None or face.landmarks is None else face.landmarks
@@ -148,7 +149,7 @@ class Behaviour:
 
 
 def accuracy(traces: Sequence[TrackTrace]) -> Accuracy:
-    """Accuracy over all frames of some traces that count."""
+    """Return accuracy over all frames of some traces that count."""
     errors = joined(traces, lambda trace: trace.errors[trace.counts])
     if not len(errors):
         return Accuracy(0, math.nan, math.nan, math.nan, math.nan)
@@ -157,19 +158,20 @@ def accuracy(traces: Sequence[TrackTrace]) -> Accuracy:
 
 
 def success(traces: Sequence[TrackTrace]) -> tuple[Doubles, Doubles]:
-    """One-pass evaluation (section 2.4.2): thresholds of overlap, share of frames above each."""
+    """Return one-pass evaluation (section 2.4.2): thresholds of overlap, share of frames above
+    each."""
     overlaps = joined(traces, lambda trace: trace.overlaps[trace.counts])
     thresholds = np.linspace(0, 1, 101)
     return thresholds, np.array([(overlaps > t).mean() for t in thresholds])
 
 
 def success_auc(traces: Sequence[TrackTrace]) -> float:
-    """The area under the success curve, exactly: the mean overlap."""
+    """Return the area under the success curve, exactly: the mean overlap."""
     return finite_mean(joined(traces, lambda trace: trace.overlaps[trace.counts]))
 
 
 def behaviour(traces: Sequence[TrackTrace], still_group: str = "still") -> Behaviour:
-    """Jitter over the videos of `still_group`, everything else over all."""
+    """Return jitter over the videos of `still_group`, everything else over all."""
     episodes = [episode for trace in traces for episode in recoveries(trace)]
     over = [frames for frames in episodes if frames is not None]
     absent = joined(traces, lambda trace: trace.found[trace.inside < ABSENT].astype(np.float64))
@@ -185,7 +187,7 @@ def behaviour(traces: Sequence[TrackTrace], still_group: str = "still") -> Behav
 
 
 def jitter(traces: Sequence[TrackTrace]) -> float:
-    """Mean motion a frame beyond the truth's, in thousandths of the box size."""
+    """Return the mean motion a frame beyond the truth's, in thousandths of the box size."""
 
     def beyond(trace: TrackTrace) -> Doubles:
         off = (trace.points - trace.truth) / trace.sizes[:, None, None]
@@ -195,7 +197,7 @@ def jitter(traces: Sequence[TrackTrace]) -> float:
 
 
 def lag(traces: Sequence[TrackTrace]) -> float:
-    """Frames that the landmarks' middle trails the truth's, where that moves fast.
+    """Return frames that the landmarks' middle trails the truth's, where that moves fast.
 
     The offset along the motion, over the motion of a frame: least squares over all such frames.
     """
@@ -212,7 +214,7 @@ def lag(traces: Sequence[TrackTrace]) -> float:
 
 
 def recoveries(trace: TrackTrace) -> list[int | None]:
-    """For every occlusion or absence that ends, the frames until the face is tracked again.
+    """Return, for every occlusion or absence that ends, the frames until the face is tracked again.
 
     None where the video ends, or the next one begins, before that.
     """
@@ -234,6 +236,6 @@ def recoveries(trace: TrackTrace) -> list[int | None]:
 def joined(
     traces: Sequence[TrackTrace], part: Callable[[TrackTrace], NDArray[np.floating]]
 ) -> Doubles:
-    """One array of a part of every trace."""
+    """Return one array of a part of every trace."""
     parts = [np.asarray(part(trace), np.float64) for trace in traces]
     return np.concatenate(parts) if parts else np.empty(0)

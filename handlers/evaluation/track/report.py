@@ -75,7 +75,7 @@ class TrackReport:
 
 
 def figures(name: str, traces: Sequence[TrackTrace]) -> RowFigures:
-    """The figures of one tracker's traces."""
+    """Return the figures of one tracker's traces."""
 
     def by(key: str) -> dict[str, list[TrackTrace]]:
         parts: dict[str, list[TrackTrace]] = {}
@@ -94,7 +94,7 @@ def figures(name: str, traces: Sequence[TrackTrace]) -> RowFigures:
 
 
 def usual_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Every DCRT against what it is to beat: CRT of its window, DFA-Det and DFA-Prev."""
+    """Return every DCRT against what it is to beat: CRT of its window, DFA-Det and DFA-Prev."""
     found = [name for name in names if name.startswith("DCRT-")]
     return [
         (name, other)
@@ -105,7 +105,8 @@ def usual_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def compare(traces: Traces, seed: int = 0) -> tuple[TrackComparison, ...]:
-    """Paired bootstrap of the usual pairs, over all videos and over the blurred and dark ones."""
+    """Return the paired bootstrap of the usual pairs, over all videos and over the blurred and dark
+    ones."""
     found = []
     for first, second in usual_pairs(list(traces)):
         for name, groups in ((ALL, None), ("blur and darkness", BLUR_AND_DARKNESS)):
@@ -173,7 +174,7 @@ def show(report: TrackReport, console: Console) -> None:
 
 
 def tables(report: TrackReport) -> Iterator[RenderableType]:
-    """The thesis's tables with our rows on top, then what the thesis does not have."""
+    """Return the thesis's tables with our rows on top, then what the thesis does not have."""
     if report.rows:
         for published in report.published:
             yield (
@@ -190,7 +191,7 @@ def tables(report: TrackReport) -> Iterator[RenderableType]:
 
 
 def _beside(report: TrackReport, published: PublishedTracking) -> RenderableType:
-    """AUC and FR by category, ours and the published ones."""
+    """Return the AUC and FR by category, ours and the published ones."""
     ours = published.name != ANOTHER_ANNOTATION
     title = layout_title(report.data, published)
     table = new_table(title, ("Method", "Data"), published.columns)
@@ -201,7 +202,8 @@ def _beside(report: TrackReport, published: PublishedTracking) -> RenderableType
 
 
 def _rigid(report: TrackReport, published: PublishedTracking) -> RenderableType:
-    """Area under the success curve; trackers without a window stand under the first column."""
+    """Return the area under the success curve; trackers without a window stand under the first
+    column."""
     title = layout_title(report.data, published)
     table = new_table(title, ("Method", "Data"), [f"n = {one}" for one in published.columns])
     families: dict[str, dict[str, float]] = {}
@@ -263,7 +265,8 @@ def _clips(report: TrackReport) -> Table:
 
 
 def _cell(categories: Mapping[str, Accuracy], column: str) -> float:
-    """The value under a column such as `1 AUC`; not a number where there is no such category."""
+    """Return the value under a column such as `1 AUC`; not a number where there is no such
+    category."""
     category, measure = column.split()
     found = categories.get(category)
     return math.nan if found is None else float(getattr(found, measure.lower()))

@@ -50,7 +50,7 @@ class TrackerRow(Follower):
 
 
 def split_row(name: str) -> tuple[str, int | None]:
-    """The variant and window of a row's name. Raises ValueError for an unknown one."""
+    """Return the variant and window of a row's name. Raises ValueError for an unknown one."""
     if name.endswith(IID_OFF):
         return "crt", split_row(name.removesuffix(IID_OFF))[1]
     name = name.removesuffix(RAW).removesuffix(SMOOTHED)
@@ -63,7 +63,7 @@ def split_row(name: str) -> tuple[str, int | None]:
 
 
 def landmark_model(name: str, served: str) -> str:
-    """The landmark model of a row whose variant is served with another, "" for none."""
+    """Return the landmark model of a row whose variant is served with another, "" for none."""
     return served if name.endswith(IID_OFF) else ALONE.get(split_row(name)[0], served)
 
 
@@ -78,7 +78,7 @@ class TrackingParts:
         self._detector: Any = None
 
     def rows(self) -> tuple[str, ...]:
-        """The rows of `ROWS` whose parts are all there."""
+        """Return the rows of `ROWS` whose parts are all there."""
 
         def there(name: str) -> bool:
             variant, window = split_row(name)
@@ -93,7 +93,8 @@ class TrackingParts:
         return tuple(name for name in (*ROWS, *more) if there(name))
 
     def follower(self, name: str) -> TrackerRow:
-        """One row, ready to step. Raises ValueError where the store lacks one of its parts."""
+        """Return one row, ready to step. Raises ValueError where the store lacks one of its
+        parts."""
         variant, window = split_row(name)
         needed, options = VARIANTS[variant]
         needed = landmark_model(name, needed)
@@ -120,7 +121,7 @@ class TrackingParts:
         return TrackerRow(name=name, predictor=predictor, options=found)
 
     def weights(self) -> dict[str, str]:
-        """SHA-256 of the weights of every part read so far."""
+        """Return the SHA-256 of the weights of every part read so far."""
         return {name: checkpoint.sha256 for name, checkpoint in self._checkpoints.items()}
 
     def _read(self, name: str) -> Checkpoint | None:
@@ -131,7 +132,7 @@ class TrackingParts:
         return self._checkpoints.get(name)
 
     def _tracker(self, window: int | None) -> Checkpoint | None:
-        """BT of a window; any where none is asked for."""
+        """Return BT of a window; any where none is asked for."""
         windows: Sequence[int] = WINDOWS if window is None else (window,)
         served = self._read(SERVED)
         if served is not None and (window is None or served.config["seq_bt"] == window):
@@ -147,7 +148,8 @@ class TrackingParts:
         return next((name for name in names if (self.store / name).is_dir()), names[0])
 
     def _aligner(self, name: str) -> Any:
-        """As it is served: without the mirror image, which would take twice the time."""
+        """Load the landmark model as it is served: without the mirror image, which would take twice
+        the time."""
         if name not in self._aligners:
             stored = load_aligner(self.store, name, self.device)
             self._checkpoints[name] = stored.checkpoint

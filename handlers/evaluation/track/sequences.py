@@ -125,7 +125,7 @@ class RecordedVideo:
 
 
 def read_plan(path: Path | None = None) -> Plan:
-    """The fixed plan, or another one in the same form; an unknown key raises ValueError."""
+    """Read the fixed plan, or another one in the same form; an unknown key raises ValueError."""
     source = files(__package__) / "sequences.toml" if path is None else path
     return TypeAdapter(Plan).validate_python(tomllib.loads(source.read_text(encoding="utf-8")))
 
@@ -133,8 +133,8 @@ def read_plan(path: Path | None = None) -> Plan:
 def made_videos(
     plan: Plan, root: Path, groups: Sequence[str] = (), limit: int | None = None
 ) -> list[MadeVideo]:
-    """The videos of a plan from the faces under `root`: all groups or some, all or the first few
-    of each. A video is the same whatever else is made."""
+    """Return the videos of a plan from the faces under `root`: all groups or some, all or the first
+    few of each. A video is the same whatever else is made."""
     stills = Stills([(read_folder(root / name).samples, 1.0) for name in plan.faces], plan.face_px)
     return [
         MadeVideo(
@@ -152,7 +152,7 @@ def made_videos(
 
 
 def recorded_videos(root: Path, limit: int | None = None) -> list[RecordedVideo]:
-    """300-VW's test videos under `root`, or one folder of frames with landmarks."""
+    """Return 300-VW's test videos under `root`, or one folder of frames with landmarks."""
     if any((root / str(s)).is_dir() for subjects in CATEGORIES.values() for s in subjects):
         videos = read_300vw(root)
     else:
@@ -167,7 +167,8 @@ def recorded_videos(root: Path, limit: int | None = None) -> list[RecordedVideo]
 
 
 def first_box(video: TrackedVideo) -> Floats:
-    """The true landmark box `(4,)` of the first frame: where every tracker starts (4.4.2)."""
+    """Return the true landmark box `(4,)` of the first frame: where every tracker starts
+    (4.4.2)."""
     landmarks = next(iter(video)).landmarks
     if landmarks is None:
         raise ValueError(f"{video.name}: its first frame has no landmarks to start from")

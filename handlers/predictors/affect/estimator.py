@@ -59,13 +59,13 @@ class DescriptorScale:
     std: Floats
 
     def apply(self, values: Floats) -> Floats:
-        """Deviations from the mean, at most five."""
+        """Return deviations from the mean, at most five."""
         scaled = (values - self.mean) / np.maximum(self.std, 1e-6)
         return np.clip(scaled, -MOST_DEVIATIONS, MOST_DEVIATIONS).astype(np.float32)
 
 
 def crop_face(image: Image, box: Floats, context: float, landmarks: Floats | None = None) -> Image:
-    """The crop `(128, 128, 3)` of a face, `context` times as wide as its landmarks' box.
+    """Return the crop `(128, 128, 3)` of a face, `context` times as wide as its landmarks' box.
 
     A face whose `landmarks` `(68, 2)` are turned farther than the networks have seen faces turned
     is cut upright.
@@ -78,7 +78,7 @@ def crop_face(image: Image, box: Floats, context: float, landmarks: Floats | Non
 
 
 def hear_window(sound: MelStream, time_s: float, reference: float = REFERENCE) -> Floats | None:
-    """The Mel window `(128, 128)` in [-1, 1] around a time; None where all of it is silence.
+    """Return the Mel window `(128, 128)` in [-1, 1] around a time; None where all of it is silence.
 
     What is not heard lies at the floor, -1. `reference` is the power of 0 dB.
     """
@@ -87,13 +87,14 @@ def hear_window(sound: MelStream, time_s: float, reference: float = REFERENCE) -
 
 
 def hear_descriptors(sound: PcmStream, time_s: float, scale: DescriptorScale) -> Floats | None:
-    """Scaled eGeMAPS descriptors `(50,)` around a time; None where nothing is heard there."""
+    """Return scaled eGeMAPS descriptors `(50,)` around a time; None where nothing is heard
+    there."""
     pcm = sound.around(time_s)
     return None if pcm is None or is_silent(pcm) else scale.apply(descriptors(pcm))
 
 
 def windows_to_input(windows: Sequence[Floats]) -> Floats:
-    """Mel windows `(128, 128)` -> three equal channels `(B, 3, 128, 128)` (7.3.4)."""
+    """Turn Mel windows `(128, 128)` into three equal channels `(B, 3, 128, 128)` (7.3.4)."""
     return np.repeat(np.stack(windows)[:, None], 3, axis=1)
 
 
@@ -147,7 +148,8 @@ class Estimator(ABC):
 
     @abstractmethod
     def read(self, moments: Sequence[Moment]) -> list[Reading | None]:
-        """Everything that does not depend on time; None where a moment gives nothing to use."""
+        """Read everything that does not depend on time; None where a moment gives nothing
+        to use."""
 
     @abstractmethod
     def step(
@@ -156,7 +158,7 @@ class Estimator(ABC):
         memories: Sequence[Memory | None],
         news: Sequence[float],
     ) -> list[Answer]:
-        """One moment of as many sessions; a memory of None is that of a session's start.
+        """Step one moment of as many sessions; a memory of None is that of a session's start.
 
         `news` says how much of each moment counts beside what was before, 1 for all; memories
         that learned how to remember do without it.

@@ -87,8 +87,8 @@ class ExpressionEstimator(SmoothEstimator):
         calibration: Calibration,
         line: Sequence[float] | None = None,
     ) -> None:
-        """`engine` has the part of `networks.expressions.ExpressionNetwork`; `line` `(81,)` weighs
-        what `action_features` gives, for arousal."""
+        """Take `engine`, which has the part of `networks.expressions.ExpressionNetwork`; `line`
+        `(81,)` weighs what `action_features` gives, for arousal."""
         self.engine, self.context, self.calibration = engine, context, calibration
         self.line = None if line is None else np.array(line, np.float32)
         self._places = np.array(list(FACE_PLACES.values()), np.float32)
@@ -118,8 +118,8 @@ class ExpressionEstimator(SmoothEstimator):
         return np.float32((1 - told.actions) * arousal + told.actions * np.clip(line, -1, 1))
 
     def look(self, crops: Sequence[Image]) -> Floats:
-        """Crops uint8 RGB `(128, 128, 3)` -> `(B, 11)`: valence, arousal, shares of EXPRESSIONS,
-        agreement of both looks in [0, 1]."""
+        """Turn crops uint8 RGB `(128, 128, 3)` into `(B, 11)`: valence, arousal, shares of
+        EXPRESSIONS, agreement of both looks in [0, 1]."""
         found = self.engine.run(IMPRESSION, faces=self._views(crops))
         told, rows = self.calibration, len(crops)
         logits = (found["logits"] + np.array(told.offset, np.float32)) / told.temperature
@@ -133,7 +133,7 @@ class ExpressionEstimator(SmoothEstimator):
         return np.hstack([mean, (shares[:rows] + shares[rows:]) / 2, agreement]).astype(np.float32)
 
     def _views(self, crops: Sequence[Image]) -> Floats:
-        """The middle of every crop, the side then that of the landmarks' box; behind them
+        """Return the middle of every crop, the side then that of the landmarks' box; behind them
         all of every crop mirrored."""
         assert self._side is not None
         grey = np.stack(crops).astype(np.float32) @ GREY
@@ -154,8 +154,8 @@ def action_features(actions: Floats) -> Floats:
 
 
 def smooth(values: Floats, memory: Memory | None, news: float) -> Floats:
-    """An exponential moving average: what was `values` before counts all but `news`; what is not a
-    number before or now is taken over or left as it is."""
+    """Return an exponential moving average: what was `values` before counts all but `news`; what is
+    not a number before or now is taken over or left as it is."""
     if memory is None:
         return values
     before = memory["values"].astype(np.float32)
@@ -164,15 +164,15 @@ def smooth(values: Floats, memory: Memory | None, news: float) -> Floats:
 
 
 def _resized(faces: Floats, side: int) -> Floats:
-    """Square pictures `(B, S, S)` averaged down to `side` x `side` pixels."""
+    """Return square pictures `(B, S, S)` averaged down to `side` x `side` pixels."""
     weights = _shrinking(faces.shape[-1], side)
     return np.asarray(weights @ faces @ weights.T, np.float32)
 
 
 @cache
 def _shrinking(before: int, after: int) -> Floats:
-    """Weights `(after, before)` of a line's pixels: a triangle as wide as two new pixels, which is
-    what PyTorch and Pillow call bilinear with antialiasing."""
+    """Return weights `(after, before)` of a line's pixels: a triangle as wide as two new pixels,
+    which is what PyTorch and Pillow call bilinear with antialiasing."""
     scale = before / after
     centres = (np.arange(after) + 0.5) * scale
     distance = np.abs(np.arange(before) + 0.5 - centres[:, None]) / scale

@@ -68,7 +68,7 @@ class ConditionalEstimator(Estimator):
         return [Answer(valence, arousal, (), {}) for valence, arousal in estimates]
 
     def _estimate(self, moments: Sequence[Moment]) -> Floats:
-        """Faces `(B,)`, with the mean descriptors where nothing is heard, -> `(B, 2)`."""
+        """Turn faces `(B,)`, with the mean descriptors where nothing is heard, into `(B, 2)`."""
         inputs = {"crops": to_input([m.face for m in moments if m.face is not None])}
         if self.scale is not None:
             mean = np.zeros_like(self.scale.mean)
@@ -143,7 +143,8 @@ class LatentEstimator(Estimator):
     def _encode(
         self, name: str, moments: Sequence[Moment], used: Sequence[tuple[str, ...]]
     ) -> tuple[Floats, Floats]:
-        """ZQ of every moment, zero where the modality is missing, and the quadrants `(B, 4)`."""
+        """Return ZQ of every moment, zero where the modality is missing, and the quadrants `(B,
+        4)`."""
         maps = zeros(self.engine, FEATURES, len(moments))[name]
         quadrants = np.zeros((len(moments), 4), np.float32)
         rows = [row for row, modalities in enumerate(used) if name in modalities]
@@ -173,7 +174,7 @@ class LatentEstimator(Estimator):
 def _mix(
     quadrants: dict[str, Floats], row: int, used: tuple[str, ...], gate: float | None
 ) -> Floats:
-    """One moment's quadrants: of two modalities the mean, by the gate where there is one."""
+    """Return one moment's quadrants: of two modalities the mean, by the gate where there is one."""
     share = 0.5 if gate is None else gate
     shares = [1.0] if len(used) == 1 else [share, 1 - share]
     return np.average([quadrants[name][row] for name in used], axis=0, weights=shares)

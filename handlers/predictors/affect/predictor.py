@@ -87,8 +87,8 @@ class AffectPredictor:
         landmarks: Sequence[Floats] | None = None,
         actions: Sequence[Floats | None] | None = None,
     ) -> list[FrameAffect]:
-        """Faces of a photograph, each by itself; `boxes` `(4,)` are those of their landmarks, which
-        `(68, 2)` say how far a face is turned, and `actions` `(40,)` what it does.
+        """Look at faces of a photograph, each by itself; `boxes` `(4,)` are those of their
+        landmarks, which `(68, 2)` say how far a face is turned, and `actions` `(40,)` what it does.
 
         The variant is one that sees; raises KeyError for an unknown one.
         """
@@ -129,7 +129,7 @@ class AffectPredictor:
         return clock.laps_ms
 
     def _follow(self, runs: Sequence[RowRun], moment: int) -> None:
-        """The tracker's step of one frame of every run."""
+        """Take the tracker's step of one frame of every run."""
         if not runs:
             return
         results = self.tracker.step(
@@ -144,7 +144,7 @@ class AffectPredictor:
 
 
 def _groups(runs: Sequence[RowRun]) -> list[range]:
-    """The moments of the longest run, in their order; the last one, which nothing is tracked
+    """Return the moments of the longest run, in their order; the last one, which nothing is tracked
     beside, alone."""
     longest = max((len(run.row.frames) for run in runs), default=0)
     last = longest - 1

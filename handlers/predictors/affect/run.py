@@ -84,7 +84,7 @@ class FrameAffect:
 
 
 def quadrant_of(valence: float, arousal: float) -> str:
-    """The quadrant of a point of the circumplex; `neutral` near its middle, where signs mean
+    """Return the quadrant of a point of the circumplex; `neutral` near its middle, where signs mean
     nothing."""
     if math.hypot(valence, arousal) < NEUTRAL:
         return "neutral"
@@ -203,7 +203,7 @@ class RowRun:
         return moments if len(faces) == 1 else {WHOLE: Moment(None, voice)} | moments
 
     def seen(self, moment: int) -> list[TrackedFace]:
-        """The faces of a moment that an estimate can be made of."""
+        """Return the faces of a moment that an estimate can be made of."""
         return [face for face in self.faces[moment] if face.status in SEEN]
 
     def news(self, moment: int, lane: int) -> float:
@@ -217,7 +217,7 @@ class RowRun:
         return self.lanes[lane].memory if lane in self.lanes else None
 
     def take(self, moment: int, lane: int, reading: Reading, answer: Answer) -> None:
-        """A lane's answer."""
+        """Take a lane's answer."""
         time_s, held = self.row.times_s[moment], len(answer.attention)
         before = self.lanes[lane].times_s if lane in self.lanes else ()
         ages = tuple(time_s - past for past in before[len(before) - held :])
@@ -240,7 +240,7 @@ class RowRun:
         self.lanes[lane] = Lane(answer.memory, time_s, times_s[len(times_s) - kept :])
 
     def _lane(self, face: TrackedFace) -> int:
-        """One face is the moment as a whole: who it is may change."""
+        """Return the lane of a face; one face is the moment as a whole: who it is may change."""
         return WHOLE if self.row.max_faces == 1 else face.track_id
 
     def _moment(self, moment: int, face: TrackedFace, voice: Voice | None) -> Moment:

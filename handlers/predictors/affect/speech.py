@@ -41,7 +41,7 @@ MOST_CHUNKS = round(60 / CHUNK_S)
 
 
 def resample(samples: Floats) -> Floats:
-    """Samples at 22 050 Hz -> those at 16 kHz, as many whole periods as there are.
+    """Turn samples at 22 050 Hz into those at 16 kHz, as many whole periods as there are.
 
     The first new sample lies at `samples[22]`. Of n new periods the first 441 n samples are used
     up; the others are needed again before what comes next.
@@ -56,7 +56,8 @@ def resample(samples: Floats) -> Floats:
 
 @cache
 def _filters() -> Floats:
-    """Weights `(485, 320)` of the samples around every new one: sincs under Kaiser's window."""
+    """Return weights `(485, 320)` of the samples around every new one: sincs under Kaiser's
+    window."""
     places = REACH + np.arange(RESAMPLED) * PERIOD / RESAMPLED
     away = np.arange(PERIOD + 2 * REACH)[:, None] - places
     cutoff = CUTOFF * TO_HZ / FROM_HZ
@@ -131,7 +132,7 @@ class SpeechDetector:
     """A network for chunks of 32 ms applied to streams; holds nothing of any."""
 
     def __init__(self, engine: Engine) -> None:
-        """`engine` has the parts of `networks.speech.SpeechNetwork`."""
+        """Take `engine`, which has the parts of `networks.speech.SpeechNetwork`."""
         self.engine = engine
 
     def hear(self, stream: SpeechStream, pcm: Pcm, start: int) -> SpeechStream:
@@ -171,7 +172,8 @@ class SpeechDetector:
         )
 
     def _listen(self, chunks: Floats, memory: Memory) -> tuple[list[float], Memory]:
-        """Chunks that follow each other, `(T, 512)`: what each says, and the memory after them.
+        """Listen to chunks that follow each other, `(T, 512)`: what each says, and the memory after
+        them.
 
         What a chunk sounds like is computed for all together, what it says for one after the other.
         """

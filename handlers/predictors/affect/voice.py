@@ -44,8 +44,8 @@ AROUSAL = "arousal"  # the network's part, and its answer
 
 
 def tone_features(windows: Sequence[Floats]) -> Floats:
-    """Windows without level `(128, 128)` in [-1, 1] -> `(B, 25)`: mean and spread of 11 groups of
-    bands in dB, the spread of the pitch, how harmonic the voice is, and one."""
+    """Turn windows without level `(128, 128)` in [-1, 1] into `(B, 25)`: mean and spread of 11
+    groups of bands in dB, the spread of the pitch, how harmonic the voice is, and one."""
     return np.stack([_features(window) for window in windows])
 
 
@@ -79,7 +79,8 @@ class VoiceEstimator(Estimator):
     def __init__(
         self, engine: Engine, line: Sequence[float] | None = None, share: float = 0.0
     ) -> None:
-        """`line` weighs what `tone_features` gives; it counts `share`, the network the rest."""
+        """Take `line`, which weighs what `tone_features` gives; it counts `share`, the network the
+        rest."""
         self.engine = engine
         self.line = None if line is None else np.array(line, np.float32)
         self.share = share
@@ -88,7 +89,8 @@ class VoiceEstimator(Estimator):
         return MelStream()
 
     def hear(self, sound: Sound, time_s: float) -> Floats | None:
-        """The window `(128, 128)` around a time without its level; None where it is silence."""
+        """Return the window `(128, 128)` around a time without its level; None where it is
+        silence."""
         if not isinstance(sound, MelStream):
             return None
         power, heard = sound.window(time_s)
@@ -120,7 +122,7 @@ class VoiceEstimator(Estimator):
         return [Answer(None, float(reading.features[0]), (), {}) for reading in readings]
 
     def arousal(self, windows: Sequence[Floats]) -> Floats:
-        """Windows `(128, 128)` without level -> arousal `(B,)`."""
+        """Turn windows `(128, 128)` without level into arousal `(B,)`."""
         told = self.engine.run(AROUSAL, windows=np.stack(windows))[AROUSAL]
         if self.line is None:
             return told
@@ -156,8 +158,8 @@ class FaceVoiceEstimator(SmoothEstimator):
         return [self._join(*both) for both in zip(seen, heard, strict=True)]
 
     def _join(self, seen: Reading | None, heard: Reading | None) -> Reading | None:
-        """Features `(12,)`: those of the face and the voice's arousal, not a number where one is
-        missing."""
+        """Return features `(12,)`: those of the face and the voice's arousal, not a number where
+        one is missing."""
         if seen is None and heard is None:
             return None
         face = np.full(11, np.nan, np.float32) if seen is None else seen.features

@@ -111,7 +111,7 @@ class Cascade:
     """The three networks in turn; holds nothing between calls."""
 
     def __init__(self, engine: Engine, settings: CascadeSettings) -> None:
-        """`engine` has the parts of `networks.mtcnn.MTCNN`."""
+        """Take `engine`, which has the parts of `networks.mtcnn.MTCNN`."""
         self._engine, self._settings = engine, settings
 
     def run(self, images: Sequence[Floats], min_face_px: float) -> list[Candidates]:
@@ -134,7 +134,7 @@ class Cascade:
         return found, self._turned(images, rest)
 
     def _propose(self, images: Sequence[Floats], min_face_px: float) -> list[Candidates]:
-        """P-Net over the pyramid."""
+        """Run P-Net over the pyramid."""
         settings = self._settings
         height, width = images[0].shape[:2]
         scales = pyramid_scales(height, width, min_face_px, settings.pyramid_factor)
@@ -170,7 +170,7 @@ class Cascade:
         return [self._read_maps(scores, offsets, scale) for scores, offsets in rows]
 
     def _propose_tiles(self, level: Floats) -> dict[str, Floats]:
-        """P-Net's maps of a level's pictures."""
+        """Return P-Net's maps of a level's pictures."""
         most = math.isqrt(self._at_once(STRIDE_PX**2))
         across = list(tiles(level.shape[2], most))
         return _joined(
@@ -194,7 +194,7 @@ class Cascade:
         return found.suppressed(self._settings.level_overlap)
 
     def _narrow(self, images: Sequence[Floats], found: list[Candidates]) -> list[Candidates]:
-        """R-Net on every proposal: fewer and better boxes, doubtful ones among them."""
+        """Run R-Net on every proposal: fewer and better boxes, doubtful ones among them."""
         settings = self._settings
         # Doubtful ones are kept for the look at turned faces; `_finish` leaves them out.
         least = min(DOUBTFUL, settings.refine_threshold)
@@ -227,7 +227,7 @@ class Cascade:
         return [{quarter: next(turned) for quarter in QUARTERS} for _ in images]
 
     def _finish(self, images: Sequence[Floats], found: list[Candidates]) -> list[Candidates]:
-        """O-Net on what R-Net is sure of: the final boxes and five points."""
+        """Run O-Net on what R-Net is sure of: the final boxes and five points."""
         settings = self._settings
         sure = [one.above(settings.refine_threshold) for one in found]
 
@@ -288,7 +288,7 @@ def _joined(parts: Sequence[Mapping[str, Floats]], axis: int) -> dict[str, Float
 
 
 def _to_input(images: Floats) -> Floats:
-    """Pictures `(B, H, W, 3)` on [0, 255] -> `(B, 3, H, W)`."""
+    """Turn pictures `(B, H, W, 3)` on [0, 255] into `(B, 3, H, W)`."""
     scaled = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     scaled -= np.float32(127.5)
     scaled *= np.float32(1 / 128)

@@ -44,7 +44,8 @@ SAME_FACE = 0.4  # the overlap from which detections at two turns are of one fac
 
 
 def prepare(image: Image, scale: float) -> Picture:
-    """A picture `(H, W, 3)` uint8 as float32 on [0, 255], `scale` (at most 1) times its size."""
+    """Return a picture `(H, W, 3)` uint8 as float32 on [0, 255], `scale` (at most 1) times its
+    size."""
     if scale < 1:
         height, width = image.shape[:2]
         image = shrink(image, max(int(width * scale), 1), max(int(height * scale), 1))
@@ -71,7 +72,8 @@ def shows_something(picture: Picture) -> bool:
 
 
 def smooth(picture: Picture) -> Picture:
-    """A picture with its pixel noise averaged away in place, and its finest detail with it."""
+    """Return a picture with its pixel noise averaged away in place, and its finest detail
+    with it."""
     cv2.GaussianBlur(picture, (0, 0), SMOOTHING_PX, dst=picture)
     return picture
 
@@ -134,7 +136,8 @@ class FaceDetector:
     def detect(
         self, images: Sequence[Image], min_face_px: int = MIN_FACE_PX, max_faces: int = 64
     ) -> list[list[Detection]]:
-        """Faces of pictures `(H, W, 3)` uint8 RGB, the most prominent (score times area) first.
+        """Find faces of pictures `(H, W, 3)` uint8 RGB, the most prominent (score times area)
+        first.
 
         `min_face_px` is the longer side of the smallest box that is searched for; a box that turns
         out up to a quarter smaller is reported too. In a picture beyond the configured bounds the
@@ -149,7 +152,7 @@ class FaceDetector:
     def detect_hinted(
         self, images: Sequence[Image], min_face_px: int = MIN_FACE_PX, max_faces: int = 64
     ) -> list[tuple[list[Detection], list[Hint]]]:
-        """The same, with places beside the faces of each picture where one may be turned."""
+        """Find the same, with places beside the faces of each picture where one may be turned."""
         found = self._detect(images, min_face_px, hinted=True)
         return [(faces[:max_faces], hints) for faces, hints in found]
 
@@ -201,7 +204,8 @@ class FaceDetector:
         return found, hints
 
     def _in_order(self, found: Candidates, scale: float, min_face_px: float) -> list[Detection]:
-        """Detections in pixels of the whole picture, without boxes that are empty or too small."""
+        """Return detections in pixels of the whole picture, without boxes that are empty or too
+        small."""
         sides = (found.boxes[:, 2:] - found.boxes[:, :2]) / scale
         found = found.take((sides.min(axis=1) > 0) & (sides.max(axis=1) >= min_face_px * SLACK))
         boxes, points = found.boxes / np.float32(scale), found.points / np.float32(scale)
@@ -237,7 +241,8 @@ def _check(image: Image) -> None:
 def search_turned(
     detector: FaceDetector, image: Image, min_face_px: int, turns_deg: Sequence[int]
 ) -> list[Detection]:
-    """Faces of a picture `(H, W, 3)` uint8 RGB that are turned by some of `turns_deg`, best first.
+    """Find faces of a picture `(H, W, 3)` uint8 RGB that are turned by some of `turns_deg`, best
+    first.
 
     A large picture is shrunk, so faces below some 5 % of its longer side can be missed.
     """

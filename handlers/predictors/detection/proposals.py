@@ -27,7 +27,7 @@ LONGEST_PX = 32_766  # OpenCV samples no longer sides
 
 
 def pyramid_scales(height: int, width: int, min_face_px: float, factor: float) -> list[float]:
-    """Scales at which faces from `min_face_px` upwards fill a cell, largest scale first.
+    """Return scales at which faces from `min_face_px` upwards fill a cell, largest scale first.
 
     Each is `factor` times the one before; the last still leaves a cell's width of picture.
     Empty where the picture is too small for a single cell.
@@ -40,7 +40,7 @@ def pyramid_scales(height: int, width: int, min_face_px: float, factor: float) -
 
 
 def searched_face_px(height: int, width: int, min_face_px: float, max_level_px: int) -> float:
-    """The smallest face to search for, so that no level of the pyramid has more pixels."""
+    """Return the smallest face to search for, so that no level of the pyramid has more pixels."""
     return max(min_face_px, CELL_PX * math.sqrt(height * width / max_level_px))
 
 
@@ -50,7 +50,7 @@ def working_scale(height: int, width: int, max_picture_px: int) -> float:
 
 
 def pyramid(picture: Picture, scales: Sequence[float]) -> Iterator[Picture]:
-    """A picture `(H, W, 3)` averaged down to each of the falling scales, sizes rounded down.
+    """Return a picture `(H, W, 3)` averaged down to each of the falling scales, sizes rounded down.
 
     While the picture has more than `LARGE_PX` pixels, levels below a quarter of its size are made
     from its half: much faster, and almost the same averages.
@@ -65,19 +65,20 @@ def pyramid(picture: Picture, scales: Sequence[float]) -> Iterator[Picture]:
 
 
 def halve(picture: Picture) -> Picture:
-    """A picture with each four pixels averaged: what `shrink` does, at a quarter of its time."""
+    """Return a picture with each four pixels averaged: what `shrink` does, at a quarter of its
+    time."""
     size = picture.shape[1] // 2, picture.shape[0] // 2
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def shrink(picture: Pixels, width: int, height: int) -> Pixels:
-    """A picture of any number type, averaged down to `width` x `height` pixels."""
+    """Return a picture of any number type, averaged down to `width` x `height` pixels."""
     small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(small, picture.dtype)
 
 
 def tiles(length: int, most: int) -> Iterator[slice]:
-    """The parts of a side in which P-Net has at most `most` cells each, in order.
+    """Return the parts of a side in which P-Net has at most `most` cells each, in order.
 
     What it finds in the parts, joined, is what it finds in the whole: parts share the pixels that
     a cell of the next one reaches back to.
@@ -92,19 +93,19 @@ def tiles(length: int, most: int) -> Iterator[slice]:
 def cell_boxes(
     rows: NDArray[np.intp], columns: NDArray[np.intp], offsets: Boxes, scale: float
 ) -> Boxes:
-    """Boxes in the picture of cells `(N,)` of a level, moved by their offsets `(N, 4)`."""
+    """Return boxes in the picture of cells `(N,)` of a level, moved by their offsets `(N, 4)`."""
     corners = np.stack([columns, rows], axis=1) * STRIDE_PX
     cells = np.hstack([corners + CELL_OFFSET_PX, corners + CELL_PX])
     return ((cells + offsets * (CELL_PX - CELL_OFFSET_PX)) / scale).astype(np.float32)
 
 
 def move(boxes: Boxes, offsets: Boxes) -> Boxes:
-    """Boxes moved by offsets `(N, 4)` in fractions of their sides."""
+    """Return boxes moved by offsets `(N, 4)` in fractions of their sides."""
     return boxes + offsets * np.tile(_sides(boxes), 2)
 
 
 def to_square(boxes: Boxes) -> Boxes:
-    """The smallest square boxes with the same centres that hold the boxes."""
+    """Return the smallest square boxes with the same centres that hold the boxes."""
     sides = boxes[:, 2:] - boxes[:, :2]
     longest = sides.max(axis=1, keepdims=True, initial=0)
     corner = boxes[:, :2] + (sides - longest) / 2
@@ -112,7 +113,7 @@ def to_square(boxes: Boxes) -> Boxes:
 
 
 def points_in(boxes: Boxes, fractions: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Points `(N, K, 2)` in pixels from fractions `(N, K, 2)` of boxes `(N, 4)`."""
+    """Return points `(N, K, 2)` in pixels from fractions `(N, K, 2)` of boxes `(N, 4)`."""
     return fractions * _sides(boxes)[:, None] + boxes[:, None, :2] - 1
 
 
@@ -128,7 +129,8 @@ class LandmarkBoxMap:
     weights: Boxes
 
     def predict(self, boxes: Boxes, points: Boxes) -> Boxes:
-        """Landmark boxes `(N, 4)` for detected boxes `(N, 4)` and their points `(N, 5, 2)`."""
+        """Return landmark boxes `(N, 4)` for detected boxes `(N, 4)` and their points `(N,
+        5, 2)`."""
         corner, sides = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
         centre, log_size = np.split(features(boxes, points) @ self.weights.T, 2, axis=1)
         centre, half = corner + centre * sides, sides * np.exp(log_size) / 2
@@ -138,7 +140,7 @@ class LandmarkBoxMap:
     def fit(
         cls, boxes: Boxes, points: Boxes, landmark_boxes: Boxes, shares: Boxes
     ) -> "LandmarkBoxMap":
-        """Least squares over faces: detected boxes, points, true landmark boxes.
+        """Fit by least squares over faces: detected boxes, points, true landmark boxes.
 
         `shares` `(N,)` weigh the faces.
         """
@@ -152,14 +154,14 @@ class LandmarkBoxMap:
 
 
 def features(boxes: Boxes, points: Boxes) -> Boxes:
-    """`(N, 11)`: the points as fractions of their boxes, and a 1."""
+    """Return `(N, 11)`: the points as fractions of their boxes, and a 1."""
     corner, sides = boxes[:, None, :2], (boxes[:, 2:] - boxes[:, :2])[:, None]
     fractions = ((points - corner) / sides).reshape(len(boxes), 10)
     return np.hstack([fractions, np.ones((len(boxes), 1))]).astype(np.float32)
 
 
 def sample_crops(picture: Picture, boxes: Boxes, size: int) -> Picture:
-    """Crops `(N, size, size, 3)` of boxes in a picture `(H, W, 3)`, grey beyond its border.
+    """Return crops `(N, size, size, 3)` of boxes in a picture `(H, W, 3)`, grey beyond its border.
 
     Bilinear samples, the outermost on the sides of the box, whose coordinates span the picture
     as `[0, W]` and `[0, H]`: the weights were trained on crops cut like this.
@@ -186,12 +188,13 @@ def sample_crops(picture: Picture, boxes: Boxes, size: int) -> Picture:
 def _sample_lines(
     first: NDArray[np.float32], last: NDArray[np.float32], length: int, steps: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Pixel coordinates `(N, size)` along one axis; far outside where the picture has none."""
+    """Return pixel coordinates `(N, size)` along one axis; far outside where the picture
+    has none."""
     lines = (first[:, None] + (last - first)[:, None] * steps) * ((length - 1) / length)
     outside = (lines < 0) | (lines > length - 1)
     return np.where(outside, np.float32(-2), lines)
 
 
 def _sides(boxes: Boxes) -> NDArray[np.float32]:
-    """Widths and heights `(N, 2)`, counting both border pixels as the weights expect."""
+    """Return widths and heights `(N, 2)`, counting both border pixels as the weights expect."""
     return boxes[:, 2:] - boxes[:, :2] + 1

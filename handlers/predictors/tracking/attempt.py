@@ -65,7 +65,7 @@ class Target:
 def plan(
     faces: Sequence[FaceState], detections: Sequence[Floats], options: TrackingOptions, t_b: float
 ) -> list[Target]:
-    """Lines 3 to 10 of Algorithm 2 for every face of a session, then its new faces.
+    """Apply lines 3 to 10 of Algorithm 2 for every face of a session, then its new faces.
 
     `detections` are landmark boxes `(4,)`, the most prominent first; none where the detector did
     not run.

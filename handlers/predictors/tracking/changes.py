@@ -137,8 +137,8 @@ def compare(before: Looks | None, now: Looks) -> tuple[Looks, bool]:
 
 
 def look_change(before: Image | Floats, now: Image | Floats) -> float:
-    """One less the best correlation of two looks `(32, 32, C)`, shifted by a pixel at most: 0 for
-    the same."""
+    """Return one less the best correlation of two looks `(32, 32, C)`, shifted by a pixel at most:
+    0 for the same."""
     found = overlaps_by_shift(_centred(before), _centred(now), SHIFT_PX)
     floor = FAINTEST_DRAWN**2 * found.size
     powers = np.maximum(found.power_before * found.power_now, 0)
@@ -151,7 +151,7 @@ def _drawing(picture: Image) -> Floats:
 
 
 def _centred(picture: Image | Floats) -> Floats:
-    """A small picture about its channels' means."""
+    """Return a small picture about its channels' means."""
     pixels = picture.astype(np.float32)
     pixels -= pixels.mean(axis=(0, 1))
     return pixels
@@ -192,7 +192,7 @@ def overlaps_by_shift(before: Floats, now: Floats, most_px: int) -> Overlaps:
 
 @cache
 def _there(side: int, most_px: int) -> NDArray[np.float32]:
-    """Which pixels of a picture are still there when it is shifted, `(K, S * S)`: 1 or 0."""
+    """Tell which pixels of a picture are still there when it is shifted, `(K, S * S)`: 1 or 0."""
     steps = range(-most_px, most_px + 1)
     there = np.zeros((len(steps), len(steps), side, side), np.float32)
     for row, y in enumerate(steps):

@@ -46,19 +46,20 @@ class TrackingNetworks:
     """BT and FV behind their engines; holds nothing of any face."""
 
     def __init__(self, tracker: Engine, validator: Engine, contexts: tuple[float, float]) -> None:
-        """`contexts` widen a landmark box to the crops of BT and of FV."""
+        """Take `contexts`, which widen a landmark box to the crops of BT and of FV."""
         self.tracker, self.validator = tracker, validator
         self.tracker_context, self.validator_context = contexts
 
     def remember(self, views: Sequence[View]) -> list[Floats]:
-        """Features `(F,)` of every view, as the next step needs them of the frame before."""
+        """Return features `(F,)` of every view, as the next step needs them of the frame before."""
         if not views:
             return []
         crops = [Crop.around(view.box, self.tracker_context, CROP_PX) for view in views]
         return [features.copy() for features in self._features(views, crops)]
 
     def estimate(self, views: Sequence[View], recalls: Sequence[Recall]) -> list[Estimate]:
-        """Lines 11 to 13 of Algorithm 2: one step of BT, faces of all sessions in one batch."""
+        """Apply lines 11 to 13 of Algorithm 2: one step of BT, faces of all sessions in one
+        batch."""
         if not views:
             return []
         crops = [Crop.around(view.box, self.tracker_context, CROP_PX) for view in views]
@@ -77,7 +78,7 @@ class TrackingNetworks:
         ]
 
     def validate(self, frames: Sequence[Image], landmarks: Sequence[Floats]) -> list[float]:
-        """Line 15: the probability that landmarks `(68, 2)` in frame pixels lie on a face."""
+        """Apply line 15: the probability that landmarks `(68, 2)` in frame pixels lie on a face."""
         if not frames:
             return []
         crops = [Crop.around(bounding_box(p), self.validator_context, CROP_PX) for p in landmarks]

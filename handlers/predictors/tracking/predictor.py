@@ -55,7 +55,7 @@ class Session:
         return self.state.faces[: self.options.max_faces]
 
     def needs_detection(self) -> bool:
-        """Line 3 of Algorithm 2; and now and then, while there is room for more faces."""
+        """Apply line 3 of Algorithm 2; and now and then, while there is room for more faces."""
         options, faces = self.options, self.faces
         if options.variant.source is BoxSource.DETECTOR:
             return True
@@ -69,7 +69,7 @@ class Session:
         return due and len(faces) < options.max_faces
 
     def _has_just_searched(self) -> bool:
-        """Whether the detector ran a moment ago, as far as times are known."""
+        """Tell whether the detector ran a moment ago, as far as times are known."""
         if self.time_s is None:
             return False
         return 0 <= self.time_s - self.state.detected_s < SEARCH_S - TIMES_TOLERANCE_S
@@ -99,7 +99,7 @@ class TrackingPredictor:
         options: Sequence[TrackingOptions],
         times_s: Sequence[float | None] | None = None,
     ) -> list[Answer]:
-        """One frame of every session: uint8 RGB `(H, W, 3)`, the session's state (None: a new
+        """Step one frame of every session: uint8 RGB `(H, W, 3)`, the session's state (None: a new
         one), its options, and the frame's time in seconds, which smoothing needs and searches use.
 
         Faces of all sessions share the batches of each network. Raises ValueError where smoothing
@@ -141,7 +141,7 @@ class TrackingPredictor:
         ]
 
     def _detect(self, sessions: Sequence[Session]) -> dict[int, list[Floats]]:
-        """Line 4: landmark boxes of the detected faces, for the sessions that need them."""
+        """Apply line 4: landmark boxes of the detected faces, for the sessions that need them."""
         groups: dict[int, list[int]] = {}
         for index, session in enumerate(sessions):
             if session.needs_detection():
@@ -154,7 +154,7 @@ class TrackingPredictor:
         return found
 
     def _plan(self, index: int, session: Session, detections: list[Floats]) -> list[Attempt]:
-        """Lines 5 to 11: P_b of every face, and whether BT's state is reset."""
+        """Apply lines 5 to 11: P_b of every face, and whether BT's state is reset."""
         by_detection = session.options.variant.source is BoxSource.DETECTOR
         return [
             Attempt(
@@ -169,7 +169,7 @@ class TrackingPredictor:
         ]
 
     def _is_reset(self, face: FaceState) -> bool:
-        """Line 11; and before BT's first step there is nothing but h_0."""
+        """Apply line 11; and before BT's first step there is nothing but h_0."""
         return face.memory is None or face.lost > 0 or face.window > self.settings.seq_bt
 
     def _conclude(
@@ -213,7 +213,8 @@ class TrackingPredictor:
 
 
 def recognise(attempt: Attempt, time_s: float | None) -> Looks | None:
-    """The last clear look at a face; where another person is in its place, that is a new face."""
+    """Return the last clear look at a face; where another person is in its place, that is a new
+    face."""
     face, seen = attempt.target.face, attempt.alignment
     looks = None if face.looks is None else replace(face.looks, age=face.looks.age + 1)
     if attempt.lost or attempt.landmarks is None or not attempt.options.variant.validates:
@@ -229,8 +230,8 @@ def recognise(attempt: Attempt, time_s: float | None) -> Looks | None:
 
 
 def turns_for(session: Session, result: FrameResult, after: SessionState) -> list[Session]:
-    """The session with its frame turned, where a search has found nobody, or nobody upright who is
-    surely a face: an upright mesh on a turned head is none."""
+    """Return the session with its frame turned, where a search has found nobody, or nobody upright
+    who is surely a face: an upright mesh on a turned head is none."""
     options = session.options
     if not options.variant.validates or not result.searched or session.state.faces:
         return []
@@ -260,7 +261,7 @@ def surest(answer: Answer) -> float:
 
 
 def enter(frame: Image, state: SessionState | None, options: TrackingOptions) -> SessionState:
-    """The state that a frame is looked at with: after a cut nobody is followed any more."""
+    """Return the state that a frame is looked at with: after a cut nobody is followed any more."""
     before = state or SessionState()
     if not options.variant.validates:
         return before

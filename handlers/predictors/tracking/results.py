@@ -87,7 +87,7 @@ class FrameResult:
 def conclude(
     attempt: Attempt, track_id: int, time_s: float | None
 ) -> tuple[TrackedFace, FaceState]:
-    """Lines 15 to 21 of Algorithm 2: what is reported of a face and what is remembered."""
+    """Apply lines 15 to 21 of Algorithm 2: what is reported of a face and what is remembered."""
     if attempt.lost or attempt.landmarks is None:
         return _lost(attempt)
     face = attempt.target.face
@@ -125,7 +125,8 @@ def conclude(
 
 
 def _lost(attempt: Attempt) -> tuple[TrackedFace, FaceState]:
-    """Line 16: no estimate; the last valid box is kept and the next frame asks the detector."""
+    """Apply line 16: no estimate; the last valid box is kept and the next frame asks the
+    detector."""
     face, probability = attempt.target.face, attempt.probability
     cause = face.lost_probability
     if not face.lost and probability is not None:
@@ -145,7 +146,7 @@ def _lost(attempt: Attempt) -> tuple[TrackedFace, FaceState]:
 
 
 def quarters_of(searches: int) -> tuple[int, ...]:
-    """The turns that a search tries beside the frame as it is, counted from 0."""
+    """Return the turns that a search tries beside the frame as it is, counted from 0."""
     count, rest = divmod(searches, TURNED_EVERY)
     if searches == 0:
         return QUARTERS
@@ -153,14 +154,15 @@ def quarters_of(searches: int) -> tuple[int, ...]:
 
 
 def is_upright(landmarks: Floats, quarters: int) -> bool:
-    """Whether a face `(68, 2)` in pixels of the frame as it came is upright in the turned one."""
+    """Tell whether a face `(68, 2)` in pixels of the frame as it came is upright in the
+    turned one."""
     across, down = landmarks[45] - landmarks[36]
     apart = math.atan2(down, across) - quarters * math.pi / 2
     return math.cos(apart) > MOST_TURNED_COS
 
 
 def turned(frame: Image, quarters: int) -> Image:
-    """A frame in which faces that are turned clockwise by so many quarters are upright."""
+    """Return a frame in which faces that are turned clockwise by so many quarters are upright."""
     return frame if quarters == UPRIGHT else np.ascontiguousarray(np.rot90(frame, quarters))
 
 
@@ -182,7 +184,8 @@ def _turned_back(face: TrackedFace, quarters: int, width: int, height: int) -> T
 
 
 def points_back(points: Floats, quarters: int, width: int, height: int) -> Floats:
-    """Points `(N, 2)` of a turned frame in the frame as it came, `width` x `height` pixels."""
+    """Return points `(N, 2)` of a turned frame in the frame as it came, `width` x `height`
+    pixels."""
     x, y = points[:, 0], points[:, 1]
     back = {
         UPRIGHT: (x, y),

@@ -61,7 +61,7 @@ LOOK_AGAIN = Bounds(0.04, 0.07, 0.09)
 
 
 def to_view(crop: Crop) -> Floats:
-    """A window as a session keeps it, `(4,)`: centre x and y and side in pixels, radians."""
+    """Return a window as a session keeps it, `(4,)`: centre x and y and side in pixels, radians."""
     return np.array([*crop.centre, crop.side, crop.angle_rad], np.float32)
 
 
@@ -98,8 +98,8 @@ def lay(guess: Floats, kept: Floats | None) -> Floats:
 
 
 def anchor(view: Floats, own: Floats) -> Floats:
-    """The windows `(2, 4)` that the next frame goes on from: `own` `(4,)` is the one that the
-    landmarks found have themselves."""
+    """Return the windows `(2, 4)` that the next frame goes on from: `own` `(4,)` is the one that
+    the landmarks found have themselves."""
     return view if KEEP.hold(view[0], own) else np.stack([own, view[1]])
 
 
@@ -171,8 +171,8 @@ class Stages:
         clock.lap("remember")
 
     def _is_turned(self, attempt: Attempt) -> bool:
-        """Whether a new face of which the landmark network is not sure is one turned by a quarter
-        or more: the network sees it better so."""
+        """Tell whether a new face of which the landmark network is not sure is one turned by a
+        quarter or more: the network sees it better so."""
         face = attempt.alignment
         new = attempt.target.is_new and attempt.options.variant.validates and not attempt.lost
         if not new or face is None or face.confidence >= SURE_UPRIGHT:
@@ -183,21 +183,22 @@ class Stages:
         return max(other.confidence for other in turned) > face.confidence
 
     def _estimate(self, attempts: Sequence[Attempt]) -> None:
-        """Lines 12 to 14: BT from P_b."""
+        """Apply lines 12 to 14: BT from P_b."""
         views = [View(attempt.frame, attempt.target.box) for attempt in attempts]
         estimates = self._networks.estimate(views, [_recall(attempt) for attempt in attempts])
         for attempt, estimate in zip(attempts, estimates, strict=True):
             attempt.estimate, attempt.landmarks = estimate, estimate.points
 
     def _validate(self, asked: Sequence[tuple[Attempt, Floats]]) -> None:
-        """Lines 15 and 16: FV on landmarks of faces."""
+        """Apply lines 15 and 16: FV on landmarks of faces."""
         frames, landmarks = [a.frame for a, _ in asked], [points for _, points in asked]
         answers = self._networks.validate(frames, landmarks)
         for (attempt, _), answer in zip(asked, answers, strict=True):
             attempt.probability, attempt.lost = answer, answer < self._t_c
 
     def _align(self, attempts: Sequence[Attempt]) -> None:
-        """Line 18: the landmark network at BT's landmarks, or without BT in the box so far."""
+        """Apply line 18: the landmark network at BT's landmarks, or without BT in the box
+        so far."""
         ways = {(a.options.variant.denoises, a.looks) for a in attempts}
         for denoise, looks in sorted(ways):
             asked = [
@@ -229,7 +230,7 @@ class Stages:
             attempt.view = anchor(view, self._own(attempt))
 
     def _own(self, attempt: Attempt) -> Floats:
-        """The window in which the landmarks so far are upright and in the middle."""
+        """Return the window in which the landmarks so far are upright and in the middle."""
         assert attempt.landmarks is not None
         return to_view(self._aligner.upright(attempt.landmarks))
 
@@ -255,7 +256,7 @@ class Stages:
 
 
 def _asked(attempts: Sequence[Attempt]) -> list[tuple[Attempt, Floats]]:
-    """The faces that FV is asked about, each with its landmarks so far."""
+    """Return the faces that FV is asked about, each with its landmarks so far."""
     asked = [a for a in attempts if a.options.variant.validates]
     return [(a, a.landmarks) for a in asked if a.landmarks is not None]
 
@@ -282,7 +283,7 @@ def _memory(estimate: Estimate | None, features: Floats) -> Memory:
 
 
 def _merge(attempts: Sequence[Attempt]) -> None:
-    """Of a session's faces that have become one, all but one are lost."""
+    """Lose all but one of a session's faces that have become one."""
     for session in {attempt.session for attempt in attempts}:
         followed = [a for a in attempts if a.session == session and not a.lost]
         faces = [attempt.target.face for attempt in followed]

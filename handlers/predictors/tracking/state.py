@@ -126,7 +126,8 @@ class SessionState:
 
     @classmethod
     def at(cls, boxes: Sequence[Floats]) -> "SessionState":
-        """A session that starts with faces at given landmark boxes b_0, `(4,)` each, in pixels."""
+        """Return a session that starts with faces at given landmark boxes b_0, `(4,)` each, in
+        pixels."""
         faces = tuple(
             FaceState(number, np.asarray(box, np.float32), np.asarray(box, np.float32))
             for number, box in enumerate(boxes, start=1)
@@ -134,7 +135,7 @@ class SessionState:
         return cls(next_id=len(faces) + 1, faces=faces)
 
     def to_tensors(self) -> dict[str, Array]:
-        """All of the state but `step`, a prefix for each face: at most 24 KiB a face."""
+        """Return all of the state but `step`, a prefix for each face: at most 24 KiB a face."""
         turning = (self.quarters, self.searches)
         tensors: dict[str, Array] = {
             "session": np.array([self.next_id, self.since_detection, *turning]),
@@ -150,7 +151,7 @@ class SessionState:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Array], step: int) -> "SessionState":
-        """The way back; raises KeyError or ValueError for tensors of another making."""
+        """Read the state back; raises KeyError or ValueError for tensors of another making."""
         next_id, since_detection, quarters, searches = tensors["session"].tolist()
         faces: list[FaceState] = []
         while f"face{len(faces)}.boxes" in tensors:

@@ -92,7 +92,7 @@ Material = tuple[Callable[[], Studio], Callable[[AffectNetworks], Sequence[Featu
 
 
 def read_parts(recipe: ClipRecipe, store: Path) -> dict[str, tuple[AffectNetworks, Checkpoint]]:
-    """The single-frame models that a recipe builds on: of made clips both modalities', of
+    """Read the single-frame models that a recipe builds on: of made clips both modalities', of
     recordings those that the variant has.
 
     Raises RecipeError for others, and for models that learnt from a fold that is held out.
@@ -110,7 +110,7 @@ def read_parts(recipe: ClipRecipe, store: Path) -> dict[str, tuple[AffectNetwork
 
 
 def check_fold(recipe: ClipRecipe, part: Checkpoint) -> None:
-    """Raises RecipeError for a part that learnt from people whom the recipe holds out."""
+    """Raise RecipeError for a part that learnt from people whom the recipe holds out."""
     ours, theirs = recipe.recordings, part.config.get("recipe", {}).get("recordings")
     if ours is None or ours.fold is None or theirs is None or theirs["layout"] != ours.layout:
         return
@@ -122,7 +122,7 @@ def check_fold(recipe: ClipRecipe, part: Checkpoint) -> None:
 
 
 def made(recipe: ClipRecipe, parts: Parts, data: Path, framing: Framing, heard: Path) -> Material:
-    """Clips made of faces and speech."""
+    """Return clips made of faces and speech."""
     if not recipe.faces or not recipe.speech:
         raise RecipeError("give [[faces]] and [[speech]], or [recordings]")
     faces = pool(data, recipe.faces, recipe.most_faces, framing)
@@ -139,7 +139,7 @@ def read_pieces(
     cache: Path,
     context: float,
 ) -> list[Piece]:
-    """Pieces of recordings; the files made of them lie in `cache`."""
+    """Read pieces of recordings; the files made of them lie in `cache`."""
     if recipe.faces or recipe.speech or source.layout == AFFECTNET:
         raise RecipeError("give recordings over time, and nothing beside")
     stored = read_stored(data, source, context, cache)
@@ -151,7 +151,7 @@ def read_pieces(
 def recorded(
     recipe: ClipRecipe, parts: Parts, pieces: Sequence[Piece], maps: Path, resume: bool
 ) -> Material:
-    """Pieces of recordings, whose maps and features are kept in a folder."""
+    """Return pieces of recordings, whose maps and features are kept in a folder."""
     most, seed = recipe.most_faces, recipe.clip_seed
     return (
         lambda: fusion_studio(parts, pieces, most, seed, maps, resume),

@@ -45,14 +45,15 @@ class Descriptions:
     words: tuple[str, ...]
 
     def scale(self) -> DescriptorScale:
-        """Their means and standard deviations."""
+        """Return their means and standard deviations."""
         return DescriptorScale(self.values.mean(axis=0), self.values.std(axis=0))
 
 
 def read_descriptions(
     data: Path, sources: Sequence[SpeechSource], hearing: Hearing
 ) -> Descriptions:
-    """Descriptors of what the sources' actors say: minutes for all of RAVDESS, hence only once.
+    """Read descriptors of what the sources' actors say: minutes for all of RAVDESS, hence only
+    once.
 
     Raises MissingExtra where opensmile is not installed.
     """
@@ -62,7 +63,7 @@ def read_descriptions(
 
 
 def describe(spoken: Iterable[tuple[Utterance, Floats]], hearing: Hearing) -> Descriptions:
-    """Descriptors of utterances with their samples `(N,)` at 22 050 Hz, the same every time.
+    """Return descriptors of utterances with their samples `(N,)` at 22 050 Hz, the same every time.
 
     Raises ValueError where all is silence, MissingExtra where opensmile is not installed.
     """
@@ -79,7 +80,7 @@ def describe(spoken: Iterable[tuple[Utterance, Floats]], hearing: Hearing) -> De
 
 
 def windows_of(samples: Floats, hearing: Hearing, rng: np.random.Generator) -> list[Pcm]:
-    """At most `hearing.windows` pieces of 120 ms at random pictures' times, none silent."""
+    """Return at most `hearing.windows` pieces of 120 ms at random pictures' times, none silent."""
     step = round(PICTURE_S * RATE_HZ)
     pieces = []
     for centre in rng.permutation(np.arange(REACH, len(samples) - REACH + 1, step)):
@@ -107,7 +108,8 @@ class HearingBatches:
         self.places = [np.flatnonzero(words == word) for word in WORDS]
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
-        """As of the faces, with `heard` `(B, 50)` and the `label` `(B, 2)` of both together."""
+        """Return the same as of faces, with `heard` `(B, 50)` and the `label` `(B, 2)` of both
+        together."""
         batch = self.faces(rng, size)
         heard = np.zeros((size, DESCRIPTORS), np.float32)
         labels = batch["label"].numpy().copy()

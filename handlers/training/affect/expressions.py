@@ -52,7 +52,7 @@ class ExpressionLearner(nn.Module):
         return self
 
     def forward(self, batch: Batch, progress: float) -> Losses:
-        """`faces` `(B, 1, 96, 96)` in [0, 255], `shares` `(B, 8)` -> the losses."""
+        """Turn `faces` `(B, 1, 96, 96)` in [0, 255], `shares` `(B, 8)` into the losses."""
         shares = batch["shares"]
         seen = self.networks(standardise(batch["faces"]))
         words = -(shares * seen.logits.float().log_softmax(dim=1)).sum(dim=1).mean()
@@ -70,14 +70,14 @@ class ExpressionBatches:
         cutting: Cutting,
         power: float,
     ) -> None:
-        """`boxes` are those of the landmarks of each set's faces; a face whose commonest word is
+        """Take `boxes`, those of the landmarks of each set's faces; a face whose commonest word is
         that of n others is drawn n to the `power` times as often as one alone."""
         self.sets, self.boxes, self.cutting = sets, boxes, cutting
         self.drawn = drawn_by_word([word for faces in sets for word in faces.emotions], power)
         self.places = [(s, row) for s, faces in enumerate(sets) for row in range(len(faces))]
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
-        """`faces` `(B, 1, 96, 96)` in [0, 255] and `shares` `(B, 8)`."""
+        """Return `faces` `(B, 1, 96, 96)` in [0, 255] and `shares` `(B, 8)`."""
         faces, shares = [], []
         for index in np.searchsorted(self.drawn, rng.random(size)):
             group, row = self.places[index]
@@ -141,7 +141,8 @@ class ExpressionRecipe(LearnedRecipe):
 
 
 def make_learner(recipe: ExpressionRecipe) -> ExpressionLearner:
-    """The network of a recipe in its learner. Raises RecipeError for what is no such variant."""
+    """Make the network of a recipe in its learner. Raises RecipeError for what is no such
+    variant."""
     if recipe.name not in VARIANTS or VARIANTS[recipe.name].estimator != "expressions":
         raise RecipeError(f"recipe {recipe.name!r} is not called like the expression network")
     networks = build(variant(recipe.name, recipe.size))

@@ -50,7 +50,7 @@ class GateBank:
 def make_gate_bank(
     parts: dict[str, AffectNetworks], faces: AffectFaces, voices: Voices, count: int, seed: int
 ) -> GateBank:
-    """The maps of `count` random faces and windows of utterances, each good and degraded."""
+    """Make the maps of `count` random faces and windows of utterances, each good and degraded."""
     rng = np.random.default_rng([seed, 2])
     crops = [
         tinted(moved(faces.images[i], STEADY, rng, MARGIN), STEADY, rng)
@@ -66,7 +66,8 @@ def gate_bank(
     windows: Sequence[Floats],
     rng: np.random.Generator,
 ) -> GateBank:
-    """The maps of good crops `(128, 128, 3)` and Mel power `(128, 128)`, and of both degraded."""
+    """Return the maps of good crops `(128, 128, 3)` and Mel power `(128, 128)`, and of both
+    degraded."""
     worse_crops = [_worse_face(crop, place, rng) for place, crop in enumerate(crops)]
     worse_windows = [_worse_voice(power, place, rng) for place, power in enumerate(windows)]
     return GateBank(
@@ -101,7 +102,7 @@ def _worse_face(crop: Image, place: int, rng: np.random.Generator) -> Image:
 
 
 def _worse_voice(power: Floats, place: int, rng: np.random.Generator) -> Floats:
-    """A hundredth of the power or, of every third, white noise as loud as the loud parts."""
+    """Return a hundredth of the power or, of every third, white noise as loud as the loud parts."""
     if place % 3:
         return np.asarray(power * 0.01, np.float32)
     loud = 1.5 * float(np.percentile(power.sum(axis=0), 90)) / BANDS
@@ -137,7 +138,7 @@ class GateLearner(nn.Module):
         cast(GatedUnit, networks.fusion).gate.requires_grad_(True)
 
     def forward(self, batch: Batch, progress: float) -> Losses:
-        """Maps `(B, planes, 32, 32)` of both modalities, good and bad -> the losses."""
+        """Turn maps `(B, planes, 32, 32)` of both modalities, good and bad, into the losses."""
         good, bad_face, bad_voice = (
             self._gate(batch[face], batch[voice])
             for face, voice in (("face", "voice"), ("bad_face", "voice"), ("face", "bad_voice"))
@@ -157,5 +158,5 @@ class GateLearner(nn.Module):
 
 
 def short_of(moves: Tensor) -> Tensor:
-    """The mean square of what moves `(B,)` of the mean gate lack to `FAR`."""
+    """Return the mean square of what moves `(B,)` of the mean gate lack to `FAR`."""
     return torch.relu(FAR - moves).square().mean()

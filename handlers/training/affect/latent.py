@@ -64,8 +64,9 @@ class LatentLearner(nn.Module):
         return cast(Branch, self.networks.branches[self.modality])
 
     def forward(self, batch: Batch, progress: float) -> Losses:
-        """`seen` and `clean` `(B, 3, 128, 128)`, `label` and `weight` `(B, 2)`, `quadrant`
-        `(B, 4)`, `words` `(B, 10)` where there are words -> the losses; "loss" is minimised."""
+        """Return the losses, of which "loss" is minimised, of `seen` and `clean`
+        `(B, 3, 128, 128)`, `label` and `weight` `(B, 2)`, `quadrant` `(B, 4)` and, where there
+        are words, `words` `(B, 10)`."""
         branch, weighing = self.branch, self.weighing
         z, cleaned = branch.generator(batch["seen"])
         judgement = branch.discriminator(cleaned)
@@ -93,7 +94,8 @@ class LatentLearner(nn.Module):
         return {"loss": total, **losses}
 
     def _health(self, z: Tensor, seen: Tensor, clean: Tensor) -> Tensor:
-        """Cross-entropy of what Z tells of an input's health: 1 as it should be, 0 far from it.
+        """Return the cross-entropy of what Z tells of an input's health: 1 as it should be, 0 far
+        from it.
 
         Brightness or loudness as a whole does not count: nobody can tell what it should be.
         """
@@ -105,7 +107,8 @@ class LatentLearner(nn.Module):
             return binary_cross_entropy(told.clamp(1e-4, 1 - 1e-4), healthy)
 
     def _contest(self, real: Tensor, made: Tensor) -> Losses:
-        """D's loss on true and made images, and G's for being found out by a D that holds still."""
+        """Return D's loss on true and made images, and G's for being found out by a D that holds
+        still."""
         discriminator = self.branch.discriminator
         real = real.to(made.dtype)
         both: Tensor = discriminator(torch.cat([real, made.detach()])).realness.float()
@@ -118,7 +121,8 @@ class LatentLearner(nn.Module):
         }
 
     def _cycle(self, clean: Tensor, cleaned: Tensor) -> Tensor:
-        """The cycle loss of eq. 5.2: G's output, through G again, is the clean image still."""
+        """Return the cycle loss of eq. 5.2: G's output, through G again, is the clean image
+        still."""
         rows = max(int(len(clean) * self.weighing.cycled), 1)
         return l1_loss(self.branch.generator(cleaned[:rows])[1].float(), clean[:rows])
 
@@ -150,7 +154,7 @@ class PlainLearner(nn.Module):
         self.networks = networks
 
     def forward(self, batch: Batch, progress: float) -> Losses:
-        """`seen` `(B, 3, 128, 128)`, `label` and `weight` `(B, 2)` -> the loss."""
+        """Turn `seen` `(B, 3, 128, 128)`, `label` and `weight` `(B, 2)` into the loss."""
         estimate: Tensor = self.networks(batch["seen"]).estimate
         loss = (batch["weight"] * (estimate - batch["label"]) ** 2).mean()
         return {"loss": loss, "affect": loss.detach()}
@@ -176,8 +180,9 @@ class ConditionalLearner(nn.Module):
         return self.networks.generator
 
     def forward(self, batch: Batch, progress: float) -> Losses:
-        """`seen` and `clean` `(B, 3, 128, 128)`, `label` and `weight` `(B, 2)`, and, for networks
-        that hear, `heard` `(B, 50)` -> the losses; what is minimised stands under "loss"."""
+        """Return the losses, of which "loss" is minimised, of `seen` and `clean`
+        `(B, 3, 128, 128)`, `label` and `weight` `(B, 2)` and, for networks that hear, `heard`
+        `(B, 50)`."""
         z, cleaned = self.generator(batch["seen"])
         losses = self.judging(batch, z, cleaned) | self.making(batch, z, cleaned)
         counts = {
@@ -192,7 +197,7 @@ class ConditionalLearner(nn.Module):
         return {"loss": total, **losses}
 
     def judging(self, batch: Batch, z: Tensor, cleaned: Tensor) -> Losses:
-        """D's losses on true images and on what G made, which moves D alone (eq. 5.9)."""
+        """Return D's losses on true images and on what G made, which moves D alone (eq. 5.9)."""
         clean, label, weight = batch["clean"], batch["label"], batch["weight"]
         images = torch.cat([clean.to(cleaned.dtype), cleaned.detach()])
         latent = heard = None
@@ -207,7 +212,7 @@ class ConditionalLearner(nn.Module):
         return {"affect": both / 2, "judged": judged}
 
     def making(self, batch: Batch, z: Tensor, cleaned: Tensor) -> Losses:
-        """G's losses, D standing still, which moves G alone (eq. 5.2, 5.10)."""
+        """Return G's losses, D standing still, which moves G alone (eq. 5.2, 5.10)."""
         discriminator = self.networks.discriminator
         still = {name: value.detach() for name, value in discriminator.named_parameters()}
         given = (cleaned, z, batch.get("heard"))
@@ -223,6 +228,7 @@ class ConditionalLearner(nn.Module):
 
 
 def estimate_loss(estimates: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """RMSE + (1 - COR) + (1 - CCC) of `(N, 2)`, the mean over valence and arousal (eq. 5.5)."""
+    """Return RMSE + (1 - COR) + (1 - CCC) of `(N, 2)`, the mean over valence and arousal
+    (eq. 5.5)."""
     found = agreement(estimates.float(), labels.float(), weights.float())
     return (found.rmse + (1 - found.cor) + (1 - found.ccc)).mean()

@@ -24,7 +24,7 @@ HELD_TONE = 1.0
 
 
 def fit_line(features: Doubles, wanted: Doubles, held: float, counts: Doubles) -> list[float]:
-    """The weights of features `(N, F)` for `wanted` `(N,)`, and last what is added.
+    """Fit the weights of features `(N, F)` for `wanted` `(N,)`, and last what is added.
 
     Weights of features of equal spread are held small, by `held` times that spread, and brought
     back together to the size that the labels ask for. `counts` `(N,)` says how much each row
@@ -45,8 +45,8 @@ def fit_line(features: Doubles, wanted: Doubles, held: float, counts: Doubles) -
 def fit_actions(
     sets: Sequence[AffectFaces], boxes: Sequence[Sequence[Floats]], aligner: AlignmentPredictor
 ) -> list[float]:
-    """The weights `(81,)` of `action_features` for arousal, from faces of all sets with the boxes
-    of their landmarks. Rare words count more than they come."""
+    """Fit the weights `(81,)` of `action_features` for arousal, from faces of all sets with the
+    boxes of their landmarks. Rare words count more than they come."""
     everyone = [(group, row) for group, faces in enumerate(sets) for row in range(len(faces))]
     places = np.linspace(0, len(everyone) - 1, min(MOST_FACES, len(everyone))).astype(int)
     chosen = [everyone[place] for place in places.tolist()]
@@ -63,7 +63,7 @@ def fit_actions(
 def fit_tone(
     heard: HeardVoices, utterances: Sequence[Utterance], rows: Sequence[int]
 ) -> list[float]:
-    """The weights `(25,)` of `tone_features` for arousal, from the middles of utterances in all
+    """Fit the weights `(25,)` of `tone_features` for arousal, from the middles of utterances in all
     their versions."""
     places = [(row, version) for row in rows for version in range(VERSIONS)]
     windows = [without_level(heard.window(row, version, 0.5)) for row, version in places]

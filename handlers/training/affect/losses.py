@@ -44,13 +44,14 @@ def agreement(estimates: Tensor, labels: Tensor, weights: Tensor) -> BatchAgreem
 
 
 def affect_loss(estimates: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """RMSE + (1 - COR) + (1 - CCC) + (1 - ICC), the mean over valence and arousal (eq. 7.14)."""
+    """Return RMSE + (1 - COR) + (1 - CCC) + (1 - ICC), the mean over valence and arousal (eq.
+    7.14)."""
     found = agreement(estimates.float(), labels.float(), weights.float())
     return (found.rmse + (1 - found.cor) + (1 - found.ccc) + (1 - found.icc)).mean()
 
 
 def class_weights(labels: Floats, power: float) -> Floats:
-    """Weights `(N, 2)` of mean 1 by how common the class of a label is, in each dimension.
+    """Return weights `(N, 2)` of mean 1 by how common the class of a label is, in each dimension.
 
     Labels are sorted into ten classes of 0.2; a sample weighs its class's share to the `power`:
     1 as eq. 6.10 writes it, -1 as its text means it (rare classes count more), 0 all alike.
@@ -66,5 +67,5 @@ def class_weights(labels: Floats, power: float) -> Floats:
 
 
 def quadrant_loss(logits: Tensor, quadrants: Tensor) -> Tensor:
-    """Cross-entropy of quadrant logits `(N, 4)` against soft targets `(N, 4)`."""
+    """Return the cross-entropy of quadrant logits `(N, 4)` against soft targets `(N, 4)`."""
     return -(quadrants * torch.log_softmax(logits.float(), dim=-1)).sum(dim=-1).mean()

@@ -43,7 +43,7 @@ def feature_clips(networks: AffectNetworks, studio: Studio) -> list[FeatureClip]
 
 
 def _keys(one: Staged, sees: bool, hears: bool) -> Ints:
-    """Of every frame the rows of its maps and which modalities are used `(T, 4)`."""
+    """Return of every frame the rows of its maps and which modalities are used `(T, 4)`."""
     face, voice = one.has_face & sees, one.has_voice & hears
     return np.stack([one.face * face, one.voice * voice, face, voice], axis=1).astype(np.int64)
 
@@ -115,7 +115,8 @@ class SequenceLearner(nn.Module):
             networks.combiner.recurrence.requires_grad_(True)
 
     def forward(self, batch: Batch, progress: float) -> Losses:
-        """`features` `(B, T, width)`, `label` `(B, T, 2)`, `present` `(B, T)` -> the losses."""
+        """Turn `features` `(B, T, width)`, `label` `(B, T, 2)`, `present` `(B, T)` into the
+        losses."""
         features, present = batch["features"], batch["present"]
         memory = self.networks.initial_memory(len(features))
         estimate: Tensor = self.networks.sequence(features, memory, present).estimate
@@ -126,7 +127,7 @@ class SequenceLearner(nn.Module):
 
 @torch.inference_mode()
 def follow(networks: AffectNetworks, clip: FeatureClip) -> Floats:
-    """Estimates `(T, 2)` along a whole clip, as a stream gives them.
+    """Return estimates `(T, 2)` along a whole clip, as a stream gives them.
 
     Where nothing is there the last estimate stands, at the start neutral.
     """

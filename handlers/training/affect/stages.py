@@ -70,7 +70,8 @@ class FusionLearner(nn.Module):
             networks.fusion.gate.requires_grad_(False)
 
     def forward(self, batch: Batch, progress: float) -> Losses:
-        """Maps `(B, planes, 32, 32)` of both modalities with `label` `(B, 2)` -> the losses."""
+        """Turn maps `(B, planes, 32, 32)` of both modalities with `label` `(B, 2)` into the
+        losses."""
         fused = self.networks.join(
             batch["face"].float(), batch["voice"].float(), batch["has_face"], batch["has_voice"]
         )
@@ -81,14 +82,15 @@ class FusionLearner(nn.Module):
         return {"loss": affect + KEEP * kept, "affect": affect.detach(), "kept": kept.detach()}
 
     def train(self, mode: bool = True) -> Self:
-        """C's normalisation keeps the statistics that it has of faces."""
+        """Set the mode; C's normalisation keeps the statistics that it has of faces."""
         super().train(mode)
         self.networks.combiner.encoder.eval()
         self.single.eval()
         return self
 
     def _strayed(self, batch: Batch) -> Tensor:
-        """Mean square of what features of faces alone stray, in shares of their variance."""
+        """Return the mean square of what features of faces alone stray, in shares of their
+        variance."""
         face = batch["face"][batch["has_face"]].float()
         if len(face) < 2:
             return face.new_zeros(())
@@ -116,7 +118,8 @@ class Stage:
 
 
 def start(config: AffectConfig, parts: dict[str, AffectNetworks]) -> AffectNetworks:
-    """Networks with G and D of trained single-frame ones, and C's convolutions where they fit.
+    """Return networks with G and D of trained single-frame ones, and C's convolutions where they
+    fit.
 
     C of both modalities begins as the face's. Without memory: the curriculum adds it.
     """

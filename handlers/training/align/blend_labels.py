@@ -31,13 +31,14 @@ AT_A_TIME = 16
 
 
 def distances(first: Floats, second: Floats) -> Floats:
-    """Between landmarks `(68, 2)` each, in shares of the first's box: `(68,)`."""
+    """Return the distances between landmarks `(68, 2)` each, in shares of the first's box:
+    `(68,)`."""
     x1, y1, x2, y2 = bounding_box(first)
     return np.asarray(np.linalg.norm(first - second, axis=1) / np.sqrt((x2 - x1) * (y2 - y1)))
 
 
 def moved(by_hand: Floats, taught: Floats, share: float) -> Floats:
-    """Landmarks by hand moved towards a teacher's, but for those that lie far from them."""
+    """Return landmarks by hand moved towards a teacher's, but for those that lie far from them."""
     apart = distances(by_hand, taught)
     if apart.mean() > FARTHEST_FACE:
         return by_hand
@@ -46,7 +47,7 @@ def moved(by_hand: Floats, taught: Floats, share: float) -> Floats:
 
 
 def blend_by_hand(faces: list[Labelled], share: float) -> Iterator[Labelled]:
-    """The teacher's faces with landmarks by hand, moved by a share of the way."""
+    """Return the teacher's faces with landmarks by hand, moved by a share of the way."""
     for face in faces:
         by_hand = read_pts(face.picture.with_suffix(".pts"))
         points = moved(by_hand, face.points[:N_POINTS], share)
@@ -54,7 +55,8 @@ def blend_by_hand(faces: list[Labelled], share: float) -> Iterator[Labelled]:
 
 
 def blend_with_model(faces: list[Labelled], predictor: AlignmentPredictor) -> Iterator[Labelled]:
-    """The teacher's faces with the mean of its landmarks and the model's, where the two agree."""
+    """Return the teacher's faces with the mean of its landmarks and the model's, where the two
+    agree."""
     for start in range(0, len(faces), AT_A_TIME):
         some = faces[start : start + AT_A_TIME]
         images = [read_picture(face.picture) for face in some]

@@ -56,7 +56,7 @@ class DenoiserLearner(nn.Module):
         return losses
 
     def learn(self, batch: Batch, wander: float = 0.0) -> tuple[Losses, Tensor]:
-        """Losses and the cleaned crops.
+        """Return losses and the cleaned crops.
 
         A share `wander` of the crops goes where the classifier sends it, as in serving, and the
         others where they belong.

@@ -45,7 +45,7 @@ class Heads:
 
     @classmethod
     def read(cls, path: Path) -> "Heads":
-        """The kit's file; raises ValueError where it is none."""
+        """Read the kit's file; raises ValueError where it is none."""
         with np.load(path, allow_pickle=False) as file:
             if missing := sorted({"N", "I", "E"} - set(file.files)):
                 raise ValueError(f"{path} lacks {', '.join(missing)}")
@@ -55,7 +55,7 @@ class Heads:
         return cls(*parts)
 
     def draw(self, rng: np.random.Generator) -> Doubles:
-        """Somebody `(68, 3)` with some expression."""
+        """Draw somebody `(68, 3)` with some expression."""
         count = len(self.expressions)
         shown = (rng.random(count) < SHOWN) * rng.uniform(0, STRONGEST, count)
         person = np.tensordot(rng.standard_normal(len(self.people)), self.people, 1)
@@ -63,7 +63,7 @@ class Heads:
 
 
 def fit_plane(faces: Doubles) -> Doubles:
-    """The mean shape `(68, 2)` of faces `(F, 68, 2)`, symmetric, in pixels of the frame."""
+    """Fit the mean shape `(68, 2)` of faces `(F, 68, 2)`, symmetric, in pixels of the frame."""
     mean = procrustes_mean(with_mirrored(faces))
     mean = (mean + mean[MIRROR] * (-1, 1)) / 2
     eyes = mean[OUTER_EYE_CORNERS[1]] - mean[OUTER_EYE_CORNERS[0]]
@@ -97,7 +97,8 @@ def with_mirrored(faces: Doubles) -> Doubles:
 
 
 def read_faces(folders: Sequence[Path]) -> Doubles:
-    """All `.pts` files of `folders` as `(F, 68, 2)`; raises ValueError where there are none."""
+    """Read all `.pts` files of `folders` as `(F, 68, 2)`; raises ValueError where there are
+    none."""
     files = [path for folder in folders for path in sorted(folder.glob("*.pts"))]
     if not files:
         raise ValueError(f"no .pts files in {', '.join(map(str, folders))}")

@@ -37,7 +37,7 @@ class Pair:
 
 
 def collect(cascade: Cascade, folder: Path) -> Iterator[Pair]:
-    """The faces of a folder that the detector finds."""
+    """Collect the faces of a folder that the detector finds."""
     for sample in read_folder(folder):
         pair = _find(cascade, sample)
         if pair is not None:
@@ -55,7 +55,7 @@ def _find(cascade: Cascade, sample: FaceSample) -> Pair | None:
 
 
 def fit(groups: list[list[Pair]]) -> LandmarkBoxMap:
-    """The map for the faces of all groups, each group with the same weight."""
+    """Fit the map for the faces of all groups, each group with the same weight."""
     pairs = [pair for group in groups for pair in group]
     shares = np.concatenate([np.full(len(group), 1 / len(group)) for group in groups])
     return LandmarkBoxMap.fit(

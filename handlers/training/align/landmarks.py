@@ -38,7 +38,8 @@ class LandmarkLearner(nn.Module):
         return self.losses(maps, points[:, :N_POINTS], crops.shape[-1])
 
     def losses(self, maps: list[Tensor], points: Tensor, size: int) -> Losses:
-        """Losses of feature maps against true points `(B, 68, 2)`; those outside do not count."""
+        """Return losses of feature maps against true points `(B, 68, 2)`; those outside do not
+        count."""
         head = self.network.head
         points, inside = within(points, size)
         if not isinstance(head, HeatmapHead):
@@ -48,7 +49,7 @@ class LandmarkLearner(nn.Module):
         return self._map_losses(head.log_map(head.pyramid(maps)), points, inside, size)
 
     def refined(self, maps: list[Tensor], points: Tensor, actions: Tensor, size: int) -> Losses:
-        """Losses of a refined head; unknown points and actions are not a number."""
+        """Return losses of a refined head; unknown points and actions are not a number."""
         head = self.network.head
         assert isinstance(head, RefinedHead)
         features = head.pyramid(maps)
@@ -134,18 +135,19 @@ class ActionLearner(nn.Module):
 
 
 def within(points: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Points with 0 for unknown ones, and `(B, N)` 1 for those that lie in the crop."""
+    """Return points with 0 for unknown ones, and `(B, N)` 1 for those that lie in the crop."""
     inside = ((points >= 0) & (points <= size - 1)).all(dim=-1)
     return torch.where(inside[..., None], points, 0.0), inside.float()
 
 
 def l1(found: Tensor, points: Tensor, weight: Tensor) -> Tensor:
-    """Mean absolute error in pixels over weighted points."""
+    """Return the mean absolute error in pixels over weighted points."""
     return ((found - points).abs().mean(dim=-1) * weight).sum() / weight.sum()
 
 
 def laplace(found: Tensor, spread: Tensor, points: Tensor, weight: Tensor) -> Tensor:
-    """Negative log-likelihood of a Laplace distribution whose scale the network gives."""
+    """Return the negative log-likelihood of a Laplace distribution whose scale the network
+    gives."""
     error = (found - points).abs().sum(dim=-1)
     return ((error / spread + 2 * spread.log()) * weight).sum() / weight.sum()
 
@@ -153,7 +155,8 @@ def laplace(found: Tensor, spread: Tensor, points: Tensor, weight: Tensor) -> Te
 def map_cross_entropy(
     log_map: Tensor, points: Tensor, weight: Tensor, size: int, sigma_cells: float = 1.0
 ) -> Tensor:
-    """Cross-entropy of maps `(B, 68, N, N)` against Gaussians around true points in pixels."""
+    """Return the cross-entropy of maps `(B, 68, N, N)` against Gaussians around true points in
+    pixels."""
     cells = log_map.shape[-1]
     at = (torch.arange(cells, device=log_map.device) + 0.5) * (size / cells) - 0.5
     sigma = sigma_cells * size / cells
@@ -197,6 +200,6 @@ class LandmarkBatches:
 
 
 def face_px(points: np.ndarray) -> float:
-    """Side in pixels of the square with the area of the landmarks' box."""
+    """Return the side in pixels of the square with the area of the landmarks' box."""
     x1, y1, x2, y2 = bounding_box(points[:N_POINTS])
     return float(np.sqrt((x2 - x1) * (y2 - y1)))

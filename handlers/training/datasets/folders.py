@@ -27,7 +27,7 @@ Look = Callable[[Path], Floats | str]  # a picture's landmarks, or why it has no
 
 
 def count_points(path: Path) -> int:
-    """The number of points that the header of a `.pts` file declares.
+    """Return the number of points that the header of a `.pts` file declares.
 
     Raises:
         ValueError: the file has no readable `n_points` line.
@@ -36,7 +36,7 @@ def count_points(path: Path) -> int:
 
 
 def read_pts(path: Path, n_points: int = 68) -> Floats:
-    """Landmarks of a `.pts` file, float32 `(n_points, 2)` `(x, y)` in pixels counted from 0.
+    """Read landmarks of a `.pts` file, float32 `(n_points, 2)` `(x, y)` in pixels counted from 0.
 
     Raises:
         ValueError: the header or braces are missing, or the file declares or holds another
@@ -66,7 +66,7 @@ def write_pts(path: Path, landmarks: NDArray[np.floating]) -> None:
 
 
 def _split(path: Path) -> tuple[int, list[str]]:
-    """The declared number of points and the lines between the braces."""
+    """Return the declared number of points and the lines between the braces."""
     text = path.read_text(encoding="utf-8", errors="replace")
     parts = re.match(r"(.*?)\{(.*?)\}", text, re.DOTALL)
     if parts is None:
@@ -96,7 +96,8 @@ class Labelled(NamedTuple):
 
 
 def read_points(folder: Path) -> Iterator[Labelled]:
-    """The faces of a folder with `.pts` files. Raises FileNotFoundError where something lacks."""
+    """Read the faces of a folder with `.pts` files. Raises FileNotFoundError where
+    something lacks."""
     paths = sorted(folder.rglob("*.pts"))
     if not paths:
         raise FileNotFoundError(f"no .pts file under {folder}")
@@ -108,7 +109,7 @@ def read_points(folder: Path) -> Iterator[Labelled]:
 
 
 def read_labels(path: Path, folder: Path) -> Iterator[Labelled]:
-    """The faces of an `.npz` file, such as a teacher's answers make up.
+    """Read the faces of an `.npz` file, such as a teacher's answers make up.
 
     It holds `pictures` (names below `folder`), `points` `(N, 70, 2)` (the 68 landmarks and the
     irises, in pixels from 0), `actions` `(N, A)`, and `names`, which ARKit calls those A; what is
@@ -159,7 +160,7 @@ class FaceSet:
 
 
 def join(sets: list[FaceSet]) -> FaceSet:
-    """All faces of several sets, their skip counts added up."""
+    """Return all faces of several sets, their skip counts added up."""
     skipped: Counter[str] = Counter()
     for part in sets:
         skipped.update(part.skipped)
@@ -167,18 +168,19 @@ def join(sets: list[FaceSet]) -> FaceSet:
 
 
 def nobody(_: Path) -> str | None:
-    """The set does not say who a face belongs to."""
+    """Name nobody: the set does not say who a face belongs to."""
     return None
 
 
 def person_before_number(image: Path) -> str | None:
-    """`Adrian_Nastase_10.jpg` shows Adrian_Nastase; a name without a number shows nobody."""
+    """Name whom a file shows: `Adrian_Nastase_10.jpg` Adrian_Nastase, one without a number
+    nobody."""
     match = re.fullmatch(r"(.+)_\d+", image.stem)
     return match[1] if match else None
 
 
 def beside(image: Path) -> Floats | str:
-    """The landmarks of the 68-point `.pts` beside a picture, or why there are none.
+    """Return the landmarks of the 68-point `.pts` beside a picture, or why there are none.
 
     Faces with another number of points (39 in Menpo profiles) and the mirrored copies that some
     re-packings of 300-W add are left out.
@@ -195,7 +197,7 @@ def beside(image: Path) -> Floats | str:
 def read_folder(
     root: Path, source: str | None = None, person: Person = nobody, landmarks: Look = beside
 ) -> FaceSet:
-    """Every picture under `root`, at any depth, of which `landmarks` finds the landmarks.
+    """Read every picture under `root`, at any depth, of which `landmarks` finds the landmarks.
 
     The source of a face is `source` or, by default, its folder named from `root` on. Pictures
     without landmarks are left out and counted.
@@ -218,12 +220,12 @@ def read_folder(
 
 
 def images_under(root: Path) -> Iterator[Path]:
-    """The pictures below a folder, sorted by path."""
+    """Return the pictures below a folder, sorted by path."""
     return (path for path in sorted(root.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def read_picture(path: Path) -> Image:
-    """A picture as its annotators saw it: RGB `(H, W, 3)`, any EXIF orientation ignored.
+    """Read a picture as its annotators saw it: RGB `(H, W, 3)`, any EXIF orientation ignored.
 
     Raises ValueError if it cannot be decoded.
     """

@@ -47,7 +47,7 @@ AUTO = "auto"
 
 
 def read_t7(path: Path) -> NDArray[np.floating[Any]]:
-    """The float or double tensor in a Torch7 `.t7` file: numbers only, nothing is executed.
+    """Read the float or double tensor in a Torch7 `.t7` file: numbers only, nothing is executed.
 
     Binary Torch7 serialisation (torch7's File and Tensor documentation), little-endian: an object
     is a type number, an index, the version `V 1`, a class name, then its content. A tensor's
@@ -116,7 +116,7 @@ def _tensor(reader: _Reader) -> NDArray[np.floating[Any]]:
 
 
 def read_ls3d(root: Path) -> FaceSet:
-    """Every picture under `root` with 3DA-2D landmarks in one of the layouts above.
+    """Read every picture under `root` with 3DA-2D landmarks in one of the layouts above.
 
     Raises:
         ValueError: `root` is no folder, or an annotation is broken or not 68 points.
@@ -171,17 +171,17 @@ PARTS_300W = {
 
 
 def read_parts(root: Path, names: Sequence[str]) -> FaceSet:
-    """Several folders of 300-W; raises ValueError naming one that is missing."""
+    """Read several folders of 300-W; raises ValueError naming one that is missing."""
     return join([read_folder(_part(root, name), name) for name in names])
 
 
 def read_half(root: Path, name: str) -> FaceSet:
-    """The folder `trainset` or `testset` below `root`, called such as `helen/trainset`."""
+    """Read the folder `trainset` or `testset` below `root`, called such as `helen/trainset`."""
     return read_folder(root / name.rpartition("/")[2], name)
 
 
 def read_menpo(root: Path) -> FaceSet:
-    """The semi-frontal faces of Menpo 2D (Zafeiriou et al. 2017, 2018).
+    """Read the semi-frontal faces of Menpo 2D (Zafeiriou et al. 2017, 2018).
 
     The training release is one folder of pictures with `.pts` beside them, 68 points for the
     5 658 semi-frontal faces and 39 for the 1 906 profiles, which are counted in `skipped`; the
@@ -196,7 +196,8 @@ def read_menpo(root: Path) -> FaceSet:
 
 
 def _part(root: Path, name: str) -> Path:
-    """A part's folder; the archive of the test set may be unpacked with or without `300W/`."""
+    """Return a part's folder; the archive of the test set may be unpacked with or without
+    `300W/`."""
     short = name.removeprefix("300W/")
     for folder in (root / name, root / short, root / "300w" / short):
         if folder.is_dir():
@@ -222,7 +223,7 @@ LAYOUTS: dict[str, Callable[[Path], FaceSet]] = {
 
 
 def read_layout(root: Path, layout: str = AUTO) -> FaceSet:
-    """The faces of a folder in one of `LAYOUTS`, or in the one that it looks like.
+    """Read the faces of a folder in one of `LAYOUTS`, or in the one that it looks like.
 
     `auto` takes a folder with the test pictures of 300-W for `300w-test`, one named
     `youtube_faces` (or inside such a one) for `youtube-faces`, one with `.t7` files for
@@ -241,7 +242,7 @@ def read_layout(root: Path, layout: str = AUTO) -> FaceSet:
 
 
 def guess_layout(root: Path) -> str:
-    """The name of the layout that a folder seems to have."""
+    """Return the name of the layout that a folder seems to have."""
     if any((root / part / "01_Indoor").is_dir() for part in ("", "300W", "300w")):
         return "300w-test"
     if "youtube_faces" in root.resolve().parts:

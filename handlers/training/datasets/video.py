@@ -50,11 +50,11 @@ class Video:
     annotations: dict[int, Path]
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        """The frames in order. Raises ValueError where the video cannot be decoded."""
+        """Return the frames in order. Raises ValueError where the video cannot be decoded."""
         return self.stretch(0)
 
     def stretch(self, first: int, frames: int | None = None) -> Iterator[VideoFrame]:
-        """The frames from the one numbered `first` on, all or so many of them."""
+        """Return the frames from the one numbered `first` on, all or so many of them."""
         pictures = _pictures if self.path.is_dir() else _decoded
         for index, image in enumerate(islice(pictures(self.path, first), frames), start=first):
             annotation = self.annotations.get(index)
@@ -62,7 +62,8 @@ class Video:
 
 
 def frame_rate_hz(path: Path) -> float:
-    """The frame rate that a video names, 25 for a folder of frames; raises ValueError for none."""
+    """Return the frame rate that a video names, 25 for a folder of frames; raises ValueError for
+    none."""
     if path.is_dir():
         return FOLDER_RATE_HZ
     capture = cv2.VideoCapture(str(path))
@@ -74,7 +75,7 @@ def frame_rate_hz(path: Path) -> float:
 
 
 def read_300vw(root: Path, categories: tuple[str, ...] = tuple(CATEGORIES)) -> list[Video]:
-    """The test videos of 300-VW under `root`, by category.
+    """Read the test videos of 300-VW under `root`, by category.
 
     Raises ValueError where none of them is there, or one lacks its video or annotation.
     """
@@ -90,14 +91,15 @@ def read_300vw(root: Path, categories: tuple[str, ...] = tuple(CATEGORIES)) -> l
 
 
 def read_300vw_training(root: Path) -> list[Video]:
-    """Every video of 300-VW under `root` that is in no category: those published for training."""
+    """Read every video of 300-VW under `root` that is in no category: those published for
+    training."""
     test = {str(subject) for subjects in CATEGORIES.values() for subject in subjects}
     folders = sorted(path for path in root.iterdir() if (path / "annot").is_dir())
     return [_video_of(folder, "training") for folder in folders if folder.name not in test]
 
 
 def read_frames(root: Path, category: str = "all") -> Video:
-    """A folder of pictures with `.pts` beside them as one video.
+    """Read a folder of pictures with `.pts` beside them as one video.
 
     Raises ValueError where it holds no picture.
     """
@@ -109,7 +111,7 @@ def read_frames(root: Path, category: str = "all") -> Video:
 
 
 def read_clip(path: Path) -> Video:
-    """A video file without landmarks."""
+    """Read a video file without landmarks."""
     return Video(path.name, "clip", path, {})
 
 

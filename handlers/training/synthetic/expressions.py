@@ -51,7 +51,7 @@ class Expression:
     size: int
 
     def fields(self, time: float) -> Fields:
-        """The fields at a time in frames, never so steep that the map would fold."""
+        """Return the fields at a time in frames, never so steep that the map would fold."""
         acts = self.acts.at(np.array([time]))[0]
         field = np.tensordot(acts[:-1].astype(np.float32), self.muscles, axes=1)
         field *= min(1.0, STEEPEST * (self.size / CELLS) / max(steepness(field), 1e-6))
@@ -90,7 +90,7 @@ class Expression:
 
 
 def steepness(field: Floats) -> float:
-    """The largest slope of a field `(C, C, 2)` a cell that could fold the plane.
+    """Return the largest slope of a field `(C, C, 2)` a cell that could fold the plane.
 
     Where a component rises along its own axis it only squeezes, however steeply.
     """
@@ -101,7 +101,8 @@ def steepness(field: Floats) -> float:
 
 
 def solve(shift: Callable[[Doubles], Doubles], start: Doubles) -> Doubles:
-    """The points `(N, 2)` with `points = start + shift(points)`, to a thousandth of a pixel."""
+    """Return the points `(N, 2)` with `points = start + shift(points)`, to a thousandth of
+    a pixel."""
     points = start
     for _ in range(SOLVER_ROUNDS):
         before, points = points, points + SOLVER_PACE * (start + shift(points) - points)
@@ -111,7 +112,8 @@ def solve(shift: Callable[[Doubles], Doubles], start: Doubles) -> Doubles:
 
 
 def sample(field: Floats, points: Doubles, size: int) -> Doubles:
-    """Bilinear values `(N, K)` at `points` `(N, 2)` of a field `(C, C, K)` over `size` pixels."""
+    """Return bilinear values `(N, K)` at `points` `(N, 2)` of a field `(C, C, K)` over `size`
+    pixels."""
     where = np.clip((points + 0.5) * (CELLS / size) - 0.5, 0, CELLS - 1)
     low = np.minimum(where.astype(np.int64), CELLS - 2)
     (fx, fy), (x, y) = (where - low).T[..., None], low.T
@@ -128,7 +130,7 @@ def draw_expression(
     liveliness: float,
     head: Track,
 ) -> Expression:
-    """An expression for landmarks `(68, 2)` of an upright face picture of `size` pixels.
+    """Draw an expression for landmarks `(68, 2)` of an upright face picture of `size` pixels.
 
     `liveliness` 0 holds the face still; `head` is its pose track, as the nose moves with yaw and
     pitch.

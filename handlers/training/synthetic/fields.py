@@ -37,11 +37,11 @@ class Plane:
         return cls(size, float(np.sqrt((x2 - x1) * (y2 - y1))))
 
     def places(self) -> Doubles:
-        """The pixel coordinates `(C,)` of the grid's cells along one axis."""
+        """Return the pixel coordinates `(C,)` of the grid's cells along one axis."""
         return np.asarray((np.arange(CELLS) + 0.5) * (self.size / CELLS) - 0.5)
 
     def bump(self, centre: Floats, wide: tuple[float, float], move: tuple[float, float]) -> Floats:
-        """A Gaussian field `(C, C, 2)` that carries what is at `centre` along `move`.
+        """Return a Gaussian field `(C, C, 2)` that carries what is at `centre` along `move`.
 
         `wide` and `move` are in units. It tells where content comes from, so it points against
         the move.
@@ -56,7 +56,7 @@ class Plane:
 
 
 def action_fields(rng: np.random.Generator, points: Floats, size: int) -> Floats:
-    """Displacements `(A, C, C, 2)` in pixels of every one of `ACTIONS` at full strength."""
+    """Return displacements `(A, C, C, 2)` in pixels of every one of `ACTIONS` at full strength."""
     plane = Plane.of(points, size)
     bump = plane.bump
     left, right, nose, chin = points[48], points[54], points[30], points[8]
@@ -79,7 +79,8 @@ def action_fields(rng: np.random.Generator, points: Floats, size: int) -> Floats
 
 
 def lid_field(plane: Plane, eye: Floats) -> Floats:
-    """The upper lid of an eye `(6, 2)` comes down by most of the eye's height.
+    """Return the field by which the upper lid of an eye `(6, 2)` comes down by most of the eye's
+    height.
 
     The skin above follows over some distance, the lower lid stays: below its peak the field falls
     off as steeply as the grid allows.
@@ -98,7 +99,7 @@ def lid_field(plane: Plane, eye: Floats) -> Floats:
 
 
 def stray_field(rng: np.random.Generator, plane: Plane, points: Floats) -> Floats:
-    """Five wide bumps at random: another person's proportions."""
+    """Return five wide bumps at random: another person's proportions."""
     x1, y1, x2, y2 = bounding_box(points)
     total = np.zeros((CELLS, CELLS, 2), np.float32)
     for _ in range(5):
@@ -123,14 +124,15 @@ class Mouth:
     shut_px: float
 
     def at(self, strength: float) -> Floats:
-        """Fields `(C, C, 3)` of displacements in pixels: of the lower half, the upper, the line."""
+        """Return fields `(C, C, 3)` of displacements in pixels: of the lower half, the upper, the
+        line."""
         moves = (self.drop_px, self.lift_px) if strength > 0 else (self.shut_px, self.shut_px)
         factors = np.array([strength * moves[0], strength * moves[1], 1.0], np.float32)
         return np.asarray(self.fields * factors, np.float32)
 
 
 def mouth_of(rng: np.random.Generator, points: Floats, size: int) -> Mouth:
-    """The mouth of an upright face with landmarks `(68, 2)`; how far it opens is drawn."""
+    """Return the mouth of an upright face with landmarks `(68, 2)`; how far it opens is drawn."""
     plane = Plane.of(points, size)
     unit, at = plane.unit, plane.places()
     upper, lower = points[UPPER_LIP], points[LOWER_LIP][::-1]
@@ -156,7 +158,8 @@ def mouth_of(rng: np.random.Generator, points: Floats, size: int) -> Mouth:
 
 
 def uncross_lips(points: Floats) -> Floats:
-    """Landmarks whose inner lips do not overlap: where annotators crossed them, they meet."""
+    """Return landmarks whose inner lips do not overlap: where annotators crossed them, they
+    meet."""
     points = points.copy()
     for up, down in ((61, 67), (62, 66), (63, 65)):
         if points[up, 1] > points[down, 1]:

@@ -29,7 +29,8 @@ class Light:
     def shine(
         self, image: Image, time: float, centre: tuple[float, float], unit: float, seed: list[int]
     ) -> Image:
-        """A picture `(H, W, 3)` as lit at a time; `unit` is the face's width, in its pixels."""
+        """Return a picture `(H, W, 3)` as lit at a time; `unit` is the face's width, in its
+        pixels."""
         log_gain, slope_x, slope_y = self.track.at(np.array([time]))[0]
         image = cv2.LUT(image, self._table(float(np.exp(log_gain))))  # type: ignore[assignment]
         height, width = image.shape[:2]
@@ -48,7 +49,7 @@ class Light:
         return np.asarray(np.clip(np.rint(curve * 255), 0, 255)[:, None], np.uint8)
 
     def _grain(self, shape: tuple[int, ...], seed: list[int]) -> Floats:
-        """The sum of two uniform bytes: nearly normal, and quick."""
+        """Return the sum of two uniform bytes: nearly normal, and quick."""
         bytes_ = np.random.default_rng(seed).integers(0, 256, (2, *shape), dtype=np.uint8)
         total = bytes_[0].astype(np.float32) + bytes_[1] - 255
         return np.asarray(total * np.float32(self.noise / 104.5))
@@ -57,7 +58,8 @@ class Light:
 def draw_light(
     rng: np.random.Generator, frames: int, drift: float, gain: tuple[float, float], noise: float
 ) -> Light:
-    """Light for so many frames: `drift` 0 holds it at a strength drawn from the range `gain`."""
+    """Draw light for so many frames: `drift` 0 holds it at a strength drawn from the range
+    `gain`."""
     times = grid(frames)
     track = waves(rng, times, np.array([0.35, 0.5, 0.3]) * drift, (20, 150))
     if drift > 0 and rng.random() < 0.3:  # a lamp is switched
@@ -69,7 +71,8 @@ def draw_light(
 
 
 def covered_area(matrix: Doubles, size: int, shape: tuple[int, ...]) -> tuple[slice, slice] | None:
-    """The rows and columns of a picture of `shape` that a square of `size` covers; none outside."""
+    """Return the rows and columns of a picture of `shape` that a square of `size` covers; none
+    outside."""
     place = project(matrix, CORNERS * (size - 1))
     low = np.floor(place.min(axis=0)).astype(int).clip(0)
     high = np.minimum(np.ceil(place.max(axis=0)).astype(int) + 1, (shape[1], shape[0]))
@@ -79,7 +82,7 @@ def covered_area(matrix: Doubles, size: int, shape: tuple[int, ...]) -> tuple[sl
 
 
 def plane_coordinates(inverse: Doubles, area: tuple[slice, slice]) -> tuple[Floats, Floats]:
-    """Pixels of an area through a homography: `x` and `y` `(H, W)`."""
+    """Map pixels of an area through a homography: `x` and `y` `(H, W)`."""
     rows, columns = area
     a, b, c, d, e, f, g, h, i = inverse.astype(np.float32).ravel()
     x = np.arange(columns.start, columns.stop, dtype=np.float32)[None, :]
@@ -90,8 +93,8 @@ def plane_coordinates(inverse: Doubles, area: tuple[slice, slice]) -> tuple[Floa
 
 
 def halvings(picture: Image, matrix: Doubles) -> tuple[Image, np.float32]:
-    """The picture, averaged down by halves until `matrix` would not shrink it much more, and its
-    new size over the old one."""
+    """Return the picture, averaged down by halves until `matrix` would not shrink it much more, and
+    its new size over the old one."""
     size, scale = len(picture), float(np.sqrt(abs(np.linalg.det(matrix / matrix[2, 2]))))
     while scale < 0.6 and len(picture) > 16:
         half = (len(picture) + 1) // 2
@@ -103,14 +106,15 @@ def halvings(picture: Image, matrix: Doubles) -> tuple[Image, np.float32]:
 
 
 def fitting(picture: Image, matrix: Doubles, origin: Origin) -> tuple[Image, Origin]:
-    """A picture made small enough for `matrix`, and the origins in it."""
+    """Return a picture made small enough for `matrix`, and the origins in it."""
     picture, ratio = halvings(picture, matrix)
     shift = (ratio - 1) / 2
     return picture, Origin(origin.x * ratio + shift, origin.y * ratio + shift, origin.gape)
 
 
 def paint(picture: Image, origin: Origin) -> Image:
-    """An RGBA picture `(S, S, 4)` drawn from where its pixels come from; an open mouth is dark."""
+    """Paint an RGBA picture `(S, S, 4)` drawn from where its pixels come from; an open mouth is
+    dark."""
     layer = cv2.remap(picture, origin.x, origin.y, cv2.INTER_LINEAR)
     if origin.gape.max() > 0.05:
         share = np.clip(origin.gape * np.float32(0.7), 0, 0.85)[..., None]

@@ -30,7 +30,7 @@ class Track:
     values: Doubles
 
     def at(self, times: Doubles) -> Doubles:
-        """Values `(M, K)` at times `(M,)` in frames; held constant beyond the ends."""
+        """Return values `(M, K)` at times `(M,)` in frames; held constant beyond the ends."""
         where = np.clip((times + MARGIN_FRAMES) * SUBSTEPS, 0, len(self.values) - 1)
         low = np.minimum(where.astype(np.int64), len(self.values) - 2)
         share = (where - low)[:, None]
@@ -38,7 +38,7 @@ class Track:
 
 
 def grid(frames: int) -> Doubles:
-    """The times `(N,)` at which tracks of so many frames are sampled."""
+    """Return the times `(N,)` at which tracks of so many frames are sampled."""
     samples = int(np.ceil((frames - 1 + 2 * MARGIN_FRAMES) * SUBSTEPS)) + 1
     return np.arange(samples) / SUBSTEPS - MARGIN_FRAMES
 
@@ -46,7 +46,7 @@ def grid(frames: int) -> Doubles:
 def waves(
     rng: np.random.Generator, times: Doubles, amplitudes: Doubles, periods: tuple[float, float]
 ) -> Doubles:
-    """Sums of three sinusoids `(N, K)`, about as large as `amplitudes` `(K,)`.
+    """Return sums of three sinusoids `(N, K)`, about as large as `amplitudes` `(K,)`.
 
     Periods are drawn between the two given, in frames; slow ones are larger.
     """
@@ -63,7 +63,8 @@ def waves(
 def steps(
     rng: np.random.Generator, times: Doubles, sizes: Doubles, durations: tuple[float, float]
 ) -> Doubles:
-    """Sudden moves `(N, K)`: `sizes` `(M, K)` are added one after the other, each in its time.
+    """Return sudden moves `(N, K)`: `sizes` `(M, K)` are added one after the other, each in its
+    time.
 
     A move takes a duration drawn between the two given, in frames, and is smooth.
     """
@@ -78,7 +79,7 @@ def steps(
 def pulses(
     rng: np.random.Generator, times: Doubles, count: int, durations: tuple[float, float]
 ) -> Doubles:
-    """A function `(N,)` in [0, 1] that rises, holds and falls `count` times."""
+    """Return a function `(N,)` in [0, 1] that rises, holds and falls `count` times."""
     total = np.zeros(len(times))
     for _ in range(count):
         length = rng.uniform(*durations)
@@ -89,22 +90,22 @@ def pulses(
 
 
 def smooth(share: Doubles) -> Doubles:
-    """0 to 1 with level ends (3s^2 - 2s^3)."""
+    """Return 0 to 1 with level ends (3s^2 - 2s^3)."""
     return np.asarray(share * share * (3 - 2 * share))
 
 
 def still(rng: np.random.Generator, times: Doubles) -> Doubles:
-    """A person who holds still: a tremor of some thousandths of the face."""
+    """Return a person who holds still: a tremor of some thousandths of the face."""
     return waves(rng, times, TREMOR, (6, 60))
 
 
 def sway(rng: np.random.Generator, times: Doubles) -> Doubles:
-    """Sums of sinusoids in everything: talking, nodding, looking around."""
+    """Return sums of sinusoids in everything: talking, nodding, looking around."""
     return waves(rng, times, REACH * rng.uniform(0.2, 1.0, 6), (14, 120))
 
 
 def wander(rng: np.random.Generator, times: Doubles) -> Doubles:
-    """A smoothed random walk: it goes anywhere and does not come back."""
+    """Return a smoothed random walk: it goes anywhere and does not come back."""
     width = int(rng.uniform(6, 24) * len(times) / np.ptp(times)) + 3
     kicks = rng.standard_normal((len(times) + width - 1, 6))
     window = np.hanning(width)
@@ -114,14 +115,15 @@ def wander(rng: np.random.Generator, times: Doubles) -> Doubles:
 
 
 def jerk(rng: np.random.Generator, times: Doubles) -> Doubles:
-    """A gentle sway with rapid moves of up to half a face within one to three frames."""
+    """Return a gentle sway with rapid moves of up to half a face within one to three frames."""
     count = 1 + int(np.ptp(times) / rng.uniform(12, 40))
     sizes = rng.uniform(-1, 1, (count, 6)) * [0.5, 0.35, 0.2, 0.35, 0.5, 0.35]
     return 0.4 * sway(rng, times) + steps(rng, times, sizes, (1.0, 3.5))
 
 
 def bounce(rng: np.random.Generator, times: Doubles) -> Doubles:
-    """A ball's flight: thrown, falling, thrown back by floor and walls, turning at a fixed rate."""
+    """Return a ball's flight: thrown, falling, thrown back by floor and walls, turning at a fixed
+    rate."""
     span = times - times[0]
     flight = rng.uniform(12, 26)
     phase = ((span + rng.uniform(0, flight)) % flight) / flight
@@ -133,7 +135,7 @@ def bounce(rng: np.random.Generator, times: Doubles) -> Doubles:
 
 
 def _reflected(way: Doubles, reach: float, rng: np.random.Generator) -> Doubles:
-    """To and fro between -reach and reach at constant speed."""
+    """Move to and fro between -reach and reach at constant speed."""
     along = (way + rng.uniform(0, 4 * reach)) % (4 * reach)
     return np.asarray(np.abs(along - 2 * reach) - reach)
 
@@ -150,7 +152,7 @@ MOTIONS: dict[str, Callable[[np.random.Generator, Doubles], Doubles]] = {
 def draw_pose(
     rng: np.random.Generator, motion: str, frames: int, speed: float, leaves: float | None
 ) -> Track:
-    """A pose track of `frames` frames; `speed` runs the family's time faster or slower.
+    """Draw a pose track of `frames` frames; `speed` runs the family's time faster or slower.
 
     With `leaves` the face goes out of the frame and comes back, that many widths away from where
     it would be. The middle of the track lies near the frame's centre.
@@ -166,7 +168,7 @@ def draw_pose(
 
 
 def _absence(rng: np.random.Generator, times: Doubles, frames: int) -> Doubles:
-    """0 where the face is at home, 1 where it is away: about a quarter of the sequence."""
+    """Return 0 where the face is at home, 1 where it is away: about a quarter of the sequence."""
     length = rng.uniform(0.2, 0.35) * frames
     middle = rng.uniform(0.35, 0.65) * frames
     way = np.clip(0.12 * frames, 2.0, 14.0)
@@ -175,7 +177,7 @@ def _absence(rng: np.random.Generator, times: Doubles, frames: int) -> Doubles:
 
 
 def draw_camera(rng: np.random.Generator, frames: int, speed: float, amount: float) -> Track:
-    """A hand-held camera: slow sway and, half of the time, a faster shake."""
+    """Draw a hand-held camera: slow sway and, half of the time, a faster shake."""
     times = grid(frames) * speed
     track = waves(rng, times, CAMERA_REACH * amount * rng.uniform(0.2, 1.0), (20, 150))
     if rng.random() < 0.5:
@@ -184,7 +186,7 @@ def draw_camera(rng: np.random.Generator, frames: int, speed: float, amount: flo
 
 
 def camera_matrix(camera: Doubles, centre: Doubles, face_px: float) -> Doubles:
-    """The 3 x 3 map of a camera row `(4,)` on frame pixels."""
+    """Return the 3 x 3 map of a camera row `(4,)` on frame pixels."""
     x, y, zoom, roll = camera
     matrix = similarity(np.exp(zoom), roll)
     matrix[:2, 2] = centre + (x * face_px, y * face_px) - matrix[:2, :2] @ centre
@@ -192,7 +194,7 @@ def camera_matrix(camera: Doubles, centre: Doubles, face_px: float) -> Doubles:
 
 
 def head_matrix(pose: Doubles, centre: Doubles, face_px: float) -> Doubles:
-    """The 3 x 3 map from a face's plane, in widths from its centre, to frame pixels.
+    """Return the 3 x 3 map from a face's plane, in widths from its centre, to frame pixels.
 
     Yaw and pitch turn the plane in space before the perspective projection.
     """
@@ -214,6 +216,6 @@ def similarity(scale: float, angle: float) -> Doubles:
 
 
 def project(matrix: Doubles, points: NDArray[np.floating]) -> Doubles:
-    """Points `(N, 2)` through a 3 x 3 homography."""
+    """Map points `(N, 2)` through a 3 x 3 homography."""
     moved = points @ matrix[:2, :2].T + matrix[:2, 2]
     return np.asarray(moved / (points @ matrix[2, :2] + matrix[2, 2])[:, None])

@@ -26,7 +26,7 @@ class Occluder:
     track: Track
 
     def matrix(self, time: float, centre: Doubles, face_px: float) -> Doubles:
-        """The 3 x 3 map from sprite to frame pixels at a time."""
+        """Return the 3 x 3 map from sprite to frame pixels at a time."""
         x, y, width, angle = self.track.at(np.array([time]))[0]
         matrix = similarity(width * face_px / SPRITE_PX, angle)
         middle = matrix[:2, :2] @ np.full(2, (SPRITE_PX - 1) / 2)
@@ -35,7 +35,7 @@ class Occluder:
 
 
 def texture(rng: np.random.Generator, other: Image) -> Image:
-    """One colour, a gradient, noise, or a piece of another picture `(S, S, 3+)`, uint8."""
+    """Return one colour, a gradient, noise, or a piece of another picture `(S, S, 3+)`, uint8."""
     kind = rng.choice(4, p=[0.3, 0.2, 0.1, 0.4])
     shape = (SPRITE_PX, SPRITE_PX, 3)
     first, second = rng.integers(0, 256, (2, 3))
@@ -53,7 +53,7 @@ def texture(rng: np.random.Generator, other: Image) -> Image:
 
 
 def paint_box(rng: np.random.Generator, other: Image) -> Image:
-    """A rectangle."""
+    """Paint a rectangle."""
     half = (SPRITE_PX / 2 - 4) * rng.uniform((0.5, 0.5), (1, 1))
     mask = _mask()
     cv2.rectangle(mask, _at(CORNER - half), _at(CORNER + half), 255, cv2.FILLED)
@@ -61,7 +61,7 @@ def paint_box(rng: np.random.Generator, other: Image) -> Image:
 
 
 def paint_strip(rng: np.random.Generator, other: Image) -> Image:
-    """A bar across everything (the thesis's strips, section 4.3.5)."""
+    """Paint a bar across everything (the thesis's strips, section 4.3.5)."""
     half = int(SPRITE_PX * rng.uniform(0.02, 0.06))
     mask = _mask()
     mask[SPRITE_PX // 2 - half - 1 : SPRITE_PX // 2 + half + 1] = 255
@@ -69,7 +69,7 @@ def paint_strip(rng: np.random.Generator, other: Image) -> Image:
 
 
 def paint_ellipse(rng: np.random.Generator, other: Image) -> Image:
-    """A ball or a plate."""
+    """Paint a ball or a plate."""
     axes = tuple(int(v) for v in (SPRITE_PX / 2 - 4) * rng.uniform((0.5, 0.5), (1, 1)))
     mask = _mask()
     cv2.ellipse(mask, (SPRITE_PX // 2, SPRITE_PX // 2), axes, 0, 0, 360, 255, cv2.FILLED)
@@ -77,7 +77,7 @@ def paint_ellipse(rng: np.random.Generator, other: Image) -> Image:
 
 
 def paint_hand(rng: np.random.Generator, other: Image) -> Image:
-    """A palm with five fingers and an arm, the colour of skin, lit from one side."""
+    """Paint a palm with five fingers and an arm, the colour of skin, lit from one side."""
     mask = _mask()
     palm = np.array([CORNER, PALM_Y])
     cv2.ellipse(mask, _at(palm), (13, 15), 0, 0, 360, 255, cv2.FILLED)
@@ -97,7 +97,7 @@ def paint_hand(rng: np.random.Generator, other: Image) -> Image:
 
 
 def paint_fence(rng: np.random.Generator, other: Image) -> Image:
-    """Parallel bars with gaps between them, over the whole sprite."""
+    """Paint parallel bars with gaps between them, over the whole sprite."""
     count, share = int(rng.integers(7, 11)), rng.uniform(0.3, 0.5)
     phase = np.arange(SPRITE_PX) * count / SPRITE_PX % 1
     mask = np.broadcast_to((phase < share) * np.uint8(255), (SPRITE_PX, SPRITE_PX)).copy()
@@ -124,7 +124,7 @@ WIDTHS = {
 def draw_occluder(
     rng: np.random.Generator, kind: str, other: Image, places: Doubles, frames: int
 ) -> Occluder:
-    """Something of a family of `PAINTS` that meets the face.
+    """Draw something of a family of `PAINTS` that meets the face.
 
     `places` `(N, 2)` is where the face's centre is at the times of `grid(frames)`. A hand comes,
     rests on the face and goes; everything else passes by in a straight line.

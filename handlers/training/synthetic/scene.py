@@ -91,7 +91,7 @@ class Scene:
     seed: int
 
     def truth(self, frame: int) -> Truth:
-        """The landmarks of a frame, at the middle of its exposure."""
+        """Return the landmarks of a frame, at the middle of its exposure."""
         moved = self.expression.move(self.still.points, frame)
         points = project(self._face_matrix(frame), moved)
         inside = ((points >= 0) & (points <= (self.width - 1, self.height - 1))).all(axis=1)
@@ -106,7 +106,7 @@ class Scene:
         return Truth(points.astype(np.float32), float(inside.mean()), float(covered.mean()))
 
     def frame(self, index: int) -> Image:
-        """A whole frame, uint8 RGB `(height, width, 3)`."""
+        """Return a whole frame, uint8 RGB `(height, width, 3)`."""
         return self.render(index, Window(np.eye(3), self.width, self.height))
 
     def look(self, index: int, crop: Crop) -> Image:
@@ -129,7 +129,8 @@ class Scene:
         return self._finish(image, frame, window)
 
     def _subframes(self, frame: int, window: Window) -> Doubles:
-        """The times `(N,)` that an exposure is the mean of: more, the faster the face moves."""
+        """Return the times `(N,)` that an exposure is the mean of: more, the faster the
+        face moves."""
         ends = np.array([-0.5, 0.5]) * self.exposure + frame
         corners = self.still.centre + self.still.unit * np.array([[-0.5, -0.5], [0.5, 0.5]])
         first, last = (
@@ -140,7 +141,8 @@ class Scene:
         return frame + self.exposure * ((np.arange(count) + 0.5) / count - 0.5)
 
     def _face_layer(self, frame: int, still: bool) -> FaceLayer:
-        """The face of a frame: its still picture and how to warp it, or the picture warped once.
+        """Return the face of a frame: its still picture and how to warp it, or the picture warped
+        once.
 
         One composed warp is sharper, warping first is quicker where many subframes follow.
         """
@@ -152,7 +154,7 @@ class Scene:
         return FaceLayer(paint(self.still.picture, origin), None)
 
     def _moment(self, time: float, face: FaceLayer, window: Window) -> Image:
-        """A window at one instant, before light and noise."""
+        """Return a window at one instant, before light and noise."""
         image = self._background(time, window)
         self._lay_face(image, time, face, window)
         for occluder in self.occluders:
@@ -187,7 +189,7 @@ class Scene:
             blend(image[area], paint(*fitting(face.picture, matrix, origin)))
 
     def _finish(self, image: Image, frame: int, window: Window) -> Image:
-        """Degradation, light and noise."""
+        """Apply degradation, light and noise."""
         matrix = window.matrix @ self._face_matrix(frame)
         centre, right = project(matrix, self.still.centre + [[0, 0], [self.still.unit, 0]])
         unit = max(float(np.linalg.norm(right - centre)), 1.0)
@@ -209,7 +211,7 @@ class Scene:
         return np.asarray(self._camera_matrix(time) @ matrix)
 
     def _face_matrix(self, time: float) -> Doubles:
-        """The 3 x 3 map from the still's pixels to the frame's."""
+        """Return the 3 x 3 map from the still's pixels to the frame's."""
         head = head_matrix(self.pose.at(np.array([time]))[0], self._middle, self.face_px)
         to_widths = np.eye(3) / self.still.unit
         to_widths[:2, 2] = -self.still.centre / self.still.unit

@@ -42,7 +42,7 @@ class Still:
         return np.asarray((box[:2] + box[2:]) / 2, np.float32)
 
     def mirrored(self) -> "Still":
-        """The face flipped left to right."""
+        """Return the face flipped left to right."""
         picture = np.ascontiguousarray(self.picture[:, ::-1])
         return Still(picture, mirror(self.points, self.size))
 
@@ -70,12 +70,12 @@ class Stills:
         self._kept: dict[tuple[int, int], Still] = {}
 
     def draw(self, rng: np.random.Generator) -> Still:
-        """A random face."""
+        """Draw a random face."""
         group = int(rng.choice(len(self._sets), p=self._shares))
         return self.get(group, int(rng.integers(len(self._sets[group]))))
 
     def draw_whole(self, rng: np.random.Generator) -> Still:
-        """A random face that its photograph does not cut off, if one is met soon."""
+        """Draw a random face that its photograph does not cut off, if one is met soon."""
         for _ in range(20):
             still = self.draw(rng)
             if still.is_whole:
@@ -83,7 +83,7 @@ class Stills:
         return still
 
     def get(self, group: int, index: int) -> Still:
-        """One face of one set."""
+        """Return one face of one set."""
         key = group, index
         if key not in self._kept:
             self._kept[key] = read_still(self._sets[group][index], self.face_px)
@@ -109,7 +109,7 @@ def read_still(sample: FaceSample, face_px: int) -> Still:
 
 
 def soften(inside: Image, border_px: int) -> Image:
-    """A mask `(S, S, 1)` uint8 that fades towards the border of `inside`."""
+    """Return a mask `(S, S, 1)` uint8 that fades towards the border of `inside`."""
     width = 2 * border_px + 1
     core = cv2.erode(
         (inside == 255).astype(np.uint8) * 255,
@@ -121,7 +121,7 @@ def soften(inside: Image, border_px: int) -> Image:
 
 
 def cut_out(still: Still) -> Still:
-    """The same face without its surroundings: opaque within the head's outline only."""
+    """Cut the same face without its surroundings: opaque within the head's outline only."""
     points, unit = still.points, still.unit
     rise = 0.5 * (points[8, 1] - points[17:27, 1].mean())
     forehead = points[17:27] - (0, rise)

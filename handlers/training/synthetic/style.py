@@ -53,7 +53,7 @@ class Style:
 
 
 def draw_scene(rng: np.random.Generator, stills: Stills, style: Style, frames: int) -> Scene:
-    """A video of a random face of `stills` before another picture of theirs."""
+    """Draw a video of a random face of `stills` before another picture of theirs."""
     still = stills.draw_whole(rng)
     if rng.random() < 0.5:
         still = still.mirrored()
@@ -63,7 +63,7 @@ def draw_scene(rng: np.random.Generator, stills: Stills, style: Style, frames: i
 def make_scene(
     rng: np.random.Generator, still: Still, other: Still, style: Style, frames: int
 ) -> Scene:
-    """A video of `frames` frames of one face; `other` gives backgrounds and textures."""
+    """Make a video of `frames` frames of one face; `other` gives backgrounds and textures."""
     if rng.random() < style.tight:
         still = cut_out(still)
     face_px = float(np.exp(rng.uniform(*np.log(style.face_px))))
@@ -100,7 +100,8 @@ def make_scene(
 
 
 def _draw_backdrop(rng: np.random.Generator, other: Still, style: Style) -> Image:
-    """Another photograph on its side or on its head and out of focus, so that it shows no face."""
+    """Draw another photograph on its side or on its head and out of focus, so that it shows no
+    face."""
     turned = np.ascontiguousarray(np.rot90(other.picture[..., :3], int(rng.integers(1, 4))))
     radius = round(float(rng.uniform(*style.defocus)) * len(turned))
     for _ in range(2 if radius else 0):
@@ -126,7 +127,7 @@ def _draw_degradation(rng: np.random.Generator, style: Style) -> Degradation | N
 
 
 def _draw_place(rng: np.random.Generator, size: int, style: Style) -> Doubles:
-    """A background's map into the frame: it fills it, or is larger, turned a little."""
+    """Draw a background's map into the frame: it fills it, or is larger, turned a little."""
     zoom = style.width / size * rng.uniform(0.6, 1.6)
     matrix = similarity(zoom, rng.uniform(-0.3, 0.3))
     middle = np.array([style.width, style.height]) / 2

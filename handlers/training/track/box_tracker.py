@@ -37,7 +37,7 @@ class RecordedStretch:
         self.frames = len(stretch)
 
     def truth(self, frame: int) -> Truth:
-        """The annotation of a frame; how much of it is covered is not known."""
+        """Return the annotation of a frame; how much of it is covered is not known."""
         landmarks = self.stretch[frame].landmarks
         assert landmarks is not None
         height, width = self.stretch[frame].image.shape[:2]
@@ -56,7 +56,7 @@ class RecordedVideos:
         self.videos = read_300vw_training(root)
 
     def draw(self, rng: np.random.Generator, frames: int) -> RecordedStretch:
-        """A random stretch of a random video; raises ValueError where none is long enough."""
+        """Draw a random stretch of a random video; raises ValueError where none is long enough."""
         for _ in range(100):
             video = self.videos[int(rng.integers(len(self.videos)))]
             starts = sorted(video.annotations)
@@ -88,7 +88,7 @@ class Videos:
         return len(self.views)
 
     def truths(self, frame: int) -> list[Truth]:
-        """Landmarks of a frame of each."""
+        """Return landmarks of a frame of each."""
         return [view.truth(frame) for view in self.views]
 
     def look(self, frame: int, crops: Sequence[Crop]) -> Tensor:
@@ -98,7 +98,7 @@ class Videos:
 
 
 def read_stills(root: Path, sources: Sequence[Source], face_px: int) -> Stills:
-    """The faces under `root` that videos are made from."""
+    """Read the faces under `root` that videos are made from."""
     sets = [(read_folder(root / source.folder).samples, source.share) for source in sources]
     return Stills(sets, face_px)
 
@@ -190,7 +190,8 @@ class TrackerLearner(nn.Module):
 
     @torch.no_grad()
     def _remember(self, videos: Videos, frame: int, boxes: list[Floats]) -> Tensor:
-        """The features of a frame at its final box, for the next step; nothing learns from them."""
+        """Return the features of a frame at its final box, for the next step; nothing learns from
+        them."""
         crops = [Crop.around(box, self.model.context, CROP_PX) for box in boxes]
         return self.tracker.features(videos.look(frame, crops).to(device_of(self))).float()
 
@@ -213,14 +214,16 @@ class TrackerLearner(nn.Module):
 
 
 def distance(points: Tensor, crops: list[Crop], truths: list[Truth]) -> Tensor:
-    """Mean absolute error `(B,)` in pixels of the crop of relative points `(B, 68, 2)`."""
+    """Return the mean absolute error `(B,)` in pixels of the crop of relative points `(B,
+    68, 2)`."""
     inside = np.stack([c.to_crop(t.points) for c, t in zip(crops, truths, strict=True)])
     target = from_pixels(torch.from_numpy(inside).to(points.device))
     return (points - target).abs().mean(dim=(1, 2)) * (CROP_PX / 2)
 
 
 def true_boxes(truths: list[Truth], slack: Doubles) -> list[Floats]:
-    """Landmark boxes `(4,)`, moved and scaled by errors `(B, 4)` in shares of their sides."""
+    """Return landmark boxes `(4,)`, moved and scaled by errors `(B, 4)` in shares of their
+    sides."""
     boxes = []
     for truth, (dx, dy, width, height) in zip(truths, slack, strict=True):
         box = bounding_box(truth.points).astype(np.float64)
@@ -232,7 +235,8 @@ def true_boxes(truths: list[Truth], slack: Doubles) -> list[Floats]:
 
 
 def has_the_face(box: Floats, truth: Floats) -> bool:
-    """Whether a box still lies on the true one well enough for the next crop to show the face."""
+    """Tell whether a box still lies on the true one well enough for the next crop to show
+    the face."""
     sides, true_sides = box[2:] - box[:2], truth[2:] - truth[:2]
     away = np.abs((box[:2] + box[2:]) - (truth[:2] + truth[2:])) / 2
     scaling = np.maximum(sides / true_sides, true_sides / np.maximum(sides, 1e-6))

@@ -65,7 +65,7 @@ class ValidatorBatches:
         }
 
     def draw(self, rng: np.random.Generator, count: int) -> list[Candidate]:
-        """So many candidates, several from each scene."""
+        """Draw so many candidates, several from each scene."""
         found: list[Candidate] = []
         while len(found) < count:
             scene = draw_scene(rng, self.stills, self.style, 1)
@@ -129,7 +129,7 @@ class ValidatorLearner(nn.Module):
 def measure_validator(
     learner: nn.Module, batches: ValidatorBatches, folder: Path, count: int = 2400
 ) -> dict[str, object]:
-    """Figures of `count` candidates on held-out faces; draws `roc.png` in `folder`."""
+    """Return figures of `count` candidates on held-out faces; draws `roc.png` in `folder`."""
     validator = learner.get_submodule("validator").float().eval()
     logits, faces, kinds = [], [], []
     for index in range(-(-count // BATCH)):
@@ -154,7 +154,7 @@ def measure_validator(
 
 
 def roc(scores: Tensor, faces: Tensor) -> tuple[Doubles, Doubles]:
-    """False and true positive rates over all thresholds, from (0, 0) to (1, 1)."""
+    """Return false and true positive rates over all thresholds, from (0, 0) to (1, 1)."""
     order = torch.argsort(scores, descending=True)
     positive = faces[order].double()
     rates = ((1 - positive).cumsum(0), positive.cumsum(0))
@@ -163,7 +163,7 @@ def roc(scores: Tensor, faces: Tensor) -> tuple[Doubles, Doubles]:
 
 
 def plot_roc(false: Doubles, true: Doubles, path: Path) -> None:
-    """The curve, its false positives on a logarithmic axis."""
+    """Plot the curve, its false positives on a logarithmic axis."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

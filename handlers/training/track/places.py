@@ -31,7 +31,7 @@ LETTERS = list("ABCDEFGHIKLMNOPRSTUVWXYZaeiounrst0123456789 .:!")
 def place(
     rng: np.random.Generator, scene: Scene, truth: Truth, stills: Stills
 ) -> tuple[Floats, str | None]:
-    """Landmarks somewhere in a frame and the kind of that place; None where it is unclear.
+    """Return landmarks somewhere in a frame and the kind of that place; None where it is unclear.
 
     Half of them follow the face with a tracker's errors.
     """
@@ -58,7 +58,8 @@ def place(
 
 
 def with_errors(rng: np.random.Generator, points: Doubles, shape: Doubles) -> Doubles:
-    """Landmarks as BT finds them: a little off in place and size, and drawn to another shape."""
+    """Return landmarks as BT finds them: a little off in place and size, and drawn to another
+    shape."""
     unit = scale_of(points)
     found = points + rng.uniform(0, 0.5) * (shape - points)
     found = transform(
@@ -70,7 +71,7 @@ def with_errors(rng: np.random.Generator, points: Doubles, shape: Doubles) -> Do
 
 
 def misplace(rng: np.random.Generator, kind: str, points: Doubles) -> Doubles:
-    """Landmarks shifted, scaled, turned or scrambled until they are wrong."""
+    """Return landmarks shifted, scaled, turned or scrambled until they are wrong."""
     unit, still = scale_of(points), np.zeros(2)
     if kind == "shifted":
         angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.18, 1.1) * unit
@@ -87,7 +88,7 @@ def misplace(rng: np.random.Generator, kind: str, points: Doubles) -> Doubles:
 
 
 def beside(rng: np.random.Generator, shape: Doubles, scene: Scene) -> Doubles:
-    """A face's shape in another place of the frame, of another size."""
+    """Return a face's shape in another place of the frame, of another size."""
     box = np.concatenate([shape.min(axis=0), shape.max(axis=0)])
     middle, sides = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
     angle = rng.uniform(0, 2 * np.pi)
@@ -99,13 +100,13 @@ def beside(rng: np.random.Generator, shape: Doubles, scene: Scene) -> Doubles:
 
 
 def anywhere(rng: np.random.Generator, shape: Doubles) -> Doubles:
-    """The face of the scene before a cut: another shape, about where this one is."""
+    """Return the face of the scene before a cut: another shape, about where this one is."""
     away = rng.uniform(-1.5, 1.5, 2) * np.ptp(shape, axis=0)
     return transform(shape, away, np.exp(rng.normal(0, 0.4)), rng.normal(0, 0.3))
 
 
 def another_shape(rng: np.random.Generator, points: Doubles, stills: Stills) -> Doubles:
-    """Another face's landmarks where these are: same place, size and direction."""
+    """Return another face's landmarks where these are: same place, size and direction."""
     here, other = points @ (1, 1j), stills.draw(rng).points @ (1, 1j)
     spread = other - other.mean()
     moved = here.mean() + spread * np.vdot(spread, here) / np.vdot(spread, spread)
@@ -113,7 +114,7 @@ def another_shape(rng: np.random.Generator, points: Doubles, stills: Stills) -> 
 
 
 def transform(points: Doubles, shift: Doubles, scale: float, angle: float) -> Doubles:
-    """Points scaled and turned about their box's middle, then shifted."""
+    """Return points scaled and turned about their box's middle, then shifted."""
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
     turned = (points - middle) @ np.array([[cosine, sine], [-sine, cosine]])
@@ -121,12 +122,12 @@ def transform(points: Doubles, shift: Doubles, scale: float, angle: float) -> Do
 
 
 def scale_of(points: Doubles) -> float:
-    """The width of a face: the root of the area of its landmark box."""
+    """Return the width of a face: the root of the area of its landmark box."""
     return float(np.sqrt(np.prod(np.ptp(points, axis=0))))
 
 
 def without_face(rng: np.random.Generator, scene: Scene) -> Scene:
-    """The scene with nobody in it, before a painted picture or the one that it has."""
+    """Return the scene with nobody in it, before a painted picture or the one that it has."""
     nobody = replace(scene.still, picture=np.zeros_like(scene.still.picture))
     if rng.random() < 0.2:
         return replace(scene, still=nobody)
@@ -135,7 +136,7 @@ def without_face(rng: np.random.Generator, scene: Scene) -> Scene:
 
 
 def lettering(rng: np.random.Generator, size: int) -> Image:
-    """Lines of letters."""
+    """Draw lines of letters."""
     picture = gradient(rng, size)
     height = rng.uniform(0.05, 0.25) * size
     for baseline in np.arange(height, size + height, 1.5 * height):
@@ -154,13 +155,13 @@ def lettering(rng: np.random.Generator, size: int) -> Image:
 
 
 def sky(rng: np.random.Generator, size: int) -> Image:
-    """Clouds before a gradient."""
+    """Draw clouds before a gradient."""
     clouds = np.clip(noise(rng, size, 6) * rng.uniform(0.3, 1.2), 0, 1)[..., None]
     return np.asarray(gradient(rng, size) * (1 - clouds) + 235 * clouds, np.uint8)
 
 
 def plants(rng: np.random.Generator, size: int) -> Image:
-    """Leaves, and the stems between them."""
+    """Draw leaves, and the stems between them."""
     picture = gradient(rng, size)
     green = np.array([90, 140, 60]) * rng.uniform(0.4, 1.4) + rng.uniform(-40, 40, 3)
     length = rng.uniform(0.03, 0.15) * size
@@ -176,7 +177,7 @@ def plants(rng: np.random.Generator, size: int) -> Image:
 
 
 def cloth(rng: np.random.Generator, size: int) -> Image:
-    """Folds, with dots, stripes or checks on them."""
+    """Draw folds, with dots, stripes or checks on them."""
     y, x = np.mgrid[:size, :size] / size
     angle, pitch = rng.uniform(0, np.pi), rng.uniform(3, 25)
     along = x * np.cos(angle) + y * np.sin(angle)
@@ -192,7 +193,7 @@ def cloth(rng: np.random.Generator, size: int) -> Image:
 
 
 def hands(rng: np.random.Generator, size: int) -> Image:
-    """A hand or several, of all sizes."""
+    """Draw a hand or several, of all sizes."""
     picture = gradient(rng, size)
     for _ in range(int(rng.integers(1, 5))):
         matrix = similarity(rng.uniform(0.4, 1.6) * size / SPRITE_PX, rng.uniform(-np.pi, np.pi))
@@ -203,7 +204,7 @@ def hands(rng: np.random.Generator, size: int) -> Image:
 
 
 def fur(rng: np.random.Generator, size: int) -> Image:
-    """Fur, and often two dark eyes and a nose: an animal."""
+    """Draw fur, and often two dark eyes and a nose: an animal."""
     hair = rng.normal(0, 1, (size, size)).astype(np.float32)
     length = int(rng.integers(3, 15))
     strands = cv2.filter2D(hair, -1, np.eye(length, dtype=np.float32) / np.sqrt(length))
@@ -227,7 +228,7 @@ PAINTINGS: tuple[Paint, ...] = (lettering, sky, plants, cloth, hands, fur)
 
 
 def gradient(rng: np.random.Generator, size: int) -> Image:
-    """One colour above that becomes another below."""
+    """Return one colour above that becomes another below."""
     share = np.linspace(0, 1, size)[:, None, None]
     picture = np.array(colour(rng)) * share + np.array(colour(rng)) * (1 - share)
     return np.ascontiguousarray(np.broadcast_to(picture, (size, size, 3)), dtype=np.uint8)

@@ -94,7 +94,7 @@ class SpeechSource:
 
 
 def read_faces(data: Path, source: FaceSource) -> AffectFaces:
-    """The faces of a source. Raises ValueError for an unknown part."""
+    """Read the faces of a source. Raises ValueError for an unknown part."""
     if source.part == CITIZEN:
         return split_people(read_citizen_faces(data / source.folder))[0]
     if source.part not in PARTS:
@@ -105,14 +105,14 @@ def read_faces(data: Path, source: FaceSource) -> AffectFaces:
 def read_face_sets(
     data: Path, sources: Sequence[FaceSource], framing: Framing
 ) -> list[WeightedFaces]:
-    """The framed faces of several sources with their shares."""
+    """Read the framed faces of several sources with their shares."""
     return [WeightedFaces(framing(read_faces(data, source)), source.share) for source in sources]
 
 
 def read_utterances(
     data: Path, sources: Sequence[SpeechSource]
 ) -> tuple[list[Utterance], list[int]]:
-    """All utterances of the sources' sets, and the numbers of those that are learned from.
+    """Read all utterances of the sources' sets, and the numbers of those that are learned from.
 
     An actor is called by the set as well. Raises ValueError for an unknown set, and where nobody
     is left to learn from.
@@ -164,7 +164,8 @@ class Shown:
 
 
 def show(clip: Clip, rng: np.random.Generator) -> Shown:
-    """A form for every frame: good faces move every third, a degraded stretch keeps its form."""
+    """Return a form for every frame: good faces move every third, a degraded stretch keeps its
+    form."""
     count = len(clip.face)
     flicker = np.repeat(rng.integers(GOOD_FORMS, size=count // 3 + 1), 3)[:count]
     face_bad, voice_bad = rng.integers(GOOD_FORMS, FORMS, 2)
@@ -181,7 +182,7 @@ def show(clip: Clip, rng: np.random.Generator) -> Shown:
 
 
 def face_maps(networks: AffectNetworks, faces: AffectFaces, keys: Ints) -> Tensor:
-    """ZQ `(N, planes, 32, 32)`, in half precision, of faces in forms `(N, 2)`."""
+    """Return ZQ `(N, planes, 32, 32)`, in half precision, of faces in forms `(N, 2)`."""
 
     def batch(part: Ints) -> Tensor:
         return faces_to_tensor([_face(faces, *key) for key in part.tolist()])
@@ -190,7 +191,8 @@ def face_maps(networks: AffectNetworks, faces: AffectFaces, keys: Ints) -> Tenso
 
 
 def voice_maps(networks: AffectNetworks, voices: Voices, keys: Ints) -> Tensor:
-    """ZQ `(N, planes, 32, 32)`, in half precision, of utterances at columns in forms `(N, 3)`."""
+    """Return ZQ `(N, planes, 32, 32)`, in half precision, of utterances at columns in forms `(N,
+    3)`."""
 
     def batch(part: Ints) -> Tensor:
         return to_tensor([_window(voices, *key) for key in part.tolist()])
@@ -227,7 +229,7 @@ def _window(voices: Voices, place: int, column: int, form: int) -> Floats:
 def encode(
     networks: AffectNetworks, modality: str, keys: Ints, batch: Callable[[Ints], Tensor]
 ) -> Tensor:
-    """ZQ of every key, on the best device at hand, kept in half precision."""
+    """Return ZQ of every key, on the best device at hand, kept in half precision."""
     fabric = make_fabric("bf16-mixed")
     branch = fabric.to_device(networks.branches[modality].eval())
     found = []

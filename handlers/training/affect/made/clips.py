@@ -75,7 +75,7 @@ class Clip:
 
 
 def make_clip(cast: Cast, plot: Plot, rng: np.random.Generator) -> Clip:
-    """A clip of a random actor."""
+    """Make a clip of a random actor."""
     actor = str(rng.choice(sorted(set(cast.actors))))
     voices = _utterances(cast, actor, plot.segments, rng)
     faces, voice, heard, truths, begins = [], [], [], [], [0]
@@ -103,7 +103,8 @@ def make_clip(cast: Cast, plot: Plot, rng: np.random.Generator) -> Clip:
 
 
 def smooth_labels(truths: Floats, begins: Sequence[int]) -> Floats:
-    """The truth `(T, 2)` over time, from that of every segment and the frame where each begins."""
+    """Return the truth `(T, 2)` over time, from that of every segment and the frame where each
+    begins."""
     times = np.arange(begins[-1]) / FRAMES_A_SECOND
     labels = np.repeat(truths[:1], begins[-1], axis=0)
     for index, begin in enumerate(begins[1:-1], start=1):
@@ -114,7 +115,7 @@ def smooth_labels(truths: Floats, begins: Sequence[int]) -> Floats:
 
 
 def _utterances(cast: Cast, actor: str, count: int, rng: np.random.Generator) -> list[int]:
-    """Utterances of an actor; no word twice in a row, every word as likely."""
+    """Return utterances of an actor; no word twice in a row, every word as likely."""
     places: list[int] = []
     own = [i for i, name in enumerate(cast.actors) if name == actor]
     last = ""
@@ -126,7 +127,7 @@ def _utterances(cast: Cast, actor: str, count: int, rng: np.random.Generator) ->
 
 
 def _faces(cast: Cast, word: str, count: int, plot: Plot, rng: np.random.Generator) -> Ints:
-    """The face of every frame of a segment: `(count,)` places of faces with a word."""
+    """Return the face of every frame of a segment: `(count,)` places of faces with a word."""
     seen = FACE_WORDS.get(word, word)
     suited = np.flatnonzero(np.array(cast.face_words) == seen)
     chosen = rng.choice(suited, int(rng.integers(1, plot.faces + 1)))

@@ -82,7 +82,7 @@ class FaceBatches:
         self.shares = shares / shares.sum()
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
-        """`clean` and `seen` `(B, 3, 128, 128)` in [-1, 1], `label` and `weight` `(B, 2)`,
+        """Return `clean` and `seen` `(B, 3, 128, 128)` in [-1, 1], `label` and `weight` `(B, 2)`,
         `quadrant` `(B, 4)`, `word` `(B,)` and the shares of all WORDS, `words`."""
         clean, seen, labels, weights, words, shares = [], [], [], [], [], []
         for group in rng.choice(len(self.sets), size, p=self.shares):
@@ -122,7 +122,8 @@ def drawn_by_word(words: Sequence[str], power: float) -> Doubles:
 
 
 def moved(image: Image, moving: Moving, rng: np.random.Generator, margin: float = 1.0) -> Image:
-    """A face `(S, S)`, grey or in colour, turned, scaled, shifted, mirrored in a crop of 128.
+    """Return a face `(S, S)`, grey or in colour, turned, scaled, shifted, mirrored in a crop of
+    128.
 
     The picture is `margin` times as wide as a served crop.
     """
@@ -145,7 +146,7 @@ def moved(image: Image, moving: Moving, rng: np.random.Generator, margin: float 
 
 
 def tinted(grey: Image, moving: Moving, rng: np.random.Generator) -> Image:
-    """A grey crop in the light and colours of a camera: `(H, W)` -> `(H, W, 3)`.
+    """Return a grey crop in the light and colours of a camera: `(H, W)` -> `(H, W, 3)`.
 
     Half of the crops stay grey; colour pictures are what is served, and none is in the sets.
     """
@@ -153,7 +154,7 @@ def tinted(grey: Image, moving: Moving, rng: np.random.Generator) -> Image:
 
 
 def relit(crop: Image, moving: Moving, rng: np.random.Generator) -> Image:
-    """A crop in colour `(H, W, 3)` in other light; half of them keep their colours."""
+    """Return a crop in colour `(H, W, 3)` in other light; half of them keep their colours."""
     return np.asarray(cv2.LUT(crop, _light(moving, rng)[None]), np.uint8)
 
 
@@ -179,7 +180,7 @@ class Framing:
     context: float
 
     def __call__(self, faces: AffectFaces) -> AffectFaces:
-        """The same faces in pictures that are `MARGIN` times as wide as served crops."""
+        """Return the same faces in pictures that are `MARGIN` times as wide as served crops."""
         boxes = find_boxes(faces, self.aligner, self.kept)
         crops = [
             crop_framed(image, box, self.context * MARGIN, FRAMED_PX)[:, :, 0]
@@ -189,7 +190,8 @@ class Framing:
 
 
 def find_boxes(faces: AffectFaces, aligner: Path, kept: Path) -> Sequence[np.ndarray]:
-    """The boxes of the landmarks `(N, 4)` of a set's faces, found once and kept in a folder."""
+    """Find the boxes of the landmarks `(N, 4)` of a set's faces, found once and kept in a
+    folder."""
     file = kept / f"{hashlib.sha256(faces.images.tobytes()).hexdigest()[:16]}.npy"
     if not file.is_file():
         predictor = load_aligner(aligner, "dfa").predictor

@@ -31,7 +31,8 @@ class Cutting:
 
 
 def cut(image: Image, box: Floats, cutting: Cutting, rng: np.random.Generator) -> Image:
-    """A face `(S, S)` cut out around its landmarks' box, a little off, half of them mirrored."""
+    """Cut a face `(S, S)` cut out around its landmarks' box, a little off, half of them
+    mirrored."""
     window = Crop.around(box, rng.uniform(*cutting.context), INPUT_PX)
     away = rng.normal(0, cutting.shift, 2) * window.side
     centre = (window.centre[0] + away[0], window.centre[1] + away[1])
@@ -45,17 +46,17 @@ def cut(image: Image, box: Floats, cutting: Cutting, rng: np.random.Generator) -
 
 
 def vary(face: Image, rng: np.random.Generator) -> Image:
-    """A crop as another camera, light or channel shows it, or something before it."""
+    """Return a crop as another camera, light or channel shows it, or something before it."""
     return spoil(relight(face, rng), rng)
 
 
 def relight(face: Image, rng: np.random.Generator) -> Image:
-    """A crop in other light."""
+    """Return a crop in other light."""
     return _by_chance(face, LIGHTS, rng)
 
 
 def spoil(face: Image, rng: np.random.Generator) -> Image:
-    """A crop as a worse camera or channel shows it, or with something before it."""
+    """Return a crop as a worse camera or channel shows it, or with something before it."""
     return _by_chance(face, HARMS, rng)
 
 
@@ -82,7 +83,7 @@ def _plane(side: int) -> tuple[Doubles, Doubles]:
 
 
 def _light(face: Image, rng: np.random.Generator) -> Image:
-    """Light from a side."""
+    """Light a face from a side."""
     (x, y), way = _plane(len(face)), rng.uniform(0, 2 * np.pi)
     slope = rng.normal(0, 0.4) * (np.cos(way) * x + np.sin(way) * y)
     return np.asarray(np.clip(face * np.exp(slope), 0, 255), np.uint8)
@@ -94,7 +95,7 @@ def _gamma(face: Image, rng: np.random.Generator) -> Image:
 
 
 def _resample(face: Image, rng: np.random.Generator) -> Image:
-    """Few pixels, made many again."""
+    """Make few pixels of a face, and many again of these."""
     side = round(np.exp(rng.uniform(np.log(SMALLEST_PX), np.log(len(face)))))
     small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
     grown = cv2.resize(small, face.shape[::-1], interpolation=int(rng.choice(GROWINGS)))
@@ -106,7 +107,7 @@ def _blur(face: Image, rng: np.random.Generator) -> Image:
 
 
 def _motion(face: Image, rng: np.random.Generator) -> Image:
-    """A face that moved along a line of nine pixels."""
+    """Return a face that moved along a line of nine pixels."""
     line = np.zeros((9, 9), np.float32)
     line[4] = 1
     turned = cv2.warpAffine(
@@ -134,7 +135,7 @@ def _compress(face: Image, rng: np.random.Generator) -> Image:
 
 
 def _cover(face: Image, rng: np.random.Generator) -> Image:
-    """Something before the face."""
+    """Put something before the face."""
     side = len(face)
     high, wide = rng.integers(side // 12, round(0.4 * side), 2)
     y, x = rng.integers(0, side - high), rng.integers(0, side - wide)

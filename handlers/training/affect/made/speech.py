@@ -27,7 +27,7 @@ LOUD_DB = -45.0, -17.0
 
 
 def degrade_power(power: Floats, rng: np.random.Generator, name: str | None = None) -> Floats:
-    """A degraded copy of Mel power `(128, T)` by "noise", "bands", "times" or "level".
+    """Return a degraded copy of Mel power `(128, T)` by "noise", "bands", "times" or "level".
 
     Without a name one is drawn. Raises KeyError for a name that is none.
     """
@@ -36,7 +36,7 @@ def degrade_power(power: Floats, rng: np.random.Generator, name: str | None = No
 
 
 def noise_alone(columns: int, rng: np.random.Generator) -> Floats:
-    """Mel power `(128, columns)` of white noise and nothing else, as loud as some voice.
+    """Return Mel power `(128, columns)` of white noise and nothing else, as loud as some voice.
 
     Not as the one it takes the place of: its loudness would tell of arousal.
     """
@@ -45,7 +45,7 @@ def noise_alone(columns: int, rng: np.random.Generator) -> Floats:
 
 
 def white(columns: int, rng: np.random.Generator) -> Floats:
-    """Mel power `(128, columns)` of white noise, 1 in the mean of every band.
+    """Return Mel power `(128, columns)` of white noise, 1 in the mean of every band.
 
     Its bands waver as those of real noise do: high ones, which are wide, the least.
     """
@@ -62,7 +62,7 @@ def _white() -> Floats:
 
 
 def _noise(power: Floats, rng: np.random.Generator) -> Floats:
-    """Steady noise of a random colour, 20 dB below to 10 dB above the speech."""
+    """Add steady noise of a random colour, 20 dB below to 10 dB above the speech."""
     loudest = max(float(np.percentile(power.sum(axis=0), 90)), ROOM)
     tilt = np.linspace(0, rng.uniform(-3, 1), BANDS)[:, None]
     shape = 10**tilt / (10**tilt).sum()
@@ -71,7 +71,7 @@ def _noise(power: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _bands(power: Floats, rng: np.random.Generator) -> Floats:
-    """One to three bands missing, or all above a cut-off, as a telephone has it."""
+    """Drop one to three bands, or all above a cut-off, as a telephone has it."""
     kept = np.ones((BANDS, 1), np.float32)
     if rng.random() < 0.3:
         kept[int(rng.integers(48, 100)) :] = 0
@@ -82,7 +82,7 @@ def _bands(power: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _times(power: Floats, rng: np.random.Generator) -> Floats:
-    """One to three stretches missing, as when packets are lost."""
+    """Drop one to three stretches, as when packets are lost."""
     kept = np.ones((1, power.shape[1]), np.float32)
     for _ in range(int(rng.integers(1, 4))):
         begin = int(rng.integers(power.shape[1]))
@@ -91,7 +91,7 @@ def _times(power: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _level(power: Floats, rng: np.random.Generator) -> Floats:
-    """10 to 30 dB lower, above the noise of the microphone."""
+    """Lower the level by 10 to 30 dB, above the noise of the microphone."""
     noise = 1e-8 * white(power.shape[1], rng)
     return np.asarray(power * 10 ** (rng.uniform(-30, -10) / 10) + noise, np.float32)
 
@@ -119,7 +119,7 @@ class Voices:
         return len(self.powers)
 
     def of(self, actors: Sequence[str]) -> "Voices":
-        """The utterances of some actors."""
+        """Return the utterances of some actors."""
         kept = [i for i, actor in enumerate(self.actors) if actor in actors]
         return Voices(
             tuple(self.powers[i] for i in kept),
@@ -157,7 +157,7 @@ class SpeechBatches:
         self.weights = class_weights(voices.labels, power)
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
-        """`clean` and `seen` `(B, 3, 128, 128)` in [-1, 1], `label` and `weight` `(B, 2)`,
+        """Return `clean` and `seen` `(B, 3, 128, 128)` in [-1, 1], `label` and `weight` `(B, 2)`,
         `quadrant` `(B, 4)` and the shares of all WORDS, `words`."""
         indices = rng.integers(len(self.voices), size=size)
         windows = (recorded(self._power(int(i), rng), self.recording, rng) for i in indices)
@@ -180,13 +180,15 @@ class SpeechBatches:
 
 
 def to_tensor(powers: Sequence[Floats]) -> Tensor:
-    """Mel power windows `(128, 128)` -> network inputs `(B, 3, 128, 128)` of equal channels."""
+    """Turn Mel power windows `(128, 128)` into network inputs `(B, 3, 128, 128)` of equal
+    channels."""
     decibels = torch.from_numpy(to_network(np.stack(powers)))
     return decibels[:, None].expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
 def window_at(power: Floats, column: int) -> Floats:
-    """The window `(128, 128)` of Mel power `(128, T)` centred on a column; beyond it is nothing."""
+    """Return the window `(128, 128)` of Mel power `(128, T)` centred on a column; beyond it is
+    nothing."""
     begin = column - WINDOW // 2
     low, high = max(begin, 0), min(begin + WINDOW, power.shape[1])
     window = np.zeros((BANDS, WINDOW), np.float32)
@@ -198,7 +200,8 @@ def window_at(power: Floats, column: int) -> Floats:
 def recorded(
     power: Floats, recording: Microphone, rng: np.random.Generator, centre: float | None = None
 ) -> Floats:
-    """A window through a random microphone, at a column or at a random time of an utterance."""
+    """Return a window through a random microphone, at a column or at a random time of an
+    utterance."""
     stretch = 1 + rng.uniform(-recording.stretch, recording.stretch)
     shift = rng.uniform(-recording.bands, recording.bands)
     if centre is None:
@@ -214,8 +217,8 @@ def recorded(
 
 
 def both_forms(windows: Iterable[Floats], recording: Microphone, rng: np.random.Generator) -> Batch:
-    """Windows as they are, `clean`, and by chance degraded, `seen`, both `(B, 3, 128, 128)`; by
-    chance the end of both is not heard."""
+    """Return windows as they are, `clean`, and by chance degraded, `seen`, both `(B, 3, 128, 128)`;
+    by chance the end of both is not heard."""
     clean, seen = [], []
     for window in windows:
         heard = WINDOW
@@ -228,7 +231,7 @@ def both_forms(windows: Iterable[Floats], recording: Microphone, rng: np.random.
 
 
 def _until(power: Floats, heard: int) -> Floats:
-    """The window with what comes after the first `heard` columns not heard."""
+    """Return the window with what comes after the first `heard` columns not heard."""
     if heard >= WINDOW:
         return power
     return np.concatenate([power[:, :heard], np.zeros_like(power[:, heard:])], axis=1)

@@ -57,7 +57,7 @@ def make_studio(
     count: int,
     seed: int,
 ) -> Studio:
-    """`count` clips of a cast; `parts` are the single-frame networks of both modalities."""
+    """Make `count` clips of a cast; `parts` are the single-frame networks of both modalities."""
     cast = make_cast(faces, voices)
     clips, shown = [], []
     for index in range(count):
@@ -79,14 +79,14 @@ def make_studio(
 
 
 def _unique(parts: Sequence[Ints]) -> tuple[Ints, list[Ints]]:
-    """The distinct keys of all clips, and the row of each frame's key, clip by clip."""
+    """Return the distinct keys of all clips, and the row of each frame's key, clip by clip."""
     keys, rows = np.unique(np.concatenate(parts), axis=0, return_inverse=True)
     cuts = np.cumsum([len(part) for part in parts])[:-1]
     return keys, np.split(rows.reshape(-1), cuts)
 
 
 def make_cast(faces: AffectFaces, voices: Voices) -> Cast:
-    """Everybody who can appear, from faces and utterances in memory."""
+    """Gather everybody who can appear, from faces and utterances in memory."""
     seconds = [(power.shape[1] - 1) * HOP / RATE_HZ for power in voices.powers]
     return Cast(
         faces.labels,
@@ -99,7 +99,7 @@ def make_cast(faces: AffectFaces, voices: Voices) -> Cast:
 
 
 def pool(data: Path, sources: Sequence[FaceSource], most: int, framing: Framing) -> AffectFaces:
-    """At most so many framed faces of several sources by their shares, every word about as
+    """Return at most so many framed faces of several sources by their shares, every word about as
     often."""
     rng = np.random.default_rng(0)
     total = sum(source.share for source in sources)
@@ -117,7 +117,7 @@ def pool(data: Path, sources: Sequence[FaceSource], most: int, framing: Framing)
 
 
 def balanced(faces: AffectFaces, most: int, rng: np.random.Generator) -> Ints:
-    """Places of at most `most` faces: rare words whole, of the others about as many each."""
+    """Return places of at most `most` faces: rare words whole, of the others about as many each."""
     words = np.array(faces.emotions)
     groups = sorted(
         (rng.permutation(np.flatnonzero(words == word)) for word in sorted(set(words))), key=len

@@ -99,7 +99,8 @@ def fusion_studio(
     folder: Path,
     resume: bool,
 ) -> Studio:
-    """Maps of at most so many random frames of both modalities, and what a gate is taught with.
+    """Return maps of at most so many random frames of both modalities, and what a gate is taught
+    with.
 
     Raises RecipeError where the recordings lack one of the modalities.
     """
@@ -126,7 +127,7 @@ def fusion_studio(
 
 @torch.inference_mode()
 def _features(networks: AffectNetworks, fabric: Fabric, frames: Sequence[Frame]) -> Tensor:
-    """Features `(B, width)` and behind them the mean gate, -1 without one."""
+    """Return features `(B, width)` and behind them the mean gate, -1 without one."""
     found = {name: _maps(networks, fabric, name, frames) for name in networks.config.modalities}
     face, has_face = found.get(FACE, (None, None))
     voice, has_voice = found.get(VOICE, (None, None))
@@ -141,7 +142,8 @@ def _features(networks: AffectNetworks, fabric: Fabric, frames: Sequence[Frame])
 def _maps(
     networks: AffectNetworks, fabric: Fabric, modality: str, frames: Sequence[Frame]
 ) -> tuple[Tensor, Tensor]:
-    """ZQ `(B, planes, 32, 32)` of one modality, zeros where it is missing, and where it is not."""
+    """Return ZQ `(B, planes, 32, 32)` of one modality, zeros where it is missing, and where it is
+    not."""
     there = [bool(piece.there(modality)[index]) for piece, index in frames]
     known = [frame for frame, used in zip(frames, there, strict=True) if used]
     has = fabric.to_device(torch.tensor(there))
@@ -160,7 +162,7 @@ def _inputs(modality: str, frames: Sequence[Frame]) -> Tensor:
 
 
 def _rows(moments: Sequence[Ints]) -> Rows:
-    """Moments of every piece as rows."""
+    """Return moments of every piece as rows."""
     places = np.repeat(np.arange(len(moments)), [len(part) for part in moments])
     return np.stack([places, np.concatenate(moments)], axis=1).astype(np.int32)
 
@@ -172,7 +174,7 @@ def _frames(pieces: Sequence[Piece], rows: Rows) -> list[Frame]:
 def _good(
     pieces: Sequence[Piece], rows: Rows, modality: str, rng: np.random.Generator
 ) -> list[Frame]:
-    """Frames where a modality is there and as it should be."""
+    """Return frames where a modality is there and as it should be."""
     found: list[Frame] = []
     for row in rng.permutation(len(rows)):
         ((piece, index),) = _frames(pieces, rows[row : row + 1])
@@ -187,7 +189,7 @@ def _good(
 
 
 def _staged(frames: Sequence[Frame]) -> Staged:
-    """Frames as those of one clip, each with the maps of its own row."""
+    """Return frames as those of one clip, each with the maps of its own row."""
     rows = np.arange(len(frames))
     has = [np.array([piece.there(name)[i] for piece, i in frames]) for name in (FACE, VOICE)]
     clip = Clip(
@@ -203,7 +205,7 @@ def _staged(frames: Sequence[Frame]) -> Staged:
 
 
 def _digest(networks: nn.Module, pieces: Sequence[Piece]) -> str:
-    """Changes with the weights and the pieces."""
+    """Return what changes with the weights and the pieces."""
     found = hashlib.sha256(b"".join(piece.key() for piece in pieces))
     for name, tensor in networks.state_dict().items():
         found.update(name.encode() + tensor.cpu().float().numpy().tobytes())

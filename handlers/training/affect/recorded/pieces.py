@@ -47,7 +47,8 @@ class Moments:
 
     @classmethod
     def of(cls, stored: Sequence[StoredRecording], modality: str, power: float) -> "Moments":
-        """Every labelled moment where the modality is there; classes weigh as `class_weights` says.
+        """Return every labelled moment where the modality is there; classes weigh as
+        `class_weights` says.
 
         Raises RecipeError where there is none.
         """
@@ -70,7 +71,7 @@ class Moments:
     def draw(
         self, rng: np.random.Generator, size: int
     ) -> tuple[list[tuple[StoredRecording, int]], Batch]:
-        """So many moments at random, all as likely, and what is known of them."""
+        """Draw so many moments at random, all as likely, and what is known of them."""
         rows = rng.integers(len(self.labels), size=size)
         labels = self.labels[rows]
         told = {
@@ -95,7 +96,7 @@ class RecordedFaceBatches:
         self.moving = moving
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
-        """`clean` and `seen` `(B, 3, 128, 128)` in [-1, 1], `label` and `weight` `(B, 2)`,
+        """Return `clean` and `seen` `(B, 3, 128, 128)` in [-1, 1], `label` and `weight` `(B, 2)`,
         `quadrant` `(B, 4)`."""
         drawn, told = self.moments.draw(rng, size)
         clean, seen = [], []
@@ -117,7 +118,7 @@ class RecordedVoiceBatches:
         self.moments, self.microphone = Moments.of(stored, VOICE, power), microphone
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
-        """As of faces, of windows centred on the labelled times."""
+        """Return the same as of faces, of windows centred on the labelled times."""
         drawn, told = self.moments.draw(rng, size)
         windows = (
             recorded(recording.power(moment, WIDE), self.microphone, rng, WIDE / 2)
@@ -162,7 +163,7 @@ class Piece:
         return np.asarray(found[self.run] & (health != ModalityHealth.MISSING))
 
     def face(self, index: int) -> Image:
-        """The crop of a moment, as it is served or gone bad: uint8 RGB `(128, 128, 3)`."""
+        """Return the crop of a moment, as it is served or gone bad: uint8 RGB `(128, 128, 3)`."""
         edge = (STORED_PX - CROP_PX) // 2
         wide = self.recording.face(self.first + index)
         crop = np.ascontiguousarray(wide[edge : edge + CROP_PX, edge : edge + CROP_PX])
@@ -174,7 +175,7 @@ class Piece:
         return BAD(crop, CROP_PX / 1.2, rng)[0]
 
     def window(self, index: int) -> Floats:
-        """Mel power `(128, 128)` around a moment, as it is heard or gone bad."""
+        """Return Mel power `(128, 128)` around a moment, as it is heard or gone bad."""
         window = self.recording.power(self.first + index, WINDOW)
         if self.live:
             window[:, WINDOW // 2 :] = 0
@@ -186,7 +187,7 @@ class Piece:
         return degrade_power(window, rng)
 
     def key(self) -> bytes:
-        """Tells it from every other one."""
+        """Return what tells it from every other one."""
         told = (self.recording.path.name, self.first, self.form, self.live)
         parts = (repr(told).encode(), self.face_health.tobytes(), self.voice_health.tobytes())
         return hashlib.sha256(b"".join(parts)).digest()
@@ -204,7 +205,7 @@ class PieceCutting:
 def cut_pieces(
     stored: Sequence[StoredRecording], modalities: Sequence[str], plot: Plot, cutting: PieceCutting
 ) -> list[Piece]:
-    """Random pieces of 20 s or less (or twice the longest run), in the order of the recordings.
+    """Cut random pieces of 20 s or less (or twice the longest run), in the order of the recordings.
 
     Stretches go bad as the plot says. Raises RecipeError where there is nothing to learn from, or
     no piece that holds the longest run.
@@ -222,7 +223,7 @@ def cut_pieces(
 
 
 def _length(recording: StoredRecording, longest: int) -> int:
-    """The most moments of a piece."""
+    """Return the most moments of a piece."""
     return max(round(PIECE_S * _rate_hz(recording)), 2 * longest)
 
 
@@ -233,7 +234,7 @@ def _rate_hz(recording: StoredRecording) -> float:
 
 
 def _runs(recording: StoredRecording, longest: int) -> list[tuple[int, int]]:
-    """The first moment of every piece of a recording, and the one after its last."""
+    """Return the first moment of every piece of a recording, and the one after its last."""
     length = _length(recording, longest)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], recording.labelled, [False]])))
     return [
@@ -247,7 +248,8 @@ def _runs(recording: StoredRecording, longest: int) -> list[tuple[int, int]]:
 def _piece(
     recording: StoredRecording, run: tuple[int, int], plot: Plot, cutting: PieceCutting, place: int
 ) -> Piece:
-    """The shorter a piece, the rarer something goes bad in it: stretches are not shorter."""
+    """Make a piece; the shorter it is, the rarer something goes bad in it: stretches are not
+    shorter."""
     rng = np.random.default_rng([cutting.seed, place])
     count = run[1] - run[0]
     face, voice = healths(count, plot, rng, _rate_hz(recording))

@@ -103,8 +103,8 @@ class StoredRecording:
         return np.asarray(np.isfinite(self.labels).all(axis=1))
 
     def face(self, moment: int) -> Image:
-        """The face of a moment that is seen, uint8 RGB `(160, 160, 3)`: a quarter wider than it is
-        served."""
+        """Return the face of a moment that is seen, uint8 RGB `(160, 160, 3)`: a quarter wider than
+        it is served."""
         begin, end = self.ends[moment : moment + 2].tolist()
         with safe_open(self.path, "np") as file:
             packed = file.get_slice("faces")[begin:end]
@@ -113,7 +113,8 @@ class StoredRecording:
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
     def power(self, moment: int, columns: int) -> Floats:
-        """Mel power `(128, columns)` centred on a moment; beyond the recording is nothing."""
+        """Return Mel power `(128, columns)` centred on a moment; beyond the recording is
+        nothing."""
         begin = column_at(float(self.times_s[moment])) - columns // 2
         found = np.zeros((BANDS, columns), np.float32)
         with safe_open(self.path, "np") as file:
@@ -163,7 +164,7 @@ def folder_of(name: str, source: RecordingSource | None, runs: Path) -> Path:
 
 
 def learnt_from(data: Path, source: RecordingSource) -> list[Recording]:
-    """The recordings of a source without those of the fold that is held out."""
+    """Return the recordings of a source without those of the fold that is held out."""
     if source.layout not in RECORDED:
         known = ", ".join((*RECORDED, AFFECTNET))
         raise RecipeError(f"layout {source.layout!r} is unknown: one of {known}")
@@ -268,7 +269,7 @@ def _packed(face: Image) -> bytes:
 
 
 def _heard(times_s: Doubles, power: Floats) -> Bools:
-    """Whether the window around each time `(T,)` holds more than silence."""
+    """Tell whether the window around each time `(T,)` holds more than silence."""
     loud = np.concatenate([[0], np.cumsum(level_db(power) > SILENCE_DB)])
     begins = np.array([column_at(time_s) for time_s in times_s.tolist()]) - WINDOW // 2
     low, high = (np.clip(edge, 0, len(loud) - 1) for edge in (begins, begins + WINDOW))

@@ -31,14 +31,15 @@ MIC_KNOTS = 6
 
 
 def pink(count: int, rng: np.random.Generator) -> Samples:
-    """Noise whose power falls by 3 dB an octave, `(count,)` in [-1, 1]."""
+    """Return noise whose power falls by 3 dB an octave, `(count,)` in [-1, 1]."""
     spectrum = np.fft.rfft(rng.standard_normal(count))
     spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
     return _full(np.fft.irfft(spectrum, count))
 
 
 def music(seconds: float, rng: np.random.Generator) -> Samples:
-    """Four chords in turn with a melody above, in half of the pieces over drums, in [-1, 1]."""
+    """Return four chords in turn with a melody above, in half of the pieces over drums, in
+    [-1, 1]."""
     count = int(seconds * RATE_HZ)
     sound = np.zeros(count + TAIL_S * RATE_HZ)
     beat_s, style = rng.uniform(0.3, 0.7), int(rng.integers(3))
@@ -61,7 +62,8 @@ def music(seconds: float, rng: np.random.Generator) -> Samples:
 
 
 def drums(seconds: float, rng: np.random.Generator, beat_s: float) -> Samples:
-    """A bass drum on every beat, a snare on every other, a cymbal twice a beat, in [-1, 1]."""
+    """Return a bass drum on every beat, a snare on every other, a cymbal twice a beat, in
+    [-1, 1]."""
     count, length = int(seconds * RATE_HZ), int(0.25 * RATE_HZ)
     sound = np.zeros(count + RATE_HZ)
     since_s = np.arange(length) / RATE_HZ
@@ -87,7 +89,7 @@ def _note(
     fading: float,
     bright: float,
 ) -> Samples:
-    """One struck note; harmonics fall with the power `bright` of their number."""
+    """Return one struck note; harmonics fall with the power `bright` of their number."""
     time_s = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
     sound = np.zeros_like(time_s)
     for number in range(1, harmonics + 1):
@@ -108,8 +110,8 @@ def _full(sound: Samples) -> Samples:
 def by_chance(
     samples: Samples, rng: np.random.Generator, voices: Sequence[Floats], pieces: Sequence[Samples]
 ) -> Floats:
-    """A voice at 22 050 Hz `(N,)` as another speaker, room, company, microphone, level and codec
-    might bring it; `voices` may talk in the background, `pieces` of music sound."""
+    """Return a voice at 22 050 Hz `(N,)` as another speaker, room, company, microphone, level and
+    codec might bring it; `voices` may talk in the background, `pieces` of music sound."""
     if rng.random() < 0.6:
         # Another speaker: faster or slower, with higher or lower pitch and formants.
         samples = _resampled(samples, RATE_HZ, RATE_HZ * rng.uniform(0.88, 1.14))
@@ -124,7 +126,7 @@ def by_chance(
 
 
 def loudness(samples: Samples) -> float:
-    """Mean power of the loudest third, in parts of 40 ms."""
+    """Return the mean power of the loudest third, in parts of 40 ms."""
     part = RATE_HZ // 25
     powers = np.square(samples)
     parts = np.sort(powers[: len(powers) // part * part].reshape(-1, part).mean(axis=1))
@@ -132,7 +134,7 @@ def loudness(samples: Samples) -> float:
 
 
 def code(samples: Samples, name: str, rng: np.random.Generator) -> Samples:
-    """Through a codec of `NAMES` and back."""
+    """Put a voice through a codec of `NAMES` and back."""
     if name in CODECS:
         return _encoded(samples, name, rng)
     there = _resampled(samples, RATE_HZ, TELEPHONE_HZ)
@@ -176,7 +178,7 @@ def _decoded(file: io.BytesIO) -> Samples:
 
 
 def _room(samples: Samples, rng: np.random.Generator) -> Samples:
-    """An echo that falls by 60 dB in 0.1 to 0.7 s."""
+    """Add an echo that falls by 60 dB in 0.1 to 0.7 s."""
     count = int(rng.uniform(0.1, 0.7) * RATE_HZ)
     echo = rng.standard_normal(count) * 10 ** (-3 * np.arange(count) / count)
     echo /= np.sqrt(np.square(echo).sum())
@@ -189,7 +191,7 @@ def _room(samples: Samples, rng: np.random.Generator) -> Samples:
 def _company(
     samples: Samples, rng: np.random.Generator, voices: Sequence[Floats], pieces: Sequence[Samples]
 ) -> Samples:
-    """With noise, music or other voices, or alone."""
+    """Mix a voice with noise, music or other voices, or leave it alone."""
     chance, count = rng.random(), len(samples)
     if chance < 0.3:
         noise = pink(count, rng) if rng.random() < 0.7 else rng.standard_normal(count)
@@ -213,7 +215,7 @@ def _mixed(samples: Samples, other: Samples, below_db: float) -> Samples:
 
 
 def _colour(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Through a microphone that favours some octaves by about 2.5 dB."""
+    """Put a voice through a microphone that favours some octaves by about 2.5 dB."""
     octaves = np.log2(np.maximum(np.fft.rfftfreq(len(samples), 1 / RATE_HZ), 60) / 60)
     knots = rng.normal(0, 2.5, MIC_KNOTS)
     decibels = np.interp(octaves, np.linspace(0, 7.5, MIC_KNOTS), knots)

@@ -28,7 +28,7 @@ class HeardVoices:
     places: Ints
 
     def power(self, utterance: int, version: int) -> Floats:
-        """Power `(128, T)` of all of an utterance in a version."""
+        """Return power `(128, T)` of all of an utterance in a version."""
         begin, end = self.places[utterance, version]
         levels = np.asarray(self.levels[begin:end], np.float32)
         return np.asarray(10 ** (levels.T / 10), np.float32)
@@ -36,8 +36,8 @@ class HeardVoices:
     def window(
         self, utterance: int, version: int, centre: float, stretch: float = 1.0, heard: int = WINDOW
     ) -> Floats:
-        """Power `(128, 128)`, bands first, around a share of the utterance's length; nothing lies
-        beyond it and after the first `heard` columns."""
+        """Return power `(128, 128)`, bands first, around a share of the utterance's length; nothing
+        lies beyond it and after the first `heard` columns."""
         begin, end = self.places[utterance, version]
         offsets = (np.arange(WINDOW) - WINDOW // 2) * stretch
         columns = begin + np.rint(centre * (end - begin) + offsets).astype(np.int64)
@@ -48,7 +48,7 @@ class HeardVoices:
 
 
 def hear_all(utterances: Sequence[Utterance], folder: Path) -> HeardVoices:
-    """The voices of a list of utterances, from the files of `folder` where they are there.
+    """Return the voices of a list of utterances, from the files of `folder` where they are there.
 
     What may talk in the background of one are all the others.
     """

@@ -41,7 +41,7 @@ class VoiceBatches:
         self._words = np.array([WORDS.index(one.emotion) for one in utterances])
 
     def __call__(self, rng: np.random.Generator, size: int) -> Batch:
-        """`seen` `(B, 128, 128)` in [-1, 1], `label` `(B, 2)`, `word` `(B,)`."""
+        """Return `seen` `(B, 128, 128)` in [-1, 1], `label` `(B, 2)`, `word` `(B,)`."""
         rows = rng.choice(self._rows, size)
         seen = np.stack([self._window(int(row), rng) for row in rows])
         return {
@@ -51,8 +51,8 @@ class VoiceBatches:
         }
 
     def _window(self, row: int, rng: np.random.Generator) -> Floats:
-        """One at a random time, a little faster or slower, higher or lower, by a random microphone;
-        often its end is not heard yet, as in a live stream."""
+        """Draw one at a random time, a little faster or slower, higher or lower, by a random
+        microphone; often its end is not heard yet, as in a live stream."""
         version, centre = int(rng.integers(VERSIONS)), rng.uniform(0.15, 0.85)
         heard = WINDOW
         if rng.random() < HALF_HEARD:
@@ -74,7 +74,8 @@ class VoiceLearner(nn.Module):
         self.beside = nn.Linear(network.head.in_features, 1 + len(WORDS))
 
     def forward(self, batch: Batch, progress: float) -> Losses:
-        """Losses of a batch; arousal's are one minus the concordance and the squared error."""
+        """Return losses of a batch; arousal's are one minus the concordance and the squared
+        error."""
         features = F.dropout(self.network.features(batch["seen"]), DROPPED, self.training)
         arousal = self.network.head(features)[:, 0].tanh()
         beside = self.beside(features)
@@ -92,7 +93,7 @@ class VoiceLearner(nn.Module):
 
 
 def concordance(estimate: Tensor, label: Tensor) -> Tensor:
-    """Lin's concordance correlation of a batch."""
+    """Return Lin's concordance correlation of a batch."""
     covariance = ((estimate - estimate.mean()) * (label - label.mean())).mean()
     spread = estimate.var(unbiased=False) + label.var(unbiased=False)
     return 2 * covariance / (spread + (estimate.mean() - label.mean()).square())

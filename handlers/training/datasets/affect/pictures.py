@@ -36,7 +36,7 @@ SHARE = 0.8
 
 
 def frame_faces(images: Sequence[Image], aligner: AlignmentPredictor) -> Floats:
-    """The boxes `(N, 4)` of the landmarks of grey pictures `(S, S)` of one set.
+    """Return the boxes `(N, 4)` of the landmarks of grey pictures `(S, S)` of one set.
 
     Where they are not found, a box is the median of all.
     """
@@ -73,7 +73,7 @@ def _looks(
 
 
 def crop_framed(image: Image, box: Floats, context: float, size: int = 128) -> Image:
-    """The crop `(size, size, 3)` of a grey face, its border repeated where it ends.
+    """Return the crop `(size, size, 3)` of a grey face, its border repeated where it ends.
 
     A camera's picture goes on around a face; a set's ends there.
     """
@@ -92,7 +92,7 @@ def whole_box(side: int) -> Floats:
 
 
 def read_affectnet(root: Path, table: str | None = None) -> list[AffectPicture]:
-    """AffectNet's labelled pictures (Mollahosseini et al. 2019), in either of its layouts.
+    """Read AffectNet's labelled pictures (Mollahosseini et al. 2019), in either of its layouts.
 
     A `table` has a row for each picture: `subDirectory_filePath`, the face's box, `valence` and
     `arousal`. Without one, `images/12.jpg` lies beside `annotations/12_val.npy` and `12_aro.npy`.
@@ -128,7 +128,8 @@ def _from_folders(root: Path) -> list[AffectPicture]:
 
 
 def read_ferplus(root: Path, part: str) -> AffectFaces:
-    """The faces of a part of FER+ ("Training", "PublicTest" or "PrivateTest"; Barsoum et al. 2016).
+    """Read the faces of a part of FER+ ("Training", "PublicTest" or "PrivateTest"; Barsoum et al.
+    2016).
 
     A zip of 48 x 48 faces for each part lies beside one csv with ten people's votes. A face's
     label is the mean place of its votes. Left out are faces with at least as many votes for
@@ -151,14 +152,14 @@ def read_ferplus(root: Path, part: str) -> AffectFaces:
 
 
 def shares_of(votes: Mapping[str, float]) -> Floats:
-    """Votes by word, as shares `(8,)` in the order of EXPRESSIONS."""
+    """Return votes by word, as shares `(8,)` in the order of EXPRESSIONS."""
     counted = [votes[word] for word in EXPRESSIONS]
     weighed = np.array([n if n >= AGREED else LONE * n for n in counted], np.float32)
     return np.asarray(weighed / weighed.sum(), np.float32)
 
 
 def read_votes(path: Path, part: str) -> list[tuple[str, dict[str, float], float]]:
-    """Name, votes by word, and votes without a word, of every row of a part."""
+    """Read name, votes by word, and votes without a word, of every row of a part."""
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         needed = {"Usage", "Image name", *EXPRESSIONS, *NO_WORDS}
@@ -176,7 +177,7 @@ def read_votes(path: Path, part: str) -> list[tuple[str, dict[str, float], float
 
 
 def decode_grey(content: bytes, name: str) -> Image:
-    """An encoded picture in grey, `(H, W)` uint8. Raises ValueError where it is none."""
+    """Return an encoded picture in grey, `(H, W)` uint8. Raises ValueError where it is none."""
     grey = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
     if grey is None:
         raise ValueError(f"{name}: no picture that can be read")
@@ -184,7 +185,7 @@ def decode_grey(content: bytes, name: str) -> Image:
 
 
 def read_citizen_faces(root: Path, size: int = 144) -> AffectFaces:
-    """The faces of `citizen_faces.zip` (176 x 176 grey), at `size` pixels, with their people.
+    """Read the faces of `citizen_faces.zip` (176 x 176 grey), at `size` pixels, with their people.
 
     Each has one noisy word. Faces whose word is none of EXPRESSIONS are left out.
     """
@@ -204,16 +205,16 @@ def read_citizen_faces(root: Path, size: int = 144) -> AffectFaces:
 
 
 def person_of(name: str) -> str:
-    """Whom a file shows; one whose name ends in no number shows someone of its own."""
+    """Tell whom a file shows; one whose name ends in no number shows someone of its own."""
     return person_before_number(Path(name)) or Path(name).stem
 
 
 def is_held_out(person: str) -> bool:
-    """Whether a person is among the fifth that nothing is learnt from."""
+    """Tell whether a person is among the fifth that nothing is learnt from."""
     return zlib.crc32(person.encode()) % 5 == 0
 
 
 def split_people(faces: AffectFaces) -> tuple[AffectFaces, AffectFaces]:
-    """The faces to learn from, and those of held-out people; nobody is in both."""
+    """Return the faces to learn from, and those of held-out people; nobody is in both."""
     held_out = np.array([is_held_out(str(person)) for person in faces.people])
     return faces.take(np.flatnonzero(~held_out)), faces.take(np.flatnonzero(held_out))

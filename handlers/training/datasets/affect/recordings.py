@@ -25,7 +25,7 @@ Reader = Callable[[Path], list[Recording]]
 
 
 def read_sewa(root: Path) -> list[Recording]:
-    """SEWA as the AVEC challenges hand it out (Kossaifi et al. 2019).
+    """Read SEWA as the AVEC challenges hand it out (Kossaifi et al. 2019).
 
     `labels/Train_DE_01.csv` holds name, time in seconds, arousal, valence and liking, ten times a
     second, split by semicolons; `video/Train_DE_01.avi` and `audio/Train_DE_01.wav` lie beside.
@@ -42,7 +42,7 @@ def read_sewa(root: Path) -> list[Recording]:
 
 
 def read_recola(root: Path) -> list[Recording]:
-    """RECOLA, and any set laid out like it (Ringeval et al. 2013).
+    """Read RECOLA, and any set laid out like it (Ringeval et al. 2013).
 
     `valence/P16.csv` and `arousal/P16.csv` hold a time in seconds and a column for every rater,
     split by semicolons or commas; `video/P16.mp4` and `audio/P16.wav` lie beside. Labels are the
@@ -64,7 +64,8 @@ def read_recola(root: Path) -> list[Recording]:
 def _beside_videos(
     root: Path, paths: Sequence[Path], label: Callable[[Path], tuple[Doubles, Floats]]
 ) -> list[Recording]:
-    """Recordings of label files that have a video of their name in `video`; sound is in `audio`."""
+    """Return recordings of label files that have a video of their name in `video`; sound is in
+    `audio`."""
     recordings = []
     for path in paths:
         video = find_media(root / "video", path.stem, VIDEO_SUFFIXES)
@@ -75,7 +76,8 @@ def _beside_videos(
 
 
 def read_semaine(root: Path) -> list[Recording]:
-    """SEMAINE's sessions with a video of the user and raters of both dimensions (McKeown 2010).
+    """Read SEMAINE's sessions with a video of the user and raters of both dimensions (McKeown
+    2010).
 
     A session's folder holds the user's video and sound, and a trace of every rater and dimension:
     `R1S17TUDV.txt` is rater 1, session 17, target user, dimension valence (`DA` arousal), with
@@ -94,7 +96,7 @@ def read_semaine(root: Path) -> list[Recording]:
 
 
 def read_afew_va(root: Path) -> list[Recording]:
-    """AFEW-VA's folders of frames (Kossaifi et al. 2017); the set has no sound.
+    """Read AFEW-VA's folders of frames (Kossaifi et al. 2017); the set has no sound.
 
     `001/001.json` beside `001/00000.png`, ... holds the actor and, for every frame, 68 landmarks
     and valence and arousal as whole numbers in [-10, 10]. Raises ValueError where there is no clip,
@@ -105,7 +107,8 @@ def read_afew_va(root: Path) -> list[Recording]:
 
 
 def read_aff_wild2(root: Path, part: str = "Train_Set") -> list[Recording]:
-    """Aff-Wild2's videos of a part, "Train_Set" or "Validation_Set" (Kollias and Zafeiriou 2019).
+    """Read Aff-Wild2's videos of a part, "Train_Set" or "Validation_Set" (Kollias and Zafeiriou
+    2019).
 
     `VA_Estimation_Challenge/Train_Set/NAME.txt` has a line for each frame under a heading, -5 where
     the frame has no label; `videos/NAME.mp4` is the video. Of a video with two people the names end
@@ -133,7 +136,8 @@ def some(recordings: list[Recording], root: Path, wanted: str) -> list[Recording
 
 
 def read_table(path: Path, delimiter: str) -> dict[str, Doubles]:
-    """The columns of a csv file that hold nothing but numbers, by their names in small letters.
+    """Read the columns of a csv file that hold nothing but numbers, by their names in small
+    letters.
 
     Raises ValueError for rows of another length than the first.
     """
@@ -146,25 +150,25 @@ def read_table(path: Path, delimiter: str) -> dict[str, Doubles]:
 
 
 def column(table: dict[str, Doubles], name: str, path: Path) -> Doubles:
-    """A column of a table; raises ValueError where there is none."""
+    """Return a column of a table; raises ValueError where there is none."""
     if name not in table:
         raise ValueError(f"{path}: no column {name!r} of numbers, found {', '.join(table)}")
     return table[name]
 
 
 def mean_of_raters(traces: Sequence[RaterTrace], times_s: Doubles) -> Floats:
-    """The mean `(T,)` at given times of raters' traces."""
+    """Return the mean `(T,)` at given times of raters' traces."""
     rows = [np.interp(times_s, own_times, values) for own_times, values in traces]
     return np.asarray(np.mean(rows, axis=0), np.float32)
 
 
 def pair(valence: Doubles | Floats, arousal: Doubles | Floats) -> Floats:
-    """Labels `(T, 2)` in [-1, 1]; what rounding or a rater puts beyond is clipped."""
+    """Return labels `(T, 2)` in [-1, 1]; what rounding or a rater puts beyond is clipped."""
     return np.asarray(np.clip(np.stack([valence, arousal], axis=1), -1, 1), np.float32)
 
 
 def find_media(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
-    """The file of a name with one of the suffixes, None where there is none."""
+    """Find the file of a name with one of the suffixes, None where there is none."""
     paths = (folder / f"{stem}{suffix}" for suffix in suffixes)
     return next((path for path in paths if path.is_file()), None)
 
@@ -245,7 +249,7 @@ MEASURED: Mapping[str, Reader] = {
 
 
 def subject_folds(people: Sequence[str], count: int = 5, seed: int = 0) -> list[Ints]:
-    """Places of the samples of each fold, every sample in one, nobody in two.
+    """Return places of the samples of each fold, every sample in one, nobody in two.
 
     People are dealt out from those with most samples on, each to the fold with fewest so far;
     `seed` decides among equals. Raises ValueError for fewer people than folds.
@@ -265,7 +269,7 @@ def subject_folds(people: Sequence[str], count: int = 5, seed: int = 0) -> list[
 
 
 def folds_of(recordings: Sequence[Recording], count: int = FOLDS) -> list[Ints]:
-    """Places of the recordings of each fold, the same for training and evaluation.
+    """Return places of the recordings of each fold, the same for training and evaluation.
 
     Raises ValueError for fewer people than folds.
     """

@@ -35,7 +35,7 @@ def word_weights(words: Sequence[str] | Ints, power: float) -> Doubles:
 
 
 def soft_quadrants(labels: Floats) -> Floats:
-    """Valence and arousal `(..., 2)` -> probabilities of the quadrants `(..., 4)`.
+    """Turn valence and arousal `(..., 2)` into probabilities of the quadrants `(..., 4)`.
 
     In the order positive-active, negative-active, negative-passive, positive-passive. Far from
     the axes it is the quadrant of the signs; near neutral it is undecided between all four, as
@@ -74,7 +74,7 @@ class AffectFaces:
     def of_shares(
         cls, images: Image, shares: Floats, people: tuple[str | None, ...]
     ) -> "AffectFaces":
-        """Faces whose shares say all else."""
+        """Return faces whose shares say all else."""
         labels = shares @ np.array([FACE_PLACES[word] for word in EXPRESSIONS], np.float32)
         emotions = tuple(EXPRESSIONS[index] for index in shares.argmax(axis=1).tolist())
         return cls(images, shares, labels, emotions, people)
@@ -83,7 +83,7 @@ class AffectFaces:
         return len(self.images)
 
     def take(self, indices: Ints) -> "AffectFaces":
-        """The faces at some places."""
+        """Return the faces at some places."""
         chosen = [int(index) for index in indices]
         return AffectFaces(
             self.images[indices],

@@ -31,7 +31,8 @@ class ActedSpeech:
     intensities: Mapping[str, float]
 
     def read(self, root: Path) -> list[Utterance]:
-        """Every utterance below `root`, sorted by path; raises ValueError where there is none."""
+        """Read every utterance below `root`, sorted by path; raises ValueError where there
+        is none."""
         found = []
         for path in sorted(root.rglob("*")):
             match = self.name.fullmatch(path.stem)
@@ -88,7 +89,7 @@ SPOKEN = {"ravdess": RAVDESS, "emodb": EMODB}
 
 
 def read_mono(path: Path) -> Floats:
-    """A sound file (WAV, FLAC, Ogg, MP3) as float32 `(N,)` in [-1, 1], mono at 22 050 Hz.
+    """Read a sound file (WAV, FLAC, Ogg, MP3) as float32 `(N,)` in [-1, 1], mono at 22 050 Hz.
 
     Raises ValueError for a file that is no sound.
     """
@@ -102,25 +103,26 @@ def read_mono(path: Path) -> Floats:
 
 
 def mu_law(samples: Floats | Doubles) -> Doubles:
-    """Sound in eight bits by the mu-law and back, as a telephone has it; clipped to [-1, 1]."""
+    """Code sound in eight bits by the mu-law and back, as a telephone has it; clipped to
+    [-1, 1]."""
     steps = np.rint(127 * librosa.mu_compress(np.clip(samples, -1, 1), quantize=False))
     return np.asarray(librosa.mu_expand(steps / 127, quantize=False))
 
 
 def to_pcm(samples: Floats) -> Pcm:
-    """float32 in [-1, 1] -> int16; what is louder is clipped."""
+    """Turn float32 in [-1, 1] into int16; what is louder is clipped."""
     return np.asarray(np.clip(np.rint(samples * FULL_SCALE), -(2**15), 2**15 - 1), np.int16)
 
 
 def sound_of(recording: Recording) -> Pcm | None:
-    """A recording's sound, of its own file or of the video; None where there is none."""
+    """Return a recording's sound, of its own file or of the video; None where there is none."""
     if recording.sound is not None:
         return to_pcm(read_mono(recording.sound))
     return None if recording.media.is_dir() else sound_in(recording.media)
 
 
 def sound_in(path: Path) -> Pcm | None:
-    """The first sound track of a video from time zero on; None without one."""
+    """Return the first sound track of a video from time zero on; None without one."""
     with av.open(str(path)) as container:
         if not container.streams.audio:
             return None

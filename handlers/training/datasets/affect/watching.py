@@ -35,7 +35,7 @@ class Follower:
 
 @cache
 def load_follower(store: Path, device: str = "cpu") -> Follower:
-    """DCRT of a model store, which never gives up (as the thesis's).
+    """Load DCRT of a model store, which never gives up (as the thesis's).
 
     Raises CheckpointError naming what the store lacks.
     """
@@ -104,7 +104,8 @@ def watch(
     size_px: int = CROP_PX,
     rate_hz: float = WORKING_RATE_HZ,
 ) -> tuple[Doubles, VideoFaces]:
-    """Times `(T,)` in seconds, about `rate_hz` a second up to the last label, and the face there.
+    """Return times `(T,)` in seconds, about `rate_hz` a second up to the last label, and the face
+    there.
 
     Boxes are those of the set's landmarks where it has them, else what `follower` follows. Raises
     ValueError for a video that cannot be decoded, and without either.
@@ -124,7 +125,7 @@ def watch(
 
 
 def labels_at(times_s: Doubles, recording: Recording) -> Floats:
-    """Labels `(T, 2)` between the annotated times; not a number away from any."""
+    """Return labels `(T, 2)` between the annotated times; not a number away from any."""
     known = recording.times_s
     columns = [np.interp(times_s, known, recording.labels[:, d]) for d in (0, 1)]
     labels = np.stack(columns, axis=1).astype(np.float32)
@@ -133,7 +134,8 @@ def labels_at(times_s: Doubles, recording: Recording) -> Floats:
 
 
 def crop_of_picture(picture: AffectPicture, context: float = 1.0, size_px: int = CROP_PX) -> Image:
-    """The face of a labelled picture, cut out by its box as the set gives it, or so much wider."""
+    """Return the face of a labelled picture, cut out by its box as the set gives it, or so much
+    wider."""
     image = read_picture(picture.path)
     whole = (0, 0, image.shape[1] - 1, image.shape[0] - 1)
     box = np.array(picture.box or whole, np.float32)
@@ -141,7 +143,7 @@ def crop_of_picture(picture: AffectPicture, context: float = 1.0, size_px: int =
 
 
 def _followed(video: Video, frames: Ints, follower: Follower) -> tuple[Ints, Floats]:
-    """The boxes of the first face over the wanted frames, as far as the video goes."""
+    """Return the boxes of the first face over the wanted frames, as far as the video goes."""
     wanted = set(frames.tolist())
     found, boxes, state = [], [], None
     for number, frame in enumerate(video):
@@ -158,7 +160,7 @@ def _followed(video: Video, frames: Ints, follower: Follower) -> tuple[Ints, Flo
 
 
 def _boxes_at(times_s: Doubles, recording: Recording) -> Floats:
-    """Boxes `(T, 4)` of the landmarks nearest in time; not a number away from any."""
+    """Return boxes `(T, 4)` of the landmarks nearest in time; not a number away from any."""
     assert recording.landmarks is not None
     nearest = np.abs(times_s[:, None] - recording.times_s).argmin(axis=1)
     boxes = np.stack([bounding_box(points) for points in recording.landmarks])[nearest]
@@ -167,7 +169,7 @@ def _boxes_at(times_s: Doubles, recording: Recording) -> Floats:
 
 
 def _near(times_s: Doubles, known: Doubles) -> Bools:
-    """Whether a time is no farther from an annotated one than these are from each other."""
+    """Tell whether a time is no farther from an annotated one than these are from each other."""
     spacing = float(np.median(np.diff(known))) if len(known) > 1 else 0.0
     after = np.searchsorted(known, times_s).clip(0, len(known) - 1)
     gap = np.minimum(np.abs(known[after] - times_s), np.abs(known[(after - 1).clip(0)] - times_s))
