@@ -13,7 +13,7 @@ from handlers.processing.arrays import Doubles
 from handlers.processing.landmarks import OUTER_EYE_CORNERS
 from handlers.processing.pose import HeadPose, PoseEstimator
 from handlers.store import load_pose
-from handlers.training.align.fit_face_shape import Heads
+from handlers.training.align.fit_face_shape import ShapeKit
 
 ANGLES = ("pitch", "yaw", "roll")
 NOISES = (0.0, 0.015, 0.03)  # in distances of the outer eye corners
@@ -45,7 +45,7 @@ def evaluate_pose(
     kit: Path, model_store: Path, count: int = 500, seed: int = 0, console: Console | None = None
 ) -> list[PoseRow]:
     """Draw `count` people for each condition, estimate and print; raises ValueError for no kit."""
-    heads, estimator = Heads.read(kit), load_pose(model_store)
+    heads, estimator = ShapeKit.read(kit), load_pose(model_store)
     rows = [
         measure(heads, estimator, turn, noise, count, seed) for turn in TURNS for noise in NOISES
     ]
@@ -54,7 +54,7 @@ def evaluate_pose(
 
 
 def measure(
-    heads: Heads,
+    heads: ShapeKit,
     estimator: PoseEstimator,
     turn_deg: tuple[float, float],
     noise: float,

@@ -52,7 +52,7 @@ SIZES = {
 }
 
 
-class Impression(NamedTuple):
+class ExpressionOutput(NamedTuple):
     """The answer for a face: logits of EXPRESSIONS `(B, 8)`, valence and arousal `(B, 2)`."""
 
     logits: Tensor
@@ -132,10 +132,10 @@ class ExpressionNetwork(nn.Module):
         self.words = _linear(self.body.width, len(EXPRESSIONS))
         self.place = _linear(self.body.width, 2)
 
-    def forward(self, faces: Tensor) -> Impression:
+    def forward(self, faces: Tensor) -> ExpressionOutput:
         """Turn grey faces `(B, 1, 96, 96)`, see `standardise`, into what they look like."""
         features = self.dropout(self.body(faces))
-        return Impression(self.words(features), torch.tanh(self.place(features)))
+        return ExpressionOutput(self.words(features), torch.tanh(self.place(features)))
 
 
 def standardise(faces: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from handlers.training.synthetic.motion import similarity
 from handlers.training.synthetic.occluders import PAINTS, SPRITE_PX
 
 
-class Cut(NamedTuple):
+class CroppedFace(NamedTuple):
     """A crop `(size, size, 3)` uint8, its landmarks `(N, 2)` in crop pixels, whether mirrored."""
 
     crop: Image
@@ -51,7 +51,7 @@ class Augmentation:
     grey: float = 0.1
     things: float = 0.0
 
-    def __call__(self, image: Image, points: Floats, rng: np.random.Generator) -> Cut:
+    def __call__(self, image: Image, points: Floats, rng: np.random.Generator) -> CroppedFace:
         """Cut a crop around landmarks `(68 or more, 2)`; what follows the 68 are the irises."""
         matrix = self._matrix(points[:N_POINTS], rng)
         crop = np.asarray(
@@ -70,7 +70,7 @@ class Augmentation:
         crop = self._light(crop, rng)
         if rng.random() < self.occluded:
             crop = (cover if rng.random() < self.things else occlude)(crop, rng)
-        return Cut(crop, moved, mirrored)
+        return CroppedFace(crop, moved, mirrored)
 
     def _matrix(self, points: Floats, rng: np.random.Generator) -> Doubles:
         amount = 1.0 if rng.random() < self.loose else 0.3
@@ -156,7 +156,7 @@ class Source:
     labels: str | None = None
 
 
-class Drawn(NamedTuple):
+class CropBatch(NamedTuple):
     """Random crops, their landmarks `(count, 68 or 70, 2)` in crop pixels and actions."""
 
     crops: list[Image]
@@ -196,7 +196,7 @@ class FaceBank:
         self.points.append(crop.to_crop(face.points))
         self.actions.append(face.actions)
 
-    def draw(self, rng: np.random.Generator, count: int, augmentation: Augmentation) -> Drawn:
+    def draw(self, rng: np.random.Generator, count: int, augmentation: Augmentation) -> CropBatch:
         """Draw random crops with their labels."""
         crops, points, actions = [], [], []
         for group in rng.choice(len(self.members), count, p=self.shares):
@@ -206,7 +206,7 @@ class FaceBank:
             points.append(cut.points)
             known = self.actions[index]
             actions.append(known[list(ACTION_MIRROR)] if cut.mirrored else known)
-        return Drawn(crops, np.stack(points), np.stack(actions))
+        return CropBatch(crops, np.stack(points), np.stack(actions))
 
 
 def padded(points: Floats, count: int) -> Floats:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import variant
 from handlers.processing.mel import RATE_HZ
-from handlers.training.affect.made.clips import Plot
+from handlers.training.affect.made.clips import ClipEvents
 from handlers.training.affect.recorded.pieces import Piece, PieceCutting, cut_pieces
 from handlers.training.affect.recorded.stored import StoredRecording, open_stored, write_recording
 from handlers.training.datasets.affect.recordings import read_afew_va
@@ -24,7 +24,7 @@ from tests.handlers.videos import write_video
 
 ASSETS = Path(__file__).parents[1] / "assets"
 PEOPLE, RECORDINGS, FRAMES = 6, 12, 10
-HEALTHY = Plot(healthy_clips=1.0)
+HEALTHY = ClipEvents(healthy_clips=1.0)
 
 Paint = Callable[[NDArray[np.uint8], int], tuple[int, int]]
 
@@ -84,7 +84,7 @@ def tiny(name: str) -> AffectNetworks:
 
 
 def pieces_of(
-    stored: list[StoredRecording], *used: str, plot: Plot = HEALTHY, most: int = 99
+    stored: list[StoredRecording], *used: str, plot: ClipEvents = HEALTHY, most: int = 99
 ) -> list[Piece]:
     return cut_pieces(stored, used, plot, PieceCutting(most, 4, 1))
 

@@ -18,7 +18,7 @@ from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.results import FrameResult, Status, TrackedFace
 from handlers.predictors.tracking.state import SessionState
 from handlers.processing.mel import RATE_HZ
-from handlers.training.affect.made.clips import Plot
+from handlers.training.affect.made.clips import ClipEvents
 from handlers.training.datasets.affect.records import AffectPicture, Recording
 from handlers.training.datasets.affect.speech import sound_in
 from handlers.training.datasets.affect.watching import VideoFaces, labels_at
@@ -66,7 +66,7 @@ def test_made_clips_are_the_same_again_and_go_bad_where_they_should(tmp_path: Pa
     write_faces(tmp_path / "expressions", "FER2013Test", 14)
     write_speech(tmp_path / "speech" / "ravdess")
     studio = ClipMaker.open(tmp_path)
-    plot = Plot(segments=3, stretches=3, stretch_s=(0.4, 0.5), healthy_clips=0.0)
+    plot = ClipEvents(segments=3, stretches=3, stretch_s=(0.4, 0.5), healthy_clips=0.0)
     one, other = studio.clips(2, plot)
     again = studio.clips(1, plot)[0]
     assert np.array_equal(one.labels, again.labels)

@@ -31,7 +31,7 @@ from handlers.evaluation.affect.figures import (
 from handlers.evaluation.affect.measuring import AffectReport
 from handlers.evaluation.affect.rows import PRINTED, ModelStore, pairs_among, printed
 from handlers.evaluation.affect.running import run
-from handlers.evaluation.affect.sets import Material
+from handlers.evaluation.affect.sets import EvaluationSet
 from handlers.evaluation.affect.tables import show
 from handlers.networks.affect import build
 from handlers.networks.variants import VARIANTS, variant
@@ -42,12 +42,12 @@ from tests.handlers.affect_fakes import save_affect
 from tests.handlers.affect_folders import write_faces, write_speech
 
 
-def material(**changes: object) -> Material:
+def material(**changes: object) -> EvaluationSet:
     clips = [clip("one"), clip("other", 3, "22")]
-    return Material("noise", clips, **changes)  # type: ignore[arg-type]
+    return EvaluationSet("noise", clips, **changes)  # type: ignore[arg-type]
 
 
-def measured(names: Sequence[str], given: Material, options: AffectOptions) -> AffectReport:
+def measured(names: Sequence[str], given: EvaluationSet, options: AffectOptions) -> AffectReport:
     console = Console(file=io.StringIO(), width=200)
     return evaluate(options, given, names, lambda store, name: estimator(name), console=console)
 
@@ -90,7 +90,7 @@ def test_several_stores_are_seeds_whose_mean_is_reported() -> None:
 
 def test_folds_have_a_store_each_and_stand_beside_the_published_ones() -> None:
     folds = [[clip(f"fold {index}")] for index in range(5)]
-    given = Material("noise", [one for fold in folds for one in fold], folds)
+    given = EvaluationSet("noise", [one for fold in folds for one in fold], folds)
     options = AffectOptions(Path(), tuple(Path(str(i)) for i in range(5)), by_fold=True)
     report = measured(["anclaf"], given, options)
     assert report.units == tuple(f"fold {index}" for index in range(1, 6))
@@ -118,7 +118,7 @@ def test_harm_is_done_where_face_and_voice_are_there() -> None:
 
 
 def test_a_model_that_can_use_nothing_is_left_out_and_said() -> None:
-    given = Material("silence", [clip("silent", sound=False)])
+    given = EvaluationSet("silence", [clip("silent", sound=False)])
     report = measured(["vi-de", "au-de"], given, AffectOptions(Path()))
     assert [row.name for row in report.rows] == ["vi-de"]
     assert "Left out: Au-De" in text(report)

@@ -10,7 +10,7 @@ from torch import Tensor
 from handlers.engines.torch_engine import TorchEngine
 from handlers.evaluation.affect.clips import LabelledClip
 from handlers.evaluation.affect.running import run, run_all
-from handlers.evaluation.affect.sets import Material
+from handlers.evaluation.affect.sets import EvaluationSet
 from handlers.networks.affect import AffectNetworks, Branch
 from handlers.predictors.affect.estimator import Estimator, Moment, Reading
 from handlers.predictors.affect.latent import LatentEstimator
@@ -98,7 +98,7 @@ def test_sound_of_more_than_a_minute_is_heard_to_its_end() -> None:
 
 
 def test_all_of_the_data_may_be_degraded_the_same_way_each_time() -> None:
-    given = Material("clips", [clip("a", 4), clip("b", 4)], folds=[[clip("a", 4)]])
+    given = EvaluationSet("clips", [clip("a", 4), clip("b", 4)], folds=[[clip("a", 4)]])
     worse, again = given.degraded("noise"), given.degraded("noise")
     for before, after, repeated in zip(given.clips, worse.clips, again.clips, strict=True):
         assert before.pcm is not None

@@ -12,14 +12,14 @@ from handlers.networks.expressions import INPUT_PX, ExpressionNetwork
 from handlers.networks.variants import EXPRESSIONS, FACE_PLACES, variant
 from handlers.training.affect.expressions import ExpressionBatches, ExpressionLearner
 from handlers.training.affect.made import faces as made_faces
-from handlers.training.affect.made.looks import Cutting, cut, vary
+from handlers.training.affect.made.looks import CropRanges, cut, vary
 from handlers.training.affect.single_recipe import load_affect
 from handlers.training.datasets.affect.pictures import crop_framed, whole_box
 from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.train import train
 from tests.handlers.affect_folders import SINGLE, write_faces
 
-STILL = Cutting(context=(1.0, 1.0), angle_deg=0, shift=0, scale=0)
+STILL = CropRanges(context=(1.0, 1.0), angle_deg=0, shift=0, scale=0)
 RECIPE = f"""
 kind = "expressions"
 name = "expressions"

@@ -9,9 +9,9 @@ from handlers.processing.mel import WINDOW, Floats, level_db, mel_power
 from handlers.training.affect.made.bank import show
 from handlers.training.affect.made.clips import (
     FRAMES_A_SECOND,
-    Cast,
+    ActorPool,
+    ClipEvents,
     ModalityHealth,
-    Plot,
     make_clip,
 )
 from handlers.training.affect.made.speech import (
@@ -33,11 +33,11 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(3)
 
 
-def cast() -> Cast:
+def cast() -> ActorPool:
     """A face of every word and an utterance of every word by two actors."""
     places = np.linspace(-0.7, 0.7, len(WORDS))
     labels = np.stack([places, -places], axis=1).astype(np.float32)
-    return Cast(
+    return ActorPool(
         labels,
         WORDS,
         np.concatenate([labels, labels]),
@@ -90,7 +90,7 @@ def test_half_heard_windows_end_at_the_floor_in_both_copies(rng: np.random.Gener
 
 
 def test_a_made_clip_goes_from_truth_to_truth_without_a_jump(rng: np.random.Generator) -> None:
-    clip = make_clip(cast(), Plot(), rng)
+    clip = make_clip(cast(), ClipEvents(), rng)
     rows = {len(part) for part in (clip.face, clip.voice, clip.heard_s, clip.face_health)}
     assert rows == {len(clip.labels)}
     assert np.abs(np.diff(clip.labels, axis=0)).max() < 2.0 / (0.8 * FRAMES_A_SECOND) * np.pi / 2
@@ -99,7 +99,7 @@ def test_a_made_clip_goes_from_truth_to_truth_without_a_jump(rng: np.random.Gene
 
 def test_a_made_clip_has_the_voice_of_one_actor_and_mostly_agreeing_faces() -> None:
     people = cast()
-    clip = make_clip(people, Plot(contradicting=0.0), np.random.default_rng(1))
+    clip = make_clip(people, ClipEvents(contradicting=0.0), np.random.default_rng(1))
     assert {people.actors[i] for i in clip.voice} == {clip.actor}
     for face, voice in zip(clip.face, clip.voice, strict=True):
         seen, heard = people.face_words[face], people.voice_words[voice]
@@ -107,7 +107,7 @@ def test_a_made_clip_has_the_voice_of_one_actor_and_mostly_agreeing_faces() -> N
 
 
 def test_stretches_never_take_both_modalities_and_leave_the_truth_alone() -> None:
-    plot = Plot(healthy_clips=0.0, stretches=6)
+    plot = ClipEvents(healthy_clips=0.0, stretches=6)
     clips = [make_clip(cast(), plot, np.random.default_rng(i)) for i in range(20)]
     assert not any(((c.face_health > 0) & (c.voice_health > 0)).any() for c in clips)
     assert any((c.face_health == ModalityHealth.MISSING).any() for c in clips)
@@ -115,7 +115,7 @@ def test_stretches_never_take_both_modalities_and_leave_the_truth_alone() -> Non
 
 
 def test_a_degraded_stretch_is_shown_in_one_degraded_form(rng: np.random.Generator) -> None:
-    clip = make_clip(cast(), Plot(healthy_clips=0.0, stretches=6), rng)
+    clip = make_clip(cast(), ClipEvents(healthy_clips=0.0, stretches=6), rng)
     shown = show(clip, rng)
     bad = clip.face_health == ModalityHealth.DEGRADED
     assert (shown.face[~bad, 1] < 2).all()

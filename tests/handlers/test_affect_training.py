@@ -15,7 +15,7 @@ from handlers.networks.affect import AffectNetworks, build
 from handlers.networks.combiner import GatedUnit
 from handlers.networks.variants import EXPRESSIONS, variant
 from handlers.training.affect.gating import GateBank, GateBatches, GateLearner
-from handlers.training.affect.latent import LatentLearner, Weighing
+from handlers.training.affect.latent import LatentLearner, LatentLossWeights
 from handlers.training.affect.losses import affect_loss, agreement, class_weights, quadrant_loss
 from handlers.training.affect.sequences import FeatureClip, follow
 from handlers.training.affect.single_recipe import load_affect
@@ -83,7 +83,7 @@ def test_fooling_the_discriminator_moves_the_generator_alone() -> None:
     torch.manual_seed(0)
     networks = build(variant("vi-de", "tiny"))
     assert isinstance(networks, AffectNetworks)
-    learner = LatentLearner(networks, Weighing())
+    learner = LatentLearner(networks, LatentLossWeights())
     image = torch.rand(2, 3, 128, 128) * 2 - 1
     made = learner.branch.generator(image)[1]
     losses = learner._contest(image, made)

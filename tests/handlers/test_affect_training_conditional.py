@@ -22,12 +22,12 @@ from handlers.training.affect.descriptions import (
 )
 from handlers.training.affect.latent import (
     ConditionalLearner,
-    Contest,
+    ConditionalLossWeights,
     PlainLearner,
     estimate_loss,
 )
 from handlers.training.affect.losses import affect_loss, agreement
-from handlers.training.affect.made.faces import FaceBatches, Moving, WeightedFaces
+from handlers.training.affect.made.faces import FaceBatches, FaceJitter, WeightedFaces
 from handlers.training.datasets.affect.records import WORDS, AffectFaces, Utterance
 from handlers.training.loop import Batch
 from tests.needs import OPENSMILE
@@ -88,7 +88,7 @@ def faces_of(words: tuple[str, ...]) -> FaceBatches:
     faces = AffectFaces(
         images, np.full((len(words), 8), 1 / 8, np.float32), labels, words, (None,) * len(words)
     )
-    return FaceBatches([WeightedFaces(faces, 1.0)], Moving(), None, 0.0)
+    return FaceBatches([WeightedFaces(faces, 1.0)], FaceJitter(), None, 0.0)
 
 
 def spoken(*words: str) -> Descriptions:
@@ -117,13 +117,15 @@ def test_the_plain_discriminator_learns_by_the_squared_error() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["aeg-cd", "aeg-cd-sz"])
 def test_generator_and_discriminator_learn_what_a_picture_shows(name: str) -> None:
-    losses = learn(ConditionalLearner(networks(name), Contest()), heard(bright()), 30)
+    losses = learn(
+        ConditionalLearner(networks(name), ConditionalLossWeights()), heard(bright()), 30
+    )
     assert losses[-1] < 0.5 * losses[0]
 
 
 @pytest.mark.parametrize("name", ["aeg-cd", "aeg-cd-sz"])
 def test_judging_moves_the_discriminator_alone(name: str) -> None:
-    learner = ConditionalLearner(networks(name), Contest())
+    learner = ConditionalLearner(networks(name), ConditionalLossWeights())
     batch = heard(bright(4))
     total(learner.judging(batch, *learner.generator(batch["seen"]))).backward()  # type: ignore[no-untyped-call]
     assert moved(learner.generator) == 0
@@ -132,7 +134,7 @@ def test_judging_moves_the_discriminator_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["aeg-cd", "aeg-cd-sz"])
 def test_making_moves_the_generator_alone(name: str) -> None:
-    learner = ConditionalLearner(networks(name), Contest())
+    learner = ConditionalLearner(networks(name), ConditionalLossWeights())
     batch = heard(bright(4))
     total(learner.making(batch, *learner.generator(batch["seen"]))).backward()  # type: ignore[no-untyped-call]
     assert moved(learner.networks.discriminator) == 0
@@ -141,7 +143,7 @@ def test_making_moves_the_generator_alone(name: str) -> None:
 
 @pytest.mark.parametrize(("loss", "from_z"), [("pleased", True), ("picture", False)])
 def test_the_generator_is_taught_through_picture_and_latent(loss: str, from_z: bool) -> None:
-    learner = ConditionalLearner(networks("aeg-cd-sz"), Contest())
+    learner = ConditionalLearner(networks("aeg-cd-sz"), ConditionalLossWeights())
     batch = heard(bright(4))
     z, cleaned = (one.detach().requires_grad_() for one in learner.generator(batch["seen"]))
     learner.making(batch, z, cleaned)[loss].backward()  # type: ignore[no-untyped-call]
@@ -150,7 +152,7 @@ def test_the_generator_is_taught_through_picture_and_latent(loss: str, from_z: b
 
 
 def test_the_cycle_goes_through_the_generator_twice() -> None:
-    learner = ConditionalLearner(networks("aeg-cd"), Contest(cycled=1.0))
+    learner = ConditionalLearner(networks("aeg-cd"), ConditionalLossWeights(cycled=1.0))
     batch = bright(4)
     z, cleaned = learner.generator(batch["seen"])
     again = learner.generator(cleaned)[1]
@@ -165,7 +167,7 @@ def test_sound_alone_can_be_learnt_where_it_says_it_all() -> None:
     blank = torch.zeros_like(batch["seen"])
     label = torch.tanh(sound[:, :2])
     batch = {**batch, "seen": blank, "clean": blank, "heard": sound, "label": label}
-    losses = learn(ConditionalLearner(networks("aeg-cd-sz"), Contest()), batch, 30)
+    losses = learn(ConditionalLearner(networks("aeg-cd-sz"), ConditionalLossWeights()), batch, 30)
     assert losses[-1] < 0.7 * losses[0]
 
 

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from handlers.evaluation.affect.evaluate import AffectOptions, evaluate_affect
 from handlers.networks.variants import FACE, VOICE, variant
-from handlers.training.affect.made.clips import Plot
+from handlers.training.affect.made.clips import ClipEvents
 from handlers.training.affect.recorded.features import feature_clips, fusion_studio
 from handlers.training.affect.recorded.pieces import PieceCutting, cut_pieces
 from handlers.training.affect.recorded.stored import RecordingSource, StoredRecording, read_stored
@@ -78,7 +78,7 @@ def test_pieces_are_runs_of_labels_and_long_enough(stored: list[StoredRecording]
 
 
 def test_stretches_of_pieces_go_bad_as_the_plot_says(spoken: list[StoredRecording]) -> None:
-    always = Plot(healthy_clips=0.0, stretches=8, stretch_s=(2.0, 8.0))
+    always = ClipEvents(healthy_clips=0.0, stretches=8, stretch_s=(2.0, 8.0))
     half_a_hz = [replace(one, times_s=50 * one.times_s) for one in spoken]
     cuttings = [PieceCutting(9, 4, seed) for seed in range(30)]
     harmed = [

@@ -16,8 +16,8 @@ from handlers.evaluation.affect.sets import Following, read_material
 from handlers.networks.variants import FACE
 from handlers.processing.mel import WINDOW
 from handlers.processing.mel_stream import MelStream
-from handlers.training.affect.latent import LatentLearner, Weighing
-from handlers.training.affect.made.faces import Moving
+from handlers.training.affect.latent import LatentLearner, LatentLossWeights
+from handlers.training.affect.made.faces import FaceJitter
 from handlers.training.affect.made.speech import Microphone
 from handlers.training.affect.recorded.pieces import (
     RecordedFaceBatches,
@@ -71,7 +71,7 @@ def test_nobody_of_the_held_out_fold_is_in_a_batch(data: Path, tmp_path: Path) -
     measured = read_material(data / "afew", "afew-va", following=Following()).folds[1]
     held_out = {round(float(clip.labels[0, 0]), 1) for clip in measured}
     learnt = read_stored(data, RecordingSource("afew", "afew-va", fold=2), 1.25, tmp_path)
-    batch = RecordedFaceBatches(learnt, Moving(), None, 0.0)(np.random.default_rng(1), 60)
+    batch = RecordedFaceBatches(learnt, FaceJitter(), None, 0.0)(np.random.default_rng(1), 60)
     drawn = {round(value, 1) for value in batch["label"][:, 0].tolist()}
     assert drawn == {person / 10 for person in range(PEOPLE)} - held_out
 
@@ -145,7 +145,7 @@ def test_silence_and_what_has_no_face_are_not_learnt_from(
         RecordedVoiceBatches(stored, Microphone(), 0.0)
     blind = [replace(one, seen=np.zeros_like(one.seen)) for one in spoken]
     with pytest.raises(RecipeError, match="face"):
-        RecordedFaceBatches(blind, Moving(), None, 0.0)
+        RecordedFaceBatches(blind, FaceJitter(), None, 0.0)
     batch = RecordedVoiceBatches(blind, Microphone(), 0.0)(np.random.default_rng(0), 6)
     assert batch["seen"].shape == (6, 3, CROP_PX, CROP_PX)
     assert float(batch["clean"].max()) > -1
@@ -154,8 +154,8 @@ def test_silence_and_what_has_no_face_are_not_learnt_from(
 def test_labels_without_words_are_learnt_from_without_the_words(
     stored: list[StoredRecording],
 ) -> None:
-    learner = LatentLearner(tiny("vi-de"), Weighing())
-    batch = RecordedFaceBatches(stored, Moving(), None, 0.0)(np.random.default_rng(0), 4)
+    learner = LatentLearner(tiny("vi-de"), LatentLossWeights())
+    batch = RecordedFaceBatches(stored, FaceJitter(), None, 0.0)(np.random.default_rng(0), 4)
     losses = learner(batch, 0.0)
     losses["loss"].backward()
     assert "words" not in losses
@@ -174,7 +174,7 @@ def test_pictures_with_one_label_each_are_learnt_from(
     source = RecordingSource("", "affectnet", part="training.csv")
     (pictures,) = read_stored(tmp_path, source, 1.25, tmp_path / "cache")
     assert [round(float(pictures.face(i).mean()), -1) for i in range(3)] == [0, 80, 160]
-    batch = RecordedFaceBatches([pictures], Moving(), None, 0.0)(np.random.default_rng(0), 30)
+    batch = RecordedFaceBatches([pictures], FaceJitter(), None, 0.0)(np.random.default_rng(0), 30)
     assert set(batch["label"][:, 0].tolist()) == {0.0, 0.25, 0.5}
 
 
@@ -185,15 +185,15 @@ def test_what_is_learnt_from_some_people_holds_for_others(tmp_path: Path) -> Non
     learnt = read_stored(tmp_path, source, 1.25, tmp_path / "cache")
     everybody = read_stored(tmp_path, replace(source, fold=None), 1.25, tmp_path / "cache")
     others = [one for one in everybody if one.person not in {it.person for it in learnt}]
-    batches = RecordedFaceBatches(learnt, Moving(), None, 0.0)
-    learner = LatentLearner(tiny("vi-de"), Weighing(adversarial=0.0, contest=0.0)).train()
+    batches = RecordedFaceBatches(learnt, FaceJitter(), None, 0.0)
+    learner = LatentLearner(tiny("vi-de"), LatentLossWeights(adversarial=0.0, contest=0.0)).train()
     optimizer = torch.optim.AdamW(learner.parameters(), 3e-3)
     for step in range(60):
         losses = learner(batches(np.random.default_rng(step), 24), 0.0)
         optimizer.zero_grad()
         losses["loss"].backward()
         optimizer.step()
-    shown = RecordedFaceBatches(others, Moving(), None, 0.0)(np.random.default_rng(0), 48)
+    shown = RecordedFaceBatches(others, FaceJitter(), None, 0.0)(np.random.default_rng(0), 48)
     networks = learner.eval().networks
     with torch.no_grad():
         maps, _ = networks.encode(FACE, shown["clean"])

@@ -7,7 +7,7 @@ import pytest
 
 from handlers.evaluation.pose import evaluate_pose
 from handlers.processing.pose import HeadModel, HeadPose
-from handlers.training.align.fit_face_shape import Heads, fit_plane, fit_space, read_faces
+from handlers.training.align.fit_face_shape import ShapeKit, fit_plane, fit_space, read_faces
 from tests.handlers.test_pose import MEAN, MODES, STORE, seen, somebody
 
 
@@ -21,7 +21,7 @@ def kit(folder: Path, **changed: np.ndarray) -> Path:
 
 
 def test_all_that_heads_differ_by_is_kept_or_counted(tmp_path: Path) -> None:
-    heads = Heads.read(kit(tmp_path))
+    heads = ShapeKit.read(kit(tmp_path))
     np.testing.assert_allclose(heads.neutral, MEAN)
     few, all_ = (fit_space(heads, count) for count in (4, 16))
     rng = np.random.default_rng(0)
@@ -35,17 +35,17 @@ def test_all_that_heads_differ_by_is_kept_or_counted(tmp_path: Path) -> None:
 
 
 def test_a_head_is_fitted_with_what_was_made_of_the_kit(tmp_path: Path) -> None:
-    fitted = fit_space(Heads.read(kit(tmp_path)))
+    fitted = fit_space(ShapeKit.read(kit(tmp_path)))
     view = HeadModel(*fitted.values()).fit(seen(HeadPose(0, 20, 0)))
     assert HeadPose.from_rotation(view.rotation).yaw_deg == pytest.approx(20, abs=1.5)
 
 
 def test_a_file_that_is_no_kit_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no heads"):
-        Heads.read(kit(tmp_path, N=MEAN[:5]))
+        ShapeKit.read(kit(tmp_path, N=MEAN[:5]))
     np.savez(tmp_path / "other.npz", N=MEAN)
     with pytest.raises(ValueError, match="lacks E, I"):
-        Heads.read(tmp_path / "other.npz")
+        ShapeKit.read(tmp_path / "other.npz")
 
 
 def test_the_plane_shape_is_upright_symmetric_and_inside_its_frame() -> None:

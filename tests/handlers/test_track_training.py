@@ -30,7 +30,7 @@ from handlers.training.track.box_tracker import (
     read_stills,
     true_boxes,
 )
-from handlers.training.track.face_validator import Surroundings, ValidatorBatches, roc
+from handlers.training.track.face_validator import SceneView, ValidatorBatches, roc
 from handlers.training.track.places import KINDS, PAINTINGS, place
 from handlers.training.track.recipe import (
     AssemblyRecipe,
@@ -273,7 +273,7 @@ def test_what_is_cut_from_the_surroundings_is_what_the_scene_shows(stills: Still
     scene = draw_scene(np.random.default_rng(0), stills, replace(Style(), noise=(0, 0)), 1)
     truth = scene.truth(0)
     crop = Crop.around(bounding_box(truth.points), 1.3, 128)
-    seen = Surroundings.of(scene, truth).look(crop).astype(float)
+    seen = SceneView.of(scene, truth).look(crop).astype(float)
     assert np.abs(seen - scene.look(0, crop)).mean() < 8
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from handlers.predictors.tracking.changes import SceneGlance, follow, glance, scene_change
+from handlers.predictors.tracking.changes import SceneThumbnail, follow, glance, scene_change
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.state import SessionState
 from tests.handlers.tracking_fakes import FACES, STILL, Faces, Run, numbered
@@ -47,7 +47,7 @@ def test_before_the_same_wall_another_person_is_a_cut_where_all_was_calm() -> No
     assert seen(*[first] * 20, second)[20]
     busy = [room(1, shift) for shift in (0, 3, 6, 10, 14, 19, 24, 29)]
     assert (
-        follow(SceneGlance(glance(first.astype(np.uint8)), 0.2), second.astype(np.uint8))[1]
+        follow(SceneThumbnail(glance(first.astype(np.uint8)), 0.2), second.astype(np.uint8))[1]
         is False
     )
     assert not any(seen(*busy))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from handlers.predictors.tracking.changes import MOST_AGE, MOST_AGE_S, Looks, compare, look
+from handlers.predictors.tracking.changes import MOST_AGE, MOST_AGE_S, FaceThumbnail, compare, look
 from handlers.predictors.tracking.state import FaceState, SessionState
 from tests.handlers.tracking_fakes import FACES, STILL, Run, numbered
 
@@ -27,7 +27,7 @@ def drawn(seed: int, turn: float = 0.0) -> np.ndarray:
 def seen(*pictures: np.ndarray, step_s: float = 0.04) -> list[bool]:
     looks, found = None, []
     for number, picture in enumerate(pictures):
-        now = Looks(picture.clip(0, 255).astype(np.uint8), number * step_s)
+        now = FaceThumbnail(picture.clip(0, 255).astype(np.uint8), number * step_s)
         looks = None if looks is None else replace(looks, age=looks.age + 1)
         looks, is_other = compare(looks, now)
         found.append(is_other)
@@ -55,9 +55,9 @@ def test_a_head_that_turns_step_by_step_stays_and_so_does_one_that_moves_all_the
 
 def test_what_is_longer_ago_is_not_compared() -> None:
     assert not any(seen(drawn(1), drawn(2), step_s=MOST_AGE_S + 0.01))
-    old = Looks(drawn(1).astype(np.uint8), math.nan, age=MOST_AGE + 1)
-    assert compare(old, Looks(drawn(2).astype(np.uint8)))[1] is False
-    assert compare(replace(old, age=1), Looks(drawn(2).astype(np.uint8)))[1] is True
+    old = FaceThumbnail(drawn(1).astype(np.uint8), math.nan, age=MOST_AGE + 1)
+    assert compare(old, FaceThumbnail(drawn(2).astype(np.uint8)))[1] is False
+    assert compare(replace(old, age=1), FaceThumbnail(drawn(2).astype(np.uint8)))[1] is True
 
 
 def test_faces_without_any_drawing_are_not_told_apart() -> None:
@@ -108,7 +108,7 @@ def test_another_person_in_the_face_s_place_gets_a_new_number_where_it_is_clear(
 
 
 def test_looks_are_part_of_the_state() -> None:
-    looks = Looks(drawn(1).astype(np.uint8), 2.5, 0.125, 3)
+    looks = FaceThumbnail(drawn(1).astype(np.uint8), 2.5, 0.125, 3)
     face = FaceState(1, STILL, STILL, looks=looks)
     back = SessionState.from_tensors(SessionState(faces=(face,)).to_tensors(), 1).faces[0].looks
     assert back is not None

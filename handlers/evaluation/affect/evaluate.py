@@ -13,7 +13,7 @@ from handlers.evaluation.affect.harmed import CHANNELS
 from handlers.evaluation.affect.measuring import AffectReport, Unit, compare, measure, row_of
 from handlers.evaluation.affect.portions import attention_portions, gate_portions
 from handlers.evaluation.affect.rows import PRINTED, ModelStore, is_row
-from handlers.evaluation.affect.sets import AUTO, Following, Material, read_material
+from handlers.evaluation.affect.sets import AUTO, EvaluationSet, Following, read_material
 from handlers.evaluation.affect.tables import show
 from handlers.evaluation.output import progress_bar, publish, record, rounded
 from handlers.evaluation.published import affect_portions, affect_tables
@@ -113,7 +113,7 @@ def one_context(contexts: set[float]) -> float:
 
 def evaluate(
     options: AffectOptions,
-    material: Material,
+    material: EvaluationSet,
     names: Sequence[str],
     load: Callable[[Path, str], Estimator],
     *,
@@ -168,7 +168,7 @@ def evaluate(
     return report
 
 
-def units_of(material: Material, options: AffectOptions) -> list[Unit]:
+def units_of(material: EvaluationSet, options: AffectOptions) -> list[Unit]:
     """Return the folds or seeds. Raises ValueError where stores and folds do not fit."""
     stores, folds = options.stores, material.folds
     if options.by_fold:

@@ -12,7 +12,7 @@ from handlers.evaluation.affect.clips import LabelledClip, Trace, Units, joined
 from handlers.evaluation.affect.measuring import AffectReport
 from handlers.evaluation.affect.portions import spread
 from handlers.evaluation.affect.rows import printed
-from handlers.evaluation.affect.sets import Material
+from handlers.evaluation.affect.sets import EvaluationSet
 from handlers.evaluation.output import rounded, write_csv, write_json
 from handlers.processing.mel import mel_power, pcm_to_samples, to_network
 
@@ -159,7 +159,11 @@ def write_scatter(models: Mapping[str, Units], path: Path) -> None:
 
 
 def write_files(
-    report: AffectReport, models: Mapping[str, Units], material: Material, out: Path, plots: int
+    report: AffectReport,
+    models: Mapping[str, Units],
+    material: EvaluationSet,
+    out: Path,
+    plots: int,
 ) -> None:
     """Write JSON, CSV and PNGs in a folder, of these `plots` timelines."""
     write_json(report, out / "report.json")
@@ -169,7 +173,9 @@ def write_files(
         write_timelines(models, material, out, plots)
 
 
-def write_timelines(models: Mapping[str, Units], material: Material, out: Path, count: int) -> None:
+def write_timelines(
+    models: Mapping[str, Units], material: EvaluationSet, out: Path, count: int
+) -> None:
     """Write `timeline-<clip>.png` of the first clips in time, by the first fold's or seed's
     models."""
     unit = next(iter(next(iter(models.values()))))

@@ -71,7 +71,7 @@ CHANNELS: Mapping[str, Channel] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChannelEffect:
     """One row by one way in: the share of moments with a voice, the mean of arousal less its label
     over clips, and the mean change of valence and arousal from the clips as they are."""
 
@@ -89,7 +89,7 @@ def changes(
     plain: Mapping[str, Sequence[Trace]],
     channels: Mapping[str, Channel],
     detector: SpeechDetector | None,
-) -> list[Change]:
+) -> list[ChannelEffect]:
     """Measure every row that hears, by every channel; `plain` are its traces of the clips as they
     are."""
     hearing = {name: one for name, one in estimators.items() if one.hears}
@@ -105,13 +105,15 @@ def _sent(clip: LabelledClip, send: Channel) -> LabelledClip:
     return clip if clip.pcm is None else replace(clip, pcm=to_pcm(send(pcm_to_samples(clip.pcm))))
 
 
-def _change(name: str, channel: str, before: Sequence[Trace], after: Sequence[Trace]) -> Change:
+def _change(
+    name: str, channel: str, before: Sequence[Trace], after: Sequence[Trace]
+) -> ChannelEffect:
     """Return the mean over clips that have an estimate both times."""
     was, now = (np.concatenate([over_clip(t).estimates for t in part]) for part in (before, after))
     labels = np.concatenate([over_clip(trace).labels for trace in before])
     voiced = float(np.mean(np.concatenate([trace.voice for trace in after])))
     moved = [finite_mean(np.abs(now - was)[:, side]) for side in (0, 1)]
-    return Change(name, channel, voiced, finite_mean((now - labels)[:, 1]), *moved)
+    return ChannelEffect(name, channel, voiced, finite_mean((now - labels)[:, 1]), *moved)
 
 
 @dataclass(frozen=True, slots=True)

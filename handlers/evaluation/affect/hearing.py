@@ -39,7 +39,7 @@ NOTHING = np.zeros(0, np.int16)
 
 
 @dataclass(frozen=True)
-class Share:
+class VoicedShare:
     """The share of moments with a voice: in a clip, where sound is known ahead, live, and live
     where replies wait for 0.3 s (`delay_s`).
 
@@ -62,7 +62,9 @@ class Share:
         return f"{self.name:24} {counts}  {shares} {after:>7}"
 
 
-def share(name: str, detector: SpeechDetector, recordings: Iterable[tuple[Pcm, Bools]]) -> Share:
+def share(
+    name: str, detector: SpeechDetector, recordings: Iterable[tuple[Pcm, Bools]]
+) -> VoicedShare:
     """Listen to recordings, each with the moments `(T,)` that count."""
     ahead, live, waiting, after = [], [], [], []
     for pcm, counted in recordings:
@@ -72,7 +74,7 @@ def share(name: str, detector: SpeechDetector, recordings: Iterable[tuple[Pcm, B
         after += (np.flatnonzero(live[-1])[:1] / RATE).tolist()
     clip, now, late = (float(np.concatenate(one).mean()) for one in (ahead, live, waiting))
     after_s = float(np.median(after)) if after else float("nan")
-    return Share(name, len(ahead), sum(map(len, ahead)), clip, now, late, after_s)
+    return VoicedShare(name, len(ahead), sum(map(len, ahead)), clip, now, late, after_s)
 
 
 def speaking(detector: SpeechDetector, pcm: Pcm, ahead_s: float) -> Bools:

@@ -11,10 +11,10 @@ from handlers.processing.arrays import Floats, Image, Names
 from handlers.processing.mel import RATE_HZ, pcm_to_samples
 from handlers.training.affect.made.clips import (
     FRAMES_A_SECOND,
-    Cast,
+    ActorPool,
     Clip,
+    ClipEvents,
     ModalityHealth,
-    Plot,
     make_clip,
 )
 from handlers.training.datasets.affect.pictures import (
@@ -34,7 +34,7 @@ TEST_ACTORS = ("21", "22", "23", "24")
 CONTEXT = 1.15
 # Of all made clips, so that another seed makes others.
 SEED = 7001
-HEALTHY = Plot(healthy_clips=1.0)
+HEALTHY = ClipEvents(healthy_clips=1.0)
 
 
 class ClipMaker:
@@ -42,7 +42,7 @@ class ClipMaker:
     are, the clips made of them."""
 
     def __init__(
-        self, faces: Sequence[Image], people: Names, samples: Sequence[Floats], cast: Cast
+        self, faces: Sequence[Image], people: Names, samples: Sequence[Floats], cast: ActorPool
     ) -> None:
         self.faces, self.people, self.samples, self.cast = faces, people, samples, cast
 
@@ -55,7 +55,7 @@ class ClipMaker:
         """
         sets, spoken = CASTS[cast](root)
         samples = [read_mono(one.path) for one in spoken]
-        everybody = Cast(
+        everybody = ActorPool(
             np.concatenate([faces.labels for faces in sets]),
             tuple(word for faces in sets for word in faces.emotions),
             np.array([[one.valence, one.arousal] for one in spoken], np.float32),
@@ -67,11 +67,11 @@ class ClipMaker:
         images = [image for faces in sets for image in faces.images]
         return cls(images, named(people), samples, everybody)
 
-    def clips(self, count: int, plot: Plot, seed: int = SEED) -> list[LabelledClip]:
+    def clips(self, count: int, plot: ClipEvents, seed: int = SEED) -> list[LabelledClip]:
         """Return the first so many clips of a plot; each is the same whatever else is made."""
         return [self._clip(index, plot, seed) for index in range(count)]
 
-    def _clip(self, index: int, plot: Plot, seed: int) -> LabelledClip:
+    def _clip(self, index: int, plot: ClipEvents, seed: int) -> LabelledClip:
         rng = np.random.default_rng([seed, index])
         clip = make_clip(self.cast, plot, rng)
         kind = "healthy" if plot == HEALTHY else "made"

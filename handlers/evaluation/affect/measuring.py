@@ -24,8 +24,8 @@ from handlers.evaluation.affect.clips import (
     over_clip,
 )
 from handlers.evaluation.affect.harmed import (
-    Change,
     Channel,
+    ChannelEffect,
     GateMove,
     Survival,
     changes,
@@ -61,7 +61,7 @@ class Measured:
     models: dict[str, dict[str, Sequence[Trace]]] = field(default_factory=dict)
     survivals: tuple[Survival, ...] = ()
     moves: tuple[GateMove, ...] = ()
-    changes: tuple[Change, ...] = ()
+    changes: tuple[ChannelEffect, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
 
 
@@ -194,7 +194,7 @@ class AffectReport:
     portions: tuple[Portion, ...]
     survivals: tuple[Survival, ...]
     moves: tuple[GateMove, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[ChannelEffect, ...]
     published: tuple[PublishedAffect, ...]
     published_portions: tuple[PublishedPortions, ...]
 

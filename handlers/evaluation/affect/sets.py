@@ -22,7 +22,7 @@ from handlers.evaluation.output import spread
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.processing.arrays import Floats
 from handlers.processing.mel import RATE_HZ
-from handlers.training.affect.made.clips import Plot
+from handlers.training.affect.made.clips import ClipEvents
 from handlers.training.affect.made.studio import balanced
 from handlers.training.datasets.affect.pictures import (
     actions_of,
@@ -54,7 +54,7 @@ NAMELESS = "FER+ does not say who its faces show: each of them counts as a perso
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class EvaluationSet:
     """Clips that models are measured on.
 
     Attributes:
@@ -75,7 +75,7 @@ class Material:
     sets: tuple[str, ...] = ()
     note: str = WEAK
 
-    def degraded(self, kind: str) -> "Material":
+    def degraded(self, kind: str) -> "EvaluationSet":
         """Return the same, all faces and voices degraded: `blur`, `darkness`, `noise` or `low
         level`.
 
@@ -124,7 +124,7 @@ def read_material(
     following: Following | None = None,
     *,
     even: bool = False,
-) -> Material:
+) -> EvaluationSet:
     """Read a folder in one of the layouts; at most `limit` clips, spread evenly. With `even`
     photographs of every word come about as often.
 
@@ -144,7 +144,7 @@ def read_material(
         return _made(root, name, limit)
     if name == AFFECTNET:
         pictures = spread(read_affectnet(root), limit)
-        return Material("AffectNet", [picture_clip(one) for one in pictures], note="")
+        return EvaluationSet("AffectNet", [picture_clip(one) for one in pictures], note="")
     if name in MEASURED:
         return _recorded(name, root, limit, following or Following())
     raise ValueError(f"layout {name!r} is unknown: one of {', '.join(LAYOUTS)}")
@@ -163,7 +163,7 @@ def find_layout(root: Path) -> str:
     raise ValueError(f"{root}: none of the layouts {', '.join(LAYOUTS)}; name one")
 
 
-def _recorded(name: str, root: Path, limit: int | None, following: Following) -> Material:
+def _recorded(name: str, root: Path, limit: int | None, following: Following) -> EvaluationSet:
     """Return recordings with their faces followed, and the folds of the people in them.
 
     Folds are those of the whole set, whatever the limit: a model was learnt without one of them.
@@ -180,7 +180,7 @@ def _recorded(name: str, root: Path, limit: int | None, following: Following) ->
     if len({one.person for one in everything}) >= FOLDS:
         folds = [[clips[i] for i in fold if i in clips] for fold in folds_of(everything)]
     data = PUBLISHED.get(name)
-    return Material(
+    return EvaluationSet(
         data or name.upper(),
         list(clips.values()),
         folds if all(folds) else (),
@@ -191,7 +191,7 @@ def _recorded(name: str, root: Path, limit: int | None, following: Following) ->
 
 def _faces(
     name: str, faces: AffectFaces, limit: int | None, following: Following | None, even: bool
-) -> Material:
+) -> EvaluationSet:
     """Return photographs of single faces, cut out as a tracker cuts them out."""
     following = following or Following()
     if even:
@@ -209,7 +209,7 @@ def _faces(
     context = following.context()
     clips = [_face_clip(chosen, i, boxes[i], context) for i in range(len(chosen))]
     clips = [replace(clip, actions=[one]) for clip, one in zip(clips, actions, strict=True)]
-    return Material(name, clips)
+    return EvaluationSet(name, clips)
 
 
 def _face_clip(faces: AffectFaces, index: int, box: Floats, context: float) -> LabelledClip:
@@ -220,7 +220,7 @@ def _face_clip(faces: AffectFaces, index: int, box: Floats, context: float) -> L
     return LabelledClip(f"face-{index:05}", people, np.zeros(1), label, [crop])
 
 
-def _spoken(name: str, utterances: Sequence[Utterance], limit: int | None) -> Material:
+def _spoken(name: str, utterances: Sequence[Utterance], limit: int | None) -> EvaluationSet:
     clips = []
     for one in spread(utterances, limit):
         samples = read_mono(one.path)
@@ -236,13 +236,13 @@ def _spoken(name: str, utterances: Sequence[Utterance], limit: int | None) -> Ma
                 to_pcm(samples),
             )
         )
-    return Material(name, clips, whole=True)
+    return EvaluationSet(name, clips, whole=True)
 
 
-def _made(root: Path, cast: str, limit: int | None) -> Material:
+def _made(root: Path, cast: str, limit: int | None) -> EvaluationSet:
     maker = ClipMaker.open(root, cast)
     count = MADE_CLIPS if limit is None else limit
-    clips = maker.clips(count, Plot())
+    clips = maker.clips(count, ClipEvents())
     healthy = maker.clips(min(count, HEALTHY_CLIPS), HEALTHY)
     title = "made clips" if cast == MADE else f"made clips ({cast})"
-    return Material(title, clips, healthy=healthy, note=f"{WEAK} {NAMELESS}")
+    return EvaluationSet(title, clips, healthy=healthy, note=f"{WEAK} {NAMELESS}")

@@ -55,7 +55,7 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
-class SceneGlance:
+class SceneThumbnail:
     """The last frame as a small picture, `(24, 24, 3)` uint8, and how much changed of late."""
 
     picture: Image
@@ -70,15 +70,15 @@ def glance(frame: Image) -> Image:
     return np.asarray(small, np.uint8)
 
 
-def follow(scene: SceneGlance | None, frame: Image) -> tuple[SceneGlance, bool]:
+def follow(scene: SceneThumbnail | None, frame: Image) -> tuple[SceneThumbnail, bool]:
     """Return the scene with this frame as its last one, and whether there was a cut before it."""
     now = glance(frame)
     if scene is None:
-        return SceneGlance(now), False
+        return SceneThumbnail(now), False
     changed = scene_change(scene.picture, now)
     sudden = changed > SUDDEN * max(scene.unrest, CALM_FLOOR)
     is_cut = changed > WHOLE or (changed > PART and sudden)
-    return SceneGlance(now, max(changed, scene.unrest * CALMING)), is_cut
+    return SceneThumbnail(now, max(changed, scene.unrest * CALMING)), is_cut
 
 
 def scene_change(before: Image, now: Image) -> float:
@@ -97,7 +97,7 @@ def scene_change(before: Image, now: Image) -> float:
 
 
 @dataclass(frozen=True)
-class Looks:
+class FaceThumbnail:
     """The last clear look at a face, `(32, 32, 3)` uint8 RGB, the time of its frame, NaN where that
     is not known, how much its drawing changed of late, and how many frames ago it was."""
 
@@ -106,7 +106,7 @@ class Looks:
     unrest: float = 0.0
     age: int = 0
 
-    def is_old(self, now: "Looks") -> bool:
+    def is_old(self, now: "FaceThumbnail") -> bool:
         """Tell whether it is too old for a comparison."""
         return self.age > MOST_AGE or abs(now.time_s - self.time_s) > MOST_AGE_S
 
@@ -122,7 +122,7 @@ def look(frame: Image, landmarks: Floats) -> Image:
     return Crop((centre.real, centre.imag), side, LOOK_PX, angle).extract(frame)
 
 
-def compare(before: Looks | None, now: Looks) -> tuple[Looks, bool]:
+def compare(before: FaceThumbnail | None, now: FaceThumbnail) -> tuple[FaceThumbnail, bool]:
     """Return the face with this look as its last one, and whether it is another person's."""
     if before is None or before.is_old(now):
         return now, False

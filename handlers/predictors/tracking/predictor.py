@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.detection.detector import FaceDetector
 from handlers.predictors.tracking.attempt import NEW, Attempt, plan
-from handlers.predictors.tracking.changes import CLEAR, Looks, compare, follow, look
+from handlers.predictors.tracking.changes import CLEAR, FaceThumbnail, compare, follow, look
 from handlers.predictors.tracking.networks import TrackingNetworks
 from handlers.predictors.tracking.options import BoxSource, TrackingOptions, TrackingSettings
 from handlers.predictors.tracking.results import (
@@ -23,7 +23,7 @@ from handlers.predictors.tracking.results import (
     turned,
     turned_back,
 )
-from handlers.predictors.tracking.stages import Stages, Stopwatch
+from handlers.predictors.tracking.stages import Stopwatch, TrackingStages
 from handlers.predictors.tracking.state import FaceState, SessionState
 
 Image = NDArray[np.uint8]
@@ -90,7 +90,7 @@ class TrackingPredictor:
         settings: TrackingSettings,
     ) -> None:
         self.networks, self.settings, self._detector = networks, settings, detector
-        self._stages = Stages(networks, aligner, settings.t_c)
+        self._stages = TrackingStages(networks, aligner, settings.t_c)
 
     def step(
         self,
@@ -212,7 +212,7 @@ class TrackingPredictor:
         return result, after
 
 
-def recognise(attempt: Attempt, time_s: float | None) -> Looks | None:
+def recognise(attempt: Attempt, time_s: float | None) -> FaceThumbnail | None:
     """Return the last clear look at a face; where another person is in its place, that is a new
     face."""
     face, seen = attempt.target.face, attempt.alignment
@@ -221,7 +221,9 @@ def recognise(attempt: Attempt, time_s: float | None) -> Looks | None:
         return looks
     if seen is None or seen.confidence < CLEAR:
         return looks
-    now = Looks(look(attempt.frame, attempt.landmarks), math.nan if time_s is None else time_s)
+    now = FaceThumbnail(
+        look(attempt.frame, attempt.landmarks), math.nan if time_s is None else time_s
+    )
     looks, is_other = compare(looks, now)
     if is_other:
         box = attempt.final_box

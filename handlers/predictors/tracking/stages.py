@@ -143,7 +143,7 @@ class Stopwatch:
         self._last = now
 
 
-class Stages:
+class TrackingStages:
     """The networks of a tracker in the order of the algorithm; works on the attempts of a step."""
 
     def __init__(self, networks: TrackingNetworks, aligner: AlignmentPredictor, t_c: float) -> None:

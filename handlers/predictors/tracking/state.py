@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.predictors.tracking.changes import Looks, SceneGlance
+from handlers.predictors.tracking.changes import FaceThumbnail, SceneThumbnail
 
 Floats = NDArray[np.float32]
 Array = NDArray[Any]
@@ -101,7 +101,7 @@ class FaceState:
     smoothing: SmoothingState | None = None
     view: Floats | None = None
     landmarks: Floats | None = None
-    looks: Looks | None = None
+    looks: FaceThumbnail | None = None
     clean: bool = False
 
 
@@ -120,7 +120,7 @@ class SessionState:
     since_detection: int = 0
     faces: tuple[FaceState, ...] = ()
     detected_s: float = float("-inf")
-    scene: SceneGlance | None = None
+    scene: SceneThumbnail | None = None
     quarters: int = 0
     searches: int = 0
 
@@ -164,7 +164,7 @@ class SessionState:
             faces.append(_face_from_tensors(named))
         scene = None
         if "scene" in tensors:
-            scene = SceneGlance(tensors["scene"], tensors["unrest"].item())
+            scene = SceneThumbnail(tensors["scene"], tensors["unrest"].item())
         detected_s = tensors["detected_s"].item()
         turning = {"quarters": quarters % 4, "searches": searches}
         return cls(step, next_id, since_detection, tuple(faces), detected_s, scene, **turning)
@@ -200,7 +200,7 @@ def _face_from_tensors(tensors: Mapping[str, Array]) -> FaceState:
     looks = None
     if "looks" in tensors:
         time_s, unrest, age = tensors["looks.counts"].tolist()
-        looks = Looks(tensors["looks"], time_s, unrest, int(age))
+        looks = FaceThumbnail(tensors["looks"], time_s, unrest, int(age))
     return FaceState(
         track_id,
         box,

@@ -11,7 +11,7 @@ from handlers.checkpoint import Checkpoint
 from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import FACE, VARIANTS, VOICE
 from handlers.training.affect.made.bank import HEARD, FaceSource, SpeechSource, read_voices
-from handlers.training.affect.made.clips import Plot
+from handlers.training.affect.made.clips import ClipEvents
 from handlers.training.affect.made.faces import BOXES, Framing
 from handlers.training.affect.made.studio import Studio, make_studio, pool
 from handlers.training.affect.recorded.features import feature_clips as recorded_clips
@@ -20,7 +20,7 @@ from handlers.training.affect.recorded.pieces import Piece, PieceCutting, cut_pi
 from handlers.training.affect.recorded.stored import CACHE, RecordingSource, folder_of, read_stored
 from handlers.training.affect.sequences import FeatureClip, feature_clips
 from handlers.training.affect.single_recipe import load_affect
-from handlers.training.affect.stages import Stage, learn_fusion, learn_over_time, start
+from handlers.training.affect.stages import CurriculumStage, learn_fusion, learn_over_time, start
 from handlers.training.datasets.affect.recordings import AFFECTNET
 from handlers.training.loop import Schedule
 from handlers.training.recipe import Recipe, RecipeError
@@ -42,14 +42,14 @@ class ClipRecipe(Recipe):
     """
 
     kind: Literal["over-time"] = "over-time"
-    stages: tuple[Stage, ...]
+    stages: tuple[CurriculumStage, ...]
     faces: tuple[FaceSource, ...] = ()
     speech: tuple[SpeechSource, ...] = ()
     recordings: RecordingSource | None = None
     face: str = "vi-de"
     voice: str = "au-de"
     fusion: Schedule | None = None
-    plot: Plot = Plot()
+    plot: ClipEvents = ClipEvents()
     clips: int = 240
     most_faces: int = 5000
     clip_seed: int = 1
@@ -88,7 +88,7 @@ class ClipRecipe(Recipe):
 
 
 # What a gate and fusion learn from, and the clips that networks make features of.
-Material = tuple[Callable[[], Studio], Callable[[AffectNetworks], Sequence[FeatureClip]]]
+FusionMaterial = tuple[Callable[[], Studio], Callable[[AffectNetworks], Sequence[FeatureClip]]]
 
 
 def read_parts(recipe: ClipRecipe, store: Path) -> dict[str, tuple[AffectNetworks, Checkpoint]]:
@@ -121,7 +121,9 @@ def check_fold(recipe: ClipRecipe, part: Checkpoint) -> None:
         )
 
 
-def made(recipe: ClipRecipe, parts: Parts, data: Path, framing: Framing, heard: Path) -> Material:
+def made(
+    recipe: ClipRecipe, parts: Parts, data: Path, framing: Framing, heard: Path
+) -> FusionMaterial:
     """Return clips made of faces and speech."""
     if not recipe.faces or not recipe.speech:
         raise RecipeError("give [[faces]] and [[speech]], or [recordings]")
@@ -150,7 +152,7 @@ def read_pieces(
 
 def recorded(
     recipe: ClipRecipe, parts: Parts, pieces: Sequence[Piece], maps: Path, resume: bool
-) -> Material:
+) -> FusionMaterial:
     """Return pieces of recordings, whose maps and features are kept in a folder."""
     most, seed = recipe.most_faces, recipe.clip_seed
     return (

@@ -18,7 +18,7 @@ from handlers.store import load_aligner
 from handlers.training.affect.lines import fit_actions
 from handlers.training.affect.made.bank import FaceSource, read_faces
 from handlers.training.affect.made.faces import BOXES, drawn_by_word, find_boxes
-from handlers.training.affect.made.looks import Cutting, cut, vary
+from handlers.training.affect.made.looks import CropRanges, cut, vary
 from handlers.training.affect.single_recipe import load_affect
 from handlers.training.datasets.affect.records import AffectFaces
 from handlers.training.loop import Batch, Losses, Task
@@ -67,7 +67,7 @@ class ExpressionBatches:
         self,
         sets: Sequence[AffectFaces],
         boxes: Sequence[Sequence[Floats]],
-        cutting: Cutting,
+        cutting: CropRanges,
         power: float,
     ) -> None:
         """Take `boxes`, those of the landmarks of each set's faces; a face whose commonest word is
@@ -115,7 +115,7 @@ class ExpressionRecipe(LearnedRecipe):
     frozen: int = 3
     power: float = -0.6
     context: float = 1.15
-    cutting: Cutting = Cutting()
+    cutting: CropRanges = CropRanges()
     calibration: Calibration = Calibration()
 
     def prepare(self, data: Path, runs: Path, store: Path) -> Task:

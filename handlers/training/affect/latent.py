@@ -5,7 +5,7 @@ alone or against G (eq. 5.1-5.10).
 """
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ FAR = 0.04  # mean difference to the clean input at which its health is 1 / e: f
 
 
 @dataclass(frozen=True)
-class Weighing:
+class LatentLossWeights:
     """Weights of the loss's parts beside the affect loss, which counts 1.
 
     `words` is an auxiliary loss that the thesis does not have: the emotion words that the weak
@@ -51,7 +51,7 @@ class Weighing:
 class LatentLearner(nn.Module):
     """Learns one modality's single-frame networks from inputs as seen and as they should be."""
 
-    def __init__(self, networks: AffectNetworks, weighing: Weighing) -> None:
+    def __init__(self, networks: AffectNetworks, weighing: LatentLossWeights) -> None:
         super().__init__()
         self.networks, self.weighing = networks, weighing
         (self.modality,) = networks.config.modalities
@@ -113,11 +113,10 @@ class LatentLearner(nn.Module):
         real = real.to(made.dtype)
         both: Tensor = discriminator(torch.cat([real, made.detach()])).realness.float()
         on_real, on_made = both.chunk(2)
-        still = {name: value.detach() for name, value in discriminator.named_parameters()}
-        again = functional_call(discriminator, still, (torch.cat([real, made]),)).realness.float()
+        again = held_still(discriminator, torch.cat([real, made])).realness.float()
         return {
-            "judged": softplus(-on_real).mean() + softplus(on_made).mean(),
-            "fooled": softplus(-again.chunk(2)[1]).mean(),
+            "judged": judged_loss(on_real, on_made),
+            "fooled": fooled_loss(again.chunk(2)[1]),
         }
 
     def _cycle(self, clean: Tensor, cleaned: Tensor) -> Tensor:
@@ -128,7 +127,7 @@ class LatentLearner(nn.Module):
 
 
 @dataclass(frozen=True)
-class Contest:
+class ConditionalLossWeights:
     """Weights of the losses' parts beside D's affect loss, which counts 1.
 
     `judged` is D's loss on true and made images, `fooled` G's for being found out (eq. 5.1);
@@ -167,7 +166,7 @@ class ConditionalLearner(nn.Module):
     be taken for true, and for what it should be, by a D that stands still.
     """
 
-    def __init__(self, networks: ConditionalNetworks, contest: Contest) -> None:
+    def __init__(self, networks: ConditionalNetworks, contest: ConditionalLossWeights) -> None:
         super().__init__()
         if networks.generator is None:
             raise ValueError("these networks have no G to contend with")
@@ -208,19 +207,15 @@ class ConditionalLearner(nn.Module):
         on_true, on_made = verdict.realness.float().chunk(2)
         true, made = verdict.estimate.chunk(2)
         both = estimate_loss(true, label, weight) + estimate_loss(made, label, weight)
-        judged = softplus(-on_true).mean() + softplus(on_made).mean()
-        return {"affect": both / 2, "judged": judged}
+        return {"affect": both / 2, "judged": judged_loss(on_true, on_made)}
 
     def making(self, batch: Batch, z: Tensor, cleaned: Tensor) -> Losses:
         """Return G's losses, D standing still, which moves G alone (eq. 5.2, 5.10)."""
-        discriminator = self.networks.discriminator
-        still = {name: value.detach() for name, value in discriminator.named_parameters()}
-        given = (cleaned, z, batch.get("heard"))
-        verdict: Verdict = functional_call(discriminator, still, given)
+        verdict: Verdict = held_still(self.networks.discriminator, cleaned, z, batch.get("heard"))
         rows = max(int(len(z) * self.contest.cycled), 1)
         again = self.generator(cleaned[:rows])[1].float()
         return {
-            "fooled": softplus(-verdict.realness.float()).mean(),
+            "fooled": fooled_loss(verdict.realness.float()),
             "pleased": estimate_loss(verdict.estimate, batch["label"], batch["weight"]),
             "picture": l1_loss(cleaned.float(), batch["clean"]),
             "cycle": l1_loss(again, batch["clean"][:rows]),
@@ -232,3 +227,19 @@ def estimate_loss(estimates: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     (eq. 5.5)."""
     found = agreement(estimates.float(), labels.float(), weights.float())
     return (found.rmse + (1 - found.cor) + (1 - found.ccc)).mean()
+
+
+def held_still(discriminator: nn.Module, *given: Tensor | None) -> Any:
+    """Return D's answer through weights that learn nothing; gradients reach what is `given`."""
+    still = {name: value.detach() for name, value in discriminator.named_parameters()}
+    return functional_call(discriminator, still, given)
+
+
+def judged_loss(on_true: Tensor, on_made: Tensor) -> Tensor:
+    """Return D's cross-entropy from its logits of true and made images (eq. 5.1)."""
+    return softplus(-on_true).mean() + softplus(on_made).mean()
+
+
+def fooled_loss(on_made: Tensor) -> Tensor:
+    """Return G's loss for being found out, which does not saturate where D is sure (eq. 5.1)."""
+    return softplus(-on_made).mean()

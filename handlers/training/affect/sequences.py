@@ -11,7 +11,7 @@ from handlers.networks.affect import AffectNetworks
 from handlers.networks.variants import FACE, VOICE
 from handlers.processing.arrays import Bools, Floats, Halves, Ints
 from handlers.training.affect.losses import affect_loss
-from handlers.training.affect.made.studio import Staged, Studio
+from handlers.training.affect.made.studio import IndexedClip, Studio
 from handlers.training.loop import Batch, Losses, make_fabric
 
 BATCH = 128
@@ -42,7 +42,7 @@ def feature_clips(networks: AffectNetworks, studio: Studio) -> list[FeatureClip]
     ]
 
 
-def _keys(one: Staged, sees: bool, hears: bool) -> Ints:
+def _keys(one: IndexedClip, sees: bool, hears: bool) -> Ints:
     """Return of every frame the rows of its maps and which modalities are used `(T, 4)`."""
     face, voice = one.has_face & sees, one.has_voice & hears
     return np.stack([one.face * face, one.voice * voice, face, voice], axis=1).astype(np.int64)

@@ -16,10 +16,10 @@ from handlers.processing.audio_descriptors import MissingExtra, need_extractor
 from handlers.training.affect.descriptions import Hearing, HearingBatches, read_descriptions
 from handlers.training.affect.latent import (
     ConditionalLearner,
-    Contest,
+    ConditionalLossWeights,
     LatentLearner,
+    LatentLossWeights,
     PlainLearner,
-    Weighing,
 )
 from handlers.training.affect.made.bank import (
     HEARD,
@@ -28,7 +28,7 @@ from handlers.training.affect.made.bank import (
     read_face_sets,
     read_voices,
 )
-from handlers.training.affect.made.faces import BOXES, FaceBatches, Framing, Moving
+from handlers.training.affect.made.faces import BOXES, FaceBatches, FaceJitter, Framing
 from handlers.training.affect.made.speech import Microphone, SpeechBatches
 from handlers.training.affect.recorded.pieces import RecordedFaceBatches, RecordedVoiceBatches
 from handlers.training.affect.recorded.stored import (
@@ -68,7 +68,7 @@ class SingleRecipe(LearnedRecipe):
     class_power: float = -0.3
     drawing: float = -0.6
     context: float = 1.15
-    moving: Moving = Moving()
+    moving: FaceJitter = FaceJitter()
     degrading: Degrading | None = None
 
     def config(self) -> AffectConfig:
@@ -112,7 +112,7 @@ class LatentRecipe(SingleRecipe):
     """
 
     kind: Literal["single-frame"] = "single-frame"
-    weighing: Weighing = Weighing()
+    weighing: LatentLossWeights = LatentLossWeights()
     recording: Microphone = Microphone()
 
     def prepare(self, data: Path, runs: Path, store: Path) -> Task:
@@ -153,7 +153,7 @@ class ConditionalRecipe(SingleRecipe):
     """
 
     kind: Literal["conditional"] = "conditional"
-    contest: Contest = Contest()
+    contest: ConditionalLossWeights = ConditionalLossWeights()
     hearing: Hearing = Hearing()
 
     def prepare(self, data: Path, runs: Path, store: Path) -> Task:

@@ -101,7 +101,7 @@ class FusionLearner(nn.Module):
 
 
 @dataclass(frozen=True)
-class Stage:
+class CurriculumStage:
     """A step of the curriculum: runs of so many frames, with memory and attention or without.
 
     The memory learns clips by heart from few faces: hence the low rate, strong dropout and decay.
@@ -208,7 +208,7 @@ def learn_over_time(
     networks: AffectNetworks,
     config: AffectConfig,
     clips: Sequence[FeatureClip],
-    stages: Sequence[Stage],
+    stages: Sequence[CurriculumStage],
     seed: int,
     folder: Path,
     resume: bool,

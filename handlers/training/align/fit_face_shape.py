@@ -36,7 +36,7 @@ SHOWN, STRONGEST = 0.12, 0.8  # the share of expressions that a face shows, and 
 
 
 @dataclass(frozen=True)
-class Heads:
+class ShapeKit:
     """The kit in the camera's axes and mm: `neutral` `(68, 3)`, two kinds of modes `(M, 68, 3)`."""
 
     neutral: Doubles
@@ -44,7 +44,7 @@ class Heads:
     expressions: Doubles
 
     @classmethod
-    def read(cls, path: Path) -> "Heads":
+    def read(cls, path: Path) -> "ShapeKit":
         """Read the kit's file; raises ValueError where it is none."""
         with np.load(path, allow_pickle=False) as file:
             if missing := sorted({"N", "I", "E"} - set(file.files)):
@@ -73,7 +73,7 @@ def fit_plane(faces: Doubles) -> Doubles:
     return np.asarray(scaled + (FRAME_SIZE - 1) / 2 + (0.0, FACE_DROP))
 
 
-def fit_space(heads: Heads, count: int = MODES) -> dict[str, Doubles]:
+def fit_space(heads: ShapeKit, count: int = MODES) -> dict[str, Doubles]:
     """Fit `HeadModel`: mean `(68, 3)`, the `count` strongest modes `(68, 3, count)` and
     the spread `(68,)` of what they miss, in mm, exact for the distribution that `draw` draws from.
     """
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     photographs = read_faces(arguments.photographs)
-    shapes = {"mean_shape": fit_plane(photographs), **fit_space(Heads.read(arguments.heads))}
+    shapes = {"mean_shape": fit_plane(photographs), **fit_space(ShapeKit.read(arguments.heads))}
     config = {
         "licence": "Apache-2.0 and MIT; see README.md",
         "figures": {"photographs": len(photographs), "modes": MODES},

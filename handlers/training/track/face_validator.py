@@ -73,7 +73,7 @@ class ValidatorBatches:
             if lure:
                 scene = without_face(rng, scene)
             truth = scene.truth(0)
-            surroundings = Surroundings.of(scene, truth)
+            surroundings = SceneView.of(scene, truth)
             for _ in range(SAMPLES_A_SCENE):
                 points, kind = place(rng, scene, truth, self.stills)
                 if lure:
@@ -82,13 +82,13 @@ class ValidatorBatches:
                     found.append(self._cut(surroundings, points, kind))
         return found[:count]
 
-    def _cut(self, surroundings: "Surroundings", points: Floats, kind: str) -> Candidate:
+    def _cut(self, surroundings: "SceneView", points: Floats, kind: str) -> Candidate:
         crop = Crop.around(bounding_box(points), self.context, CROP_PX)
         return Candidate(surroundings.look(crop), crop.to_crop(points), kind)
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class SceneView:
     """The first frame of a scene about its face, drawn once for all crops that are cut from it."""
 
     scene: Scene
@@ -96,7 +96,7 @@ class Surroundings:
     picture: Image
 
     @classmethod
-    def of(cls, scene: Scene, truth: Truth) -> "Surroundings":
+    def of(cls, scene: Scene, truth: Truth) -> "SceneView":
         size = round(CROP_PX * REACH / 1.3)
         window = Crop.around(bounding_box(truth.points), REACH, size)
         return cls(scene, window, scene.look(0, window))

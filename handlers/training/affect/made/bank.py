@@ -22,8 +22,8 @@ from handlers.training.affect.made.clips import Clip, ModalityHealth
 from handlers.training.affect.made.faces import (
     CROP_PX,
     MARGIN,
+    FaceJitter,
     Framing,
-    Moving,
     WeightedFaces,
     moved,
     tinted,
@@ -57,7 +57,7 @@ BATCH = 64
 HALF_HEARD = 0.3  # the share of degraded windows that are heard up to their time only
 AMONG_OTHERS = 0.7  # the share of windows with other utterances of the actor before and after
 # Faces in a clip are framed and turned nearly alike.
-STEADY = Moving(angle_deg=5.0, scale=(0.95, 1.05), shift_x=0.02, shift_y=(-0.02, 0.02))
+STEADY = FaceJitter(angle_deg=5.0, scale=(0.95, 1.05), shift_x=0.02, shift_y=(-0.02, 0.02))
 BAD = Degrading(
     {
         "downsampling": ("downsampling",),
@@ -153,7 +153,7 @@ def read_voices(
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class FrameForms:
     """Faces and voices in a clip's frames: faces `(T, 2)` as place and form, voices
     `(T, 3)` as place, column and form, and which of them are there `(T,)`."""
 
@@ -163,7 +163,7 @@ class Shown:
     has_voice: Bools
 
 
-def show(clip: Clip, rng: np.random.Generator) -> Shown:
+def show(clip: Clip, rng: np.random.Generator) -> FrameForms:
     """Return a form for every frame: good faces move every third, a degraded stretch keeps its
     form."""
     count = len(clip.face)
@@ -173,7 +173,7 @@ def show(clip: Clip, rng: np.random.Generator) -> Shown:
     live = int(rng.random() < 0.3)
     voice_form = np.where(clip.voice_health == ModalityHealth.DEGRADED, voice_bad, live)
     column = np.rint(clip.heard_s * RATE_HZ / HOP / COLUMN_STEP).astype(np.int64) * COLUMN_STEP
-    return Shown(
+    return FrameForms(
         np.stack([clip.face, face_form], axis=1),
         np.stack([clip.voice, column, voice_form], axis=1),
         clip.face_health != ModalityHealth.MISSING,

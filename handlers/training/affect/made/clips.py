@@ -32,7 +32,7 @@ class ModalityHealth(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Cast:
+class ActorPool:
     """Everybody who can appear: labels `(N, 2)` and words of faces; the same, actors and seconds of
     utterances."""
 
@@ -45,7 +45,7 @@ class Cast:
 
 
 @dataclass(frozen=True)
-class Plot:
+class ClipEvents:
     """The events of made clips: lengths, and shares of segments or clips."""
 
     segments: int = 4
@@ -74,7 +74,7 @@ class Clip:
     voice_health: Ints
 
 
-def make_clip(cast: Cast, plot: Plot, rng: np.random.Generator) -> Clip:
+def make_clip(cast: ActorPool, plot: ClipEvents, rng: np.random.Generator) -> Clip:
     """Make a clip of a random actor."""
     actor = str(rng.choice(sorted(set(cast.actors))))
     voices = _utterances(cast, actor, plot.segments, rng)
@@ -114,7 +114,7 @@ def smooth_labels(truths: Floats, begins: Sequence[int]) -> Floats:
     return np.asarray(labels, np.float32)
 
 
-def _utterances(cast: Cast, actor: str, count: int, rng: np.random.Generator) -> list[int]:
+def _utterances(cast: ActorPool, actor: str, count: int, rng: np.random.Generator) -> list[int]:
     """Return utterances of an actor; no word twice in a row, every word as likely."""
     places: list[int] = []
     own = [i for i, name in enumerate(cast.actors) if name == actor]
@@ -126,7 +126,9 @@ def _utterances(cast: Cast, actor: str, count: int, rng: np.random.Generator) ->
     return places
 
 
-def _faces(cast: Cast, word: str, count: int, plot: Plot, rng: np.random.Generator) -> Ints:
+def _faces(
+    cast: ActorPool, word: str, count: int, plot: ClipEvents, rng: np.random.Generator
+) -> Ints:
     """Return the face of every frame of a segment: `(count,)` places of faces with a word."""
     seen = FACE_WORDS.get(word, word)
     suited = np.flatnonzero(np.array(cast.face_words) == seen)
@@ -136,7 +138,7 @@ def _faces(cast: Cast, word: str, count: int, plot: Plot, rng: np.random.Generat
 
 
 def healths(
-    count: int, plot: Plot, rng: np.random.Generator, rate_hz: float = FRAMES_A_SECOND
+    count: int, plot: ClipEvents, rng: np.random.Generator, rate_hz: float = FRAMES_A_SECOND
 ) -> tuple[Ints, Ints]:
     """Draw the state of face and voice at every frame; never both bad at a time."""
     face, voice = np.zeros(count, np.int64), np.zeros(count, np.int64)

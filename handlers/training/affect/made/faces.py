@@ -38,7 +38,7 @@ FRAMED_PX = 96
 
 
 @dataclass(frozen=True)
-class Moving:
+class FaceJitter:
     """Limits of moving a face in its crop, lengths as shares of the crop's side; `scale` is over
     that of a served crop."""
 
@@ -68,7 +68,7 @@ class FaceBatches:
     def __init__(
         self,
         sets: Sequence[WeightedFaces],
-        moving: Moving,
+        moving: FaceJitter,
         degrading: Degrading | None,
         power: float,
         drawing: float = 0.0,
@@ -121,7 +121,7 @@ def drawn_by_word(words: Sequence[str], power: float) -> Doubles:
     return np.asarray(ends / ends[-1])
 
 
-def moved(image: Image, moving: Moving, rng: np.random.Generator, margin: float = 1.0) -> Image:
+def moved(image: Image, moving: FaceJitter, rng: np.random.Generator, margin: float = 1.0) -> Image:
     """Return a face `(S, S)`, grey or in colour, turned, scaled, shifted, mirrored in a crop of
     128.
 
@@ -145,7 +145,7 @@ def moved(image: Image, moving: Moving, rng: np.random.Generator, margin: float 
     )
 
 
-def tinted(grey: Image, moving: Moving, rng: np.random.Generator) -> Image:
+def tinted(grey: Image, moving: FaceJitter, rng: np.random.Generator) -> Image:
     """Return a grey crop in the light and colours of a camera: `(H, W)` -> `(H, W, 3)`.
 
     Half of the crops stay grey; colour pictures are what is served, and none is in the sets.
@@ -153,12 +153,12 @@ def tinted(grey: Image, moving: Moving, rng: np.random.Generator) -> Image:
     return np.asarray(_light(moving, rng)[grey], np.uint8)
 
 
-def relit(crop: Image, moving: Moving, rng: np.random.Generator) -> Image:
+def relit(crop: Image, moving: FaceJitter, rng: np.random.Generator) -> Image:
     """Return a crop in colour `(H, W, 3)` in other light; half of them keep their colours."""
     return np.asarray(cv2.LUT(crop, _light(moving, rng)[None]), np.uint8)
 
 
-def _light(moving: Moving, rng: np.random.Generator) -> Image:
+def _light(moving: FaceJitter, rng: np.random.Generator) -> Image:
     """Map every shade in every channel, `(256, 3)`."""
     gain = np.exp(rng.normal(0, moving.gain / 2))
     shift = rng.normal(0, 12)

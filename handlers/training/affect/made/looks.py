@@ -20,7 +20,7 @@ SMALLEST_PX = 22
 
 
 @dataclass(frozen=True)
-class Cutting:
+class CropRanges:
     """Ranges of a cut: `context` is that of the crop's side over that of the landmarks'
     box; the others are standard deviations, `shift` and `scale` as shares of the side."""
 
@@ -30,7 +30,7 @@ class Cutting:
     scale: float = 0.04
 
 
-def cut(image: Image, box: Floats, cutting: Cutting, rng: np.random.Generator) -> Image:
+def cut(image: Image, box: Floats, cutting: CropRanges, rng: np.random.Generator) -> Image:
     """Cut a face `(S, S)` cut out around its landmarks' box, a little off, half of them
     mirrored."""
     window = Crop.around(box, rng.uniform(*cutting.context), INPUT_PX)

@@ -19,7 +19,7 @@ from handlers.training.affect.made.bank import (
     show,
     voice_maps,
 )
-from handlers.training.affect.made.clips import Cast, Clip, Plot, make_clip
+from handlers.training.affect.made.clips import ActorPool, Clip, ClipEvents, make_clip
 from handlers.training.affect.made.faces import Framing
 from handlers.training.affect.made.speech import Voices
 from handlers.training.datasets.affect.records import AffectFaces
@@ -28,7 +28,7 @@ GATE_COUNT = 600  # faces and utterances that a gate is taught with
 
 
 @dataclass(frozen=True, eq=False)
-class Staged:
+class IndexedClip:
     """A made clip, and the rows of the maps of its frames `(T,)` with which of them are there."""
 
     clip: Clip
@@ -45,7 +45,7 @@ class Studio:
 
     faces: Tensor
     voices: Tensor
-    clips: Sequence[Staged]
+    clips: Sequence[IndexedClip]
     gate: GateBank
 
 
@@ -53,12 +53,12 @@ def make_studio(
     parts: dict[str, AffectNetworks],
     faces: AffectFaces,
     voices: Voices,
-    plot: Plot,
+    plot: ClipEvents,
     count: int,
     seed: int,
 ) -> Studio:
     """Make `count` clips of a cast; `parts` are the single-frame networks of both modalities."""
-    cast = make_cast(faces, voices)
+    cast = make_actor_pool(faces, voices)
     clips, shown = [], []
     for index in range(count):
         rng = np.random.default_rng([seed, index])
@@ -67,7 +67,7 @@ def make_studio(
     face_keys, face_rows = _unique([one.face for one in shown])
     voice_keys, voice_rows = _unique([one.voice for one in shown])
     staged = [
-        Staged(clip, face, voice, seen.has_face, seen.has_voice)
+        IndexedClip(clip, face, voice, seen.has_face, seen.has_voice)
         for clip, seen, face, voice in zip(clips, shown, face_rows, voice_rows, strict=True)
     ]
     return Studio(
@@ -85,10 +85,10 @@ def _unique(parts: Sequence[Ints]) -> tuple[Ints, list[Ints]]:
     return keys, np.split(rows.reshape(-1), cuts)
 
 
-def make_cast(faces: AffectFaces, voices: Voices) -> Cast:
+def make_actor_pool(faces: AffectFaces, voices: Voices) -> ActorPool:
     """Gather everybody who can appear, from faces and utterances in memory."""
     seconds = [(power.shape[1] - 1) * HOP / RATE_HZ for power in voices.powers]
-    return Cast(
+    return ActorPool(
         faces.labels,
         faces.emotions,
         voices.labels,

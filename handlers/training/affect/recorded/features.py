@@ -23,7 +23,7 @@ from handlers.processing.arrays import Halves, Ints
 from handlers.training.affect.gating import gate_bank
 from handlers.training.affect.made.clips import Clip, ModalityHealth
 from handlers.training.affect.made.speech import to_tensor as sound_to_tensor
-from handlers.training.affect.made.studio import GATE_COUNT, Staged, Studio
+from handlers.training.affect.made.studio import GATE_COUNT, IndexedClip, Studio
 from handlers.training.affect.recorded.pieces import Piece
 from handlers.training.affect.sequences import FeatureClip
 from handlers.training.faces import to_tensor as faces_to_tensor
@@ -188,7 +188,7 @@ def _good(
     return found
 
 
-def _staged(frames: Sequence[Frame]) -> Staged:
+def _staged(frames: Sequence[Frame]) -> IndexedClip:
     """Return frames as those of one clip, each with the maps of its own row."""
     rows = np.arange(len(frames))
     has = [np.array([piece.there(name)[i] for piece, i in frames]) for name in (FACE, VOICE)]
@@ -201,7 +201,7 @@ def _staged(frames: Sequence[Frame]) -> Staged:
         np.zeros(len(frames), np.float32),
         np.array([piece.voice_health[i] for piece, i in frames]),
     )
-    return Staged(clip, rows, rows, has[0], has[1])
+    return IndexedClip(clip, rows, rows, has[0], has[1])
 
 
 def _digest(networks: nn.Module, pieces: Sequence[Piece]) -> str:

@@ -13,8 +13,8 @@ from handlers.processing.arrays import Bools, Floats, Image, Ints
 from handlers.processing.mel import WINDOW
 from handlers.training.affect.losses import class_weights
 from handlers.training.affect.made.bank import BAD, FORMS, GOOD_FORMS
-from handlers.training.affect.made.clips import ModalityHealth, Plot, healths
-from handlers.training.affect.made.faces import CROP_PX, MARGIN, Moving, moved, relit
+from handlers.training.affect.made.clips import ClipEvents, ModalityHealth, healths
+from handlers.training.affect.made.faces import CROP_PX, MARGIN, FaceJitter, moved, relit
 from handlers.training.affect.made.speech import (
     Microphone,
     both_forms,
@@ -88,7 +88,7 @@ class RecordedFaceBatches:
     def __init__(
         self,
         stored: Sequence[StoredRecording],
-        moving: Moving,
+        moving: FaceJitter,
         degrading: Degrading | None,
         power: float,
     ) -> None:
@@ -203,7 +203,10 @@ class PieceCutting:
 
 
 def cut_pieces(
-    stored: Sequence[StoredRecording], modalities: Sequence[str], plot: Plot, cutting: PieceCutting
+    stored: Sequence[StoredRecording],
+    modalities: Sequence[str],
+    plot: ClipEvents,
+    cutting: PieceCutting,
 ) -> list[Piece]:
     """Cut random pieces of 20 s or less (or twice the longest run), in the order of the recordings.
 
@@ -246,7 +249,11 @@ def _runs(recording: StoredRecording, longest: int) -> list[tuple[int, int]]:
 
 
 def _piece(
-    recording: StoredRecording, run: tuple[int, int], plot: Plot, cutting: PieceCutting, place: int
+    recording: StoredRecording,
+    run: tuple[int, int],
+    plot: ClipEvents,
+    cutting: PieceCutting,
+    place: int,
 ) -> Piece:
     """Make a piece; the shorter it is, the rarer something goes bad in it: stretches are not
     shorter."""
