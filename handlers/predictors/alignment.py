@@ -27,8 +27,11 @@ LANDMARKS, CLASSIFY, DENOISE = "landmarks", "classify", "denoise"
 LOOK, LOOK_MIRRORED = "look", "look_mirrored"
 MAX_BATCH = 32
 
-# A detector's box is rough: what is found in it is looked at once more.
+# A detector's box is rough: what is found in it is looked at once more, unless the face is clean
+# and its own crop is all but the one that was looked at. On 529 faces of HELEN train, AFW and
+# YouTube Faces a second look moves the AUC of those by -.003 to +.003.
 LOOKS_AT_DETECTED = 2
+NEAR_SHIFT, NEAR_SCALE, NEAR_TURN_RAD = 0.06, 1.12, math.radians(12)
 
 
 @dataclass(frozen=True)
@@ -125,11 +128,11 @@ class AlignmentPredictor:
         """Return landmarks of the faces in `boxes[i]`, float32 `(n_i, 4)`, of the picture
         `images[i]`.
 
-        Pictures are uint8 RGB `(H, W, 3)`; boxes are tight around the landmarks, in pixels. Every
-        look after the first is at a crop turned upright and centred on what the one before found:
-        worth its time where boxes are rough, as a detector's are. Those before the last only say
-        where to look, for which they need no mirror image: with it the landmarks would be no
-        better. `rolls[i]` are the angles in
+        Pictures are uint8 RGB `(H, W, 3)`; boxes are tight around the landmarks, in pixels. Of at
+        most `looks` at a face, each after the first is at a crop turned upright and centred on what
+        the one before found: worth its time where boxes are rough, as a detector's are, and left
+        out where that crop would be all but the same. The last two have the mirror image; those
+        before only say where to look, for which they need none. `rolls[i]` are the angles in
         radians by which the faces are turned, clockwise as seen; none are without.
         """
         owners = [index for index, rows in enumerate(boxes) for _ in rows]
@@ -141,10 +144,24 @@ class AlignmentPredictor:
             Crop.around(box, self.options.context, self.options.crop_px, turn)
             for box, turn in zip(flat, turns, strict=True)
         ]
-        for _ in range(looks - 1):
-            rough = self.look(pictures, crops, denoise, mirror=False)
-            crops = [self.upright(face.landmarks) for face in rough]
-        for index, face in zip(owners, self.look(pictures, crops, denoise), strict=True):
+        faces = self.look(pictures, crops, denoise, mirror=looks <= LOOKS_AT_DETECTED)
+        for left in range(looks - 1, 0, -1):
+            upright = [self.upright(face.landmarks) for face in faces]
+            again = [
+                row
+                for row, (face, crop) in enumerate(zip(faces, crops, strict=True))
+                if left >= LOOKS_AT_DETECTED or face.denoised or not is_near(crop, upright[row])
+            ]
+            crops = [upright[row] if row in again else crop for row, crop in enumerate(crops)]
+            seen = self.look(
+                [pictures[row] for row in again],
+                [crops[row] for row in again],
+                denoise,
+                mirror=left <= LOOKS_AT_DETECTED,
+            )
+            for row, face in zip(again, seen, strict=True):
+                faces[row] = face
+        for index, face in zip(owners, faces, strict=True):
             found[index].append(face)
         return found
 
@@ -292,6 +309,14 @@ def upright_crop(landmarks: Floats, context: float, crop_px: int) -> Crop:
     x, y = (left + right) / 2, (top + bottom) / 2
     side = max(right - left, bottom - top, 1.0) * context
     return Crop((cosine * x - sine * y, sine * x + cosine * y), side, crop_px, angle)
+
+
+def is_near(crop: Crop, other: Crop) -> bool:
+    """Tell whether two crops show a face at all but the same place, size and angle."""
+    shift = math.dist(crop.centre, other.centre) / other.side
+    turn = math.remainder(crop.angle_rad - other.angle_rad, math.tau)
+    scale = max(crop.side / other.side, other.side / crop.side)
+    return shift < NEAR_SHIFT and scale < NEAR_SCALE and abs(turn) < NEAR_TURN_RAD
 
 
 def eye_line(landmarks: Floats) -> Floats:

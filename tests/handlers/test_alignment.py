@@ -129,16 +129,26 @@ def test_the_second_look_is_upright_on_what_the_first_one_found() -> None:
     assert both == pytest.approx(2 * one_turn, abs=1e-4)
 
 
-def test_only_the_last_look_is_averaged_with_its_mirror_image() -> None:
-    seen: list[int] = []
-    face = tiny_face(symmetric_shape())
+@pytest.mark.parametrize(
+    ("turn_deg", "looks", "seen"),
+    [(20, 3, [2, 4, 4]), (20, 2, [4, 4]), (0, 3, [2, 4]), (0, 2, [4])],
+)
+def test_a_face_is_looked_at_again_where_its_own_crop_is_another(
+    turn_deg: int, looks: int, seen: list[int]
+) -> None:
+    """Every crop counts, and so does each mirror image, which only the last two looks have."""
+    cosine, sine = np.cos(np.radians(turn_deg)), np.sin(np.radians(turn_deg))
+    shape = symmetric_shape() - 63.5
+    face = tiny_face(np.asarray(shape @ [[cosine, sine], [-sine, cosine]] + 63.5, np.float32))
+    batches: list[int] = []
 
     def locate(crops: Floats) -> dict[str, Floats]:
-        seen.append(len(crops))
+        batches.append(len(crops))
         return face(crops)
 
-    predictor(locate).align([random_picture()], [np.stack([BOX, BOX + 5])], looks=3)
-    assert seen == [2, 2, 4]
+    boxes = np.stack([BOX, BOX + 5])
+    predictor(locate).align([random_picture()], [boxes], looks=looks)
+    assert batches == seen
 
 
 def test_a_mirror_image_seen_beside_its_crop_tells_the_same_as_behind_it() -> None:
