@@ -84,8 +84,8 @@ class Branch(nn.Module):
         self.planes = self.generator.latent_channels + len(QUADRANTS)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn `(B, 3, 128, 128)` in [-1, 1] into ZQ `(B, planes, 32, 32)`, quadrant logits `(B,
-        4)`.
+        """Turn `(B, 3, 128, 128)` in [-1, 1] into ZQ `(B, planes, 32, 32)`, quadrant logits
+        `(B, 4)`.
 
         D reads G's output. The last four planes of ZQ are constant: the quadrants' probabilities.
         """
@@ -122,8 +122,8 @@ class AffectNetworks(nn.Module):
         self.combiner = Combiner(size, planes, config.recurrent, config.states)
 
     def encode(self, modality: str, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn inputs of one modality `(B, 3, 128, 128)` in [-1, 1] into ZQ, quadrant logits `(B,
-        4)`."""
+        """Turn inputs of one modality `(B, 3, 128, 128)` in [-1, 1] into ZQ, quadrant logits
+        `(B, 4)`."""
         return self.branches[modality](inputs)  # type: ignore[no-any-return]
 
     def join(

@@ -42,8 +42,8 @@ class FaceValidator(nn.Module):
         self.linear = nn.Linear(N_POINTS * second * (patch_px - 4) ** 2, 1)
 
     def patches(self, crops: Tensor, points: Tensor) -> Tensor:
-        """Return `(B, 68, 3, P, P)` around `points` `(B, 68, 2)` in pixels of `crops` `(B, 3, S,
-        S)`.
+        """Return `(B, 68, 3, P, P)` around `points` `(B, 68, 2)` in pixels of `crops`
+        `(B, 3, S, S)`.
 
         Sampled bilinearly every `spacing` pixels, centred on the point; grey (0) beyond the crop.
         """

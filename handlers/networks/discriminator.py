@@ -112,8 +112,8 @@ class ConditionalDiscriminator(nn.Module):
     def forward(
         self, image: Tensor, latent: Tensor | None = None, descriptors: Tensor | None = None
     ) -> Verdict:
-        """Take `(B, 3, 128, 128)` in [-1, 1], Z `(B, latent, 32, 32)`, descriptors `(B,
-        descriptors)`.
+        """Take `(B, 3, 128, 128)` in [-1, 1], Z `(B, latent, 32, 32)`, descriptors
+        `(B, descriptors)`.
 
         What the condition does not ask for is not looked at.
         """

@@ -121,8 +121,8 @@ class InceptionResNet(nn.Module):
         self.channels = (width(192), a, b, c)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Turn `(B, 3, H, W)` in [-1, 1] into four maps `(B, C_i, H / 2^(i + 2), W / 2^(i +
-        2))`."""
+        """Turn `(B, 3, H, W)` in [-1, 1] into four maps
+        `(B, C_i, H / 2^(i + 2), W / 2^(i + 2))`."""
         shallow = self.shallow(self.stem(x))
         middle = self.middle(shallow)
         deep = self.deep(middle)

@@ -36,8 +36,8 @@ class ProposalNet(nn.Module):
         self.box = nn.Conv2d(32, 4, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn `(B, 3, H, W)` with sides of at least 12 into face scores `(B, h, w)`, offsets `(B,
-        4, h, w)`."""
+        """Turn `(B, 3, H, W)` with sides of at least 12 into face scores `(B, h, w)`, offsets
+        `(B, 4, h, w)`."""
         x = self.features(x)
         return face_score(self.face(x)), self.box(x)
 
@@ -80,8 +80,8 @@ class OutputNet(nn.Module):
         self.points = nn.Linear(256, 10)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Turn crops `(B, 3, 48, 48)` into face scores `(B,)`, offsets `(B, 4)`, points `(B, 5,
-        2)`."""
+        """Turn crops `(B, 3, 48, 48)` into face scores `(B,)`, offsets `(B, 4)`, points
+        `(B, 5, 2)`."""
         x = self.embedding(self.features(x).flatten(1))
         points = self.points(x).reshape(-1, 2, 5).transpose(1, 2)
         return face_score(self.face(x)), self.box(x), points

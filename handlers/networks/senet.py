@@ -116,8 +116,8 @@ class SEResNet(nn.Module):
             inputs = outputs
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Turn `(B, 3, H, W)` in [-1, 1] into four maps `(B, C_i, H / 2^(i + 2), W / 2^(i +
-        2))`."""
+        """Turn `(B, 3, H, W)` in [-1, 1] into four maps
+        `(B, C_i, H / 2^(i + 2), W / 2^(i + 2))`."""
         x = self.stem(x)
         maps = []
         for stage in self.stages:

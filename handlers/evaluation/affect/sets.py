@@ -76,8 +76,8 @@ class EvaluationSet:
     note: str = WEAK
 
     def degraded(self, kind: str) -> "EvaluationSet":
-        """Return the same, all faces and voices degraded: `blur`, `darkness`, `noise` or `low
-        level`.
+        """Return the same, all faces and voices degraded: `blur`, `darkness`, `noise` or
+        `low level`.
 
         Raises ValueError for another kind.
         """

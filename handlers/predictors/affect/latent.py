@@ -143,8 +143,8 @@ class LatentEstimator(Estimator):
     def _encode(
         self, name: str, moments: Sequence[Moment], used: Sequence[tuple[str, ...]]
     ) -> tuple[Floats, Floats]:
-        """Return ZQ of every moment, zero where the modality is missing, and the quadrants `(B,
-        4)`."""
+        """Return ZQ of every moment, zero where the modality is missing, and the quadrants
+        `(B, 4)`."""
         maps = zeros(self.engine, FEATURES, len(moments))[name]
         quadrants = np.zeros((len(moments), 4), np.float32)
         rows = [row for row, modalities in enumerate(used) if name in modalities]

@@ -129,8 +129,8 @@ class LandmarkBoxMap:
     weights: Boxes
 
     def predict(self, boxes: Boxes, points: Boxes) -> Boxes:
-        """Return landmark boxes `(N, 4)` for detected boxes `(N, 4)` and their points `(N,
-        5, 2)`."""
+        """Return landmark boxes `(N, 4)` for detected boxes `(N, 4)` and their points
+        `(N, 5, 2)`."""
         corner, sides = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
         centre, log_size = np.split(features(boxes, points) @ self.weights.T, 2, axis=1)
         centre, half = corner + centre * sides, sides * np.exp(log_size) / 2

@@ -214,8 +214,8 @@ class TrackerLearner(nn.Module):
 
 
 def distance(points: Tensor, crops: list[Crop], truths: list[Truth]) -> Tensor:
-    """Return the mean absolute error `(B,)` in pixels of the crop of relative points `(B,
-    68, 2)`."""
+    """Return the mean absolute error `(B,)` in pixels of the crop of relative points
+    `(B, 68, 2)`."""
     inside = np.stack([c.to_crop(t.points) for c, t in zip(crops, truths, strict=True)])
     target = from_pixels(torch.from_numpy(inside).to(points.device))
     return (points - target).abs().mean(dim=(1, 2)) * (CROP_PX / 2)

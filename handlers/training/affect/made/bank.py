@@ -191,8 +191,8 @@ def face_maps(networks: AffectNetworks, faces: AffectFaces, keys: Ints) -> Tenso
 
 
 def voice_maps(networks: AffectNetworks, voices: Voices, keys: Ints) -> Tensor:
-    """Return ZQ `(N, planes, 32, 32)`, in half precision, of utterances at columns in forms `(N,
-    3)`."""
+    """Return ZQ `(N, planes, 32, 32)`, in half precision, of utterances at columns in forms
+    `(N, 3)`."""
 
     def batch(part: Ints) -> Tensor:
         return to_tensor([_window(voices, *key) for key in part.tolist()])
