@@ -61,6 +61,7 @@ def load_arrays(folder: Path) -> dict[str, Array]:
 
 def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
     """Read and verify the checkpoint in `folder`, its tensors torch's and on `device`."""
+    # Not above: who only reads arrays needs no torch.
     import torch
 
     checkpoint, weights = _verified(folder)
@@ -140,6 +141,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(_read(path))
     except ValueError as error:
+        # That of `_read` is a ValueError too, and says more.
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path} is no JSON: {error}") from error

@@ -134,6 +134,7 @@ class TrackHandler(Handler[TrackRow]):
             for row, (r, _) in zip(items, results, strict=True)
             for face in r.faces
         ]
+        # The attributes of all rows' faces in one batch; each answer takes its own back, in order.
         records = iter(describe_faces(self.parts.attributes, pairs))
         return [
             (self._outputs(row, result, [next(records) for _ in result.faces]), self._dump(state))
@@ -231,6 +232,7 @@ def _face(face: TrackedFace) -> dict[str, Any]:
 def _read_time(value: object, needed: bool) -> float | None:
     if value is None and not needed:
         return None
+    # True is an int: it would pass as the first second.
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         refuse(f"time_s is {value!r:.40}; a number of seconds is needed")
     return float(value)

@@ -66,6 +66,7 @@ def unpack(blob: bytes | bytearray, max_bytes: int = MAX_BYTES) -> dict[str, Any
         raise WireError(f"message has {len(blob)} bytes; at most {max_bytes} are read")
     try:
         message = msgpack.unpackb(bytes(blob), object_hook=_unpack_map)
+    # Of `_unpack_map`; as a ValueError it would be told as broken msgpack below.
     except WireError:
         raise
     except (ValueError, msgpack.UnpackException) as error:
@@ -105,6 +106,7 @@ def write_error(kind: str, detail: str) -> bytes:
 
 
 def _pack_value(value: object) -> Any:
+    # NumPy's scalars are no arrays, and msgpack has no form for them either.
     if isinstance(value, np.generic):
         return value.item()
     if not isinstance(value, np.ndarray):
@@ -139,6 +141,7 @@ def _unpack_map(value: dict[str, Any]) -> dict[str, Any] | Array:
 
 
 def _is_size(value: object) -> bool:
+    # `isinstance` would let True pass as a size of 1.
     return type(value) is int and 0 <= value <= MAX_BYTES
 
 

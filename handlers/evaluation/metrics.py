@@ -127,6 +127,7 @@ def paired_bootstrap(
     _, group = np.unique(np.arange(len(first)) if groups is None else groups, return_inverse=True)
     gain = gains(first, threshold) - gains(second, threshold)
     sums, counts = np.bincount(group, weights=gain), np.bincount(group)
+    # The mean over drawn people follows from their sums: no face is looked at again.
     times = draw_groups(len(sums), draws, seed)
     return interval(gain.mean(), (times @ sums) / (times @ counts), confidence)
 
@@ -134,6 +135,7 @@ def paired_bootstrap(
 def draw_groups(groups: int, draws: int, seed: int) -> Doubles:
     """Draw how often each of the groups is in every draw of a bootstrap, `(draws, groups)`."""
     share = np.full(groups, 1 / groups)
+    # To draw N of N with replacement and to count them is one multinomial draw.
     return np.random.default_rng(seed).multinomial(groups, share, draws).astype(np.float64)
 
 

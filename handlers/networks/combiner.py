@@ -54,6 +54,7 @@ class GatedUnit(nn.Module):
         """Take ZQ of face and voice `(B, planes, 32, 32)`; which are there, `(B,)` bool each."""
         face, voice = _only(face, has_face), _only(voice, has_voice)
         gate = torch.sigmoid(self.gate(torch.cat([face, voice], dim=1)))
+        # In this order: where nothing is there the gate ends at 0, and the voice's maps are zero.
         gate = torch.where(_wide(has_voice), gate, torch.ones_like(gate))
         gate = torch.where(_wide(has_face), gate, torch.zeros_like(gate))
         h_v = _only(torch.tanh(self.face(face)), has_face)
@@ -219,6 +220,7 @@ class Combiner(nn.Module):
         if self.recurrence is None:
             features = self.dropout(features)
             return Step(self._estimate(features), features.new_zeros(*features.shape[:2], 0), {})
+        # Ahead of the loop: one product over all frames takes the place of T small ones.
         projected = self.recurrence.inputs(self.dropout(features))
         outputs, weights = [], []
         for t in range(features.shape[1]):

@@ -57,6 +57,7 @@ class Encoder(nn.Module):
         maps, x = [], image
         for level, norm in zip(self.levels, self.norms, strict=True):
             full = leaky_relu(norm(level(x)), 0.2)
+            # Before pooling: the decoder adds it at this resolution.
             maps.append(full)
             x = nn.functional.max_pool2d(full, 2)
         return leaky_relu(self.bottleneck(x.flatten(1)), 0.2), maps
@@ -70,6 +71,7 @@ class Decoder(nn.Module):
         spec = SIZES[size]
         self.side = CROP_PX >> len(spec.channels)
         self.expand = nn.Linear(spec.bottleneck, spec.channels[-1] * self.side**2)
+        # A level's input has the width of the encoder's map, which is added before its convolution.
         widths = (*reversed(spec.channels), spec.channels[0])
         self.levels = nn.ModuleList(
             nn.Conv2d(inputs, outputs, 3, padding=1)
@@ -206,6 +208,7 @@ class DirectDenoiser(nn.Module):
         cleaned = self.autoencoder(crops).to(crops.dtype)
         rows = len(crops)
         chosen = torch.zeros(rows, dtype=torch.long, device=crops.device)
+        # A single class, of probability 1: who reads the result need not ask for the kind.
         return Cleaned(cleaned, crops.new_ones((rows, 1)), chosen)
 
 

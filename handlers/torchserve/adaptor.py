@@ -20,6 +20,7 @@ from handlers.wire import WireError, pack, unpack, write_error, write_reply
 
 CPU = "cpu"
 UNAVAILABLE, INVALID_REQUEST = "unavailable", "invalid-request"
+# All but the empty map at its end opens every packed error: none need be unpacked to be told.
 ERROR_START = pack({"error": {}})[:-1]
 NOISE = ("Backend received inference", "[METRICS]")
 REMEMBERED_IDS = 1024
@@ -113,6 +114,7 @@ class Adaptor:
         os._exit(EXIT_DEVICE_FAULT)
 
     def _load(self) -> None:
+        # Before the attempt: one that fails is not made again by the very next question.
         self._tried_at = time.monotonic()
         try:
             self._device = device_of(self._gpu, torch.cuda.device_count(), self._on_gpu)
@@ -130,6 +132,7 @@ class Adaptor:
         if handler is None:
             return write_error(UNAVAILABLE, self._failure)
         if body == DESCRIBE:
+            # A broken device shows when it computes; a description alone would still succeed.
             touch(self._device)
             told = {"device": self._device, "workers": self._workers}
             return write_reply({"description": handler.describe(), **told})

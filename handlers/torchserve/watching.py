@@ -131,6 +131,7 @@ def _connection(address: str, timeout_s: float) -> http.client.HTTPConnection:
     if address.startswith(UNIX):
         return UnixConnection(address.removeprefix(UNIX), timeout_s)
     parts = urlsplit(address)
+    # An address to listen on everywhere is none to connect to.
     host = "127.0.0.1" if parts.hostname in EVERYWHERE else str(parts.hostname)
     return http.client.HTTPConnection(host, parts.port or DEFAULT_PORT, timeout=timeout_s)
 

@@ -199,6 +199,7 @@ class FaceBank:
     def draw(self, rng: np.random.Generator, count: int, augmentation: Augmentation) -> CropBatch:
         """Draw random crops with their labels."""
         crops, points, actions = [], [], []
+        # The source first: its share of a batch does not depend on how many faces it has.
         for group in rng.choice(len(self.members), count, p=self.shares):
             index = int(rng.choice(self.members[group]))
             cut = augmentation(self.images[index], self.points[index], rng)

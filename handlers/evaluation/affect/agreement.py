@@ -46,6 +46,7 @@ class Agreement:
     average: Score = field(init=False)
 
     def __post_init__(self) -> None:
+        # A frozen dataclass lets itself be completed in no other way.
         object.__setattr__(self, "average", mean_score([self.valence, self.arousal]))
 
 
@@ -88,11 +89,13 @@ def scores(totals: Doubles) -> Doubles:
     A constant estimate agrees with nothing: its COR, CCC and ICC are 0. A constant label, or a
     single pair, leaves nothing to agree with: they are not a number.
     """
+    # A group without pairs divides by 0; what comes of it is replaced below.
     with np.errstate(divide="ignore", invalid="ignore"):
         n = totals[..., 0]
         mean_x, mean_y, xx, yy, xy = (totals[..., i] / n for i in range(1, 6))
         var_x, var_y = xx - mean_x**2, yy - mean_y**2
         cov = xy - mean_x * mean_y
+        # Where both are alike, rounding may leave a little less than 0.
         rmse = np.sqrt(np.maximum(xx - 2 * xy + yy, 0))
         cor = cov / np.sqrt(var_x * var_y)
         ccc = 2 * cov / (var_x + var_y + (mean_x - mean_y) ** 2)
@@ -176,6 +179,7 @@ def differences(
     for kind in kinds_of([trace for part in firsts.values() for trace in part]):
         one_table, other_table = _sums(firsts, kind), _sums(seconds, kind)
         people = one_table.shape[2]
+        # The first row takes everybody once: it gives the difference itself.
         times = np.vstack([np.ones(people), draw_groups(people, draws, seed)])
         gained = _mean_scores(one_table, times) - _mean_scores(other_table, times)
         for index, dimension in enumerate(COMPARED):

@@ -71,6 +71,7 @@ class ConditionalEstimator(Estimator):
         """Turn faces `(B,)`, with the mean descriptors where nothing is heard, into `(B, 2)`."""
         inputs = {"crops": to_input([m.face for m in moments if m.face is not None])}
         if self.scale is not None:
+            # Descriptors come scaled: their mean is 0.
             mean = np.zeros_like(self.scale.mean)
             heard = [m.voice if isinstance(m.voice, np.ndarray) else mean for m in moments]
             inputs["descriptors"] = np.stack(heard)

@@ -68,6 +68,7 @@ def halve(picture: Picture) -> Picture:
     """Return a picture with each four pixels averaged: what `shrink` does, at a quarter of its
     time."""
     size = picture.shape[1] // 2, picture.shape[0] // 2
+    # At exactly half the size a bilinear sample lies between four pixels: it is their mean.
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
@@ -147,6 +148,7 @@ class LandmarkBoxMap:
         corner, sides = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
         centre = ((landmark_boxes[:, :2] + landmark_boxes[:, 2:]) / 2 - corner) / sides
         log_size = np.log((landmark_boxes[:, 2:] - landmark_boxes[:, :2]) / sides)
+        # Least squares square the weights.
         root = np.sqrt(shares)[:, None]
         targets = np.hstack([centre, log_size]) * root
         solution = np.linalg.lstsq(features(boxes, points) * root, targets, rcond=None)[0]
@@ -192,6 +194,7 @@ def _sample_lines(
     has none."""
     lines = (first[:, None] + (last - first)[:, None] * steps) * ((length - 1) / length)
     outside = (lines < 0) | (lines > length - 1)
+    # From there a bilinear sample reaches no pixel of the picture.
     return np.where(outside, np.float32(-2), lines)
 
 

@@ -119,6 +119,7 @@ class TrackingPredictor:
         ]
         again = self._look([attempted for _, attempted in turned], clock)
         for (index, _), answer in zip(turned, again, strict=True):
+            # Of equals `max` keeps the first: a turned frame has to be better.
             answers[index] = max(answers[index], answer, key=surest)
         return answers
 

@@ -154,6 +154,7 @@ class SessionState:
         """Read the state back; raises KeyError or ValueError for tensors of another making."""
         next_id, since_detection, quarters, searches = tensors["session"].tolist()
         faces: list[FaceState] = []
+        # Boxes are the one tensor that every face has.
         while f"face{len(faces)}.boxes" in tensors:
             prefix = f"face{len(faces)}."
             named = {

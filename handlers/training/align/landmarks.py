@@ -55,6 +55,7 @@ class LandmarkLearner(nn.Module):
         features = head.pyramid(maps)
         log_map = head.log_map(features)
         located = head.refine(maps, features, log_map.exp(), size)
+        # Sources without irises get unknown ones, so that all have the shape of the maps.
         unknown = points.new_full(
             (len(points), N_POINTS + N_IRISES - points.shape[1], 2), torch.nan
         )
@@ -137,6 +138,7 @@ class ActionLearner(nn.Module):
 def within(points: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Return points with 0 for unknown ones, and `(B, N)` 1 for those that lie in the crop."""
     inside = ((points >= 0) & (points <= size - 1)).all(dim=-1)
+    # A product with the mask would keep what is not a number.
     return torch.where(inside[..., None], points, 0.0), inside.float()
 
 
@@ -149,6 +151,7 @@ def laplace(found: Tensor, spread: Tensor, points: Tensor, weight: Tensor) -> Te
     """Return the negative log-likelihood of a Laplace distribution whose scale the network
     gives."""
     error = (found - points).abs().sum(dim=-1)
+    # Twice the logarithm: x and y share one scale.
     return ((error / spread + 2 * spread.log()) * weight).sum() / weight.sum()
 
 
@@ -158,9 +161,11 @@ def map_cross_entropy(
     """Return the cross-entropy of maps `(B, 68, N, N)` against Gaussians around true points in
     pixels."""
     cells = log_map.shape[-1]
+    # Middles of cells; pixels are counted from the middle of the first.
     at = (torch.arange(cells, device=log_map.device) + 0.5) * (size / cells) - 0.5
     sigma = sigma_cells * size / cells
     along = torch.softmax(-((at - points[..., None]) ** 2) / (2 * sigma**2), dim=-1)
+    # A round Gaussian is the product of one along each axis.
     target = along[:, :, 1, :, None] * along[:, :, 0, None, :]
     entropy = -(target * log_map).sum(dim=(2, 3))
     return (entropy * weight).sum() / weight.sum()
@@ -170,7 +175,9 @@ def action_loss(found: Tensor, actions: Tensor) -> Tensor:
     """Smooth l1 over the known actions, each in units of its own spread in this batch."""
     known = actions.isfinite()
     if not known.any():
+        # No plain 0: going backward needs a graph.
         return found.sum() * 0
+    # Where nothing is known the target is what was found, and teaches nothing.
     target = torch.where(known, actions, found.detach())
     spread = target.std(dim=0).clamp_min(0.03)
     return nn.functional.smooth_l1_loss(found / spread, target / spread)

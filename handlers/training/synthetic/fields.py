@@ -135,8 +135,10 @@ def mouth_of(rng: np.random.Generator, points: Floats, size: int) -> Mouth:
     """Return the mouth of an upright face with landmarks `(68, 2)`; how far it opens is drawn."""
     plane = Plane.of(points, size)
     unit, at = plane.unit, plane.places()
+    # The lower lip is numbered from right to left.
     upper, lower = points[UPPER_LIP], points[LOWER_LIP][::-1]
     inner = np.stack([points[60], *((upper + lower) / 2), points[64]])
+    # `np.interp` takes rising x alone, which not every annotation gives.
     order = np.argsort(inner[:, 0])
     line = np.interp(at, inner[order, 0], inner[order, 1])[None, :]
     depth = at[:, None] - line

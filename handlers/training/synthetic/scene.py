@@ -101,6 +101,7 @@ class Scene:
             inverse = np.asarray(np.linalg.inv(matrix), np.float64)
             at = np.rint(project(inverse, points)).astype(np.int64)
             on = ((at >= 0) & (at < SPRITE_PX)).all(axis=1)
+            # Those beside the sprite need some place to be read from; `on` leaves them out.
             at = np.clip(at, 0, SPRITE_PX - 1)
             covered |= on & (occluder.sprite[at[:, 1], at[:, 0], 3] > 127)
         return Truth(points.astype(np.float32), float(inside.mean()), float(covered.mean()))
@@ -125,6 +126,7 @@ class Scene:
             total = np.zeros((window.height, window.width, 3), np.float32)
             for time in times:
                 cv2.accumulate(self._moment(float(time), face, window), total)
+            # With a half more the conversion rounds; alone it cuts off.
             image = (total / len(times) + 0.5).astype(np.uint8)
         return self._finish(image, frame, window)
 
@@ -193,6 +195,7 @@ class Scene:
         matrix = window.matrix @ self._face_matrix(frame)
         centre, right = project(matrix, self.still.centre + [[0, 0], [self.still.unit, 0]])
         unit = max(float(np.linalg.norm(right - centre)), 1.0)
+        # By the frame: it looks the same in whatever order frames are rendered.
         seed = [self.seed, frame]
         if self.degradation is not None:
             rng = np.random.default_rng(seed)

@@ -204,6 +204,7 @@ class TrackerLearner(nn.Module):
         slack: Doubles,
     ) -> list[Floats]:
         """Choose the next crop's box: BT's where it is its turn and it still has the face."""
+        # Nothing learns through where the next crop is cut.
         found = to_pixels(points.detach().float()).cpu().numpy()
         boxes = true_boxes(truths, slack)
         for row, crop in enumerate(crops):
@@ -229,6 +230,7 @@ def true_boxes(truths: list[Truth], slack: Doubles) -> list[Floats]:
         box = bounding_box(truth.points).astype(np.float64)
         sides = box[2:] - box[:2]
         centre = (box[:2] + box[2:]) / 2 + (dx, dy) * sides
+        # Errors of the logarithm: twice and half the size are equally far off.
         half = sides * np.exp([width, height]) / 2
         boxes.append(np.concatenate([centre - half, centre + half]).astype(np.float32))
     return boxes

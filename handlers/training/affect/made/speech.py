@@ -51,12 +51,14 @@ def white(columns: int, rng: np.random.Generator) -> Floats:
     """
     noise = _white()
     begin = int(rng.integers(noise.shape[1]))
+    # Round and round: a minute of noise may be shorter than what is asked for.
     return np.asarray(noise.take(np.arange(begin, begin + columns), axis=1, mode="wrap"))
 
 
 @cache
 def _white() -> Floats:
     samples = np.random.default_rng(0).standard_normal(WHITE_S * RATE_HZ, dtype=np.float32)
+    # At both ends the windows of 2048 samples reach beyond the signal.
     power = mel_power(samples)[:, 2:-2]
     return np.asarray(power / power.mean(axis=1, keepdims=True))
 

@@ -107,6 +107,7 @@ class StoredRecording:
         it is served."""
         begin, end = self.ends[moment : moment + 2].tolist()
         with safe_open(self.path, "np") as file:
+            # Reads these bytes alone: a file holds the faces of a whole recording.
             packed = file.get_slice("faces")[begin:end]
         pixels = cv2.imdecode(packed, cv2.IMREAD_COLOR)
         assert pixels is not None
@@ -208,6 +209,7 @@ def recording_key(recording: Recording, context: float, rate_hz: float) -> str:
     for path in (recording.media, recording.sound):
         if path is not None:
             state = path.stat()
+            # Size and time stand for the content, which would have to be read whole to be hashed.
             parts += [str(path.resolve()), state.st_size, state.st_mtime_ns]
     found = hashlib.sha256(repr(parts).encode())
     if recording.landmarks is not None:
@@ -254,10 +256,12 @@ def _write(path: Path, times_s: Doubles, faces: Iterable[Image | None], power: F
         "times_s": times_s,
         "ends": np.array(ends),
         "faces": np.frombuffer(packed, np.uint8),
+        # Time first: a window is then one stretch of the file.
         "power": np.ascontiguousarray(power.T, np.float16),
         "heard": _heard(times_s, power),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Two runs may write the same recording: each has its own part, and either whole will do.
     part = path.with_suffix(f".{os.getpid()}.part")
     save_file(tensors, part)
     part.replace(path)
@@ -270,6 +274,7 @@ def _packed(face: Image) -> bytes:
 
 def _heard(times_s: Doubles, power: Floats) -> Bools:
     """Tell whether the window around each time `(T,)` holds more than silence."""
+    # Counts up to each column: those of a window are the difference of two.
     loud = np.concatenate([[0], np.cumsum(level_db(power) > SILENCE_DB)])
     begins = np.array([column_at(time_s) for time_s in times_s.tolist()]) - WINDOW // 2
     low, high = (np.clip(edge, 0, len(loud) - 1) for edge in (begins, begins + WINDOW))
