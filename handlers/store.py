@@ -22,6 +22,7 @@ from handlers.predictors.detection.detector import FaceDetector
 from handlers.predictors.tracking.networks import TrackingNetworks
 from handlers.predictors.tracking.options import VARIANTS as TRACKERS
 from handlers.predictors.tracking.options import TrackingSettings, Variant
+from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.processing.audio_descriptors import need_extractor
 from handlers.processing.pose import HeadModel, PoseEstimator
 
@@ -41,10 +42,11 @@ class StoredAligner:
     checkpoint: Checkpoint
 
 
-def load_aligner(store: Path, name: str, device: str = "cpu") -> StoredAligner:
+def load_aligner(store: Path, name: str, device: str = "cpu", flip: bool = True) -> StoredAligner:
     """Build the alignment model `name` of the store: "dfa", "fle", "fadenn-m" and others.
 
-    Raises CheckpointError where the store has no such model or it has no landmark network.
+    Without `flip` landmarks are not averaged with those of the mirror image, which takes twice the
+    time. Raises CheckpointError where the store has no such model or it has no landmark network.
     """
     engine, checkpoint = load_engine(store / name, device)
     config = checkpoint.config
@@ -52,7 +54,7 @@ def load_aligner(store: Path, name: str, device: str = "cpu") -> StoredAligner:
         raise CheckpointError(f"{store / name}: no alignment model, it has no landmark network")
     classes = tuple((config["denoiser"] or {}).get("classes", ()))
     trust = Trust(**config.get("trust", {}))
-    options = AlignmentOptions(config["context"], config["crop_px"], classes, trust=trust)
+    options = AlignmentOptions(config["context"], config["crop_px"], classes, flip, trust=trust)
     return StoredAligner(AlignmentPredictor(engine, options), checkpoint)
 
 
@@ -163,3 +165,17 @@ def load_tracking(folder: Path, device: str = "cpu") -> tuple[TrackingNetworks, 
     settings = read_settings(checkpoint.config)
     contexts = (settings.tracker_context, settings.validator_context)
     return TrackingNetworks(engine, engine, contexts), checkpoint
+
+
+def load_tracker(
+    store: Path, name: str, device: str = "cpu", **changed: Any
+) -> tuple[TrackingPredictor, Checkpoint]:
+    """Build a tracker as it is served, but for `changed` settings; also its checkpoint without
+    tensors.
+
+    Raises CheckpointError naming what the store lacks.
+    """
+    networks, checkpoint = load_tracking(store / name, device)
+    aligner = load_aligner(store, checkpoint.config["alignment"], device, flip=False).predictor
+    settings = replace(read_settings(checkpoint.config), **changed)
+    return TrackingPredictor(networks, load_detector(store, device), aligner, settings), checkpoint

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from handlers.attributes import FaceAttributes, SeenFace, load_attributes
 from handlers.base import Answer, Handler
 from handlers.checkpoint import Checkpoint, describe_model, name_model
-from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.detection.detector import MIN_FACE_PX
 from handlers.predictors.tracking.options import TrackingOptions, Variant
 from handlers.predictors.tracking.predictor import TrackingPredictor
@@ -28,17 +27,8 @@ from handlers.predictors.tracking.results import FrameResult, TrackedFace
 from handlers.predictors.tracking.state import SCHEMA, OneEuro, SessionState
 from handlers.processing.image import DecodedImage
 from handlers.processing.landmarks import LEAST_QUALITY
-from handlers.row_checks import (
-    read_picture,
-    refuse,
-)
-from handlers.store import (
-    load_aligner,
-    load_detector,
-    load_tracking,
-    read_settings,
-    read_variants,
-)
+from handlers.row_checks import read_picture, refuse
+from handlers.store import load_tracker, read_variants
 from handlers.wire import UNUSABLE, Request, dump_state, load_state, resume
 
 Image = NDArray[np.uint8]
@@ -185,24 +175,10 @@ class TrackHandler(Handler[TrackRow]):
 
 
 def load_parts(model_store: Path, device: str) -> TrackParts:
-    """Load the parts that are served; raises CheckpointError naming what the store lacks.
-
-    Landmarks are not averaged with those of the mirror image, which would take twice the time.
-    """
-    networks, checkpoint = load_tracking(model_store / TRACKER, device)
-    aligner = load_aligner(model_store, checkpoint.config["alignment"], device).predictor
-    predictor = TrackingPredictor(
-        networks,
-        load_detector(model_store, device),
-        AlignmentPredictor(aligner.engine, replace(aligner.options, flip=False)),
-        read_settings(checkpoint.config),
-    )
-    return TrackParts(
-        predictor,
-        checkpoint,
-        read_variants(checkpoint.config),
-        load_attributes(model_store),
-    )
+    """Load the parts that are served; raises CheckpointError naming what the store lacks."""
+    predictor, checkpoint = load_tracker(model_store, TRACKER, device)
+    variants = read_variants(checkpoint.config)
+    return TrackParts(predictor, checkpoint, variants, load_attributes(model_store))
 
 
 def describe_faces(

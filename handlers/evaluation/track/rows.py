@@ -8,14 +8,13 @@ out, which is what the service offers as `crt`. Imports of torch are inside the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from handlers.checkpoint import Checkpoint
 from handlers.engines.base import Engine
 from handlers.engines.choice import load_engine
-from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.tracking.networks import TrackingNetworks
 from handlers.predictors.tracking.options import VARIANTS, TrackingOptions, TrackingSettings
 from handlers.predictors.tracking.predictor import TrackingPredictor
@@ -148,13 +147,11 @@ class TrackingParts:
         return next((name for name in names if (self.store / name).is_dir()), names[0])
 
     def _aligner(self, name: str) -> Any:
-        """Load the landmark model as it is served: without the mirror image, which would take twice
-        the time."""
+        """Load the landmark model as it is served, without the mirror image."""
         if name not in self._aligners:
-            stored = load_aligner(self.store, name, self.device)
+            stored = load_aligner(self.store, name, self.device, flip=False)
             self._checkpoints[name] = stored.checkpoint
-            engine, options = stored.predictor.engine, stored.predictor.options
-            self._aligners[name] = AlignmentPredictor(engine, replace(options, flip=False))
+            self._aligners[name] = stored.predictor
         return self._aligners[name]
 
     def _find_detector(self) -> Any:

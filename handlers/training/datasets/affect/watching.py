@@ -1,20 +1,19 @@
 """Recordings looked at: frames at a working rate, faces followed once, labels at their times."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 
-from handlers.predictors.alignment import AlignmentPredictor
 from handlers.predictors.tracking.options import TrackingOptions
 from handlers.predictors.tracking.predictor import TrackingPredictor
 from handlers.processing.arrays import Bools, Doubles, Floats, Image, Ints
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
-from handlers.store import load_aligner, load_detector, load_tracking, read_settings
+from handlers.store import load_tracker
 from handlers.training.datasets.affect.records import AffectPicture, Recording
 from handlers.training.datasets.folders import read_picture
 from handlers.training.datasets.video import Video, VideoFrame, frame_rate_hz
@@ -39,15 +38,7 @@ def load_follower(store: Path, device: str = "cpu") -> Follower:
 
     Raises CheckpointError naming what the store lacks.
     """
-    networks, checkpoint = load_tracking(store / TRACKER, device)
-    aligner = load_aligner(store, checkpoint.config["alignment"], device).predictor
-    predictor = TrackingPredictor(
-        networks,
-        load_detector(store, device),
-        AlignmentPredictor(aligner.engine, replace(aligner.options, flip=False)),
-        replace(read_settings(checkpoint.config), patience=None),
-    )
-    return Follower(predictor)
+    return Follower(load_tracker(store, TRACKER, device, patience=None)[0])
 
 
 class VideoFaces(Sequence[Image | None]):
