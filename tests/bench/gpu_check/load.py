@@ -1,12 +1,13 @@
 """Rows of live sessions to measure with: a face in a frame of 640 x 480 pixels."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
 import cv2
 import numpy as np
+from torch.profiler import ProfilerActivity, profile
 
 from handlers.base import Handler
 from handlers.torchserve.models import FACE, face_row
@@ -14,6 +15,10 @@ from handlers.wire import pack, unpack
 
 FRAME_PX = (480, 640)
 FACE_PX = 200
+# As torch's profiler names what the driver is asked for.
+LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx")
+WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
+PROFILED_STEPS = 5
 
 
 def frame() -> bytes:
@@ -75,3 +80,31 @@ def time_batches(
 ) -> dict[str, Any]:
     """The bare steps of batches of each size."""
     return {str(rows): Sessions(handler, model, rows).time(seconds) for rows in batches}
+
+
+def profile_steps(handler: Handler[Any], model: str, rows: int, on_gpu: bool) -> dict[str, Any]:
+    """Return a step's copies, launches and waits, each a count, and the share of time computing."""
+    sessions = Sessions(handler, model, rows)
+    for _ in range(3):
+        sessions.step()
+    kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+    began = time.perf_counter()
+    with profile(activities=kinds) as profiler:
+        for _ in range(PROFILED_STEPS):
+            sessions.step()
+    wall_us = (time.perf_counter() - began) * 1e6
+    events = {one.key: one for one in profiler.key_averages()}
+    busy_us = sum(one.self_device_time_total for one in events.values())
+
+    def each(names: Iterator[str]) -> float:
+        return round(sum(int(events[name].count) for name in names) / PROFILED_STEPS, 1)
+
+    return {
+        "copies_there": each(name for name in events if name.startswith("Memcpy HtoD")),
+        "copies_back": each(name for name in events if name.startswith("Memcpy DtoH")),
+        "launches": each(name for name in LAUNCHES if name in events),
+        "waits": each(name for name in WAITS if name in events),
+        "operations": each(name for name in events if name.startswith("aten::")),
+        "device_ms": round(busy_us / 1000 / PROFILED_STEPS, 2),
+        "gpu_load": round(busy_us / wall_us, 3),
+    }

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile
 
 from handlers.base import DeviceFault, Handler
 from handlers.engines.choice import CPU, CUDA, TORCH, chosen
@@ -22,16 +21,12 @@ from handlers.torchserve.adaptor import prepare_gpu, touch
 from handlers.torchserve.models import MODELS, face_row, servable, sizes_of, warm_up
 from handlers.wire import unpack
 from tests.bench.gpu_check.answers import apart, are_alike, make_handler, told
-from tests.bench.gpu_check.load import Sessions, time_batches
+from tests.bench.gpu_check.load import Sessions, profile_steps, time_batches
 
 Found = dict[str, Any]
 
 NO_GPU = {"skipped": "needs an NVIDIA GPU"}
 ASKED_OF_DRIVER = "name,driver_version,memory.total,power.limit,clocks.max.sm,compute_mode"
-# As torch's profiler names what the driver is asked for.
-LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx")
-WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
-PROFILED_STEPS = 5
 # The share of the GPU's memory that is left to a batch which is to run out of it.
 SHARE_AFTER_LOADING = 1.02
 
@@ -155,7 +150,10 @@ def transfers(settings: Settings) -> Found:
     """Count a step's calls of the driver: copies, launches and waits, and how busy the GPU is."""
     sizes = (min(settings.batches), max(settings.batches))
     return {
-        model: {str(rows): _profiled(settings, model, rows) for rows in sizes}
+        model: {
+            str(rows): profile_steps(settings.handler(model), model, rows, settings.is_cuda)
+            for rows in sizes
+        }
         for model in settings.models
     }
 
@@ -266,33 +264,6 @@ def run_step(name: str, settings: Settings) -> Found:
 def _judged(one: Any, other: Any) -> Found:
     found = apart(one, other)
     return {**found, "is_alike": are_alike(found)}
-
-
-def _profiled(settings: Settings, model: str, rows: int) -> Found:
-    sessions = Sessions(settings.handler(model), model, rows)
-    for _ in range(3):
-        sessions.step()
-    kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if settings.is_cuda else [])]
-    began = time.perf_counter()
-    with profile(activities=kinds) as profiler:
-        for _ in range(PROFILED_STEPS):
-            sessions.step()
-    wall_us = (time.perf_counter() - began) * 1e6
-    events = {one.key: one for one in profiler.key_averages()}
-    busy_us = sum(one.self_device_time_total for one in events.values())
-
-    def each(names: Iterator[str]) -> float:
-        return round(sum(int(events[name].count) for name in names) / PROFILED_STEPS, 1)
-
-    return {
-        "copies_there": each(name for name in events if name.startswith("Memcpy HtoD")),
-        "copies_back": each(name for name in events if name.startswith("Memcpy DtoH")),
-        "launches": each(name for name in LAUNCHES if name in events),
-        "waits": each(name for name in WAITS if name in events),
-        "operations": each(name for name in events if name.startswith("aten::")),
-        "device_ms": round(busy_us / 1000 / PROFILED_STEPS, 2),
-        "gpu_load": round(busy_us / wall_us, 3),
-    }
 
 
 def _together(children: Sequence["subprocess.Popen[str]"]) -> list[Found]:
