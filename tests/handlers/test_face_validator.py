@@ -1,5 +1,6 @@
 """FV: patches sit on their landmarks, the answer is a probability, rows do not mix."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -7,6 +8,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.testing import assert_close
 
 from handlers.networks.box_tracker import FaceValidator
+from handlers.training.track.face_validator import roc
+from handlers.training.track.places import PAINTINGS
 
 
 @pytest.fixture
@@ -84,3 +87,19 @@ def validator_marks(points: Tensor) -> Tensor:
     for x, y in points.round().long().tolist():
         plane[y - 2 : y + 3, x - 2 : x + 3] = 1
     return plane
+
+
+def test_pictures_without_a_face_fill_their_square_and_differ() -> None:
+    for painting in PAINTINGS:
+        first, second = (painting(np.random.default_rng(seed), 80) for seed in (0, 1))
+        assert first.shape == (80, 80, 3)
+        assert first.dtype == np.uint8
+        assert np.abs(first.astype(int) - second).mean() > 5
+
+
+def test_the_curve_of_a_perfect_validator_goes_through_the_corner() -> None:
+    faces = torch.tensor([1.0, 1.0, 0.0, 0.0])
+    false, true = roc(torch.tensor([0.9, 0.8, 0.2, 0.1]), faces)
+    assert np.trapezoid(true, false) == 1
+    false, true = roc(torch.tensor([0.1, 0.8, 0.2, 0.9]), faces)
+    assert np.trapezoid(true, false) == pytest.approx(0.25)
