@@ -8,7 +8,6 @@ itself. The bounds that these figures are held against are those of SECURITY.md.
 """
 
 import asyncio
-import io
 import json
 import signal
 import statistics
@@ -30,6 +29,7 @@ from websockets.asyncio.client import connect
 
 from service.keys import new_key
 from tests.made_clips import portrait
+from tests.made_pictures import encoded
 from tests.serving.deployment import ServiceProcess
 
 PORT_ANSWERS_S = 120.0
@@ -60,6 +60,18 @@ class Target:
     def memory_mb(self) -> float:
         return self.service.memory_mb()
 
+    @property
+    def head(self) -> str:
+        """The lines of a request's head that name the attacker."""
+        return "".join(f"{name}: {value}\r\n" for name, value in self.attacker.items())
+
+    async def open(self) -> asyncio.StreamWriter:
+        """Connect from an address that the other does not come from."""
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", self.service.port, local_addr=("127.0.0.2", 0)
+        )
+        return writer
+
 
 @dataclass
 class Seen:
@@ -80,28 +92,19 @@ class Seen:
         return len(self.replies_s) / seconds
 
 
-def encoded(pixels: np.ndarray, name: str = "JPEG", **options: object) -> bytes:
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, name, **options)
-    return data.getvalue()
-
-
 @cache
 def large(mode: str, name: str, side: tuple[int, int]) -> bytes:
     """A picture of one colour with a little noise in a corner."""
     picture = Image.new(mode, side)
     noise = np.random.default_rng(0).integers(0, 255, (96, 96, 4), np.uint8)
     picture.paste(Image.fromarray(noise).convert(mode))
-    data = io.BytesIO()
-    options = {"lossless": True, "method": 0} if name == "WEBP" else {}
-    picture.save(data, name, **options)
-    return data.getvalue()
+    return encoded(picture, name, **({"lossless": True, "method": 0} if name == "WEBP" else {}))
 
 
 @cache
 def crowd() -> bytes:
     """A picture of a megapixel with dozens of faces."""
-    return encoded(np.tile(portrait(128, 128), (8, 8, 1)))
+    return encoded(np.tile(portrait(128, 128), (8, 8, 1)), "JPEG")
 
 
 def prepare() -> None:
@@ -113,7 +116,7 @@ def prepare() -> None:
 
 async def use(target: Target, seen: Seen, until_s: float) -> None:
     """Do what is usual: a small picture again and again, and frames of a live session."""
-    picture = encoded(portrait(320, 240))
+    picture = encoded(portrait(320, 240), "JPEG")
 
     async def ask(http: httpx.AsyncClient) -> None:
         while time.monotonic() < until_s:
@@ -173,15 +176,12 @@ async def send_large_pictures(target: Target) -> None:
 async def leave_large_pictures(target: Target) -> None:
     """The same, but nobody waits for the answer."""
     body = large(*LARGE[0])
-    head = "".join(f"{name}: {value}\r\n" for name, value in target.attacker.items())
     for _ in range(2000):
         with suppress(OSError):
-            reader, writer = await asyncio.open_connection(
-                "127.0.0.1", target.service.port, local_addr=("127.0.0.2", 0)
-            )
+            writer = await target.open()
             writer.write(
-                f"POST /align HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}Content-Type: image/webp\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n".encode()
+                f"POST /align HTTP/1.1\r\nHost: 127.0.0.1\r\n{target.head}"
+                f"Content-Type: image/webp\r\nContent-Length: {len(body)}\r\n\r\n".encode()
                 + body
             )
             await writer.drain()
@@ -192,7 +192,7 @@ async def leave_large_pictures(target: Target) -> None:
 async def send_drawn_pictures(target: Target) -> None:
     """Large pictures of noise whose drawn copies are as large as they get."""
     noise = np.random.default_rng(0).integers(0, 255, (2400, 3000, 3), np.uint8)
-    body = encoded(noise, quality=30)
+    body = encoded(noise, "JPEG", quality=30)
     await post_often(target, "/align", [body], 16, Accept="image/png")
 
 
@@ -215,16 +215,13 @@ def drip(writers: list[asyncio.StreamWriter], data: bytes) -> None:
 
 async def drip_uploads(target: Target) -> None:
     """Slow uploads of pictures and clips, as many as are taken."""
-    head = "".join(f"{name}: {value}\r\n" for name, value in target.attacker.items())
     writers = []
     for number in range(300):
         path = "/affect" if number % 4 == 0 else "/align"
         with suppress(OSError):
-            _, writer = await asyncio.open_connection(
-                "127.0.0.1", target.service.port, local_addr=("127.0.0.2", 0)
-            )
-            start = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}Content-Length: 9000000\r\n"
-            writer.write(f"{start}\r\n".encode())
+            writer = await target.open()
+            start = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{target.head}"
+            writer.write(f"{start}Content-Length: 9000000\r\n\r\n".encode())
             writers.append(writer)
     for _ in range(1000):
         drip(writers, b"a" * 4096)
@@ -250,9 +247,7 @@ async def hold_connections(target: Target) -> None:
     writers = []
     for number in range(1200):
         with suppress(OSError):
-            _, writer = await asyncio.open_connection(
-                "127.0.0.1", target.service.port, local_addr=("127.0.0.2", 0)
-            )
+            writer = await target.open()
             writer.write(starts[number % len(starts)].encode())
             writers.append(writer)
     for _ in range(1000):
