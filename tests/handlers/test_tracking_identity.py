@@ -78,6 +78,13 @@ def test_a_face_lost_for_longer_than_patience_is_given_up_and_its_number_never_u
     assert seen[7:] == [[(2, "tracking")]] * 3
 
 
+@pytest.mark.parametrize(("side", "number"), [(20, 1), (80, 1), (15, 2), (110, 2)])
+def test_a_face_found_again_at_another_size_is_another_persons(side: float, number: int) -> None:
+    faces: Faces = {0: [LEFT], 1: [], 2: [box(60, 60, side)]}
+    seen = ids(faces, [0, 1, 2], TrackingOptions())
+    assert [statuses[0][0] for statuses in seen] == [1, 1, number]
+
+
 def test_a_face_that_joins_later_is_discovered() -> None:
     faces: Faces = {number: [LEFT] if number < 3 else [LEFT, RIGHT] for number in range(12)}
     seen = ids(faces, range(12), TrackingOptions(max_faces=2, discover_every=5))

@@ -11,8 +11,10 @@ The rule for `track_id`:
   detection goes first; the one nearest to a face that is being followed is nobody else's. Where a
   session follows one face only, T_B grows by a fifth with every frame that it is lost: it may have
   gone on moving, or what was followed last may not have been it.
-- The id is **given up** where another person's face takes its place (see `changes`), and when the
-  face has been lost for more than `patience` frames in a row; it is never used again.
+- The id is **given up** where another person's face takes its place (see `changes`), where a lost
+  face is found again at more than 2.5 times the size or less than its 2.5th part, which is somebody
+  nearer or farther, and when it has been lost for more than `patience` frames in a row; it is never
+  used again.
 - Where two followed faces overlap by more than half, they are one, and one of them is lost in this
   frame: the one that was lost before; else the one that has jumped here, by more than a quarter
   of its diagonal; else the one with fewer validated frames, of equals the newer. If it was only
@@ -41,6 +43,7 @@ OWN_RATIO = 0.5  # in diagonals: so near, a detection is of the face that is fol
 SAME_OVERLAP = 0.5  # from here on two faces are one
 NEAR = 0.04  # of a side: too little for another look at X_t
 GROWTH = 0.2  # of T_B, with every frame that the only face is lost
+OTHER_SIZE = 2.5  # ratio of diagonals: a face found again is not so much nearer or farther
 JUMP = 0.25  # in diagonals: more than a head moves between two frames
 # A new face that the validator believes less than this is reported when the next frame confirms it.
 SURE = 0.9
@@ -199,6 +202,14 @@ class Attempt:
             return sized_box(self.target.face)
         rests = self.source is BoxSource.TRACKER and is_near(self.target.box, self.box)
         return self.target.box if rests else self.box
+
+    @property
+    def is_of_other_size(self) -> bool:
+        """Whether a lost face was found again at a size that tells somebody else."""
+        if not (self.target.face.lost and self.target.detected):
+            return False
+        small, large = sorted(map(diagonal, (sized_box(self.target.face), self.target.box)))
+        return large > OTHER_SIZE * small
 
     @property
     def is_vouched(self) -> bool:

@@ -220,12 +220,14 @@ def recognise(attempt: Attempt, time_s: float | None) -> FaceThumbnail | None:
     looks = None if face.looks is None else replace(face.looks, age=face.looks.age + 1)
     if attempt.lost or attempt.landmarks is None or not attempt.options.variant.validates:
         return looks
-    if seen is None or seen.confidence < CLEAR:
-        return looks
-    now = FaceThumbnail(
-        look(attempt.frame, attempt.landmarks), math.nan if time_s is None else time_s
-    )
-    looks, is_other = compare(looks, now)
+    is_other = attempt.is_of_other_size
+    looks = None if is_other else looks
+    if seen is not None and seen.confidence >= CLEAR:
+        now = FaceThumbnail(
+            look(attempt.frame, attempt.landmarks), math.nan if time_s is None else time_s
+        )
+        looks, is_unlike = compare(looks, now)
+        is_other = is_other or is_unlike
     if is_other:
         box = attempt.final_box
         attempt.target = replace(attempt.target, face=FaceState(NEW, box, box))
