@@ -18,7 +18,7 @@ from handlers.training.faces import Source, faces_of
 from handlers.training.loop import Schedule, Task
 from handlers.training.recipe import RecipeError
 from handlers.training.track.recipe import AssemblyRecipe, BoxTrackerRecipe, FaceValidatorRecipe
-from handlers.training.train import read_recipe
+from handlers.training.train import AnyRecipe, read_recipe
 
 # The recipes that can be tried on drawn faces.
 Drawable = AlignmentRecipe | BoxTrackerRecipe | FaceValidatorRecipe | AssemblyRecipe
@@ -37,10 +37,11 @@ class Rehearsed:
     seconds: float | None
 
 
-def check_data(paths: Sequence[Path], data: Path) -> None:
-    """Raise RecipeError unless every recipe of drawable faces finds some face of each source."""
+def check_data(paths: Sequence[Path], data: Path, changes: Sequence[str] = ()) -> None:
+    """Raise RecipeError unless every recipe of drawable faces, with `changes` in it as
+    `read_recipe` makes them, finds some face of each source."""
     for path in paths:
-        recipe = read_recipe(path)
+        recipe = read_recipe(path, changes=changes)
         if not isinstance(recipe, Drawable) or isinstance(recipe, AssemblyRecipe):
             continue
         held_out = recipe.held_out if isinstance(recipe, FaceValidatorRecipe) else ()
@@ -54,9 +55,15 @@ def check_data(paths: Sequence[Path], data: Path) -> None:
 
 
 def rehearse(
-    paths: Sequence[Path], store: Path, steps: int = STEPS, batch: int | None = None
+    paths: Sequence[Path],
+    store: Path,
+    steps: int = STEPS,
+    batch: int | None = None,
+    changes: Sequence[str] = (),
 ) -> Iterator[Rehearsed]:
     """Carry out recipes in their order for a few steps each, in a folder that is thrown away.
+
+    `changes` are those of `read_recipe`, which the recipes' steps and batches are counted by.
 
     What a recipe starts from is what an earlier one has made, or comes from `store`. `batch`
     stands for the recipes' own. Raises RecipeError where a start is nowhere, or for a recipe that
@@ -64,11 +71,13 @@ def rehearse(
     """
     with TemporaryDirectory() as folder:
         for path in paths:
-            yield _rehearse(path, Path(folder), store, steps, batch)
+            recipe = read_recipe(path, changes=changes)
+            yield _rehearse(recipe, Path(folder), store, steps, batch)
 
 
-def _rehearse(path: Path, folder: Path, store: Path, steps: int, batch: int | None) -> Rehearsed:
-    recipe = read_recipe(path)
+def _rehearse(
+    recipe: AnyRecipe, folder: Path, store: Path, steps: int, batch: int | None
+) -> Rehearsed:
     if not isinstance(recipe, Drawable):
         return Rehearsed(recipe.name, 0, None)
     _provide(recipe, folder / "store", store)
@@ -76,7 +85,7 @@ def _rehearse(path: Path, folder: Path, store: Path, steps: int, batch: int | No
         recipe.run(folder, folder, folder / "store", resume=False)
         return Rehearsed(recipe.name, 0, 0.0)
     whole = recipe.schedule
-    batch = batch or whole.batch
+    batch, steps = batch or whole.batch, min(steps, whole.steps)
     task = _task(recipe, replace(whole, steps=steps, batch=batch, hold=0, warmup=1), folder)
     times_s = task.complete().times_s
     return Rehearsed(recipe.name, whole.steps, whole.steps * statistics.median(times_s))

@@ -38,12 +38,16 @@ def read_recipe(path: Path, without: Sequence[str] = (), changes: Sequence[str] 
     """Read a recipe, `without` some sets as `leave_out` does it, and with `changes` such as
     "schedule.steps=500" in it, in TOML.
 
-    An unknown key, a missing one or a wrong type raises RecipeError.
+    A change of the schedule leaves a recipe that has none, as one that puts models together, as it
+    is. An unknown key, a missing one or a wrong type raises RecipeError.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         for change in changes:
-            content = merged(content, tomllib.loads(change))
+            wanted = tomllib.loads(change)
+            if "schedule" not in content:
+                wanted.pop("schedule", None)
+            content = merged(content, wanted)
         if without:
             content = leave_out(content, without)
         # Of an empty kind the error names those that there are.

@@ -33,7 +33,10 @@ def train(
     changes: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="A value of the recipes: schedule.steps=500, say."
+            "--set",
+            metavar="KEY=VALUE",
+            help="A value of the recipes: schedule.steps=500, say; recipes "
+            "without a schedule pass over that.",
         ),
     ] = None,
 ) -> None:
@@ -48,7 +51,7 @@ def train(
     # A wrong name of a recipe is told before seconds of loading torch.
     from handlers.training.train import train as carry_out
 
-    announce(paths, data, store)
+    announce(paths, data, store, changes or [])
     for path in paths:
         folder = carry_out(
             path, data, runs, store, resume, without=without or (), changes=changes or ()
@@ -56,13 +59,13 @@ def train(
         err.print(f"The weights are in {folder}.", markup=False)
 
 
-def announce(paths: list[Path], data: Path, store: Path) -> None:
+def announce(paths: list[Path], data: Path, store: Path, changes: list[str]) -> None:
     """Look for the recipes' faces, rehearse the recipes and say how long each will take."""
     from handlers.training.rehearsal import check_data, in_words, rehearse
 
-    check_data(paths, data)
+    check_data(paths, data, changes)
     total = 0.0
-    for one in rehearse(paths, store):
+    for one in rehearse(paths, store, changes=changes):
         took = "not rehearsed" if one.seconds is None else f"about {in_words(one.seconds)}"
         err.print(f"{one.name}: {one.steps or 'no'} steps, {took}", markup=False)
         total += one.seconds or 0.0

@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from handlers.training.recipe import RecipeError
-from handlers.training.rehearsal import check_data, draw_faces, drawn_face, in_words, rehearse
+from handlers.training.rehearsal import (
+    check_data,
+    draw_faces,
+    draw_sources,
+    drawn_face,
+    in_words,
+    rehearse,
+)
+from handlers.training.track.recipe import BoxTrackerRecipe, FaceValidatorRecipe
+from handlers.training.train import read_recipe, train
 from tests.handlers.test_training import HEAD, LANDMARKS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -28,6 +37,41 @@ def test_all_recipes_of_alignment_and_tracking_work_in_the_order_of_make(
     done = list(rehearse(paths, tmp_path / "no store", steps=1, batch=2))
     assert [one.name for one in done] == names
     assert all(one.seconds is not None for one in done)
+
+
+@pytest.mark.slow
+def test_the_tracker_is_learned_from_random_weights_to_the_model_that_is_served(
+    tmp_path: Path,
+) -> None:
+    names, data, store = order_of("TRACK_RECIPES"), tmp_path / "data", tmp_path / "store"
+    changes = ["schedule.steps=1", "schedule.batch=2"]
+    for path in (RECIPES / f"{name}.toml" for name in names):
+        recipe = read_recipe(path)
+        if isinstance(recipe, BoxTrackerRecipe | FaceValidatorRecipe):
+            draw_sources(data, recipe.sources)
+        if isinstance(recipe, FaceValidatorRecipe):
+            draw_sources(data, recipe.held_out)
+        train(path, data, tmp_path / "runs", store, changes=changes)
+    assert {folder.name for folder in store.iterdir()} == set(names)
+    assert {path.stem for path in (store / "dcrt").glob("*.onnx")} == {
+        "features",
+        "step",
+        "validate",
+    }
+
+
+def test_the_time_is_that_of_the_steps_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "one.toml"
+    path.write_text(HEAD.format(steps=1000) + LANDMARKS.format(head="heatmap"))
+    (one,) = rehearse([path], tmp_path / "store", changes=["schedule.steps=2"])
+    assert one.steps == 2
+
+
+def test_a_change_of_the_schedule_passes_over_recipes_without_one() -> None:
+    recipe = read_recipe(RECIPES / "dcrt.toml", changes=["schedule.steps=2"])
+    assert recipe == read_recipe(RECIPES / "dcrt.toml")
+    with pytest.raises(RecipeError, match="shedule"):
+        read_recipe(RECIPES / "dcrt.toml", changes=["shedule.steps=2"])
 
 
 def test_a_recipe_whose_start_is_nowhere_is_refused_before_anything_is_learned(
