@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from handlers.training.align.recipe import AlignmentRecipe
 from handlers.training.recipe import RecipeError
 from handlers.training.rehearsal import (
     check_data,
@@ -43,16 +44,21 @@ def test_all_recipes_of_alignment_and_tracking_work_in_the_order_of_make(
 def test_the_tracker_is_learned_from_random_weights_to_the_model_that_is_served(
     tmp_path: Path,
 ) -> None:
-    names, data, store = order_of("TRACK_RECIPES"), tmp_path / "data", tmp_path / "store"
-    changes = ["schedule.steps=1", "schedule.batch=2"]
-    for path in (RECIPES / f"{name}.toml" for name in names):
-        recipe = read_recipe(path)
-        if isinstance(recipe, BoxTrackerRecipe | FaceValidatorRecipe):
+    data, store = tmp_path / "data", tmp_path / "store"
+    short = ["schedule.steps=1", "schedule.batch=2"]
+    for name, changes in {
+        "bt-base": short,
+        "bt-2": short,
+        "fv": short,
+        "dcrt": [*short, "tracker='bt-2'"],
+    }.items():
+        path = RECIPES / f"{name}.toml"
+        recipe = read_recipe(path, changes=changes)
+        if isinstance(recipe, AlignmentRecipe | BoxTrackerRecipe | FaceValidatorRecipe):
             draw_sources(data, recipe.sources)
         if isinstance(recipe, FaceValidatorRecipe):
             draw_sources(data, recipe.held_out)
         train(path, data, tmp_path / "runs", store, changes=changes)
-    assert {folder.name for folder in store.iterdir()} == set(names)
     assert {path.stem for path in (store / "dcrt").glob("*.onnx")} == {
         "features",
         "step",
