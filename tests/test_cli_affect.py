@@ -91,7 +91,7 @@ def test_photographs_with_tables_are_done_and_have_no_plots(
     assert (first.exit_code, second.exit_code) == (0, 0), first.stderr
     assert first.stderr.count("none was drawn of photographs, 2 here") == 1
     assert "2 of 2 photographs done." in first.stderr
-    assert "2 of 2 photographs were done before." in second.stderr
+    assert "2 of 2 photographs were done before" in second.stderr
     assert len(service.models.photographs) == 2
     assert not plots.exists()
 

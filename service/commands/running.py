@@ -190,7 +190,8 @@ class SourceBatch:
         """Carry out what is not done yet, print the results; exit code 1 if anything failed."""
         todo = [one for one in self.sources if self.again or not self.plan.is_done(one)]
         if skipped := len(self.sources) - len(todo):
-            tell(f"{skipped} of {len(self.sources)} {self.what} were done before.")
+            count = f"{skipped} of {len(self.sources)} {self.what}"
+            tell(f"{count} were done before, by whatever options; --again does them anew.")
         jobs = min(self.jobs, len(todo))
         failures = watch(
             self.what,

@@ -169,7 +169,14 @@ def _take_files(form: FormData, names: Sequence[str], bounds: Bounds) -> dict[st
             raise ServiceError(
                 Problem.INVALID_MULTIPART,
                 f"the field `{name}` holds the text {text[:60]!r}, not a file with a filename; "
-                f"curl reads a file where its name has an @, as in -F {name}=@photo.jpg",
+                f"curl reads a file where its name has an @: -F {name}=@FILE",
+            )
+    for name, text in form.multi_items():
+        if isinstance(text, str):
+            raise ServiceError(
+                Problem.INVALID_MULTIPART,
+                f"the field {name[:60]!r} is no file; options go into the address, as in "
+                f"?{name[:60]}={text[:60]}",
             )
     files = {name: file for name in names if isinstance(file := form.get(name), UploadFile)}
     if not files:

@@ -84,7 +84,14 @@ async def test_a_name_in_place_of_a_file_is_told_how_a_file_is_sent(client):
     reply = await client.post("/align", files={"image": (None, "photo.jpg")})
     assert (reply.status_code, reply.json()["type"]) == (422, URN + "invalid-multipart")
     assert "'photo.jpg'" in reply.json()["detail"]
-    assert "-F image=@photo.jpg" in reply.json()["detail"]
+    assert "-F image=@FILE" in reply.json()["detail"]
+
+
+async def test_an_option_in_the_form_is_told_to_go_into_the_address(client, picture):
+    files = {"image": ("a.jpg", picture(), "image/jpeg"), "max_faces": (None, "2")}
+    reply = await client.post("/align", files=files)
+    assert (reply.status_code, reply.json()["type"]) == (422, URN + "invalid-multipart")
+    assert "?max_faces=2" in reply.json()["detail"]
 
 
 async def test_a_picture_in_a_field_without_a_filename_is_told_to_need_one(client):
