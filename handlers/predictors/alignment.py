@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from handlers.engines.base import MIRRORED, Engine
 from handlers.engines.choice import run_all
-from handlers.networks.actions import ACTION_MIRROR, ACTIONS
+from handlers.networks.actions import ACTION_MIRROR, named_actions
 from handlers.processing.boxes import Crop, to_image, to_input
 from handlers.processing.landmarks import MIRROR, landmark_quality
+from handlers.processing.windows import Bounds, to_view, upright_crop
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -29,9 +30,9 @@ MAX_BATCH = 32
 
 # A detector's box is rough: what is found in it is looked at once more, unless the face is clean
 # and its own crop is all but the one that was looked at. On 529 faces of HELEN train, AFW and
-# YouTube Faces a second look moves the AUC of those by -.003 to +.003.
+# YouTube Faces a second look moves the AUC by -.002 to +.003.
 LOOKS_AT_DETECTED = 2
-NEAR_SHIFT, NEAR_SCALE, NEAR_TURN_RAD = 0.06, 1.12, math.radians(12)
+NEAR = Bounds(0.06, 0.113, math.radians(12))
 
 
 @dataclass(frozen=True)
@@ -125,15 +126,13 @@ class AlignmentPredictor:
         looks: int = 1,
         rolls: Sequence[Sequence[float]] | None = None,
     ) -> list[list[Alignment]]:
-        """Return landmarks of the faces in `boxes[i]`, float32 `(n_i, 4)`, of the picture
-        `images[i]`.
+        """Find landmarks of the faces in `boxes[i]`, float32 `(n_i, 4)`, of `images[i]`.
 
         Pictures are uint8 RGB `(H, W, 3)`; boxes are tight around the landmarks, in pixels. Of at
         most `looks` at a face, each after the first is at a crop turned upright and centred on what
-        the one before found: worth its time where boxes are rough, as a detector's are, and left
-        out where that crop would be all but the same. The last two have the mirror image; those
-        before only say where to look, for which they need none. `rolls[i]` are the angles in
-        radians by which the faces are turned, clockwise as seen; none are without.
+        the one before found; it is left out where that crop would be all but the same. The last two
+        have the mirror image; those before only say where to look, for which they need none.
+        `rolls[i]` are angles in radians by which faces are turned, clockwise as seen, or 0.
         """
         owners = [index for index, rows in enumerate(boxes) for _ in rows]
         flat = [np.asarray(box, np.float32) for rows in boxes for box in rows]
@@ -146,13 +145,16 @@ class AlignmentPredictor:
         ]
         faces = self.look(pictures, crops, denoise, mirror=looks <= LOOKS_AT_DETECTED)
         for left in range(looks - 1, 0, -1):
-            upright = [self.upright(face.landmarks) for face in faces]
+            own = [self.upright(face.landmarks) for face in faces]
             again = [
                 row
                 for row, (face, crop) in enumerate(zip(faces, crops, strict=True))
-                if left >= LOOKS_AT_DETECTED or face.denoised or not is_near(crop, upright[row])
+                if left >= LOOKS_AT_DETECTED
+                or face.denoised
+                or not NEAR.hold(to_view(own[row]), to_view(crop))
             ]
-            crops = [upright[row] if row in again else crop for row, crop in enumerate(crops)]
+            for row in again:
+                crops[row] = own[row]
             seen = self.look(
                 [pictures[row] for row in again],
                 [crops[row] for row in again],
@@ -296,35 +298,3 @@ class AlignmentPredictor:
 
 def _mean(one: Floats, other: Floats) -> Floats:
     return np.asarray((one + other) / 2, np.float32)
-
-
-def upright_crop(landmarks: Floats, context: float, crop_px: int) -> Crop:
-    """Return the crop of a face, `(68, 2)`, upright in its own box, `context` times as wide as
-    that."""
-    dx, dy = eye_line(landmarks).tolist()
-    angle = math.atan2(dy, dx)
-    cosine, sine = math.cos(angle), math.sin(angle)
-    turned = landmarks @ np.array([[cosine, -sine], [sine, cosine]])
-    (left, top), (right, bottom) = turned.min(axis=0).tolist(), turned.max(axis=0).tolist()
-    x, y = (left + right) / 2, (top + bottom) / 2
-    side = max(right - left, bottom - top, 1.0) * context
-    return Crop((cosine * x - sine * y, sine * x + cosine * y), side, crop_px, angle)
-
-
-def is_near(crop: Crop, other: Crop) -> bool:
-    """Tell whether two crops show a face at all but the same place, size and angle."""
-    shift = math.dist(crop.centre, other.centre) / other.side
-    turn = math.remainder(crop.angle_rad - other.angle_rad, math.tau)
-    scale = max(crop.side / other.side, other.side / crop.side)
-    return shift < NEAR_SHIFT and scale < NEAR_SCALE and abs(turn) < NEAR_TURN_RAD
-
-
-def eye_line(landmarks: Floats) -> Floats:
-    """Return the vector `(x, y)` from the middle of one eye to that of the other, left to right."""
-    eyes = np.add.reduce(landmarks[36:48].reshape(2, 6, 2), axis=1)
-    return np.asarray((eyes[1] - eyes[0]) / 6, np.float32)
-
-
-def named_actions(values: Floats) -> dict[str, float]:
-    """Return the actions `(A,)` of one face by name, none beyond [0, 1]."""
-    return dict(zip(ACTIONS, np.clip(values, 0, 1).tolist(), strict=True))

@@ -171,9 +171,8 @@ def _ignore(done: float, total: float | None) -> None:
 class SourceBatch:
     """The sources of one command, and where their results go; `what` names them, in the plural.
 
-    `prints` says that results go to stdout, one text a source. Progress within a source counts
-    `unit`. `left_out` are files of the folders whose names are none of such sources, `notes`
-    what else to say at the end.
+    `prints` says that results go to stdout, one text a source. Progress within one counts `unit`.
+    `left_out` are files whose names are none of such sources, `notes` what else to say at the end.
     """
 
     what: str
@@ -191,7 +190,7 @@ class SourceBatch:
         todo = [one for one in self.sources if self.again or not self.plan.is_done(one)]
         if skipped := len(self.sources) - len(todo):
             count = f"{skipped} of {len(self.sources)} {self.what}"
-            tell(f"{count} were done before, by whatever options; --again does them anew.")
+            tell(f"{count} were done before; --again does them anew.")
         jobs = min(self.jobs, len(todo))
         failures = watch(
             self.what,

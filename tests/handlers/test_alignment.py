@@ -3,9 +3,10 @@ import pytest
 from numpy.typing import NDArray
 
 from handlers.networks.actions import ACTIONS
-from handlers.predictors.alignment import AlignmentOptions, AlignmentPredictor, eye_line
+from handlers.predictors.alignment import AlignmentOptions, AlignmentPredictor
 from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import MIRROR, bounding_box
+from handlers.processing.windows import eye_line
 from tests.handlers.engine_fakes import Function, FunctionEngine
 
 Floats = NDArray[np.float32]

@@ -11,15 +11,13 @@ from handlers.predictors.tracking.stages import (
     KEEP,
     LOOK_AGAIN,
     anchor,
-    between,
-    from_view,
     lay,
     moved,
     settle,
-    to_view,
 )
 from handlers.predictors.tracking.state import SessionState
 from handlers.processing.boxes import Crop
+from handlers.processing.windows import between, from_view, to_view
 from handlers.track import load_parts
 from tests.handlers.align_fakes import ROOT, STORE
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from handlers.networks.actions import ACTIONS
 from handlers.predictors.affect.speech import SpeechStream
-from handlers.predictors.alignment import upright_crop
 from handlers.predictors.tracking.state import Memory, SessionState
 from handlers.processing.audio_descriptors import PcmStream, descriptors, is_silent
 from handlers.processing.boxes import CROP_PX, Crop
 from handlers.processing.mel import REFERENCE, share_with_sound, to_network
 from handlers.processing.mel_stream import MelStream
+from handlers.processing.windows import upright_crop
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]

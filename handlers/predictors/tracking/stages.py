@@ -18,7 +18,6 @@ are rough, but what they are off by changes little from frame to frame: so BT sa
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -30,8 +29,8 @@ from handlers.predictors.tracking.attempt import SURE_UPRIGHT, Attempt, duplicat
 from handlers.predictors.tracking.networks import Estimate, Recall, TrackingNetworks, View
 from handlers.predictors.tracking.options import BoxSource
 from handlers.predictors.tracking.state import Memory
-from handlers.processing.boxes import Crop
 from handlers.processing.landmarks import bounding_box
+from handlers.processing.windows import Bounds, between, from_view, to_view
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -42,41 +41,8 @@ OWN_MOTION, COMMON_MOTION = 0.02, 0.002  # shares of the face: from here on a lo
 QUARTERS_RAD = (0.5 * np.pi, np.pi, 1.5 * np.pi)
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """Limits of how far off a face may be in a window: shares of its side, and radians."""
-
-    shift: float
-    scaling: float
-    turn: float
-
-    def hold(self, view: Floats, other: Floats) -> bool:
-        """Tell whether one window is within these bounds of another."""
-        x, y, scaling, turn = np.abs(between(view, other)).tolist()
-        return bool(np.hypot(x, y) <= self.shift and scaling <= self.scaling and turn <= self.turn)
-
-
 KEEP = Bounds(0.03, 0.04, 0.05)
 LOOK_AGAIN = Bounds(0.04, 0.07, 0.09)
-
-
-def to_view(crop: Crop) -> Floats:
-    """Return a window as a session keeps it, `(4,)`: centre x and y and side in pixels, radians."""
-    return np.array([*crop.centre, crop.side, crop.angle_rad], np.float32)
-
-
-def from_view(view: Floats, size: int = 128) -> Crop:
-    """Return the crop of a window; `size` is the crop's in its own pixels."""
-    x, y, side, angle = view.tolist()
-    return Crop((x, y), side, size, angle)
-
-
-def between(view: Floats, other: Floats) -> Floats:
-    """Compute the motion between windows: shift in sides of the first, log of scale, radians."""
-    shift = (other[:2] - view[:2]) / view[2]
-    # The shorter way round.
-    turn = (other[3] - view[3] + np.pi) % (2 * np.pi) - np.pi
-    return np.array([*shift, np.log(other[2] / view[2]), turn], np.float32)
 
 
 def moved(view: Floats, motion: Floats) -> Floats:
